@@ -1,0 +1,55 @@
+# make demo: set up and run the main job, offline.   make test: set up and pass the tests.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# The interpreter for the environment; any CPython 3.11 to 3.13.
+PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command -v $$v >/dev/null 2>&1 && $$v -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { command -v $$v; break; }; done)
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: help setup demo test lint format bench requirements wheel clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "error: ReIDStream needs Python 3.11, 3.12 or 3.13 on the PATH" >&2; exit 1; }
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.ready: pyproject.toml requirements/dev.txt $(filter .uv/bin/uv,$(UV))
+	@test -n "$(PYTHON)" || { echo "error: ReIDStream needs Python 3.11, 3.12 or 3.13 on the PATH" >&2; exit 1; }
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	@touch $@
+
+setup: $(VENV)/.ready  ## Make the environment in .venv
+
+demo: $(VENV)/.ready  ## Video to gallery on this machine, offline
+	$(VENV)/bin/reidstream demo
+
+test: $(VENV)/.ready  ## The tests that every machine can run
+	$(PY) -m pytest -q -m "not slow and not shared and not gstreamer and not browser"
+
+lint: $(VENV)/.ready  ## ruff and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.ready  ## Let ruff rewrite the code
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
+	$(PY) -m benchmarks
+
+requirements:  ## Compile the pinned requirement files anew
+	cd requirements && ./compile
+
+wheel: $(VENV)/.ready  ## Build the wheel into dist/
+	$(UV) build --wheel --quiet
+
+clean:  ## Remove what make made
+	rm -rf $(VENV) .uv dist build

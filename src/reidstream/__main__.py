@@ -1,0 +1,5 @@
+"""``python -m reidstream`` is the ``reidstream`` command."""
+
+from reidstream.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""Putting the verbs together, and turning errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from reidstream import __version__
+from reidstream.cli.common import console_error
+from reidstream.errors import ConfigError, ReIDStreamError
+
+app = typer.Typer(
+    name="reidstream",
+    help="Video goes in, a searchable gallery of people comes out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    add_completion=True,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"reidstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Video goes in, a searchable gallery of people comes out."""
+
+
+# Each verb module is thin and imports its heavy parts only when it is called.
+
+
+def main() -> None:
+    """Entry point of the ``reidstream`` command: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        app()
+    except ReIDStreamError as error:
+        console_error(str(error))
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        console_error("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; that is its right.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,71 @@
+"""What the local engine and the tracklets are made with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reidstream.config.base import Section
+
+
+class DetectorConfig(Section):
+    """Finding people in a frame."""
+
+    model: str = Field(
+        default="person-detector", description="Model name from the manifest, or the path of an ONNX file."
+    )
+    confidence: float = Field(default=0.1, ge=0, le=1, description="Detections below this score are not used at all.")
+    nms: float = Field(default=0.65, gt=0, le=1, description="IoU above which the weaker of two boxes is dropped.")
+    person_class: str = Field(default="person", description="Name of the class that means a person.")
+    every: int = Field(default=1, ge=1, le=100, description="Detect on every n-th frame, predict motion between.")
+    batch: int = Field(default=1, ge=1, le=64, description="Frames of one source detected together.")
+
+
+class TrackerConfig(Section):
+    """Joining boxes to tracks. All times are seconds."""
+
+    high: float = Field(default=0.5, ge=0, le=1, description="Detections at least this sure are matched first.")
+    low: float = Field(default=0.1, ge=0, le=1, description="Detections at least this sure may continue a track.")
+    start: float = Field(default=0.6, ge=0, le=1, description="Detections at least this sure may start a track.")
+    timeout: float = Field(
+        default=2.0, gt=0, le=3600, description="Seconds without being seen after which a track ends."
+    )
+    confirm: float = Field(
+        default=0.1,
+        ge=0,
+        le=60,
+        description="Seconds over which a new track must be seen before it is reported.",
+    )
+    appearance: bool = Field(default=True, description="Use embeddings to decide between candidates.")
+
+
+class EmbeddingConfig(Section):
+    """Which crops are embedded, and with what."""
+
+    model: str = Field(default="person-reid", description="Model name from the manifest, or the path of an ONNX file.")
+    batch: int = Field(default=16, ge=1, le=1024, description="Largest number of crops embedded together.")
+    per_track: int = Field(default=8, ge=1, le=64, description="Crops kept per track; better ones replace worse ones.")
+    min_height: int = Field(default=32, ge=1, description="People lower than this many pixels are not embedded.")
+
+
+class TrackletConfig(Section):
+    """Turning finished tracks into tracklets."""
+
+    min_observations: int = Field(default=3, ge=1, description="Tracks seen in fewer frames are not stored.")
+    min_seconds: float = Field(default=0.0, ge=0, description="Tracks shorter than this are not stored.")
+    prototypes: int = Field(default=4, ge=1, le=16, description="Typical appearances kept per tracklet, at most.")
+    split: bool = Field(default=True, description="Split a track whose embeddings fall into two groups in time.")
+    max_seconds: float = Field(
+        default=900.0,
+        gt=0,
+        description="A track longer than this is stored in pieces, so that nothing waits for ever.",
+    )
+
+
+class LocalEngineConfig(Section):
+    """The engine that needs no container: PyAV and ONNX Runtime."""
+
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where models run; never falls back silently.")
+    threads: int = Field(default=0, ge=0, le=256, description="Worker threads for detection; 0: one per core.")
+    queue: int = Field(default=8, ge=1, le=1024, description="Frames that may wait between two stages.")

@@ -1,0 +1,47 @@
+"""Where frames come from, as a user writes it down."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from reidstream.config.base import Section
+
+
+class SourceConfig(Section):
+    """One camera, file or folder."""
+
+    uri: str = Field(description="Video file, folder of images, rtsp:// address, or webcam (/dev/video0).")
+    name: str | None = Field(
+        default=None, description="The camera's name in the gallery; taken from the address when left out."
+    )
+    fps: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="Frames per second of an image folder (default 25 or seqinfo.ini).",
+    )
+    max_fps: float | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="Skip frames so that no more than this many a second are processed.",
+    )
+    rtsp_transport: Literal["tcp", "udp"] = Field(default="tcp", description="How RTSP carries its media.")
+    timeout: float = Field(
+        default=10.0, gt=0, description="Seconds without a frame after which a live source is reconnected."
+    )
+    reconnect: bool = Field(default=True, description="Connect again when a live source breaks off.")
+    reconnect_limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds of failed reconnecting after which the source ends; none: never.",
+    )
+
+    @field_validator("uri")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("must not be empty")
+        return value

@@ -1,0 +1,82 @@
+"""The root of the configuration, and reading it from TOML and overrides."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from reidstream.config.base import Section
+from reidstream.config.local import (
+    DetectorConfig,
+    EmbeddingConfig,
+    LocalEngineConfig,
+    TrackerConfig,
+    TrackletConfig,
+)
+from reidstream.config.sources import SourceConfig
+from reidstream.errors import ConfigError
+
+
+class Config(Section):
+    """Everything that can be set. In TOML each section is a table, ``[[sources]]`` an array of tables."""
+
+    sources: tuple[SourceConfig, ...] = Field(default=(), description="Cameras, files and folders to read.")
+    detector: DetectorConfig = Field(default=DetectorConfig(), description="Finding people in a frame.")
+    tracker: TrackerConfig = Field(default=TrackerConfig(), description="Joining boxes to tracks.")
+    embedding: EmbeddingConfig = Field(default=EmbeddingConfig(), description="Which crops are embedded.")
+    tracklets: TrackletConfig = Field(default=TrackletConfig(), description="Finishing tracks.")
+    local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """The configuration from a TOML file (or the defaults) with ``section.key=value`` overrides applied.
+
+    Values of overrides are read as TOML (``true``, ``3``, ``"text"``); anything else counts as text.
+    Raises ConfigError naming the file, the key, what is allowed and what was found.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"no configuration file at {path}") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
+    for override in overrides:
+        _apply(data, override)
+    return checked_config(data, str(path) if path else "the command line")
+
+
+def checked_config(data: Mapping[str, Any], origin: str) -> Config:
+    """``data`` as a Config; ConfigError lists every wrong key when it does not fit."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        problems = "\n".join(
+            f"  {'.'.join(str(part) for part in e['loc']) or '(top)'}: {e['msg']}"
+            + ("" if e["type"] in {"extra_forbidden", "missing"} else f" (found {e['input']!r})")
+            for e in error.errors()
+        )
+        raise ConfigError(f"the configuration from {origin} does not fit:\n{problems}") from None
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not separator or not all(parts):
+        raise ConfigError(f"an override must look like section.key=value, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    table = data
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{override!r}: {part} is not a section")
+        table = inner
+    table[parts[-1]] = value

@@ -1,0 +1,48 @@
+"""Engines: everything that knows pixels and devices, and turns sources into events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reidstream.types import EmbeddingSpace, Event
+
+
+@dataclass(slots=True)
+class EngineStatus:
+    """What an engine can say of itself while it runs; read by the progress display from another thread.
+
+    frames, dropped: per source id. stage_seconds: busy time per stage ("decode", "detect", "track", "embed", ...).
+    warnings: counted by text.
+    """
+
+    frames: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """Sources in, events out.
+
+    The contract, the same for every engine:
+    - every source gives SourceStarted (unless it never delivers a frame), its Observed in frame order,
+      TrackEnded for each track, and last SourceEnded (always, with the error if there was one);
+    - Observed holds confirmed tracks only; a track id is never used again in its source after TrackEnded;
+    - one source that fails ends alone; the others go on;
+    - after ``stop`` the tracks that are open end with ``shutdown`` and the iterator finishes by itself.
+    """
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The embedding space of its vectors."""
+
+    @property
+    def status(self) -> EngineStatus: ...
+
+    def events(self) -> Iterator[Event]:
+        """Run to the end. Call once. Raises EngineError when the engine itself cannot go on."""
+
+    def stop(self) -> None:
+        """Ask for a clean end; safe from any thread and from a signal handler, and more than once."""

@@ -1,0 +1,245 @@
+"""What crosses the borders between packages: frozen dataclasses over NumPy arrays.
+
+Boxes are ``xyxy`` in pixels of the source's own frame, float32, x to the right and y down; ``x2`` and ``y2``
+are exclusive edges. Media time counts seconds from the source's first frame; wall time is Unix seconds (UTC).
+A track is known by the pair (source id, track id): track ids are unique inside one source only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+TrackIds = npt.NDArray[np.uint64]
+
+
+def _checked(name: str, array: npt.NDArray[Any], dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
+        found = getattr(array, "dtype", type(array).__name__)
+        raise TypeError(f"{name} must be an array of {np.dtype(dtype)}, got {found}")
+    expected = tuple("n" if n is None else n for n in shape)
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} must have shape {expected}, got {array.shape}")
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """People found in one frame.
+
+    boxes: float32 (n, 4), xyxy in source pixels, clipped to the frame.
+    scores: float32 (n,), the detector's confidence in 0..1.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+
+    def __post_init__(self) -> None:
+        _checked("scores", self.scores, np.float32, (None,))
+        _checked("boxes", self.boxes, np.float32, (len(self.scores), 4))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+class EndReason(StrEnum):
+    """Why a track ended."""
+
+    LEFT = "left"
+    """It went out of the picture at its border."""
+    LOST = "lost"
+    """It was not seen for longer than the time-out, somewhere inside the picture."""
+    SOURCE_ENDED = "source_ended"
+    """Its source ended, was removed or died."""
+    SHUTDOWN = "shutdown"
+    """The run was stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The crops of one frame that were worth embedding.
+
+    rows: int64 (m,), which of the frame's tracks each sample belongs to (index into ``Observed.track_ids``).
+    embeddings: float32 (m, d), unit length.
+    quality: float32 (m,) in 0..1: how far the crop can be trusted (size, sharpness, occlusion, border).
+    crops: m JPEG files, or None for a crop whose picture was not kept.
+    """
+
+    rows: IntArray
+    embeddings: FloatArray
+    quality: FloatArray
+    crops: tuple[bytes | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        m = len(self.rows)
+        _checked("rows", self.rows, np.int64, (None,))
+        _checked("embeddings", self.embeddings, np.float32, (m, None))
+        _checked("quality", self.quality, np.float32, (m,))
+        if self.crops and len(self.crops) != m:
+            raise ValueError(f"crops must be empty or one per sample ({m}), got {len(self.crops)}")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStarted:
+    """A source delivered its first frame.
+
+    source: the source's id, unique in the run and the gallery's name for the camera.
+    uri: where it comes from, without passwords.
+    content: fingerprint of what will be read. The same file gives the same value in every run; a live source
+        gives a new one each time it starts.
+    size: width and height of its frames in pixels. fps: nominal frames per second, 0 when unknown.
+    frames: number of frames if known beforehand, else None.
+    """
+
+    source: str
+    uri: str
+    content: str
+    size: tuple[int, int]
+    fps: float
+    wall_time: float
+    frames: int | None = None
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One frame of one source with the confirmed tracks seen in it (possibly none).
+
+    frame: index from 0 in the source. media_time, wall_time: seconds.
+    track_ids: uint64 (n,). boxes: float32 (n, 4). confidences: float32 (n,), 0..1; -0.1 for a box that the
+    tracker predicted without a detection (DeepStream's convention).
+    samples: crops embedded in this frame, or None.
+    """
+
+    source: str
+    frame: int
+    media_time: float
+    wall_time: float
+    track_ids: TrackIds
+    boxes: FloatArray
+    confidences: FloatArray
+    samples: Samples | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.track_ids)
+        _checked("track_ids", self.track_ids, np.uint64, (None,))
+        _checked("boxes", self.boxes, np.float32, (n, 4))
+        _checked("confidences", self.confidences, np.float32, (n,))
+        if self.samples is not None and len(self.samples) and int(self.samples.rows.max()) >= n:
+            raise ValueError(f"samples.rows must be below the number of tracks ({n})")
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEnded:
+    """A track is over: nothing more will be observed of it."""
+
+    source: str
+    track_id: int
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEnded:
+    """A source delivers nothing more. Its tracks have ended before this.
+
+    error: None when it came to its regular end, else why it did not; such a source counts as incomplete.
+    stopped: True when the run was stopped before the source's own end.
+    """
+
+    source: str
+    frames: int
+    wall_time: float
+    error: str | None = None
+    stopped: bool = False
+    dropped: int = 0
+
+
+Event = SourceStarted | Observed | TrackEnded | SourceEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Tracklet:
+    """A finished track, or one part of a track that was split because it held two people.
+
+    id: 32 hex digits, the same whenever the same track of the same content is finished again.
+    source: source id. content: fingerprint of what was read (see SourceStarted). track_id, part: the track and,
+    when it was split, which part of it (0, 1, ...); parts: how many parts the track has.
+    start_frame, end_frame: first and last frame seen, inclusive; start_media .. end_wall: their times in seconds.
+    reason: how the track ended. observations: frames in which it was seen. confidence: mean detection confidence.
+    embedding: float32 (d,), unit length, the quality-weighted mean of the embeddings that were used.
+    prototypes: float32 (p, d), p in 1..4, unit length: its typical appearances, the heaviest first.
+    prototype_weights: float32 (p,), sums to 1.
+    embeddings_used, embeddings_seen: how many entered the pool, and out of how many.
+    purity: 0..1, how surely all of it shows one person (1: all embeddings agree).
+    quality: 0..1, mean quality of the embeddings used.
+    crop: the best crop as a JPEG file, or None. crop_box: xyxy of that crop, crop_frame: its frame.
+    frames: int64 (m,), boxes: float32 (m, 4): the path, thinned evenly if the track is very long.
+    """
+
+    id: str
+    source: str
+    content: str
+    track_id: int
+    part: int
+    parts: int
+    start_frame: int
+    end_frame: int
+    start_media: float
+    end_media: float
+    start_wall: float
+    end_wall: float
+    reason: EndReason
+    observations: int
+    confidence: float
+    embedding: FloatArray
+    prototypes: FloatArray
+    prototype_weights: FloatArray
+    embeddings_used: int
+    embeddings_seen: int
+    purity: float
+    quality: float
+    frames: IntArray
+    boxes: FloatArray
+    crop: bytes | None = field(default=None, repr=False)
+    crop_frame: int | None = None
+    crop_box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        _checked("embedding", self.embedding, np.float32, (None,))
+        _checked("prototypes", self.prototypes, np.float32, (None, len(self.embedding)))
+        _checked("prototype_weights", self.prototype_weights, np.float32, (len(self.prototypes),))
+        _checked("frames", self.frames, np.int64, (None,))
+        _checked("boxes", self.boxes, np.float32, (len(self.frames), 4))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """Which vectors can be compared with which.
+
+    fingerprint: hex digest of the embedding model's file and preprocessing. model: its name, for people to read.
+    size: number of dimensions.
+    """
+
+    fingerprint: str
+    model: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One answer of a search: a tracklet and its cosine similarity to the query, -1..1."""
+
+    tracklet: str
+    similarity: float
