@@ -1,1 +1,8 @@
 """Running models: sessions, detectors, embedders."""
+
+from __future__ import annotations
+
+from reidstream.inference.factory import open_detector, open_embedder
+from reidstream.inference.protocols import Detector, Embedder
+
+__all__ = ["Detector", "Embedder", "open_detector", "open_embedder"]

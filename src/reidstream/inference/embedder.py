@@ -1,0 +1,82 @@
+"""Crops of people to vectors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from reidstream.errors import ModelMismatch
+from reidstream.inference.input import Packer, input_size
+from reidstream.inference.session import Session
+from reidstream.models.spec import ResolvedModel
+from reidstream.sources.frame import Pixels
+from reidstream.types import EmbeddingSpace, FloatArray
+
+
+class OnnxEmbedder:
+    """A Re-ID network: a crop stretched to the input's size (bilinear), one vector out, unit length.
+
+    A graph with a fixed batch is filled up with copies and the surplus thrown away.
+    batch: the most crops that are run together where the graph leaves the batch open.
+    """
+
+    def __init__(self, session: Session, model: ResolvedModel, batch: int = 16) -> None:
+        self._session = session
+        self._size = input_size(session, model.spec)
+        self._packer = Packer(model.spec.preprocessing)
+        self._step = session.batch or batch
+        self._normalised = model.spec.normalised
+        self._space = EmbeddingSpace(fingerprint(model), model.spec.name, self._dimensions(model))
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._space
+
+    def embed(self, crops: Sequence[Pixels]) -> FloatArray:
+        """float32 (n, d), unit length, for n BGR uint8 crops of any size; n may be 0. Safe from several threads.
+
+        Raises ValueError for an empty crop, ModelMismatch when the model returns a vector that is not finite or zero.
+        """
+        vectors = np.empty((len(crops), self._space.size), np.float32)
+        for start in range(0, len(crops), self._step):
+            part = [self._fitted(crop) for crop in crops[start : start + self._step]]
+            output = self._session.run(self._packer(part, self._session.batch or len(part)))
+            vectors[start : start + len(part)] = output.reshape(len(output), -1)[: len(part)]
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not (np.isfinite(lengths).all() and (lengths > 1e-6).all()):
+            raise ModelMismatch(f"{self._session.path} returned a vector that is zero or not finite")
+        if not self._normalised:
+            vectors /= lengths
+        return vectors
+
+    def _fitted(self, crop: Pixels) -> Pixels:
+        if crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
+            raise ValueError(f"a crop must have shape (height, width, 3) with pixels in it, got {crop.shape}")
+        fitted: Pixels = cv2.resize(crop, self._size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        return fitted
+
+    def _dimensions(self, model: ResolvedModel) -> int:
+        """The vector's length, from one run: what a graph declares may be open or wrong."""
+        probe = np.full((self._size[1], self._size[0], 3), 127, np.uint8)
+        output = self._session.run(self._packer([probe], self._session.batch or 1))
+        size = int(np.prod(output.shape[1:]))
+        stated = model.spec.embedding_size
+        if size < 2 or (stated is not None and stated != size):
+            raise ModelMismatch(
+                f"{model.path}: expected vectors of {stated or 'at least 2'} numbers, the graph gives {output.shape}"
+            )
+        if model.spec.normalised and abs(float(np.linalg.norm(output[0])) - 1) > 0.01:
+            raise ModelMismatch(
+                f"{model.path} is described as returning unit-length vectors, but one has length "
+                f"{float(np.linalg.norm(output[0])):.3f}; set normalised = false in the manifest"
+            )
+        return size
+
+
+def fingerprint(model: ResolvedModel) -> str:
+    """32 hex digits that name the embedding space: the model file and what is done to a crop before it."""
+    text = f"{model.sha256}\n{model.spec.preprocessing.model_dump_json()}\n{model.spec.input_size or ''}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,106 @@
+"""One ONNX Runtime session: on the device that was asked for, with the threads that were asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from reidstream.errors import DeviceError, ModelMismatch, ModelNotFound
+
+Device = Literal["cpu", "cuda"]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_INPUT_TYPES: dict[str, npt.DTypeLike] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of a graph. shape: None for an axis that the graph leaves open."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class Session:
+    """A graph with one image input, ready to run.
+
+    ``run`` may be called from several threads at once: ONNX Runtime's sessions are thread-safe.
+    Spinning is off because waiting threads that spin starve the decoder; measured on two cores, one thread a
+    session and several sessions or callers is faster than one session with several threads.
+
+    Raises ModelNotFound, ModelMismatch (not a graph that can be run here) or DeviceError (ONNX Runtime would
+    have fallen back to another device).
+    """
+
+    def __init__(self, path: Path, device: Device = "cpu", intra: int = 1, inter: int = 1) -> None:
+        provider = _PROVIDERS[device]
+        available = onnxruntime.get_available_providers()
+        if provider not in available:
+            raise DeviceError(
+                f"device {device!r} needs ONNX Runtime's {provider}, but this installation has only "
+                f"{', '.join(available)}; install onnxruntime-gpu instead of onnxruntime, or use device 'cpu'"
+            )
+        if not path.is_file():
+            raise ModelNotFound(f"no model file at {path}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = intra
+        options.inter_op_num_threads = inter
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=[provider])
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+            raise ModelMismatch(f"{path} cannot be loaded by ONNX Runtime: {_first_line(error)}") from None
+        actual = self._session.get_providers()
+        if actual[0] != provider:
+            raise DeviceError(
+                f"device {device!r} was asked for, but ONNX Runtime chose {actual[0]} for {path}; "
+                "check the driver and the CUDA and cuDNN versions, or use device 'cpu'"
+            )
+        self.path = path
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES or len(inputs[0].shape) != 4:
+            found = ", ".join(f"{i.name} {i.type} {list(i.shape)}" for i in inputs)
+            raise ModelMismatch(f"{path} must have one image input with four axes, found {found or 'no input'}")
+        self.input = _tensor(inputs[0])
+        self.outputs = tuple(_tensor(output) for output in self._session.get_outputs())
+        self._dtype = _INPUT_TYPES[self.input.dtype]
+
+    @property
+    def batch(self) -> int | None:
+        """The only batch size the graph takes, or None when any will do."""
+        return self.input.shape[0]
+
+    def run(self, images: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The first output, float32, for a batch of images that has the input's shape.
+
+        Raises ModelMismatch when the graph fails on them, which a sound graph does not.
+        """
+        try:
+            output = self._session.run(
+                [self.outputs[0].name], {self.input.name: images.astype(self._dtype, copy=False)}
+            )[0]
+        except Exception as error:  # noqa: BLE001 - as above
+            raise ModelMismatch(f"{self.path} fails on a batch of {images.shape}: {_first_line(error)}") from None
+        result: npt.NDArray[np.float32] = output.astype(np.float32, copy=False)
+        return result
+
+
+def _tensor(info: Any) -> Tensor:
+    shape = tuple(axis if isinstance(axis, int) and axis > 0 else None for axis in info.shape)
+    return Tensor(info.name, shape, info.type)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,131 @@
+"""Finding people with a detector of the YOLOX family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reidstream.errors import ModelMismatch
+from reidstream.inference.boxes import non_maximum
+from reidstream.inference.input import Packer, input_size
+from reidstream.inference.session import Session
+from reidstream.models.spec import ModelSpec
+from reidstream.sources.frame import Picture, Pixels
+from reidstream.types import Detections, FloatArray
+
+STRIDES = (8, 16, 32)
+PAD = 114
+
+
+class YoloxDetector:
+    """YOLOX (Ge et al. 2021, arXiv:2107.08430) exported to ONNX: any input size, fixed or open batch.
+
+    The picture is scaled to fit, put at the top left and padded with grey 114, as in training. The output has one
+    row per grid cell, the strides 8, 16, 32 one after the other: centre offset, log size, objectness, one score per
+    class. With ``decoded`` (family ``yolox-decoded``) centre and size are already pixels of the input.
+    The score of a box is objectness times the person score; suppression sees people only, so that a bag in
+    front of a person suppresses nobody.
+    """
+
+    def __init__(
+        self, session: Session, spec: ModelSpec, person_class: str, confidence: float, nms: float, decoded: bool
+    ) -> None:
+        self._session = session
+        self._size = input_size(session, spec)
+        self._packer = Packer(spec.preprocessing)
+        self._column = 5 + _class_index(session, spec, person_class)
+        self._confidence = confidence
+        self._nms = nms
+        self._decoded = decoded
+        self._centres, self._strides = grid(self._size)
+        self._check_output(len(spec.classes))
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        return self._size
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        """The people in each picture, best first, boxes clipped to it. Safe to call from several threads."""
+        step = self._session.batch or max(len(pictures), 1)
+        found: list[Detections] = []
+        for start in range(0, len(pictures), step):
+            part = pictures[start : start + step]
+            scales, images = zip(*(self._letterbox(picture) for picture in part), strict=True)
+            output = self._session.run(self._packer(images, self._session.batch or len(part)))
+            self._check_rows(output)
+            found += [
+                self._decode(rows, scale, picture.size)
+                for rows, scale, picture in zip(output[: len(part)], scales, part, strict=True)
+            ]
+        return found
+
+    def _letterbox(self, picture: Picture) -> tuple[tuple[float, float], Pixels]:
+        width, height = picture.size
+        ratio = min(self._size[0] / width, self._size[1] / height)
+        inner = max(round(width * ratio), 1), max(round(height * ratio), 1)
+        canvas = np.full((self._size[1], self._size[0], 3), PAD, np.uint8)
+        canvas[: inner[1], : inner[0]] = picture.scaled(*inner)
+        return (inner[0] / width, inner[1] / height), canvas
+
+    def _decode(self, rows: FloatArray, scale: tuple[float, float], size: tuple[int, int]) -> Detections:
+        scores = rows[:, 4] * rows[:, self._column]
+        kept = np.flatnonzero(scores >= self._confidence)
+        scores, rows = scores[kept], rows[kept]
+        centres, sides = rows[:, :2], rows[:, 2:4]
+        if not self._decoded:
+            strides = self._strides[kept]
+            centres = (centres + self._centres[kept]) * strides
+            # A person is never e^10 cells wide; without the bound a broken model overflows to infinity.
+            sides = np.exp(np.minimum(sides, 10)) * strides
+        x, y = scale
+        boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
+        boxes /= np.array([x, y, x, y], np.float32)
+        limits = np.array([*size, *size], np.float32)
+        np.clip(boxes, 0, limits, out=boxes)
+        sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores = boxes[sound], scores[sound]
+        best = non_maximum(boxes, scores, self._nms)
+        return Detections(boxes[best], np.minimum(scores[best], 1))
+
+    def _check_output(self, classes: int) -> None:
+        shape = self._session.outputs[0].shape
+        expected = (None, len(self._centres), 5 + classes)
+        if len(shape) != 3 or any(e is not None and f not in {None, e} for e, f in zip(expected, shape, strict=True)):
+            raise ModelMismatch(
+                f"{self._session.path}: a YOLOX of input {self._size[0]}x{self._size[1]} with {classes} classes gives "
+                f"(batch, {expected[1]}, {expected[2]}), the graph gives {tuple(shape)}; "
+                "check family, classes and input_size in the manifest"
+            )
+
+    def _check_rows(self, output: FloatArray) -> None:
+        if output.ndim != 3 or output.shape[1] != len(self._centres) or output.shape[2] <= self._column:
+            raise ModelMismatch(
+                f"{self._session.path}: expected {len(self._centres)} rows of more than {self._column} numbers per "
+                f"picture, got an output of {output.shape}; check family, classes and input_size in the manifest"
+            )
+
+
+def grid(size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Cell corners float32 (n, 2) in cells and strides float32 (n, 1), in the order of the network's output rows."""
+    centres, strides = [], []
+    for stride in STRIDES:
+        columns, rows = size[0] // stride, size[1] // stride
+        y, x = np.mgrid[:rows, :columns]
+        centres.append(np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32))
+        strides.append(np.full((rows * columns, 1), stride, np.float32))
+    return np.concatenate(centres), np.concatenate(strides)
+
+
+def _class_index(session: Session, spec: ModelSpec, name: str) -> int:
+    if not spec.classes:
+        raise ModelMismatch(
+            f"{session.path}: the class {name!r} is looked up by name, but no class names are known for this model; "
+            "describe it in a manifest with classes = [...]"
+        )
+    if name not in spec.classes:
+        known = ", ".join(spec.classes[:10]) + (", ..." if len(spec.classes) > 10 else "")
+        raise ModelMismatch(
+            f"{session.path}: no class {name!r}; its classes are {known} (setting detector.person_class)"
+        )
+    return spec.classes.index(name)

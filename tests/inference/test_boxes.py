@@ -1,0 +1,41 @@
+"""What overlap and non-maximum suppression promise."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from reidstream.inference.boxes import non_maximum, pairwise_iou
+from reidstream.types import FloatArray
+
+
+def test_iou_of_boxes_worked_out_by_hand() -> None:
+    a = np.array([[0, 0, 10, 10], [5, 5, 5, 5]], np.float32)
+    b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [5, 5, 5, 5]], np.float32)
+    np.testing.assert_allclose(pairwise_iou(a, b), [[1, 1 / 3, 0, 0], [0, 0, 0, 0]], atol=1e-6)
+
+
+def _boxes(corners: FloatArray) -> FloatArray:
+    return np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:]], axis=1)
+
+
+corner_arrays = arrays(np.float32, st.tuples(st.integers(0, 30), st.just(4)), elements=st.integers(1, 20).map(float))
+
+
+@given(corner_arrays, st.floats(0.1, 0.9), st.integers(0, 100))
+def test_suppression_keeps_the_best_and_explains_what_it_drops(corners: FloatArray, cut: float, seed: int) -> None:
+    boxes = _boxes(corners)
+    scores = np.random.default_rng(seed).permutation(len(boxes)).astype(np.float32)
+    kept = non_maximum(boxes, scores, cut)
+    assert (np.diff(scores[kept]) < 0).all()
+    overlaps = pairwise_iou(boxes, boxes) > cut
+    assert not (overlaps[np.ix_(kept, kept)] & ~np.eye(len(kept), dtype=bool)).any()
+    for row in set(range(len(boxes))) - set(kept.tolist()):
+        assert any(overlaps[row, other] and scores[other] > scores[row] for other in kept)
+
+
+def test_suppression_looks_at_a_bounded_number_of_boxes() -> None:
+    corners = np.stack([np.arange(50.0) * 3, np.zeros(50), np.ones(50), np.ones(50)], axis=1).astype(np.float32)
+    assert len(non_maximum(_boxes(corners), np.linspace(1, 0, 50, dtype=np.float32), 0.5, most=10)) == 10
