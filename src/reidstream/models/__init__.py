@@ -1,0 +1,9 @@
+"""Models: what is known about them, finding their files, and making them deployable."""
+
+from __future__ import annotations
+
+from reidstream.models.manifest import Entry, load_manifest
+from reidstream.models.resolving import resolve_model
+from reidstream.models.spec import ModelSpec, Preprocessing, ResolvedModel
+
+__all__ = ["Entry", "ModelSpec", "Preprocessing", "ResolvedModel", "load_manifest", "resolve_model"]

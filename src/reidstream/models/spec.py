@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reidstream.config.base import Section
 
@@ -28,23 +28,41 @@ class Preprocessing(Section):
 class ModelSpec(Section):
     """One entry of a manifest, or what an ONNX file's own metadata says."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="What it is called on the command line.")
     task: Literal["reid", "detector"]
+    format: Literal["onnx", "checkpoint"] = Field(
+        default="onnx", description="A checkpoint has to be exported before it can run."
+    )
     architecture: str = ""
     family: str = Field(default="", description="How a detector's output is read: yolox.")
     file: str | None = Field(default=None, description="Path inside the package or beside the manifest.")
-    url: str | None = None
-    sha256: str | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://", description="Where the file can be fetched.")
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Of the file, lower-case hex.")
+    same_as: tuple[str, ...] = Field(default=(), description="sha256 of other files that this describes just as well.")
     input_size: tuple[int, int] | None = Field(default=None, description="Height and width; from the graph if none.")
     embedding_size: int | None = None
     classes: tuple[str, ...] = Field(default=(), description="A detector's class names, in order.")
     preprocessing: Preprocessing = Preprocessing()
+    inside: Preprocessing | None = Field(default=None, description="What the graph itself does to its input.")
     normalised: bool = Field(default=False, description="Whether the graph returns unit-length embeddings.")
     source: str = Field(default="", description="Where the weights come from.")
     training_data: str = ""
     terms: str = Field(default="", description="Under which terms weights and training data may be used.")
     accuracy: str = Field(default="", description="Published accuracy with its source.")
     notes: str = ""
+
+    @property
+    def checksums(self) -> tuple[str, ...]:
+        """sha256 of every file that this describes; empty if any will do."""
+        return (() if self.sha256 is None else (self.sha256,)) + self.same_as
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.url is not None and self.sha256 is None:
+            raise ValueError("an entry with a url needs the sha256 of the file")
+        if any(divisor == 0 for divisor in self.preprocessing.std):
+            raise ValueError("preprocessing.std must not hold zeros")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
