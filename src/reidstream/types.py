@@ -62,6 +62,8 @@ class EndReason(StrEnum):
     """Its source ended, was removed or died."""
     SHUTDOWN = "shutdown"
     """The run was stopped."""
+    CONTINUES = "continues"
+    """The track goes on; it was stored in pieces because it is very long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,258 @@
+"""Events in, finished tracklets out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reidstream.config import TrackletConfig
+from reidstream.tracklets.observations import ObservationLog, TrackPath
+from reidstream.tracklets.pooling import Pool, pool, seam
+from reidstream.tracklets.selection import spread
+from reidstream.types import (
+    EndReason,
+    Event,
+    FloatArray,
+    Observed,
+    SourceEnded,
+    SourceStarted,
+    TrackEnded,
+    Tracklet,
+)
+
+# The path of a tracklet is kept with at most this many points, so that a day-long track stays small.
+_PATH_POINTS = 2048
+
+
+@dataclass(slots=True)
+class _Samples:
+    """Embedded crops of one open track."""
+
+    frames: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    quality: list[float] = field(default_factory=list)
+    embeddings: list[FloatArray] = field(default_factory=list)
+    boxes: list[FloatArray] = field(default_factory=list)
+    crops: list[bytes | None] = field(default_factory=list)
+
+    def keep(self, rows: Iterable[int]) -> None:
+        chosen = list(rows)
+        for name in ("frames", "times", "quality", "embeddings", "boxes", "crops"):
+            values = getattr(self, name)
+            setattr(self, name, [values[i] for i in chosen])
+
+
+@dataclass(slots=True)
+class _OpenTrack:
+    start_media: float
+    samples: _Samples = field(default_factory=_Samples)
+
+
+@dataclass(slots=True)
+class _OpenSource:
+    started: SourceStarted
+    log: ObservationLog = field(default_factory=ObservationLog)
+    tracks: dict[int, _OpenTrack] = field(default_factory=dict)
+    oldest: float = float("inf")
+
+
+@dataclass(slots=True)
+class CollectorCounts:
+    """What became of the tracks: finished tracklets, tracks too short to store, tracks without a usable crop,
+    and tracks that were split because they held more than one person."""
+
+    tracklets: int = 0
+    too_short: int = 0
+    without_embedding: int = 0
+    split: int = 0
+
+
+class TrackletCollector:
+    """Collects what is observed of each track and pools it when the track ends.
+
+    The events of one source must come in order; different sources may be interleaved in any way without a change
+    in the result. ``kept``: embedded crops pooled per tracklet, at most.
+    """
+
+    def __init__(self, config: TrackletConfig, kept: int = 8) -> None:
+        self._config = config
+        self._kept = kept
+        self._sources: dict[str, _OpenSource] = {}
+        self.counts = CollectorCounts()
+
+    @property
+    def open_tracks(self) -> int:
+        """Tracks that have not ended yet."""
+        return sum(len(source.tracks) for source in self._sources.values())
+
+    def take(self, event: Event) -> list[Tracklet]:
+        """The tracklets that are finished by this event, usually none.
+
+        Raises ValueError for an event of a source that has not started.
+        """
+        if isinstance(event, SourceStarted):
+            finished = self._finish_all(event.source, EndReason.SOURCE_ENDED)
+            self._sources[event.source] = _OpenSource(event)
+            return finished
+        if isinstance(event, SourceEnded):
+            reason = EndReason.SHUTDOWN if event.stopped else EndReason.SOURCE_ENDED
+            finished = self._finish_all(event.source, reason)
+            self._sources.pop(event.source, None)
+            return finished
+        source = self._sources.get(event.source)
+        if source is None:
+            raise ValueError(f"{type(event).__name__} of source {event.source!r}, which has not started")
+        if isinstance(event, TrackEnded):
+            return self._finish(source, event.track_id, event.reason)
+        self._observe(source, event)
+        return self._cut_long(source, event)
+
+    def finish(self) -> list[Tracklet]:
+        """End every open track, for an event stream that broke off."""
+        return [t for name in list(self._sources) for t in self._finish_all(name, EndReason.SHUTDOWN)]
+
+    def _observe(self, source: _OpenSource, event: Observed) -> None:
+        source.log.append(event)
+        ids = event.track_ids.tolist()
+        for track_id in ids:
+            track = source.tracks.get(track_id)
+            if track is None:
+                track = source.tracks[track_id] = _OpenTrack(event.media_time)
+                source.oldest = min(source.oldest, event.media_time)
+        if event.samples is not None:
+            self._sample(source, event, ids)
+
+    def _sample(self, source: _OpenSource, event: Observed, ids: list[int]) -> None:
+        samples = event.samples
+        assert samples is not None
+        for k, row in enumerate(samples.rows.tolist()):
+            track = source.tracks[ids[row]]
+            held = track.samples
+            held.frames.append(event.frame)
+            held.times.append(event.media_time)
+            held.quality.append(float(samples.quality[k]))
+            held.embeddings.append(samples.embeddings[k])
+            held.boxes.append(event.boxes[row])
+            held.crops.append(samples.crops[k] if samples.crops else None)
+            if len(held.times) > 6 * self._kept:
+                held.keep(spread(np.array(held.times), np.array(held.quality), 3 * self._kept).tolist())
+
+    def _cut_long(self, source: _OpenSource, event: Observed) -> list[Tracklet]:
+        if event.media_time - source.oldest <= self._config.max_seconds:
+            return []
+        finished = []
+        for track_id, track in list(source.tracks.items()):
+            if event.media_time - track.start_media > self._config.max_seconds:
+                finished += self._finish(source, track_id, EndReason.CONTINUES)
+        source.oldest = min((t.start_media for t in source.tracks.values()), default=float("inf"))
+        return finished
+
+    def _finish_all(self, name: str, reason: EndReason) -> list[Tracklet]:
+        source = self._sources.get(name)
+        if source is None:
+            return []
+        return [t for track_id in list(source.tracks) for t in self._finish(source, track_id, reason)]
+
+    def _finish(self, source: _OpenSource, track_id: int, reason: EndReason) -> list[Tracklet]:
+        track = source.tracks.pop(track_id, None)
+        if track is None:
+            # It ended before it was confirmed, or was cut as too long and not seen again since.
+            return []
+        path = source.log.path(track_id, track.start_media)
+        source.log.forget_before(min((t.start_media for t in source.tracks.values()), default=float("inf")))
+        seconds = path.media[-1] - path.media[0]
+        if len(path) < self._config.min_observations or seconds < self._config.min_seconds:
+            self.counts.too_short += 1
+            return []
+        if not track.samples.times:
+            self.counts.without_embedding += 1
+            return []
+        parts = self._parts(track.samples, path)
+        self.counts.tracklets += len(parts)
+        self.counts.split += len(parts) > 1
+        return [
+            self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece)
+            for number, (samples, piece) in enumerate(parts)
+        ]
+
+    def _parts(self, samples: _Samples, path: TrackPath) -> list[tuple[_Samples, TrackPath]]:
+        """The track as one part, or as several when its embeddings fall into groups in time."""
+        cut = None
+        if self._config.split:
+            cut = seam(np.stack(samples.embeddings), np.array(samples.quality, np.float32))
+        if cut is None:
+            return [(samples, path)]
+        middle = (samples.times[cut - 1] + samples.times[cut]) / 2
+        before, after = _Samples(), _Samples()
+        for side, rows in ((before, range(cut)), (after, range(cut, len(samples.times)))):
+            for name in ("frames", "times", "quality", "embeddings", "boxes", "crops"):
+                setattr(side, name, [getattr(samples, name)[i] for i in rows])
+        earlier, later = path.split(middle)
+        return self._parts(before, earlier) + self._parts(after, later)
+
+    def _tracklet(
+        self,
+        started: SourceStarted,
+        track_id: int,
+        reason: EndReason,
+        part: int,
+        parts: int,
+        samples: _Samples,
+        path: TrackPath,
+    ) -> Tracklet:
+        seen = len(samples.times)
+        samples.keep(spread(np.array(samples.times), np.array(samples.quality), self._kept).tolist())
+        quality = np.array(samples.quality, np.float32)
+        pooled = pool(np.stack(samples.embeddings), quality, self._config.prototypes)
+        best = _best_crop(samples, pooled)
+        start = int(path.frames[0])
+        thinned = path.thinned(_PATH_POINTS)
+        return Tracklet(
+            id=tracklet_id(started.content, track_id, start, part),
+            source=started.source,
+            content=started.content,
+            track_id=track_id,
+            part=part,
+            parts=parts,
+            start_frame=start,
+            end_frame=int(path.frames[-1]),
+            start_media=float(path.media[0]),
+            end_media=float(path.media[-1]),
+            start_wall=float(path.wall[0]),
+            end_wall=float(path.wall[-1]),
+            reason=reason,
+            observations=len(path),
+            confidence=path.confidence,
+            embedding=pooled.embedding,
+            prototypes=pooled.prototypes,
+            prototype_weights=pooled.weights,
+            embeddings_used=int(pooled.used.sum()),
+            embeddings_seen=seen,
+            purity=pooled.purity,
+            quality=pooled.quality,
+            frames=thinned.frames,
+            boxes=thinned.boxes,
+            crop=samples.crops[best],
+            crop_frame=samples.frames[best],
+            crop_box=_box(samples.boxes[best]),
+        )
+
+
+def tracklet_id(content: str, track_id: int, start_frame: int, part: int) -> str:
+    """32 hex digits that are the same whenever the same part of the same track of the same content is finished."""
+    text = f"{content}\0{track_id}\0{start_frame}\0{part}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _best_crop(samples: _Samples, pooled: Pool) -> int:
+    """The best sample with a picture, one that agrees with the rest if there is one."""
+    score = np.array(samples.quality) + pooled.used + 10.0 * np.array([c is not None for c in samples.crops])
+    return int(score.argmax())
+
+
+def _box(values: FloatArray) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = values.tolist()
+    return x1, y1, x2, y2

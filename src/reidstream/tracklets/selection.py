@@ -1,0 +1,114 @@
+"""Choosing the crops of a track: a few good ones, spread over its life."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reidstream.types import FloatArray, IntArray, TrackIds
+
+
+class SampleSlots:
+    """For every open track of one source, slots over its life, each wanting the best crop of its span.
+
+    A track begins with ``slots`` spans of ``first_span`` seconds. When it outlives them, the spans double and
+    neighbours merge, the better crop staying: a track of any length keeps at most ``slots`` crops, evenly spread,
+    and about ``slots * log2(length)`` crops are ever embedded. A filled slot takes another crop only if that is
+    better by ``margin``, since embedding costs more than all the rest.
+    """
+
+    def __init__(self, slots: int, first_span: float = 0.4, margin: float = 0.1) -> None:
+        self._slots = slots
+        self._first_span = first_span
+        self._margin = margin
+        self._row: dict[int, int] = {}
+        self._free: list[int] = []
+        self._start = np.zeros(0)
+        self._span = np.zeros(0)
+        self._best = np.zeros((0, slots), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def wanted(self, track_ids: TrackIds, quality: FloatArray, time: float) -> IntArray:
+        """Rows (indices into ``track_ids``) whose crops are worth taking at ``time`` seconds, given their quality.
+
+        Nothing is remembered of it until ``take``.
+        """
+        if len(track_ids) == 0:
+            return np.zeros(0, np.int64)
+        rows = self._rows(track_ids, time)
+        slot = self._slot(rows, time)
+        best = self._best[rows, slot]
+        needed = np.where(best > 0, best + self._margin, 0.0)
+        return np.flatnonzero(quality > needed)
+
+    def take(self, track_ids: TrackIds, quality: FloatArray, time: float) -> IntArray:
+        """Fill slots with crops of this quality; returns the slot of each, int64 (n,).
+
+        The slot numbers are those of the moment: after a doubling, slot ``i`` becomes ``i // 2``.
+        """
+        rows = self._rows(track_ids, time)
+        slot = self._slot(rows, time)
+        self._best[rows, slot] = np.maximum(self._best[rows, slot], quality)
+        return slot
+
+    def forget(self, track_id: int) -> None:
+        """The track has ended."""
+        row = self._row.pop(track_id, None)
+        if row is not None:
+            self._free.append(row)
+
+    def _rows(self, track_ids: TrackIds, time: float) -> IntArray:
+        ids = track_ids.tolist()
+        for track_id in ids:
+            if track_id not in self._row:
+                self._row[track_id] = self._new_row(time)
+        return np.fromiter((self._row[i] for i in ids), np.int64, len(ids))
+
+    def _new_row(self, time: float) -> int:
+        if not self._free:
+            old = len(self._start)
+            grown = max(16, old)
+            self._start = np.concatenate([self._start, np.zeros(grown)])
+            self._span = np.concatenate([self._span, np.zeros(grown)])
+            self._best = np.concatenate([self._best, np.zeros((grown, self._slots), np.float32)])
+            self._free = list(range(old + grown - 1, old - 1, -1))
+        row = self._free.pop()
+        self._start[row] = time
+        self._span[row] = self._first_span
+        self._best[row] = 0.0
+        return row
+
+    def _slot(self, rows: IntArray, time: float) -> IntArray:
+        age = np.maximum(time - self._start[rows], 0.0)
+        while (full := rows[age >= self._slots * self._span[rows]]).size:
+            best = self._best[full]
+            if self._slots % 2:
+                best = np.concatenate([best, np.zeros((len(full), 1), np.float32)], axis=1)
+            merged = best.reshape(len(full), -1, 2).max(axis=2)
+            self._best[full] = 0.0
+            self._best[full, : merged.shape[1]] = merged
+            self._span[full] *= 2
+        return np.minimum((age / self._span[rows]).astype(np.int64), self._slots - 1)
+
+
+def spread(times: FloatArray, quality: FloatArray, most: int) -> IntArray:
+    """Indices of at most ``most`` samples that are good and spread over the track's life, in the order of time.
+
+    times: seconds, float (n,), in any order. quality: float32 (n,) in 0..1.
+    The life is cut into ``most`` equal spans; the best of each span is taken, then the best of what is left.
+    """
+    n = len(times)
+    order = np.argsort(times, kind="stable")
+    if n <= most:
+        return order
+    start, end = float(times[order[0]]), float(times[order[-1]])
+    span = np.minimum(((times - start) / max(end - start, 1e-9) * most).astype(np.int64), most - 1)
+    # Best first inside each span; np.unique then finds the first of each.
+    ranked = np.lexsort((-quality, span))
+    _, first = np.unique(span[ranked], return_index=True)
+    chosen = ranked[first]
+    left = np.setdiff1d(np.arange(n), chosen)
+    extra = left[np.argsort(-quality[left], kind="stable")][: most - len(chosen)]
+    kept = np.concatenate([chosen, extra])
+    return kept[np.argsort(times[kept], kind="stable")]

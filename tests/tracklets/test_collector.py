@@ -1,0 +1,147 @@
+"""From events to tracklets."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from reidstream.config import TrackletConfig
+from reidstream.tracklets import TrackletCollector
+from reidstream.types import (
+    EndReason,
+    Event,
+    FloatArray,
+    Observed,
+    Samples,
+    SourceEnded,
+    SourceStarted,
+    TrackEnded,
+    Tracklet,
+)
+
+FPS = 10
+
+
+def appearance(person: int, size: int = 32) -> FloatArray:
+    vector = np.random.default_rng(person).normal(size=size)
+    unit: FloatArray = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return unit
+
+
+def started(source: str = "gate", content: str = "abc") -> SourceStarted:
+    return SourceStarted(source, f"{source}.mp4", content, (640, 480), FPS, 1000.0, None)
+
+
+def seen(frame: int, tracks: dict[int, int], source: str = "gate", sampled: bool = True) -> Observed:
+    """One frame with tracks {track id: person}; each is sampled with its person's appearance."""
+    n = len(tracks)
+    boxes = np.array([[10 + 50 * i, 20, 50 + 50 * i, 120] for i in range(n)], np.float32).reshape(n, 4)
+    samples = None
+    if sampled and n:
+        samples = Samples(
+            np.arange(n),
+            np.stack([appearance(p) for p in tracks.values()]),
+            np.full(n, 0.8, np.float32),
+            tuple(f"jpeg {frame} {t}".encode() for t in tracks),
+        )
+    ids = np.array(list(tracks), np.uint64)
+    return Observed(source, frame, frame / FPS, 1000 + frame / FPS, ids, boxes, np.full(n, 0.9, np.float32), samples)
+
+
+def run(events: list[Event], config: TrackletConfig | None = None) -> list[Tracklet]:
+    collector = TrackletCollector(config or TrackletConfig())
+    return [tracklet for event in events for tracklet in collector.take(event)]
+
+
+def test_a_finished_track_becomes_one_tracklet_with_its_times_and_best_crop() -> None:
+    events: list[Event] = [started(), *(seen(f, {5: 1}) for f in range(20)), TrackEnded("gate", 5, EndReason.LEFT)]
+    (tracklet,) = run(events)
+    assert (tracklet.source, tracklet.track_id, tracklet.reason) == ("gate", 5, EndReason.LEFT)
+    assert (tracklet.start_frame, tracklet.end_frame, tracklet.observations) == (0, 19, 20)
+    assert (tracklet.start_media, tracklet.end_media) == (0.0, 1.9)
+    assert (tracklet.start_wall, tracklet.end_wall) == (1000.0, 1001.9)
+    assert tracklet.embedding == pytest.approx(appearance(1), abs=1e-5)
+    assert tracklet.confidence == pytest.approx(0.9)
+    assert tracklet.crop is not None and tracklet.crop.startswith(b"jpeg")
+    assert tracklet.frames.tolist() == list(range(20))
+    assert tracklet.embeddings_used <= 8
+
+
+def test_the_same_track_number_in_two_sources_is_two_tracks() -> None:
+    events: list[Event] = [started("a", "x"), started("b", "y")]
+    events += [e for f in range(5) for e in (seen(f, {1: 1}, "a"), seen(f, {1: 2}, "b"))]
+    events += [SourceEnded("a", 5, 0.0), SourceEnded("b", 5, 0.0)]
+    first, second = run(events)
+    assert first.id != second.id
+    assert first.embedding @ appearance(1) == pytest.approx(1, abs=1e-5)
+    assert second.embedding @ appearance(2) == pytest.approx(1, abs=1e-5)
+
+
+def test_ids_of_tracklets_are_the_same_in_every_run_and_interleaving_of_sources() -> None:
+    a: list[Event] = [started("a", "x"), *(seen(f, {1: 1, 2: 3}, "a") for f in range(9)), SourceEnded("a", 9, 0.0)]
+    b: list[Event] = [started("b", "y"), *(seen(f, {1: 2}, "b") for f in range(9)), SourceEnded("b", 9, 0.0)]
+    one = {t.id: t.embedding.tobytes() for t in run(a + b)}
+    other = {t.id: t.embedding.tobytes() for t in run([e for pair in zip(a, b, strict=True) for e in pair])}
+    assert len(one) == 3
+    assert one == other
+
+
+def test_nothing_is_lost_when_a_source_ends_or_the_run_is_stopped() -> None:
+    events: list[Event] = [started(), *(seen(f, {1: 1, 2: 2}) for f in range(6))]
+    assert [t.reason for t in run([*events, SourceEnded("gate", 6, 0.0)])] == [EndReason.SOURCE_ENDED] * 2
+    assert [t.reason for t in run([*events, SourceEnded("gate", 6, 0.0, stopped=True)])] == [EndReason.SHUTDOWN] * 2
+    collector = TrackletCollector(TrackletConfig())
+    for event in events:
+        collector.take(event)
+    assert len(collector.finish()) == 2
+    assert collector.open_tracks == 0
+
+
+def test_a_track_that_passes_from_one_person_to_another_is_split_and_says_so() -> None:
+    people = [1] * 10 + [2] * 10
+    events: list[Event] = [started(), *(seen(f, {3: p}) for f, p in enumerate(people)), SourceEnded("gate", 20, 0.0)]
+    first, second = run(events)
+    assert (first.part, first.parts, second.part, second.parts) == (0, 2, 1, 2)
+    assert (first.start_frame, first.end_frame, second.start_frame, second.end_frame) == (0, 9, 10, 19)
+    assert first.embedding @ appearance(1) == pytest.approx(1, abs=1e-4)
+    assert second.embedding @ appearance(2) == pytest.approx(1, abs=1e-4)
+    (whole,) = run(events, TrackletConfig(split=False))
+    assert whole.parts == 1
+    assert whole.purity < 0.3
+
+
+def test_a_very_long_track_is_stored_in_pieces_while_it_goes_on() -> None:
+    collector = TrackletCollector(TrackletConfig(max_seconds=2.0))
+    finished = list(itertools.chain(collector.take(started()), *(collector.take(seen(f, {1: 1})) for f in range(70))))
+    assert [t.reason for t in finished] == [EndReason.CONTINUES] * 3
+    finished += collector.take(TrackEnded("gate", 1, EndReason.LOST))
+    assert sum(t.observations for t in finished) == 70
+    assert [t.start_frame for t in finished[1:]] == [t.end_frame + 1 for t in finished[:-1]]
+    assert len({t.id for t in finished}) == 4
+
+
+def test_tracks_too_short_or_without_a_crop_are_counted_not_stored() -> None:
+    collector = TrackletCollector(TrackletConfig(min_observations=3))
+    for event in (started(), seen(0, {1: 1}), *(seen(f, {2: 2}, sampled=False) for f in range(1, 9))):
+        collector.take(event)
+    assert collector.take(SourceEnded("gate", 9, 0.0)) == []
+    assert (collector.counts.too_short, collector.counts.without_embedding) == (1, 1)
+
+
+def test_the_path_of_a_long_track_is_thinned_and_keeps_its_ends() -> None:
+    events: list[Event] = [started(), *(seen(f, {1: 1}, sampled=f % 100 == 0) for f in range(5000))]
+    (tracklet,) = run([*events, SourceEnded("gate", 5000, 0.0)])
+    assert tracklet.observations == 5000
+    assert len(tracklet.frames) == 2048
+    assert (tracklet.frames[0], tracklet.frames[-1]) == (0, 4999)
+
+
+def test_a_track_that_ended_unseen_gives_nothing() -> None:
+    assert run([started(), TrackEnded("gate", 99, EndReason.LOST)]) == []
+
+
+def test_an_event_of_a_source_that_never_started_is_an_error() -> None:
+    with pytest.raises(ValueError, match="has not started"):
+        run([seen(0, {1: 1})])
