@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reidstream.boxes import non_maximum
 from reidstream.errors import ModelMismatch
-from reidstream.inference.boxes import non_maximum
 from reidstream.inference.input import Packer, input_size
 from reidstream.inference.session import Session
 from reidstream.models.spec import ModelSpec

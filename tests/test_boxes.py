@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reidstream.inference.boxes import non_maximum, pairwise_iou
+from reidstream.boxes import non_maximum, pairwise_iou
 from reidstream.types import FloatArray
 
 
