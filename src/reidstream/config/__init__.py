@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reidstream.config.base import Section
+from reidstream.config.deepstream import DeepStreamConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -15,6 +16,7 @@ from reidstream.config.tree import Config, load_config
 
 __all__ = [
     "Config",
+    "DeepStreamConfig",
     "DetectorConfig",
     "EmbeddingConfig",
     "LocalEngineConfig",

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from reidstream.config.base import Section
+from reidstream.config.deepstream import DeepStreamConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -30,6 +31,7 @@ class Config(Section):
     embedding: EmbeddingConfig = Field(default=EmbeddingConfig(), description="Which crops are embedded.")
     tracklets: TrackletConfig = Field(default=TrackletConfig(), description="Finishing tracks.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
+    deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
