@@ -1,0 +1,394 @@
+"""From NVIDIA's batch metadata to arrays: the only module that imports pyds.
+
+Everything is copied while the buffer is alive: nvinfer's tensors go back to its pool when the buffer is freed. No
+structure offsets are used, because NvDsObjectMeta differs between DeepStream 8.0 and 9.x; pyds knows its own version.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.errors import EngineError, MissingDependency
+from reidstream.types import FloatArray, IntArray, TrackIds
+
+UNTRACKED = 0xFFFFFFFFFFFFFFFF
+"""The object id of a box that no tracker has numbered (nvdsmeta.h)."""
+
+TENSOR_OUTPUT = 12
+CROP_IMAGE = 14
+OBJECT_REID = 17
+TERMINATED_LIST = 18
+"""Values of NvDsMetaType. Given as numbers because pyds 1.2 has no name for the last; 12 is the same since 6.x."""
+
+_LONGEST_LIST = 100_000
+"""No list of NVIDIA's is longer; a broken one that leads back to itself must not hold the stream for ever."""
+
+_LAYER_TYPES: dict[int, type[np.generic]] = {0: np.float32, 1: np.float16}
+_NO_TIME = 0xFFFFFFFFFFFFFFFF
+
+
+def load_pyds() -> ModuleType:
+    """NVIDIA's Python bindings, or MissingDependency with the way to get them."""
+    try:
+        return importlib.import_module("pyds")
+    except ImportError as error:
+        raise MissingDependency(
+            f"the DeepStream engine reads NVIDIA's metadata through pyds, which cannot be imported ({error}). It is on "
+            "no package registry: inside the DeepStream 8.0 container install the wheel pyds-1.2.2-cp312 from NVIDIA's "
+            "deepstream_python_apps releases (docker/Dockerfile.deepstream does it), or use --engine local."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to read a pipeline's metadata.
+
+    mux_size: width and height that nvstreammux scales every frame to, or None when it keeps their sizes (the new mux).
+    detector_id: gie-unique-id of the person detector. person_classes: its class ids that mean a person.
+    embedder_id: gie-unique-id of the Re-ID model, or None to take the tracker's own vectors (NvDsObjReid).
+    layer: name of the output with the embedding, or None when the model has only one output.
+    """
+
+    mux_size: tuple[int, int] | None
+    detector_id: int = 1
+    person_classes: frozenset[int] = frozenset({0})
+    embedder_id: int | None = 2
+    layer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameArrays:
+    """One frame of one source as it left the pipeline.
+
+    pad: index of the mux's sink pad. number: the mux's frame number. pts, ntp: nanoseconds, None when not known.
+    size: width and height of the source's frames. object_ids: uint64 (n,); untracked boxes are left out.
+    boxes: float32 (n, 4), xyxy in source pixels. confidences: float32 (n,), -0.1 where the tracker predicted.
+    rows: int64 (m,) rows whose embedding was read, embeddings: float32 (m, d), unit length.
+    crops: m JPEG files or Nones, or empty.
+    """
+
+    pad: int
+    number: int
+    pts: int | None
+    ntp: int | None
+    size: tuple[int, int]
+    object_ids: TrackIds
+    boxes: FloatArray
+    confidences: FloatArray
+    rows: IntArray
+    embeddings: FloatArray
+    crops: tuple[bytes | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchArrays:
+    """One batch: its frames, and for each pad the object ids that the tracker has given up."""
+
+    frames: tuple[FrameArrays, ...]
+    terminated: tuple[tuple[int, TrackIds], ...] = ()
+
+
+Wanted = Callable[[int, int, tuple[int, int], TrackIds, FloatArray, FloatArray], IntArray]
+"""(pad, frame number, frame size, object ids, boxes, confidences) -> the rows whose embedding is worth reading."""
+
+Cut = Callable[[Any, list[Any], Any], tuple[bytes | None, ...]]
+"""(buffer address, NvDsObjectMeta of the wanted rows, NvDsFrameMeta) -> JPEG files."""
+
+
+def every_row(
+    pad: int, number: int, size: tuple[int, int], ids: TrackIds, boxes: FloatArray, confidences: FloatArray
+) -> IntArray:
+    return np.arange(len(ids), dtype=np.int64)
+
+
+class BatchReader:
+    """Reads batches of one pipeline. Counts what it met in ``counts``, for people to see:
+
+    "person-frames", "embeddings", "no embedding" (wanted, but not there), "untracked", "other class",
+    "broken box", "broken tensor", "broken list".
+    """
+
+    def __init__(
+        self, layout: Layout, pyds: ModuleType | None = None, wanted: Wanted = every_row, cut: Cut | None = None
+    ) -> None:
+        self.layout = layout
+        self.counts: Counter[str] = Counter()
+        self._pyds: Any = pyds if pyds is not None else load_pyds()
+        self._wanted = wanted
+        self._cut = cut
+        self._layer_index: int | None = None
+        self._size: int | None = None
+
+    def read(self, buffer: int) -> BatchArrays:
+        """The arrays of the batch on a GstBuffer, given by its address (``hash(buffer)`` in PyGObject).
+
+        Raises EngineError when the Re-ID model's outputs are not what the configuration says.
+        """
+        batch = self._pyds.gst_buffer_get_nvds_batch_meta(buffer)
+        if batch is None:
+            self.counts["buffer without a batch"] += 1
+            return BatchArrays(())
+        cast = self._pyds.NvDsFrameMeta.cast
+        frames = []
+        for data in self._nodes(batch.frame_meta_list):
+            frame = cast(data)
+            if frame is not None:
+                frames.append(self._frame(buffer, frame))
+        return BatchArrays(tuple(frames), self._terminated(batch))
+
+    def _nodes(self, node: Any) -> Iterator[Any]:
+        """The data pointers of a GList; the list advances before anybody looks at its data."""
+        for _ in range(_LONGEST_LIST):
+            if node is None:
+                return
+            data = node.data
+            node = node.next
+            if data is not None:
+                yield data
+        self.counts["broken list"] += 1
+
+    def _frame(self, buffer: int, frame: Any) -> FrameArrays:
+        size = (int(frame.source_frame_width), int(frame.source_frame_height))
+        objects, ids, rects, confidences = self._objects(frame)
+        boxes = self._source_boxes(rects, size)
+        whole = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        if not whole.all():
+            self.counts["broken box"] += int((~whole).sum())
+            objects = [item for item, keep in zip(objects, whole, strict=True) if keep]
+            ids, boxes, confidences = ids[whole], boxes[whole], confidences[whole]
+        self.counts["person-frames"] += len(ids)
+        pad, number = int(frame.pad_index), int(frame.frame_num)
+        wanted = self._wanted(pad, number, size, ids, boxes, confidences) if len(ids) else np.zeros(0, np.int64)
+        chosen = [objects[row] for row in wanted]
+        found, embeddings = self._embeddings(chosen)
+        crops = self._cut(buffer, [chosen[i] for i in found], frame) if self._cut is not None and len(found) else ()
+        pts, ntp = int(frame.buf_pts), int(frame.ntp_timestamp)
+        return FrameArrays(
+            pad=pad,
+            number=number,
+            pts=None if pts == _NO_TIME else pts,
+            ntp=None if ntp in (0, _NO_TIME) else ntp,
+            size=size,
+            object_ids=ids,
+            boxes=boxes,
+            confidences=confidences,
+            rows=wanted[found],
+            embeddings=embeddings,
+            crops=crops,
+        )
+
+    def _objects(self, frame: Any) -> tuple[list[Any], TrackIds, FloatArray, FloatArray]:
+        """The frame's tracked people, sorted by object id: the order of NVIDIA's lists means nothing."""
+        cast = self._pyds.NvDsObjectMeta.cast
+        detector, classes = self.layout.detector_id, self.layout.person_classes
+        found: list[tuple[int, float, float, float, float, float, Any]] = []
+        untracked = other = 0
+        for data in self._nodes(frame.obj_meta_list):
+            item = cast(data)
+            if item.unique_component_id != detector or item.class_id not in classes:
+                other += 1
+                continue
+            object_id = item.object_id
+            if object_id == UNTRACKED:
+                untracked += 1
+                continue
+            rect = item.rect_params
+            found.append((object_id, rect.left, rect.top, rect.width, rect.height, item.confidence, item))
+        if untracked:
+            self.counts["untracked"] += untracked
+        if other:
+            self.counts["other class"] += other
+        found.sort(key=lambda row: row[0])
+        ids = np.array([row[0] for row in found], np.uint64)
+        numbers = np.array([row[1:6] for row in found], np.float64).reshape(-1, 5)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rects, confidences = numbers[:, :4].astype(np.float32), numbers[:, 4].astype(np.float32)
+        return [row[6] for row in found], ids, rects, confidences
+
+    def _source_boxes(self, rects: FloatArray, size: tuple[int, int]) -> FloatArray:
+        """left, top, width, height in mux pixels -> xyxy in source pixels, clipped to the frame."""
+        width, height = size
+        mux_width, mux_height = self.layout.mux_size or size
+        scale = np.array([width / max(mux_width, 1), height / max(mux_height, 1)] * 2, np.float32)
+        boxes = np.empty_like(rects)
+        with np.errstate(invalid="ignore", over="ignore"):
+            boxes[:, :2] = rects[:, :2]
+            boxes[:, 2:] = rects[:, :2] + rects[:, 2:]
+            boxes *= scale
+        return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+
+    def _embeddings(self, objects: list[Any]) -> tuple[IntArray, FloatArray]:
+        """Which of the objects carry a usable embedding, and the unit-length embeddings."""
+        rows: list[int] = []
+        vectors: FloatArray = np.zeros((0, self._size or 0), np.float32)
+        if objects:
+            rows, vectors = (
+                self._tracker_vectors(objects) if self.layout.embedder_id is None else self._tensors(objects)
+            )
+        missing = len(objects) - len(rows)
+        with np.errstate(invalid="ignore", over="ignore"):
+            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+        usable = np.isfinite(lengths) & (lengths > 1e-12)
+        found = np.array(rows, np.int64)[usable]
+        if missing:
+            self.counts["no embedding"] += missing
+        if len(found) != len(rows):
+            self.counts["broken tensor"] += len(rows) - len(found)
+        self.counts["embeddings"] += len(found)
+        return found, (vectors[usable] / lengths[usable, None]).astype(np.float32)
+
+    def _tensors(self, objects: list[Any]) -> tuple[list[int], FloatArray]:
+        """The embedder's output layer of each object that has one, copied out."""
+        get_ptr, memmove = self._pyds.get_ptr, ctypes.memmove
+        rows: list[int] = []
+        pointers: list[int] = []
+        dtype: type[np.generic] = np.float32
+        for row, item in enumerate(objects):
+            layer = self._layer(item.obj_user_meta_list)
+            if layer is None:
+                continue
+            buffer, count, kind = layer.buffer, int(layer.inferDims.numElements), int(layer.dataType)
+            if kind not in _LAYER_TYPES:
+                raise EngineError(
+                    f"output {layer.layerName!r} of the Re-ID model (gie-unique-id {self.layout.embedder_id}) has data "
+                    f"type {kind}; embeddings must be FLOAT (0) or HALF (1): remove output-io-formats from its config"
+                )
+            if self._size is None and count:
+                self._size = count
+            if buffer is None or not count or count != self._size:
+                self.counts["broken tensor"] += 1
+                continue
+            dtype = _LAYER_TYPES[kind]
+            rows.append(row)
+            pointers.append(get_ptr(buffer))
+        raw: npt.NDArray[Any] = np.empty((len(rows), self._size or 0), dtype)
+        stride, start = raw.strides[0] if len(rows) else 0, raw.ctypes.data
+        for index, pointer in enumerate(pointers):
+            memmove(start + index * stride, pointer, stride)
+        return rows, raw.astype(np.float32, copy=False)
+
+    def _layer(self, users: Any) -> Any | None:
+        """The embedding layer among an object's user metadata, which may hold several metas in any order."""
+        pyds = self._pyds
+        for data in self._nodes(users):
+            user = pyds.NvDsUserMeta.cast(data)
+            if int(user.base_meta.meta_type) != TENSOR_OUTPUT:
+                continue
+            payload = user.user_meta_data
+            if payload is None:
+                self.counts["broken tensor"] += 1
+                continue
+            tensor = pyds.NvDsInferTensorMeta.cast(payload)
+            if tensor.unique_id != self.layout.embedder_id:
+                continue
+            if not tensor.num_output_layers:
+                self.counts["broken tensor"] += 1
+                continue
+            if self._layer_index is None:
+                self._layer_index = self._find_layer(tensor)
+            if self._layer_index < tensor.num_output_layers:
+                return pyds.get_nvds_LayerInfo(tensor, self._layer_index)
+            self.counts["broken tensor"] += 1
+        return None
+
+    def _find_layer(self, tensor: Any) -> int:
+        names = [self._pyds.get_nvds_LayerInfo(tensor, index).layerName for index in range(tensor.num_output_layers)]
+        if self.layout.layer is None:
+            if len(names) == 1:
+                return 0
+            raise EngineError(
+                f"the Re-ID model (gie-unique-id {self.layout.embedder_id}) has {len(names)} outputs "
+                f"({', '.join(map(str, names))}): say which is the embedding with deepstream.sgie.layer"
+            )
+        if self.layout.layer not in names:
+            raise EngineError(
+                f"the Re-ID model (gie-unique-id {self.layout.embedder_id}) has no output {self.layout.layer!r}; "
+                f"it has {', '.join(map(str, names))}: set deepstream.sgie.layer to one of them"
+            )
+        return names.index(self.layout.layer)
+
+    def _tracker_vectors(self, objects: list[Any]) -> tuple[list[int], FloatArray]:
+        """The tracker's own Re-ID vectors (NvDsObjReid); pyds copies each when it makes the array."""
+        pyds = self._pyds
+        rows: list[int] = []
+        vectors: list[FloatArray] = []
+        for row, item in enumerate(objects):
+            for data in self._nodes(item.obj_user_meta_list):
+                user = pyds.NvDsUserMeta.cast(data)
+                if int(user.base_meta.meta_type) != OBJECT_REID or user.user_meta_data is None:
+                    continue
+                reid = pyds.NvDsObjReid.cast(user.user_meta_data)
+                size = int(reid.featureSize)
+                self._size = self._size or size
+                if not size or size != self._size:
+                    self.counts["broken tensor"] += 1
+                    continue
+                rows.append(row)
+                vectors.append(np.array(reid.get_host_reid_vector(), np.float32))
+                break
+        return rows, np.array(vectors, np.float32).reshape(len(rows), self._size or 0)
+
+    def _terminated(self, batch: Any) -> tuple[tuple[int, TrackIds], ...]:
+        """What the tracker says has ended: for each pad the object ids, where there are any."""
+        pyds = self._pyds
+        ended: list[tuple[int, TrackIds]] = []
+        for data in self._nodes(batch.batch_user_meta_list):
+            user = pyds.NvDsUserMeta.cast(data)
+            if int(user.base_meta.meta_type) != TERMINATED_LIST or user.user_meta_data is None:
+                continue
+            for stream in pyds.NvDsTargetMiscDataBatch.cast(user.user_meta_data).list():
+                ids = [int(item.uniqueId) for item in stream.list()]
+                if ids:
+                    ended.append((int(stream.streamID), np.array(ids, np.uint64)))
+        return tuple(ended)
+
+
+class CropCutter:
+    """JPEG crops through NVIDIA's object encoder on the GPU; MissingDependency where pyds lacks it."""
+
+    def __init__(self, gpu_id: int, quality: int, pyds: ModuleType | None = None) -> None:
+        self._pyds: Any = pyds if pyds is not None else load_pyds()
+        if not hasattr(self._pyds, "nvds_obj_enc_create_context"):
+            raise MissingDependency("this pyds has no object encoder (nvds_obj_enc_*): set deepstream.crops=false")
+        self._quality = quality
+        self._context = self._pyds.nvds_obj_enc_create_context(gpu_id)
+
+    def __call__(self, buffer: int, objects: list[Any], frame: Any) -> tuple[bytes | None, ...]:
+        pyds = self._pyds
+        for item in objects:
+            arguments = pyds.NvDsObjEncUsrArgs()
+            arguments.saveImg = False
+            arguments.attachUsrMeta = True
+            arguments.scaleImg = False
+            arguments.objNum = 1
+            arguments.quality = self._quality
+            pyds.nvds_obj_enc_process(self._context, arguments, buffer, item, frame)
+        pyds.nvds_obj_enc_finish(self._context)
+        return tuple(self._jpeg(item) for item in objects)
+
+    def close(self) -> None:
+        if self._context is not None:
+            self._pyds.nvds_obj_enc_destroy_context(self._context)
+            self._context = None
+
+    def _jpeg(self, item: Any) -> bytes | None:
+        pyds, node = self._pyds, item.obj_user_meta_list
+        for _ in range(_LONGEST_LIST):
+            if node is None:
+                break
+            user = pyds.NvDsUserMeta.cast(node.data)
+            node = node.next
+            if user is None or int(user.base_meta.meta_type) != CROP_IMAGE or user.user_meta_data is None:
+                continue
+            out = pyds.NvDsObjEncOutParams.cast(pyds.get_ptr(user.user_meta_data))
+            return bytes(np.asarray(out.outBuffer(), np.uint8).tobytes())
+        return None
