@@ -1,0 +1,38 @@
+"""Keeping passwords out of everything that is printed, logged or stored."""
+
+from __future__ import annotations
+
+import re
+
+_MASK = "***"
+_SCHEME = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
+_SECRET_PARAMETER = re.compile(
+    r"(?P<key>[?&;](?:[\w.-]*(?:pass|passwd|password|pwd|token|secret|signature|credential)[\w.-]*|pw|key|apikey|api_key|auth|sig)=)"
+    r"[^&;#\s\"'<>`]*",
+    re.IGNORECASE,
+)
+
+
+def redacted(text: str) -> str:
+    """``text`` with the password of every address in it replaced by ``***``.
+
+    Works on a single address and on any text that quotes addresses (messages of FFmpeg, logs). Covers user
+    information (``rtsp://user:password@host``, also with unescaped ``/``, ``@`` or ``?`` in the password) and query
+    parameters that are named like a secret (``?token=...``). A user name without a password may itself be a token
+    and is replaced as well. The result is the same when applied twice.
+    """
+    return _SECRET_PARAMETER.sub(rf"\g<key>{_MASK}", _SCHEME.sub(_without_user_information, text))
+
+
+def _without_user_information(match: re.Match[str]) -> str:
+    scheme, rest = match["scheme"], match["rest"]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        end = authority.rindex("@")
+    elif "@" in rest and not re.fullmatch(r"(?:[^:\[\]]*|\[[^\]]*\])(?::\d{1,5})?", authority):
+        # "user:pa/ss@host": no host looks like "user:pa", so the password holds an unescaped separator.
+        end = rest.rindex("@")
+    else:
+        return match[0]
+    user, colon, _ = rest[:end].partition(":")
+    return f"{scheme}{user}:{_MASK}{rest[end:]}" if colon else f"{scheme}{_MASK}{rest[end:]}"

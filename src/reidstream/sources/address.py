@@ -1,0 +1,56 @@
+"""Reading addresses of sources: which kind they are, and where they lie on this machine."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from reidstream.config.redaction import redacted
+from reidstream.errors import SourceNotFound
+
+__all__ = ["IMAGE_SUFFIXES", "Kind", "device_path", "kind_of", "local_path", "redacted"]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_DEVICE = re.compile(r"/dev/video\d+|\d{1,3}")
+
+
+class Kind(Enum):
+    """What an address stands for."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    RTSP = "rtsp"
+    WEBCAM = "webcam"
+
+
+def kind_of(uri: str) -> Kind:
+    """The kind of source at ``uri``. A path that does not exist counts as a file.
+
+    Raises SourceNotFound for schemes other than rtsp, rtsps and file.
+    """
+    scheme = _SCHEME.match(uri)
+    if scheme and scheme[1].lower() in {"rtsp", "rtsps"}:
+        return Kind.RTSP
+    if scheme and scheme[1].lower() != "file":
+        raise SourceNotFound(
+            f"{redacted(uri)}: addresses that begin with {scheme[1]}:// cannot be read; "
+            "expected a video file, a folder of images, rtsp://, or a webcam like /dev/video0"
+        )
+    if _DEVICE.fullmatch(uri):
+        return Kind.WEBCAM
+    return Kind.FOLDER if local_path(uri).is_dir() else Kind.FILE
+
+
+def local_path(uri: str) -> Path:
+    """The path of a file or folder given as a path or as ``file://``, with ``~`` expanded."""
+    if uri.lower().startswith("file://"):
+        return Path(unquote(urlsplit(uri).path))
+    return Path(uri).expanduser()
+
+
+def device_path(uri: str) -> Path:
+    """The device of a webcam given as ``/dev/video0`` or as its number."""
+    return Path(uri) if uri.startswith("/") else Path(f"/dev/video{int(uri)}")

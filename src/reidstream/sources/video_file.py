@@ -1,0 +1,237 @@
+"""Video files, decoded by FFmpeg through PyAV."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from reidstream.config import SourceConfig
+from reidstream.errors import SourceBroken, SourceError, SourceNotFound
+from reidstream.sources.address import local_path, redacted
+from reidstream.sources.clock import MediaClock, Thinning
+from reidstream.sources.container_end import missing_bytes
+from reidstream.sources.fingerprint import file_fingerprint
+from reidstream.sources.frame import Frame
+from reidstream.sources.picture import VideoPicture
+from reidstream.types import SourceStarted
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 4
+"""Decoding threads at most: each holds a frame of its own, and more of them gain nothing beside detection."""
+_READ_ERRORS = 100
+"""Errors in a row without a readable packet between after which a file is given up."""
+
+
+class VideoFileSource:
+    """Frames of a video file, in order of presentation. See ``Source`` for the contract."""
+
+    def __init__(self, config: SourceConfig, source_id: str) -> None:
+        self._config = config
+        self._id = source_id
+        self._path = local_path(config.uri)
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._container: Any = None
+        self._frames: Iterator[Frame] | None = None
+        self._first: Frame | None = None
+        self._info: SourceStarted | None = None
+        self._skipped = 0
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def skipped(self) -> int:
+        return self._skipped
+
+    @property
+    def dropped(self) -> int:
+        return 0
+
+    def started(self) -> SourceStarted:
+        with self._lock:
+            if self._info is None:
+                self._first = self._next()
+                if self._first is None:
+                    raise SourceBroken(f"{self._path}: closed before its first frame")
+            assert self._info is not None
+            return self._info
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        with self._lock:
+            frame, self._first = self._first, None
+            if self._closed.is_set():
+                raise StopIteration
+            frame = frame or self._next()
+            if frame is None:
+                raise StopIteration
+            return frame
+
+    def close(self) -> None:
+        self._closed.set()
+        # Whoever holds the lock is in the middle of one frame at most.
+        with self._lock:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _next(self) -> Frame | None:
+        if self._closed.is_set():
+            return None
+        if self._frames is None:
+            self._frames = self._read()
+        try:
+            return next(self._frames, None)
+        except SourceError:
+            raise
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SourceBroken(f"{self._path}: {_reason(error)}") from None
+
+    def _release(self) -> None:
+        if self._frames is not None:
+            self._frames.close()  # type: ignore[attr-defined]
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+        self._first = None
+
+    def _read(self) -> Iterator[Frame]:
+        cut_off = self._checked_file()
+        stream = self._opened(cut_off)
+        fps = float(stream.guessed_rate or stream.average_rate or 0)
+        clock, thinning = MediaClock(fps), Thinning(self._config.max_fps)
+        start = _start_time(self._container, self._path)
+        index = 0
+        for decoded in self._decoded(stream):
+            time = clock.media_time(decoded.pts, decoded.time_base)
+            if thinning.keeps(time):
+                picture = VideoPicture(decoded)
+                if self._info is None:
+                    self._info = SourceStarted(
+                        source=self._id,
+                        uri=redacted(self._config.uri),
+                        content=file_fingerprint(self._path),
+                        size=picture.size,
+                        fps=min(fps, self._config.max_fps or fps),
+                        wall_time=start + time,
+                        frames=_frame_count(stream, fps),
+                    )
+                yield Frame(self._id, index, time, start + time, picture)
+            index += 1
+        if index == 0:
+            raise SourceBroken(f"{self._path}: no frame of its video could be decoded{_cut_off(cut_off)}")
+        if cut_off:
+            raise SourceBroken(f"{self._path}: ends early after {index} frames{_cut_off(cut_off)}")
+
+    def _checked_file(self) -> int:
+        """Look at the file before FFmpeg does; how many bytes of it are missing at its end."""
+        try:
+            if not self._path.exists():
+                raise SourceNotFound(f"{self._path}: no such file")
+            if not self._path.is_file():
+                raise SourceNotFound(f"{self._path}: not a regular file; expected a video file or a folder of images")
+            if self._path.stat().st_size == 0:
+                raise SourceBroken(f"{self._path}: the file is empty")
+            return missing_bytes(self._path)
+        except OSError as error:
+            raise SourceBroken(f"{self._path}: {_reason(error)}") from None
+
+    def _opened(self, cut_off: int) -> Any:
+        import av
+
+        try:
+            # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
+            self._container = av.open(f"file:{self._path}", metadata_errors="replace")
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceBroken(
+                f"{self._path}: not a video that can be read ({_reason(error)}){_cut_off(cut_off)}"
+            ) from None
+        pictures = [s for s in self._container.streams.video if s.codec_context is not None]
+        streams = [s for s in pictures if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            found = ", ".join(s.type for s in self._container.streams) or "none"
+            raise SourceBroken(f"{self._path}: holds no video stream (streams found: {found})")
+        stream = max(streams, key=lambda s: s.width * s.height)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
+        return stream
+
+    def _decoded(self, stream: Any) -> Iterator[Any]:
+        import av
+
+        # A packet cut short by the end of the file would take the frames still in the decoder with it.
+        discard_partial = self._container.format.name != "mpegts"
+        for packet in self._packets(stream):
+            if packet.is_corrupt and discard_partial:
+                self._skipped += 1
+                continue
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError as error:
+                self._skipped += 1
+                logger.debug("%s: left out a damaged packet (%s)", self._id, _reason(error))
+                continue
+            yield from frames
+
+    def _packets(self, stream: Any) -> Iterator[Any]:
+        import av
+
+        errors = 0
+        while True:
+            try:
+                for packet in self._container.demux(stream):
+                    errors = 0
+                    yield packet
+                return
+            except av.error.FFmpegError as error:
+                # Reading may go on behind a damaged place; demux starts again where it stopped.
+                errors += 1
+                self._skipped += 1
+                if errors >= _READ_ERRORS:
+                    raise SourceBroken(f"{self._path}: cannot be read any further ({_reason(error)})") from None
+
+
+def _frame_count(stream: Any, fps: float) -> int | None:
+    """What the container says, unless it counts something else, like the fields of interlaced video."""
+    if not stream.frames or not stream.duration or not fps:
+        return None
+    expected = float(stream.duration * stream.time_base) * fps
+    return int(stream.frames) if abs(stream.frames - expected) <= 0.1 * expected + 2 else None
+
+
+def _reason(error: BaseException) -> str:
+    return redacted(str(getattr(error, "strerror", None) or error))
+
+
+def _cut_off(missing: int) -> str:
+    return f"; the file is cut off, at least {missing:,} bytes are missing at its end" if missing else ""
+
+
+def _start_time(container: Any, path: Path) -> float:
+    """Unix seconds at which a recording began: its creation time if it says one, else when the file was written."""
+    text = container.metadata.get("creation_time", "")
+    try:
+        created = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return path.stat().st_mtime
+    if created.tzinfo is None:
+        created = created.replace(tzinfo=datetime.UTC)
+    # Recorders without a clock write the zero of their epoch, 1904 or 1970.
+    return created.timestamp() if created.year > 1971 else path.stat().st_mtime
