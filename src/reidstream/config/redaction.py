@@ -6,8 +6,9 @@ import re
 
 _MASK = "***"
 _SCHEME = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
+_HOST = re.compile(r"(?:[\w.-]+|\[[^\]]*\])(?::\d{1,5})?")
 _SECRET_PARAMETER = re.compile(
-    r"(?P<key>[?&;](?:[\w.-]*(?:pass|passwd|password|pwd|token|secret|signature|credential)[\w.-]*|pw|key|apikey|api_key|auth|sig)=)"
+    r"(?P<key>[?&;](?:[\w.-]*(?:pass|pwd|token|secret|signature|credential)[\w.-]*|pw|(?:api_?)?key|auth|sig)=)"
     r"[^&;#\s\"'<>`]*",
     re.IGNORECASE,
 )
@@ -27,12 +28,10 @@ def redacted(text: str) -> str:
 def _without_user_information(match: re.Match[str]) -> str:
     scheme, rest = match["scheme"], match["rest"]
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in authority:
-        end = authority.rindex("@")
-    elif "@" in rest and not re.fullmatch(r"(?:[^:\[\]]*|\[[^\]]*\])(?::\d{1,5})?", authority):
-        # "user:pa/ss@host": no host looks like "user:pa", so the password holds an unescaped separator.
-        end = rest.rindex("@")
-    else:
+    host = authority.rpartition("@")[2]
+    if "@" not in rest or ("@" not in authority and _HOST.fullmatch(authority)):
         return match[0]
+    # No host looks like "user:pa" or is empty: then the password itself holds a "/", "?" or "#".
+    end = rest.rindex("@") if "@" not in authority or not _HOST.fullmatch(host) else authority.rindex("@")
     user, colon, _ = rest[:end].partition(":")
     return f"{scheme}{user}:{_MASK}{rest[end:]}" if colon else f"{scheme}{_MASK}{rest[end:]}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from reidstream.config.base import Section
+from reidstream.config.redaction import redacted
 
 
 class SourceConfig(Section):
@@ -45,3 +47,6 @@ class SourceConfig(Section):
         if not value.strip():
             raise ValueError("must not be empty")
         return value
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return [(key, redacted(value) if key == "uri" else value) for key, value in super().__repr_args__()]

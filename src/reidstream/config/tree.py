@@ -18,6 +18,7 @@ from reidstream.config.local import (
     TrackerConfig,
     TrackletConfig,
 )
+from reidstream.config.redaction import redacted
 from reidstream.config.sources import SourceConfig
 from reidstream.errors import ConfigError
 
@@ -63,14 +64,14 @@ def checked_config(data: Mapping[str, Any], origin: str) -> Config:
             + ("" if e["type"] in {"extra_forbidden", "missing"} else f" (found {e['input']!r})")
             for e in error.errors()
         )
-        raise ConfigError(f"the configuration from {origin} does not fit:\n{problems}") from None
+        raise ConfigError(redacted(f"the configuration from {origin} does not fit:\n{problems}")) from None
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     parts = key.strip().split(".")
     if not separator or not all(parts):
-        raise ConfigError(f"an override must look like section.key=value, got {override!r}")
+        raise ConfigError(f"an override must look like section.key=value, got {redacted(override)!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

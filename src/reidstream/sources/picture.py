@@ -32,6 +32,11 @@ class Orientation:
         if data is None:
             return _UPRIGHT
         a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+        return cls.from_matrix(a, b, c, d)
+
+    @classmethod
+    def from_matrix(cls, a: int, b: int, c: int, d: int) -> Orientation:
+        """The quarter turns and mirrorings among the maps x' = a x + c y, y' = b x + d y."""
         if a == d == 0 and b and c:
             return cls(True, c < 0, b < 0)
         if b == c == 0 and a and d:
@@ -72,9 +77,9 @@ class VideoPicture:
 
     __slots__ = ("_bgr", "_frame", "_lock", "_orientation", "_planes", "_size")
 
-    def __init__(self, frame: Any) -> None:
+    def __init__(self, frame: Any, orientation: Orientation | None = None) -> None:
         self._frame = frame
-        self._orientation = Orientation.of(frame)
+        self._orientation = Orientation.of(frame) if orientation is None else orientation
         self._planes = YuvPlanes.of(frame)
         self._size = self._orientation.size(frame.width, frame.height)
         self._bgr: Pixels | None = None
