@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from reidstream.config.base import Section
 from reidstream.config.deepstream import DeepStreamConfig
-from reidstream.config.gallery import GalleryConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -20,7 +19,6 @@ __all__ = [
     "DeepStreamConfig",
     "DetectorConfig",
     "EmbeddingConfig",
-    "GalleryConfig",
     "LocalEngineConfig",
     "Section",
     "SourceConfig",

@@ -1,0 +1,217 @@
+"""Writing a scene: one video per camera, the truth beside it, several cameras at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import multiprocessing
+import os
+import queue
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reidstream.errors import ConfigError
+from reidstream.synthetic.truth import SceneTruth, Sighting, TrackTruth, load_scene, write_camera, write_identities
+from reidstream.synthetic.world import World
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import Queue
+
+Progress = Callable[[str, int, int], None]
+"""Called with (camera, frames done, frames in all)."""
+
+
+def write_scene(
+    out: Path | str,
+    world: World,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+) -> SceneTruth:
+    """Render every camera of ``world`` into the folder ``out`` and return the truth as read back from it.
+
+    ``out/camN/camN.mp4`` (H.264), ``out/camN/gt/gt.txt`` and ``seqinfo.ini`` (MOTChallenge), ``out/identities.csv``
+    (camera, track_id, person, first_frame, last_frame) and ``out/scene.json``. The folder appears when everything in
+    it is complete. workers: processes (default: one per core); the result does not depend on it.
+
+    Raises ConfigError when ``out`` exists and is not empty, unless ``overwrite`` is set and it holds a scene.
+    """
+    out = Path(out)
+    _check_free(out, overwrite)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write a scene at {out}: {error.strerror}; choose a folder you can write to"
+        ) from None
+    try:
+        tracks = _render_all(building, world, workers or os.cpu_count() or 1, progress)
+        write_identities(building / "identities.csv", tracks)
+        (building / "scene.json").write_text(json.dumps(_parameters(world), indent=2) + "\n", encoding="utf-8")
+        building.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        building.rename(out)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return load_scene(out)
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ConfigError(f"{out} is a file; a scene needs a folder")
+    if any(out.iterdir()) and not (overwrite and (out / "scene.json").is_file()):
+        hint = "choose another folder" if overwrite else "choose another folder, or let an earlier scene be overwritten"
+        raise ConfigError(f"{out} is not empty; {hint}")
+
+
+def _parameters(world: World) -> dict[str, Any]:
+    """What the world was made with, its cameras and its people, for scene.json."""
+    return {
+        "seed": world.seed,
+        "minutes": world.minutes,
+        "size": list(world.size),
+        "fps": world.fps,
+        "similar": world.similar,
+        "cameras": [
+            {
+                "name": place.name,
+                "place": place.kind,
+                "site": [round(n, 2) for n in place.site],
+                "height": round(place.camera.position[2], 3),
+                "focal": round(place.camera.focal, 2),
+                "pitch_degrees": round(float(np.degrees(place.camera.pitch)), 2),
+                "sensor": dataclasses.asdict(place.sensor),
+            }
+            for place in world.places
+        ],
+        "people": [
+            {"person": number, "looks": look.describe(), "dressed_like": model}
+            for number, (look, model) in enumerate(zip(world.looks, world.models, strict=True))
+        ],
+    }
+
+
+def _render_all(folder: Path, world: World, workers: int, progress: Progress | None) -> list[TrackTruth]:
+    workers = min(workers, world.cameras)
+    if workers == 1:
+        report = (
+            (lambda camera, done: progress(camera, done, world.frames)) if progress else (lambda camera, done: None)
+        )
+        return [track for camera in range(world.cameras) for track in _render_camera(folder, world, camera, report)]
+    # A fresh interpreter per worker: forking a process that has threads (ONNX Runtime's, ChromaDB's) can hang it.
+    context = multiprocessing.get_context("spawn")
+    reports: Queue[tuple[str, int]] = context.Queue()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_connect, initargs=(reports,)) as pool:
+        futures = [pool.submit(_render_in_worker, folder, world, camera) for camera in range(world.cameras)]
+        try:
+            _follow(futures, reports, world.frames, progress)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        return [track for future in futures for track in future.result()]
+
+
+def _follow(
+    futures: list[Future[list[TrackTruth]]], reports: Queue[tuple[str, int]], frames: int, progress: Progress | None
+) -> None:
+    """Pass on progress until all workers are done; the first failure is raised at once."""
+    while not all(future.done() for future in futures):
+        with contextlib.suppress(queue.Empty):
+            camera, done = reports.get(timeout=0.2)
+            if progress:
+                progress(camera, done, frames)
+        for future in futures:
+            if future.done():
+                future.result()
+
+
+_reports: Queue[tuple[str, int]] | None = None
+
+
+def _connect(reports: Queue[tuple[str, int]]) -> None:
+    """Worker set-up: where progress goes, and one thread per worker."""
+    global _reports
+    import cv2
+
+    cv2.setNumThreads(1)
+    _reports = reports
+
+
+def _render_in_worker(folder: Path, world: World, camera: int) -> list[TrackTruth]:
+    reports = _reports
+    assert reports is not None
+    return _render_camera(folder, world, camera, lambda name, done: reports.put((name, done)))
+
+
+def _render_camera(folder: Path, world: World, camera: int, report: Callable[[str, int], None]) -> list[TrackTruth]:
+    """One camera: its video and its truth."""
+    place = world.places[camera]
+    target = folder / place.name
+    target.mkdir()
+    frames, visits, persons, boxes, visibility = [], [], [], [], []
+    with _Encoder(target / f"{place.name}.mp4", world.size, world.fps, place.sensor.quality) as encoder:
+        for frame in world.render_frames(camera):
+            encoder.write(frame.image)
+            frames.append(np.full(len(frame.persons), frame.index, np.int64))
+            visits.append(frame.visits)
+            persons.append(frame.persons)
+            boxes.append(frame.boxes)
+            visibility.append(frame.visibility)
+            if frame.index % 25 == 24:
+                report(place.name, frame.index + 1)
+    sighting = Sighting(
+        frames=np.concatenate(frames),
+        visits=np.concatenate(visits),
+        persons=np.concatenate(persons),
+        boxes=np.concatenate(boxes),
+        visibility=np.concatenate(visibility),
+    )
+    tracks = write_camera(target, place.name, sighting, world.size, world.fps, world.frames)
+    report(place.name, world.frames)
+    return tracks
+
+
+class _Encoder:
+    """H.264 in MP4, one thread, so that the same frames always give the same stream."""
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float, quality: int) -> None:
+        import av
+
+        self._av = av
+        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        rate = Fraction(fps).limit_denominator(1001)
+        self._stream = self._container.add_stream("libx264", rate=rate)
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.thread_count = 1
+        self._stream.options = {"preset": "superfast", "crf": str(quality), "g": str(max(1, round(2 * fps)))}
+
+    def __enter__(self) -> _Encoder:
+        return self
+
+    def write(self, image: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+        import cv2
+
+        planes = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+        for packet in self._stream.encode(self._av.VideoFrame.from_ndarray(planes, format="yuv420p")):
+            self._container.mux(packet)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+        self._container.close()

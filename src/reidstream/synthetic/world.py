@@ -1,0 +1,91 @@
+"""The synthetic world: who lives in it, what its cameras see, and where everybody walks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reidstream.synthetic.body import Body, make_body
+from reidstream.synthetic.crowd import Visit, simulate
+from reidstream.synthetic.gait import stride_length
+from reidstream.synthetic.places import Place, make_place
+from reidstream.synthetic.render import Painter, RenderedFrame
+from reidstream.synthetic.wardrobe import Look, make_wardrobe
+
+
+@dataclass(frozen=True)
+class World:
+    """A scene that is fully decided by its arguments; the same arguments always give the same scene.
+
+    cameras: 1 to 64. people: 1 to 10,000. minutes: length of the scene, the same for every camera. size: width and
+    height in pixels, both even. fps: frames per second. similar: share of people who are dressed much like somebody
+    else, 0..1.
+
+    Raises ValueError when an argument is out of range.
+    """
+
+    seed: int = 0
+    cameras: int = 4
+    people: int = 30
+    minutes: float = 2.0
+    size: tuple[int, int] = (960, 540)
+    fps: float = 25.0
+    similar: float = 0.25
+    places: tuple[Place, ...] = field(init=False, repr=False, compare=False)
+    looks: tuple[Look, ...] = field(init=False, repr=False, compare=False)
+    models: tuple[int | None, ...] = field(init=False, repr=False, compare=False)
+    visits: tuple[Visit, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _in_range("seed", self.seed, 0, 2**63 - 1)
+        _in_range("cameras", self.cameras, 1, 64)
+        _in_range("people", self.people, 1, 10_000)
+        _in_range("minutes", self.minutes, 0.01, 24 * 60)
+        _in_range("fps", self.fps, 1, 120)
+        _in_range("similar", self.similar, 0, 1)
+        for name, value in zip(("width", "height"), self.size, strict=True):
+            _in_range(name, value, 160, 3840)
+            if value % 2:
+                raise ValueError(f"{name} must be even (H.264 halves the colour planes), got {value}")
+        looks, models = make_wardrobe(np.random.default_rng([self.seed, 2]), self.people, self.similar)
+        places = tuple(make_place(index, self.seed, self.size) for index in range(self.cameras))
+        visits = simulate(
+            places,
+            self.people,
+            self.minutes * 60,
+            np.random.default_rng([self.seed, 3]),
+            [stride_length(look.build) for look in looks],
+        )
+        object.__setattr__(self, "places", places)
+        object.__setattr__(self, "looks", tuple(looks))
+        object.__setattr__(self, "models", tuple(models))
+        object.__setattr__(self, "visits", tuple(visits))
+
+    @property
+    def frames(self) -> int:
+        """Frames per camera."""
+        return max(1, round(self.minutes * 60 * self.fps))
+
+    def bodies(self, camera: int | None = None) -> dict[int, Body]:
+        """The bodies of all people, or of those who come to one camera, by person."""
+        wanted = {visit.person for visit in self.visits if camera is None or visit.camera == camera}
+        return {person: make_body(self.looks[person]) for person in sorted(wanted)}
+
+    def render_frames(self, camera: int, every: int = 1) -> Iterator[RenderedFrame]:
+        """Frames of one camera (numbered from 0) with boxes, visibility and person ids, as arrays in memory.
+
+        every: give only each n-th frame, for training sets that want variety rather than motion.
+        """
+        place = self.places[camera]
+        painter = Painter(place, self.bodies(camera), place.seed)
+        visits = [(number, visit) for number, visit in enumerate(self.visits) if visit.camera == camera]
+        for index in range(0, self.frames, every):
+            time = index / self.fps
+            yield painter.frame(index, time, [(n, visit) for n, visit in visits if visit.start <= time <= visit.end])
+
+
+def _in_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low:g} to {high:g}, got {value}")
