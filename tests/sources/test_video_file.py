@@ -38,6 +38,7 @@ def read_until_error(path: Path) -> tuple[list[Frame], SourceError]:
         ("ten bit.mkv", "libx265", "yuv420p10le"),
         ("mjpeg.avi", "mjpeg", "yuvj420p"),
         ("mpeg4.avi", "mpeg4", "yuv420p"),
+        ("reordered.avi", "libx264", "yuv420p"),
         ("a:b %03d.mp4", "libx264", "yuv444p"),
         ("transport.ts", "libx264", "yuv420p"),
     ],

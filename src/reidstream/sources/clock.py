@@ -56,5 +56,6 @@ class Thinning:
         # A tenth of a period of tolerance: time stamps are rounded to the container's clock.
         if media_time < self._due - 0.1 * self._period:
             return False
-        self._due = max(self._due + self._period, media_time + 0.5 * self._period)
+        late = media_time - self._due > self._period
+        self._due = (media_time if late else self._due) + self._period
         return True

@@ -32,11 +32,15 @@ class Connection:
         self._timeout = config.timeout
         self._skipped = 0
         address, form, options = _opening(config)
+        begin = time.monotonic()
         try:
             self._container = av.open(
                 address, format=form, options=options, timeout=config.timeout, metadata_errors="replace"
             )
         except av.error.FFmpegError as error:
+            if time.monotonic() - begin >= config.timeout:
+                # FFmpeg reports an interrupted answer as invalid data.
+                raise ConnectionLost(f"no answer for {config.timeout:g} seconds") from None
             raise _failure(error, config) from None
         try:
             if not self._container.streams.video:
@@ -121,9 +125,9 @@ def _failure(error: Any, config: SourceConfig) -> ConnectionLost | ConnectionRef
     if isinstance(error, av.error.ExitError | av.error.TimeoutError):
         return ConnectionLost(f"no answer for {config.timeout:g} seconds")
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        return ConnectionRefused(f"user name or password is wrong ({reason})")
+        return ConnectionRefused("the user name or password is wrong, or missing")
     if isinstance(error, av.error.HTTPNotFoundError):
-        return ConnectionRefused(f"the camera has no such stream ({reason})")
+        return ConnectionRefused("the camera has no such stream; check the path behind the host")
     if isinstance(error, av.error.PermissionError):
         return ConnectionRefused(f"{reason}; a webcam needs membership of the group 'video'")
     return ConnectionLost(reason)

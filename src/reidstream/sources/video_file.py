@@ -120,7 +120,8 @@ class VideoFileSource:
         start = _start_time(self._container, self._path)
         index = 0
         for decoded in self._decoded(stream):
-            time = clock.media_time(decoded.pts, decoded.time_base)
+            # AVI stores only decoding times; on frames that come out of the decoder in order they serve as well.
+            time = clock.media_time(decoded.dts if decoded.pts is None else decoded.pts, decoded.time_base)
             if thinning.keeps(time):
                 picture = VideoPicture(decoded)
                 if self._info is None:
@@ -163,6 +164,8 @@ class VideoFileSource:
             raise SourceBroken(
                 f"{self._path}: not a video that can be read ({_reason(error)}){_cut_off(cut_off)}"
             ) from None
+        # What FFmpeg generates for missing presentation times is wrong for AVI with B-frames.
+        self._container.flags &= ~av.container.Flags.gen_pts.value
         pictures = [s for s in self._container.streams.video if s.codec_context is not None]
         streams = [s for s in pictures if not s.disposition & av.stream.Disposition.attached_pic]
         if not streams:
