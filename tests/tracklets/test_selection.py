@@ -55,8 +55,17 @@ def test_a_thousand_tracks_have_slots_of_their_own() -> None:
     q = np.linspace(0.1, 0.9, 1000).astype(np.float32)
     assert len(slots.wanted(ids, q, 0.0)) == 1000
     slots.take(ids, q, 0.0)
-    assert len(slots.wanted(ids, q, 0.0)) == 0
-    assert len(slots.wanted(ids[::-1], q, 0.0)) > 300
+    assert len(slots.wanted(ids, q, 0.2)) == 0
+    assert len(slots.wanted(ids[::-1], q, 0.3)) > 300
+
+
+def test_a_crop_that_turns_out_blurred_is_not_taken_nor_offered_every_frame() -> None:
+    slots = SampleSlots(8)
+    slots.take(TRACK, quality(0.5), 0.0)
+    assert len(slots.wanted(TRACK, quality(0.9), 0.04)) == 1
+    assert len(slots.take(TRACK, quality(0.4), 0.04)) == 0
+    assert len(slots.wanted(TRACK, quality(0.9), 0.08)) == 0
+    assert len(slots.wanted(TRACK, quality(0.9), 0.16)) == 1
 
 
 @settings(max_examples=80, deadline=None)

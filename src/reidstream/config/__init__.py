@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reidstream.config.base import Section
 from reidstream.config.deepstream import DeepStreamConfig
+from reidstream.config.gallery import GalleryConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -19,6 +20,7 @@ __all__ = [
     "DeepStreamConfig",
     "DetectorConfig",
     "EmbeddingConfig",
+    "GalleryConfig",
     "LocalEngineConfig",
     "Section",
     "SourceConfig",

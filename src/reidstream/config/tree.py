@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from reidstream.config.base import Section
 from reidstream.config.deepstream import DeepStreamConfig
+from reidstream.config.gallery import GalleryConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -31,6 +32,7 @@ class Config(Section):
     tracker: TrackerConfig = Field(default=TrackerConfig(), description="Joining boxes to tracks.")
     embedding: EmbeddingConfig = Field(default=EmbeddingConfig(), description="Which crops are embedded.")
     tracklets: TrackletConfig = Field(default=TrackletConfig(), description="Finishing tracks.")
+    gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
 

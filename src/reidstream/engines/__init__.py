@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -21,6 +22,17 @@ class EngineStatus:
     dropped: dict[str, int] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Add to a stage's busy time; safe from any thread."""
+        with self._lock:
+            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
+
+    def warn(self, text: str) -> None:
+        """Count a warning; safe from any thread."""
+        with self._lock:
+            self.warnings[text] = self.warnings.get(text, 0) + 1
 
 
 class Engine(Protocol):

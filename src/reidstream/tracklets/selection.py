@@ -13,10 +13,12 @@ class SampleSlots:
     A track begins with ``slots`` spans of ``first_span`` seconds. When it outlives them, the spans double and
     neighbours merge, the better crop staying: a track of any length keeps at most ``slots`` crops, evenly spread,
     and about ``slots * log2(length)`` crops are ever embedded. A filled slot takes another crop only if that is
-    better by ``margin``, since embedding costs more than all the rest.
+    better by ``margin``, since embedding costs more than all the rest. A track is offered at most every ``pause``
+    seconds: even looking at a crop's sharpness costs more than tracking does.
     """
 
-    def __init__(self, slots: int, first_span: float = 0.4, margin: float = 0.1) -> None:
+    def __init__(self, slots: int, first_span: float = 0.4, margin: float = 0.1, pause: float = 0.1) -> None:
+        self._pause = pause
         self._slots = slots
         self._first_span = first_span
         self._margin = margin
@@ -24,6 +26,7 @@ class SampleSlots:
         self._free: list[int] = []
         self._start = np.zeros(0)
         self._span = np.zeros(0)
+        self._next = np.zeros(0)
         self._best = np.zeros((0, slots), np.float32)
 
     def __len__(self) -> int:
@@ -32,7 +35,7 @@ class SampleSlots:
     def wanted(self, track_ids: TrackIds, quality: FloatArray, time: float) -> IntArray:
         """Rows (indices into ``track_ids``) whose crops are worth taking at ``time`` seconds, given their quality.
 
-        Nothing is remembered of it until ``take``.
+        quality may be an upper bound; what the crop turns out to be worth is told to ``take``.
         """
         if len(track_ids) == 0:
             return np.zeros(0, np.int64)
@@ -40,17 +43,23 @@ class SampleSlots:
         slot = self._slot(rows, time)
         best = self._best[rows, slot]
         needed = np.where(best > 0, best + self._margin, 0.0)
-        return np.flatnonzero(quality > needed)
+        wanted = np.flatnonzero((quality > needed) & (time >= self._next[rows]))
+        self._next[rows[wanted]] = time + self._pause
+        return wanted
 
     def take(self, track_ids: TrackIds, quality: FloatArray, time: float) -> IntArray:
-        """Fill slots with crops of this quality; returns the slot of each, int64 (n,).
+        """Fill slots with crops of this quality where they are better than what is there.
 
-        The slot numbers are those of the moment: after a doubling, slot ``i`` becomes ``i // 2``.
+        Returns the rows that were taken, int64 (m,): those are worth embedding.
         """
+        if len(track_ids) == 0:
+            return np.zeros(0, np.int64)
         rows = self._rows(track_ids, time)
         slot = self._slot(rows, time)
-        self._best[rows, slot] = np.maximum(self._best[rows, slot], quality)
-        return slot
+        best = self._best[rows, slot]
+        taken = np.flatnonzero(quality > np.where(best > 0, best + self._margin, 0.0))
+        self._best[rows[taken], slot[taken]] = quality[taken]
+        return taken
 
     def forget(self, track_id: int) -> None:
         """The track has ended."""
@@ -71,11 +80,13 @@ class SampleSlots:
             grown = max(16, old)
             self._start = np.concatenate([self._start, np.zeros(grown)])
             self._span = np.concatenate([self._span, np.zeros(grown)])
+            self._next = np.concatenate([self._next, np.zeros(grown)])
             self._best = np.concatenate([self._best, np.zeros((grown, self._slots), np.float32)])
             self._free = list(range(old + grown - 1, old - 1, -1))
         row = self._free.pop()
         self._start[row] = time
         self._span[row] = self._first_span
+        self._next[row] = time
         self._best[row] = 0.0
         return row
 

@@ -1,0 +1,24 @@
+"""How a gallery is kept."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from reidstream.config.base import Section
+
+
+class GalleryConfig(Section):
+    """The gallery's vector index. It applies when a gallery is made; an existing one keeps what it has."""
+
+    index: str = Field(
+        default="chroma",
+        description="Vector index of a new gallery: chroma (files beside the facts), exact (no files, NumPy), "
+        "or the http:// address of a `chroma run` server.",
+    )
+
+    @field_validator("index")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in {"chroma", "exact"} and not value.startswith(("http://", "https://")):
+            raise ValueError("must be chroma, exact or the http:// address of a chroma server")
+        return value

@@ -1,0 +1,129 @@
+"""Many sources side by side, each a chain of threads: decode → detect → track and embed → events."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import EngineStatus
+from reidstream.engines.channel import Channel
+from reidstream.engines.local.source_runner import Observer, Shared, SourceRunner
+from reidstream.errors import EngineError, ReIDStreamError
+from reidstream.inference import Detector, Embedder, open_detector, open_embedder
+from reidstream.models import resolve_model
+from reidstream.types import EmbeddingSpace, Event
+
+logger = logging.getLogger(__name__)
+
+# Events that may wait for the reader; each is a frame's arrays, so this is memory for a second or so of video.
+_EVENTS_WAITING = 64
+
+
+class LocalEngine:
+    """PyAV and ONNX Runtime; see Engine for the contract.
+
+    Every source has one thread that reads and one that tracks; detection runs on a pool that all sources share. Frames
+    of one source stay in order, and what is detected together depends on frame numbers alone, so a file gives the same
+    events in every run. The models are opened here, so a wrong model fails before any source is touched.
+
+    sources: (source id, configuration) pairs. observer: called with each frame and its Observed on the source's own
+    thread, for drawing. detector, embedder: used instead of the configured models; this is how a model of another
+    family comes in. Raises ModelError or DeviceError.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        sources: Sequence[tuple[str, SourceConfig]],
+        observer: Observer | None = None,
+        detector: Detector | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self._config = config
+        self._sources = list(sources)
+        self._observer = observer
+        device = config.local.device
+        self._detector = detector or open_detector(
+            resolve_model(config.detector.model, "detector"), config.detector, device
+        )
+        self._embedder = embedder or open_embedder(
+            resolve_model(config.embedding.model, "reid"), config.embedding, device
+        )
+        self._status = EngineStatus()
+        self._runners: list[SourceRunner] = []
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._failure: BaseException | None = None
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._embedder.space
+
+    @property
+    def status(self) -> EngineStatus:
+        return self._status
+
+    def events(self) -> Iterator[Event]:
+        out: Channel[Event] = Channel(_EVENTS_WAITING)
+        threads = self._config.local.threads or os.cpu_count() or 1
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="detect")
+        remaining = len(self._sources)
+        if remaining == 0:
+            out.close()
+
+        def ended() -> None:
+            nonlocal remaining
+            with self._lock:
+                remaining -= 1
+                last = remaining == 0
+            if last:
+                out.close()
+
+        shared = Shared(
+            self._config,
+            self._detector,
+            self._embedder,
+            pool,
+            out,
+            self._status,
+            self._observer,
+            failed=self._fail,
+            ended=ended,
+        )
+        self._runners = [SourceRunner(source_id, source, shared) for source_id, source in self._sources]
+        try:
+            for runner in self._runners:
+                runner.start()
+            if self._stopped:
+                self.stop()
+            yield from out
+            if self._failure is not None:
+                if isinstance(self._failure, ReIDStreamError):
+                    raise self._failure
+                raise EngineError(f"the local engine failed: {self._failure}") from self._failure
+        finally:
+            # Also when the reader of the events gives up in the middle.
+            self.stop()
+            out.abandon()
+            for runner in self._runners:
+                runner.join()
+            pool.shutdown(cancel_futures=True)
+
+    def stop(self) -> None:
+        self._stopped = True
+        for runner in list(self._runners):
+            runner.stop()
+
+    def _fail(self, error: BaseException) -> None:
+        """A model or the tracker failed: the whole run cannot go on, but what was seen is still finished."""
+        with self._lock:
+            first = self._failure is None
+            if first:
+                self._failure = error
+        if first:
+            logger.debug("the engine stops because of an error", exc_info=error)
+            self.stop()

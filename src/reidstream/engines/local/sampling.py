@@ -1,0 +1,88 @@
+"""Taking the crops of one source that are worth embedding."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from reidstream.config import EmbeddingConfig
+from reidstream.inference import Embedder
+from reidstream.sources.frame import Picture, Pixels
+from reidstream.tracking import Tracks
+from reidstream.tracklets import SampleSlots, box_quality, sharpness
+from reidstream.types import Detections, FloatArray, IntArray, Samples
+
+# Crops are looked at by people in sheets and pages; more pixels than this only cost space.
+_CROP_HEIGHT = 384
+_JPEG_QUALITY = 90
+
+
+class FrameCrops:
+    """The crops and embeddings of one frame's detections, each computed at most once."""
+
+    def __init__(self, picture: Picture, detections: Detections, embedder: Embedder) -> None:
+        self._picture = picture
+        self._detections = detections
+        self._embedder = embedder
+        self._crops: dict[int, Pixels] = {}
+        self._embeddings: dict[int, FloatArray] = {}
+
+    def crop(self, row: int) -> Pixels:
+        """The pixels of a detection, BGR; at least one pixel."""
+        if row not in self._crops:
+            width, height = self._picture.size
+            x1, y1, x2, y2 = self._detections.boxes[row].tolist()
+            left, top = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
+            right, bottom = max(min(round(x2), width), left + 1), max(min(round(y2), height), top + 1)
+            self._crops[row] = self._picture.crop(left, top, right, bottom)
+        return self._crops[row]
+
+    def embed(self, rows: IntArray) -> FloatArray:
+        """float32 (m, d) for these detections."""
+        wanted = rows.tolist()
+        new = [row for row in wanted if row not in self._embeddings]
+        for row, vector in zip(new, self._embedder.embed([self.crop(row) for row in new]), strict=True):
+            self._embeddings[row] = vector
+        if not wanted:
+            return np.zeros((0, self._embedder.space.size), np.float32)
+        return np.stack([self._embeddings[row] for row in wanted])
+
+
+class CropSampler:
+    """Chooses crops of one source's tracks, embeds them and keeps pictures of the best."""
+
+    def __init__(self, config: EmbeddingConfig, frame_size: tuple[int, int]) -> None:
+        self._slots = SampleSlots(config.per_track)
+        self._frame_size = frame_size
+        self._min_height = config.min_height
+
+    def sample(self, crops: FrameCrops, tracks: Tracks, time: float) -> Samples | None:
+        """The samples of this frame, None if no crop is worth it."""
+        if len(tracks.track_ids) == 0:
+            return None
+        quality = box_quality(tracks.boxes, tracks.confidences, self._frame_size)
+        tall = tracks.boxes[:, 3] - tracks.boxes[:, 1] >= self._min_height
+        quality[(tracks.rows < 0) | ~tall] = 0.0
+        offered = self._slots.wanted(tracks.track_ids, quality, time)
+        if len(offered) == 0:
+            return None
+        sharp = [sharpness(crops.crop(int(row))) for row in tracks.rows[offered]]
+        quality = quality[offered] * (0.5 + 0.5 * np.array(sharp, np.float32))
+        taken = self._slots.take(tracks.track_ids[offered], quality, time)
+        if len(taken) == 0:
+            return None
+        rows = offered[taken]
+        pictures = tuple(_jpeg(crops.crop(int(row))) for row in tracks.rows[rows])
+        return Samples(rows, crops.embed(tracks.rows[rows]), quality[taken], pictures)
+
+    def forget(self, track_id: int) -> None:
+        """The track has ended."""
+        self._slots.forget(track_id)
+
+
+def _jpeg(crop: Pixels) -> bytes | None:
+    if crop.shape[0] > _CROP_HEIGHT:
+        width = max(1, round(crop.shape[1] * _CROP_HEIGHT / crop.shape[0]))
+        crop = cv2.resize(crop, (width, _CROP_HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    encoded, jpeg = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return jpeg.tobytes() if encoded else None

@@ -1,0 +1,237 @@
+"""One source on its way through the local engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import EngineStatus
+from reidstream.engines.channel import Channel
+from reidstream.engines.local.sampling import CropSampler, FrameCrops
+from reidstream.errors import SourceError
+from reidstream.inference import Detector, Embedder
+from reidstream.sources import Source, open_source
+from reidstream.sources.frame import Frame
+from reidstream.tracking import Tracker, Tracks
+from reidstream.types import (
+    Detections,
+    EndReason,
+    Event,
+    FloatArray,
+    IntArray,
+    Observed,
+    SourceEnded,
+    SourceStarted,
+    TrackEnded,
+)
+
+Observer = Callable[[Frame, Observed], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A frame that was read, and its place in the batch that is being detected, if it is."""
+
+    frame: Frame
+    found: Future[list[Detections]] | None
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sources of one engine have in common.
+
+    failed: told of an error that the whole engine cannot survive. ended: told when a source is through.
+    """
+
+    config: Config
+    detector: Detector
+    embedder: Embedder
+    pool: ThreadPoolExecutor
+    out: Channel[Event]
+    status: EngineStatus
+    observer: Observer | None
+    failed: Callable[[BaseException], None]
+    ended: Callable[[], None]
+
+
+class SourceRunner:
+    """Reads, detects, tracks and embeds one source; whatever happens to it, it ends with SourceEnded."""
+
+    def __init__(self, source_id: str, config: SourceConfig, shared: Shared) -> None:
+        self._id = source_id
+        self._config = config
+        self._shared = shared
+        self._frames: Channel[SourceStarted | _Read] = Channel(shared.config.local.queue)
+        self._stopping = threading.Event()
+        self._source: Source | None = None
+        self._error: str | None = None
+        self._reader = threading.Thread(target=self._read, name=f"read {source_id}", daemon=True)
+        self._tracker = threading.Thread(target=self._track, name=f"track {source_id}", daemon=True)
+
+    def start(self) -> None:
+        self._shared.status.frames[self._id] = 0
+        self._shared.status.dropped[self._id] = 0
+        self._tracker.start()
+        self._reader.start()
+
+    def stop(self) -> None:
+        """Read no more; what was read is finished."""
+        self._stopping.set()
+        source = self._source
+        if source is not None:
+            source.close()
+
+    def join(self) -> None:
+        # A thread that was never started (a failure between two starts) cannot be joined.
+        for thread in (self._reader, self._tracker):
+            if thread.ident is not None:
+                thread.join()
+
+    def _read(self) -> None:
+        try:
+            self._read_all()
+        except SourceError as error:
+            self._error = str(error)
+        except Exception as error:  # noqa: BLE001 - a source must not take the others down, whatever it does
+            self._error = f"reading failed: {type(error).__name__}: {error}"
+        finally:
+            if self._source is not None:
+                self._source.close()
+            self._frames.close()
+
+    def _read_all(self) -> None:
+        with open_source(self._config, self._id) as source:
+            self._source = source
+            if self._stopping.is_set():
+                return
+            started = source.started()
+            if not self._frames.put(started):
+                return
+            batch: list[Frame] = []
+            frames = iter(source)
+            while not self._stopping.is_set():
+                before = time.perf_counter()
+                frame = next(frames, None)
+                self._shared.status.spend("decode", time.perf_counter() - before)
+                self._shared.status.dropped[self._id] = source.dropped
+                if frame is None:
+                    break
+                if frame.index % self._shared.config.detector.every:
+                    self._submit(batch)
+                    batch = []
+                    self._frames.put(_Read(frame, None, 0))
+                    continue
+                batch.append(frame)
+                if len(batch) >= self._shared.config.detector.batch:
+                    self._submit(batch)
+                    batch = []
+            self._submit(batch)
+            if source.skipped:
+                self._shared.status.warn(f"{self._id}: {source.skipped} damaged frames were left out")
+
+    def _submit(self, batch: list[Frame]) -> None:
+        if not batch:
+            return
+        found = self._shared.pool.submit(self._detect, batch)
+        for place, frame in enumerate(batch):
+            if not self._frames.put(_Read(frame, found, place)):
+                self._stopping.set()
+
+    def _detect(self, batch: list[Frame]) -> list[Detections]:
+        before = time.perf_counter()
+        found = self._shared.detector.detect([frame.picture for frame in batch])
+        self._shared.status.spend("detect", time.perf_counter() - before)
+        return found
+
+    def _track(self) -> None:
+        stage = _Tracking(self._id, self._shared)
+        frames = 0
+        try:
+            for item in self._frames:
+                if isinstance(item, SourceStarted):
+                    stage.begin(item)
+                    continue
+                stage.frame(item.frame, None if item.found is None else item.found.result()[item.place])
+                frames += 1
+                self._shared.status.frames[self._id] = frames
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - reported to the engine, which stops
+            self._error = self._error or f"{type(error).__name__}: {error}"
+            self._shared.failed(error)
+            self._stopping.set()
+            self._frames.abandon()
+        finally:
+            stopped = self._stopping.is_set()
+            stage.end(EndReason.SHUTDOWN if stopped else EndReason.SOURCE_ENDED)
+            dropped = self._shared.status.dropped[self._id]
+            error_text = None if stopped and self._error is None else self._error
+            self._shared.out.put(SourceEnded(self._id, frames, time.time(), error_text, stopped, dropped))
+            self._shared.ended()
+
+
+class _Tracking:
+    """The part of a source's chain that has state: tracker and sampler."""
+
+    def __init__(self, source_id: str, shared: Shared) -> None:
+        self._id = source_id
+        self._shared = shared
+        self._tracker: Tracker | None = None
+        self._sampler: CropSampler | None = None
+
+    def begin(self, started: SourceStarted) -> None:
+        self._tracker = Tracker(self._shared.config.tracker, started.size)
+        self._sampler = CropSampler(self._shared.config.embedding, started.size)
+        self._shared.out.put(started)
+
+    def frame(self, frame: Frame, detections: Detections | None) -> None:
+        tracker, sampler, status = self._tracker, self._sampler, self._shared.status
+        assert tracker is not None and sampler is not None
+        crops = FrameCrops(frame.picture, detections or Detections.empty(), self._shared.embedder)
+        before = time.perf_counter()
+        embedding = 0.0
+
+        def embed(rows: IntArray) -> FloatArray:
+            nonlocal embedding
+            start = time.perf_counter()
+            vectors = crops.embed(rows)
+            embedding += time.perf_counter() - start
+            return vectors
+
+        use_appearance = self._shared.config.tracker.appearance and detections is not None
+        tracks: Tracks = tracker.update(detections, frame.media_time, embed if use_appearance else None)
+        tracked = time.perf_counter()
+        samples = sampler.sample(crops, tracks, frame.media_time)
+        if samples is not None:
+            tracker.learn(tracks.track_ids[samples.rows], samples.embeddings)
+        status.spend("track", tracked - before - embedding)
+        status.spend("embed", time.perf_counter() - tracked + embedding)
+        observed = Observed(
+            frame.source,
+            frame.index,
+            frame.media_time,
+            frame.wall_time,
+            tracks.track_ids,
+            tracks.boxes,
+            tracks.confidences,
+            samples,
+        )
+        if self._shared.observer is not None:
+            before = time.perf_counter()
+            self._shared.observer(frame, observed)
+            status.spend("draw", time.perf_counter() - before)
+        self._shared.out.put(observed)
+        self._end_tracks(tracks.ended)
+
+    def end(self, reason: EndReason) -> None:
+        if self._tracker is not None:
+            self._end_tracks(self._tracker.finish(reason))
+
+    def _end_tracks(self, ended: list[tuple[int, EndReason]]) -> None:
+        assert self._sampler is not None
+        for track_id, reason in ended:
+            self._sampler.forget(track_id)
+            self._shared.out.put(TrackEnded(self._id, track_id, reason))

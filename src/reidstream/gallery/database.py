@@ -1,0 +1,177 @@
+"""The connection to the facts: a SQLite file in a folder, or a PostgreSQL server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, MissingDependency
+
+DATABASE_FILE = "gallery.db"
+
+PAGE_SIZE = 16384
+"""Bytes. A 512-dimensional vector takes 2 KiB; in SQLite's default 4 KiB pages every second half would stay empty."""
+
+BUSY_SECONDS = 60.0
+"""How long a statement waits for another one that is writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a gallery is: a folder, or the address of a PostgreSQL database. Exactly one of the two."""
+
+    folder: Path | None = None
+    url: URL | None = None
+
+    def __str__(self) -> str:
+        """For people; without the password."""
+        return str(self.folder) if self.url is None else self.url.render_as_string(hide_password=True)
+
+
+def place_of(path_or_url: str | Path) -> Place:
+    """The place that a user's words mean. ``postgresql://user@host/name`` is a server, all else is a folder."""
+    text = str(path_or_url)
+    if "://" not in text:
+        return Place(folder=Path(path_or_url))
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise GalleryError("the gallery's address cannot be read; expected postgresql://user@host/name") from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise GalleryError(f"a gallery is a folder or postgresql://user@host/name, not {url.drivername}://")
+    return Place(url=url.set(drivername="postgresql+psycopg"))
+
+
+class Database:
+    """Short transactions on the facts; safe to use from several threads."""
+
+    def __init__(self, place: Place, *, write: bool) -> None:
+        """``place`` must exist already. A reader cannot change anything, the database sees to it."""
+        self.place = place
+        self._write = write
+        self._engine = _sqlite_engine(place.folder, write) if place.folder is not None else _postgres_engine(place)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the facts."""
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """All or nothing: committed, and on the disk, when the block has been left without an error."""
+        if not self._write:
+            raise GalleryError(f"gallery {self.place} is open for reading only")
+        with self._translated(), self._engine.connect() as connection:
+            connection = connection.execution_options(reidstream_write=True)
+            with connection.begin():
+                yield connection
+
+    def raw(self, *statements: str) -> list[Any]:
+        """The first row's values of the last of some statements that must run outside a transaction (SQLite)."""
+        with self._translated():
+            connection = self._engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                row: Any = None
+                for statement in statements:
+                    cursor.execute(statement)
+                    row = cursor.fetchone()
+                cursor.close()
+            finally:
+                connection.close()
+        return list(row) if row is not None else []
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise _explained(str(error.orig), self.place) from error
+        except SQLAlchemyError as error:
+            raise GalleryError(f"gallery {self.place}: {error}") from error
+        except Exception as error:
+            # raw() talks to the driver directly, whose errors SQLAlchemy has not wrapped.
+            if type(error).__module__ in {"sqlite3", "psycopg.errors", "psycopg"}:
+                raise _explained(str(error), self.place) from error
+            raise
+
+
+def _explained(text: str, place: Place) -> GalleryError:
+    lowered = text.lower()
+    if "malformed" in lowered or "not a database" in lowered or "corrupt" in lowered:
+        return GalleryCorrupt(
+            f"the facts of gallery {place} are damaged ({text}); restore {DATABASE_FILE} from a backup, "
+            "the index can then be made anew with `reidstream gallery rebuild`"
+        )
+    if "disk is full" in lowered or "no space left" in lowered or "disk full" in lowered:
+        return GalleryError(
+            f"no space left for gallery {place} ({text}); what was stored before is safe: free some space and run again"
+        )
+    if "readonly" in lowered or "read-only" in lowered:
+        return GalleryError(f"gallery {place} cannot be written ({text}); check the folder's owner and permissions")
+    if "unable to open" in lowered:
+        return GalleryError(f"gallery {place} cannot be opened ({text}); check the folder's owner and permissions")
+    if "locked" in lowered:
+        return GalleryError(f"gallery {place} was busy for {BUSY_SECONDS:.0f} s ({text}); try again later")
+    return GalleryError(f"gallery {place}: {text.strip()}")
+
+
+def _sqlite_engine(folder: Path, write: bool) -> Engine:
+    url = URL.create("sqlite+pysqlite", database=str(folder / DATABASE_FILE))
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # The driver would begin transactions by its own rules; here they begin where this module says.
+        connection.isolation_level = None
+        if write:
+            connection.execute(f"PRAGMA page_size={PAGE_SIZE}")
+            connection.execute("PRAGMA journal_mode=WAL")
+            # A commit that was acknowledged survives a power failure.
+            connection.execute("PRAGMA synchronous=FULL")
+            # What is deleted is overwritten with zeros.
+            connection.execute("PRAGMA secure_delete=ON")
+        else:
+            connection.execute("PRAGMA query_only=ON")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute("PRAGMA cache_size=-16000")
+        connection.execute("PRAGMA mmap_size=268435456")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could find that another one was faster; IMMEDIATE cannot.
+        write = connection.get_execution_options().get("reidstream_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(place: Place) -> Engine:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise MissingDependency("a gallery on PostgreSQL needs psycopg: pip install 'reidstream[postgres]'") from None
+    assert place.url is not None
+    engine = create_engine(place.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    except DBAPIError as error:
+        raise GalleryNotFound(f"no gallery at {place}: {str(error.orig).strip()}") from None
+    return engine

@@ -1,0 +1,93 @@
+"""What a gallery knows about itself: a few named values beside the tracklets."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select
+
+from reidstream.errors import GalleryCorrupt, GalleryMismatch
+from reidstream.gallery.schema import meta
+from reidstream.types import EmbeddingSpace
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One reading of the values.
+
+    uuid: tells galleries apart that share a server. created: Unix seconds. space: whose vectors are in it.
+    model: name or path under which that model was opened. index: "chroma", "exact" or a server's address.
+    generation: which of the index's files are the valid ones. revision: the last one given to a row.
+    indexed: the index holds every row up to this revision. erasing: an erasure has begun and is not finished.
+    """
+
+    uuid: str
+    created: float
+    space: EmbeddingSpace
+    model: str
+    index: str
+    generation: int
+    revision: int
+    indexed: int
+    erasing: bool
+
+
+def new_facts(space: EmbeddingSpace, model: str, index: str) -> Facts:
+    """The values of a gallery that is just being made."""
+    return Facts(uuid.uuid4().hex, time.time(), space, model, index, 1, 0, 0, False)
+
+
+def read_facts(connection: Connection) -> Facts:
+    """The values as they are now. Raises GalleryCorrupt when one is missing or makes no sense."""
+    found = {row.key: row.value for row in connection.execute(select(meta.c.key, meta.c.value))}
+    try:
+        return Facts(
+            uuid=found["uuid"],
+            created=float(found["created"]),
+            space=EmbeddingSpace(found["space_fingerprint"], found["space_model"], int(found["space_size"])),
+            model=found["model"],
+            index=found["index"],
+            generation=int(found["generation"]),
+            revision=int(found["revision"]),
+            indexed=int(found["indexed"]),
+            erasing=found["erasing"] == "1",
+        )
+    except (KeyError, ValueError) as error:
+        raise GalleryCorrupt(f"the gallery's own description is damaged: {error}; restore it from a backup") from None
+
+
+def write_facts(connection: Connection, **values: str | int | float | bool) -> None:
+    """Set some values, by their names in Facts (and space_fingerprint, space_model, space_size)."""
+    plain = {key: str(int(value) if isinstance(value, bool) else value) for key, value in values.items()}
+    connection.execute(delete(meta).where(meta.c.key.in_(plain)))
+    connection.execute(insert(meta), [{"key": key, "value": value} for key, value in plain.items()])
+
+
+def write_all_facts(connection: Connection, facts: Facts) -> None:
+    write_facts(
+        connection,
+        uuid=facts.uuid,
+        created=facts.created,
+        space_fingerprint=facts.space.fingerprint,
+        space_model=facts.space.model,
+        space_size=facts.space.size,
+        model=facts.model,
+        index=facts.index,
+        generation=facts.generation,
+        revision=facts.revision,
+        indexed=facts.indexed,
+        erasing=facts.erasing,
+    )
+
+
+def check_space(place: str, held: EmbeddingSpace, given: EmbeddingSpace) -> None:
+    """Raise GalleryMismatch unless vectors of the given space may be compared with those held."""
+    if held.fingerprint != given.fingerprint or held.size != given.size:
+        raise GalleryMismatch(
+            f"gallery {place} holds embeddings of {held.model} ({held.size} dimensions, space "
+            f"{held.fingerprint[:12]}), not of {given.model} ({given.size} dimensions, space "
+            f"{given.fingerprint[:12]}); vectors of different models cannot be compared: "
+            "use the gallery's model, or another gallery"
+        )

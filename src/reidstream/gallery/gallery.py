@@ -1,0 +1,414 @@
+"""The gallery: finished tracks go in, and are listed, searched and read."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Container, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from reidstream.config.gallery import GalleryConfig
+from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
+from reidstream.gallery import recordings
+from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
+from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
+from reidstream.gallery.indexing import Indexer, IndexPlace, Progress
+from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
+from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
+from reidstream.gallery.recordings import Begin, Recording
+from reidstream.gallery.rows import EVERYTHING, Filter, Rows, in_chunks, rows_of, tracklet_of, unpacked, whole_tracklets
+from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.gallery.searching import Searcher
+from reidstream.gallery.storing import check_tracklets, left_over, remove, store
+from reidstream.types import EmbeddingSpace, FloatArray, IntArray, Match, SourceEnded, SourceStarted, Tracklet
+
+
+@dataclass(frozen=True, slots=True)
+class Prototypes:
+    """The typical appearances of tracklets.
+
+    ids: whose. owner: int64 (m,), index into ids. vectors: float32 (m, d). weights: float32 (m,), 1 per tracklet.
+    """
+
+    ids: list[str]
+    owner: IntArray
+    vectors: FloatArray
+    weights: FloatArray
+
+
+class Gallery:
+    """A folder or a PostgreSQL database full of tracklets, with a vector index over them.
+
+    One process writes, any number read. ``add`` has stored what it was given when it returns; the index follows in
+    the background, and searches are complete at every moment. Safe to use from several threads.
+    """
+
+    def __init__(self, database: Database, facts: Facts, ownership: Ownership | None) -> None:
+        """Use ``Gallery.open``."""
+        self._database = database
+        self._facts = facts
+        self._ownership = ownership
+        self._writing = threading.Lock()
+        self._revision = facts.revision
+        self._attempts: dict[str, int] = {}
+        self._open_sources: dict[str, str] = {}
+        self._closed = False
+        place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
+        has_indexer = ownership is not None and facts.index != "exact"
+        self._indexer = Indexer(database, place, facts) if has_indexer else None
+        self._searcher = Searcher(database, place, self._indexer)
+
+    @classmethod
+    def open(
+        cls,
+        path_or_url: str | Path,
+        *,
+        write: bool = False,
+        create: bool = False,
+        space: EmbeddingSpace | None = None,
+        model: str = "",
+        config: GalleryConfig | None = None,
+    ) -> Gallery:
+        """Open a gallery: a folder, or ``postgresql://user@host/name``.
+
+        write: become the one process that may change it. create: make it when it is not there (needs ``write`` and
+        ``space``; ``model`` is the name or path under which others can open the model of that space).
+        space: what the caller's vectors are made with; refused unless it is the gallery's.
+        config: how a new gallery is kept.
+
+        Raises GalleryNotFound, GalleryLocked, GalleryMismatch (other embedding space, newer version), GalleryCorrupt.
+        """
+        if create and (not write or space is None):
+            raise ValueError("create=True needs write=True and the embedding space")
+        place = place_of(path_or_url)
+        if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
+            if not create:
+                raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
+            _make_folder(place.folder)
+        with contextlib.ExitStack() as undo:
+            ownership = _own(place) if write else None
+            if ownership is not None:
+                undo.callback(ownership.release)
+            database = Database(place, write=write)
+            undo.callback(database.close)
+            if write:
+                facts = _prepared(database, space if create else None, model, config or GalleryConfig())
+            else:
+                facts = _existing(database)
+            if space is not None:
+                check_space(str(place), facts.space, space)
+            gallery = cls(database, facts, ownership)
+            undo.pop_all()
+        return gallery
+
+    def __enter__(self) -> Gallery:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(finish=kind is None)
+
+    def close(self, *, finish: bool = True) -> None:
+        """Let go of the gallery. The index is brought up to date first if ``finish``, else when it is opened again."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._indexer is not None:
+                self._indexer.close(finish)
+            self._searcher.close()
+            self._database.close()
+        finally:
+            if self._ownership is not None:
+                self._ownership.release()
+
+    @property
+    def place(self) -> Place:
+        return self._database.place
+
+    @property
+    def writable(self) -> bool:
+        return self._ownership is not None
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The embedding space of its vectors."""
+        return self._facts.space
+
+    @property
+    def model(self) -> str:
+        """Name or path under which the embedding model was opened; empty when unknown."""
+        return self._facts.model
+
+    def facts(self) -> Facts:
+        """What the gallery says of itself now."""
+        with self.read() as connection:
+            return read_facts(connection)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """One consistent view of the tables, for packages that keep tables of their own beside these."""
+        return self._database.read()
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """A transaction: all or nothing. GalleryError unless the gallery was opened for writing."""
+        return self._database.write()
+
+    def migrate(self, component: str, migrations: Sequence[Migration]) -> list[str]:
+        """Bring another component's tables up to date; see ``migrations.migrate``.
+
+        Such tables should refer to ``tracklets.id`` by a foreign key that cascades, so that erasing a person reaches
+        them, too; each needs a MetaData of its own.
+        """
+        with self.write() as connection:
+            return migrate(connection, component, migrations)
+
+    # -- writing
+
+    def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin:
+        """What to do with a source that has just started; see Begin.
+
+        settings: a fingerprint of everything that decides what its tracklets look like.
+        replace: forget what is stored of this content first, so that it is ingested anew.
+        Raises GalleryMismatch when the content was read with other settings before and ``replace`` is not set.
+        """
+        if replace:
+            self._forget(started.content)
+        with self._writing, self.write() as connection:
+            begin, attempt = recordings.begin(connection, started, settings)
+        if begin is not Begin.ELSEWHERE:
+            self._attempts[started.content] = attempt
+        if begin.wanted:
+            self._open_sources[started.source] = started.content
+        return begin
+
+    def end_source(self, ended: SourceEnded) -> None:
+        """Note how a source ended. One that was never begun, or was not wanted, is none of the gallery's business."""
+        content = self._open_sources.pop(ended.source, None)
+        if content is None:
+            return
+        with self._writing, self.write() as connection:
+            recordings.end(connection, content, ended)
+            complete = ended.error is None and not ended.stopped
+            stale = left_over(connection, content, self._attempts[content]) if complete else []
+        if stale:
+            self._remove(stale)
+
+    def add(self, batch: Sequence[Tracklet]) -> int:
+        """Store tracklets whose source has begun; how many were not there before. On the disk when it returns.
+
+        What is there already stays as it is, except for tracks that an earlier, stopped run had cut short.
+        """
+        if not batch:
+            return 0
+        check_tracklets(batch, self.space.size, self._attempts)
+        with self._writing:
+            with self.write() as connection:
+                stored = store(connection, batch, self._attempts, self._revision)
+            self._revision = stored.revision
+        if self._indexer is not None:
+            self._indexer.wake(stored.revision)
+        return stored.new
+
+    def flush(self) -> None:
+        """Wait until the index holds everything that was added. Raises GalleryError when it cannot."""
+        if self._indexer is not None:
+            self._indexer.flush()
+
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Make the index's files anew from the rows."""
+        if not self.writable:
+            raise GalleryError(f"gallery {self.place} is open for reading only")
+        if self._indexer is not None:
+            self._indexer.rebuild(progress)
+
+    def _forget(self, content: str) -> None:
+        self._remove(self.rows(Filter(contents=(content,))).id.tolist())
+        with self._writing, self.write() as connection:
+            recordings.forget(connection, content)
+
+    def _remove(self, ids: Sequence[str]) -> None:
+        def delete_rows() -> None:
+            with self._writing, self.write() as connection:
+                remove(connection, ids)
+
+        if self._indexer is not None:
+            self._indexer.remove(ids, delete_rows)
+        else:
+            delete_rows()
+
+    # -- reading
+
+    def __len__(self) -> int:
+        with self.read() as connection:
+            return connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
+
+    def sources(self) -> list[Recording]:
+        """Everything that was read into the gallery, in order of time; a camera may have delivered several."""
+        with self.read() as connection:
+            return recordings.recordings_of(connection)
+
+    def rows(self, where: Filter = EVERYTHING, ids: Sequence[str] | None = None) -> Rows:
+        """The metadata of tracklets, in the order in which they were stored (with ``ids``: in chunks of that order)."""
+        with self.read() as connection:
+            return rows_of(connection, where, ids)
+
+    def find(self, prefix: str) -> str:
+        """The one id that begins with a prefix. TrackletNotFound when there is none, or more than one."""
+        prefix = prefix.strip().lower()
+        with self.read() as connection:
+            query = select(tracklets.c.id).where(tracklets.c.id.startswith(prefix, autoescape=True)).limit(2)
+            found: list[str] = list(connection.execute(query).scalars()) if prefix else []
+        if len(found) != 1:
+            what = "several tracklets begin" if found else "no tracklet begins"
+            raise TrackletNotFound(f"{what} with {prefix!r} in gallery {self.place}")
+        return found[0]
+
+    def tracklet(self, id: str) -> Tracklet:
+        """All that is known of one tracklet. Raises TrackletNotFound."""
+        with self.read() as connection:
+            row = connection.execute(whole_tracklets().where(tracklets.c.id == id)).one_or_none()
+        if row is None:
+            raise TrackletNotFound(f"no tracklet {id} in gallery {self.place}")
+        return tracklet_of(row)
+
+    def tracklets(self, where: Filter = EVERYTHING) -> Iterator[Tracklet]:
+        """Whole tracklets one after the other, in the order in which they were stored."""
+        last = 0
+        while True:
+            query = whole_tracklets().where(tracklets.c.seq > last, where.clause()).order_by(tracklets.c.seq).limit(500)
+            with self.read() as connection:
+                found = connection.execute(query).all()
+            if not found:
+                return
+            yield from map(tracklet_of, found)
+            last = found[-1].seq
+
+    def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], FloatArray]:
+        """Ids and their pooled embeddings, float32 (n, d): in the order given, or all in order of storing.
+
+        Raises TrackletNotFound.
+        """
+        query = select(tracklets.c.id, embeddings.c.vector).join(embeddings, embeddings.c.seq == tracklets.c.seq)
+        with self.read() as connection:
+            if ids is None:
+                rows = connection.execute(query.order_by(tracklets.c.seq)).all()
+                ids = [row.id for row in rows]
+                blobs = [row.vector for row in rows]
+            else:
+                held: dict[str, bytes] = {}
+                for some in in_chunks(ids):
+                    held.update(
+                        (row.id, row.vector) for row in connection.execute(query.where(tracklets.c.id.in_(some)))
+                    )
+                self._refuse_unknown(ids, held)
+                blobs = [held[i] for i in ids]
+        return list(ids), unpacked(b"".join(blobs), self.space.size)
+
+    def prototypes(self, ids: Sequence[str] | None = None) -> Prototypes:
+        """The prototypes of these tracklets, in the order given, or of all in order of storing."""
+        c = tracklets.c
+        query = select(c.id, details.c.prototypes, details.c.weights).join(details, details.c.seq == c.seq)
+        with self.read() as connection:
+            rows: Sequence[Any]
+            if ids is None:
+                rows = connection.execute(query.order_by(c.seq)).all()
+            else:
+                held: dict[str, Any] = {}
+                for some in in_chunks(ids):
+                    held.update((row.id, row) for row in connection.execute(query.where(c.id.in_(some))))
+                self._refuse_unknown(ids, held)
+                rows = [held[i] for i in ids]
+        counts = [len(row.weights) // 4 for row in rows]
+        return Prototypes(
+            [row.id for row in rows],
+            np.repeat(np.arange(len(rows)), counts),
+            unpacked(b"".join(row.prototypes for row in rows), self.space.size),
+            unpacked(b"".join(row.weights for row in rows)),
+        )
+
+    def crop(self, id: str) -> bytes | None:
+        """The best crop of a tracklet as a JPEG file; None when none was kept. Raises TrackletNotFound."""
+        query = (
+            select(tracklets.c.id, crops.c.jpeg)
+            .outerjoin(crops, crops.c.seq == tracklets.c.seq)
+            .where(tracklets.c.id == id)
+        )
+        with self.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise TrackletNotFound(f"no tracklet {id} in gallery {self.place}")
+        jpeg: bytes | None = row.jpeg
+        return jpeg
+
+    def search(self, vectors: FloatArray, k: int = 10, where: Filter = EVERYTHING) -> list[list[Match]]:
+        """The k tracklets most similar to each query vector float32 (q, d), best first; fewer if there are fewer."""
+        return self._searcher.search(vectors, k, where)
+
+    def _refuse_unknown(self, ids: Sequence[str], held: Container[str]) -> None:
+        missing = [i for i in ids if i not in held]
+        if missing:
+            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise TrackletNotFound(f"no tracklet {missing[0]}{more} in gallery {self.place}")
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise GalleryError(f"{folder} is a file; a gallery is a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = [p.name for p in folder.iterdir() if p.name not in OWN_FILES]
+    except OSError as error:
+        raise GalleryError(f"gallery folder {folder} cannot be made: {error.strerror or error}") from None
+    if strangers:
+        raise GalleryError(f"{folder} holds other things ({strangers[0]}, ...); a new gallery needs an empty folder")
+
+
+def _own(place: Place) -> Ownership:
+    if place.folder is not None:
+        return FolderOwnership(place.folder)
+    assert place.url is not None
+    return ServerOwnership(place.url, str(place))
+
+
+def _prepared(database: Database, space: EmbeddingSpace | None, model: str, config: GalleryConfig) -> Facts:
+    """The facts of a gallery whose tables are up to date; made anew if ``space`` is given and there are none."""
+    with database.write() as connection:
+        if schema_version(connection, "gallery") == 0:
+            if space is None:
+                raise GalleryNotFound(f"{database.place} holds no gallery")
+            migrate(connection, "gallery", GALLERY_MIGRATIONS)
+            index = config.index
+            if index == "chroma" and database.place.folder is None:
+                # Without a folder there is no place for the index's files.
+                index = "exact"
+            facts = new_facts(space, model, index)
+            write_all_facts(connection, facts)
+            return facts
+        migrate(connection, "gallery", GALLERY_MIGRATIONS)
+        return read_facts(connection)
+
+
+def _existing(database: Database) -> Facts:
+    with database.read() as connection:
+        version = schema_version(connection, "gallery")
+        if version == 0:
+            raise GalleryNotFound(f"{database.place} holds no gallery")
+        if version != len(GALLERY_MIGRATIONS):
+            raise GalleryMismatch(
+                f"gallery {database.place} has tables of version {version}, this program reads version "
+                f"{len(GALLERY_MIGRATIONS)}; "
+                + (
+                    "open it for writing once to bring it up to date (reidstream gallery check)"
+                    if version < len(GALLERY_MIGRATIONS)
+                    else "install a newer reidstream"
+                )
+            )
+        return read_facts(connection)

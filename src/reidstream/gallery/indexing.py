@@ -1,0 +1,278 @@
+"""Keeping the vector index in step with the rows: the work of the one process that owns the gallery."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from reidstream.errors import GalleryError
+from reidstream.gallery.database import Database
+from reidstream.gallery.facts import Facts, read_facts, write_facts
+from reidstream.gallery.index import VectorIndex
+from reidstream.gallery.rows import rows_after
+from reidstream.gallery.schema import tracklets
+from reidstream.types import FloatArray
+
+_log = logging.getLogger(__name__)
+
+INDEX_FOLDER = "index"
+
+_BATCH = 500
+"""Rows put into the index together; ChromaDB is ten times faster with batches than with single vectors."""
+
+_LINGER = 0.5
+"""Seconds to wait for more rows before a small batch is put into the index."""
+
+_RETRY = 10.0
+"""Seconds before an index that failed is tried again."""
+
+_SAMPLE = 16
+"""Rows that are searched for when an index is opened; its files may count vectors that they have lost."""
+
+_SAME = 0.999
+"""Similarity that a stored vector must have to what the index finds for it."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many of how many rows are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPlace:
+    """Where the index of a gallery is. folder: the gallery's, None when its facts are on a server."""
+
+    folder: Path | None
+    kind: str
+    uuid: str
+    size: int
+
+    @property
+    def is_server(self) -> bool:
+        return self.kind not in {"chroma", "exact"}
+
+    def files(self, generation: int) -> Path:
+        """The folder of an embedded index."""
+        assert self.folder is not None
+        return self.folder / INDEX_FOLDER / f"{generation:06d}"
+
+    def open(self, generation: int) -> VectorIndex:
+        """The index itself, empty if it is not there. Not for the kind "exact", which keeps nothing."""
+        from reidstream.gallery.chroma import ChromaIndex
+
+        if self.is_server:
+            return ChromaIndex.on_server(self.kind, self._collection(generation), self.size)
+        return ChromaIndex.in_folder(self.files(generation), self.size)
+
+    def delete_others(self, generation: int) -> None:
+        """Delete every generation of this gallery's index but one."""
+        if self.is_server:
+            from reidstream.gallery.chroma import drop_collections
+
+            drop_collections(self.kind, f"reidstream-{self.uuid[:12]}-", self._collection(generation))
+        elif self.folder is not None and (self.folder / INDEX_FOLDER).is_dir():
+            for path in (self.folder / INDEX_FOLDER).iterdir():
+                if path != self.files(generation):
+                    shutil.rmtree(path)
+
+    def _collection(self, generation: int) -> str:
+        return f"reidstream-{self.uuid[:12]}-{generation:06d}"
+
+
+class Indexer:
+    """Fills the index from the rows in a thread of its own, so that storing a tracklet never waits for it."""
+
+    def __init__(self, database: Database, place: IndexPlace, facts: Facts) -> None:
+        self._database = database
+        self._place = place
+        self._generation = facts.generation
+        self._done = facts.indexed
+        self._target = facts.revision
+        self._index: VectorIndex | None = None
+        self._checked = False
+        self._failures = 0
+        self._error: GalleryError | None = None
+        self._stopping = False
+        self._hurry = False
+        self._state = threading.Condition()
+        # Held while rows go into the index: a row must not be deleted between being read and being indexed.
+        self._work = threading.RLock()
+        self._thread = threading.Thread(target=self._run, name="gallery-index", daemon=True)
+        self._thread.start()
+
+    @property
+    def index(self) -> VectorIndex | None:
+        """The index that is being filled; None before it was opened and after it failed."""
+        return self._index
+
+    @property
+    def generation(self) -> int:
+        return self._generation
+
+    def wake(self, revision: int) -> None:
+        """Rows up to this revision have been stored."""
+        with self._state:
+            self._target = max(self._target, revision)
+            self._state.notify_all()
+
+    def flush(self) -> None:
+        """Wait until every stored row is in the index. Raises GalleryError when the index fails."""
+        with self._state:
+            self._hurry = True
+            self._error = None
+            self._state.notify_all()
+            self._state.wait_for(lambda: self._error is not None or (self._done >= self._target and self._checked))
+            self._hurry = False
+            if self._error is not None:
+                raise self._error
+
+    def remove(self, ids: Sequence[str], delete_rows: Callable[[], None]) -> None:
+        """Delete rows with the given function, and their vectors from the index."""
+        with self._work:
+            delete_rows()
+            # Should this fail, the check finds vectors without rows and makes the index anew.
+            self._checked = False
+            try:
+                self._opened().remove(ids)
+            except GalleryError as error:
+                self._failed(error)
+
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Make new index files from the rows, use them from now on, and delete the old ones."""
+        with self._work:
+            generation = self._generation + 1
+            # What an earlier attempt may have left there is of no use.
+            self._place.delete_others(self._generation)
+            index = self._place.open(generation)
+            try:
+                done = self._fill(index, progress)
+                with self._database.write() as connection:
+                    write_facts(connection, generation=generation, indexed=done)
+            except BaseException:
+                index.close()
+                raise
+            former, self._index = self._index, index
+            self._generation = generation
+            if former is not None:
+                former.close()
+            self._place.delete_others(generation)
+            with self._state:
+                self._done, self._checked = done, True
+                self._state.notify_all()
+
+    def close(self, finish: bool) -> None:
+        """Stop the thread, after the remaining rows if ``finish``; they are continued with the next time otherwise."""
+        if finish:
+            try:
+                self.flush()
+            except GalleryError as error:
+                _log.warning("%s; the rows are safe, the index is continued when the gallery is opened again", error)
+        with self._state:
+            self._stopping = True
+            self._state.notify_all()
+        self._thread.join()
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self._step()
+                self._failures = 0
+            except Exception as error:  # noqa: BLE001 - whatever it is, waiting callers must hear of it
+                self._failures += 1
+                self._failed(error if isinstance(error, GalleryError) else GalleryError(f"indexing failed: {error!r}"))
+                with self._state:
+                    self._state.wait_for(lambda: self._stopping or self._hurry, timeout=_RETRY)
+
+    def _wait(self) -> bool:
+        """Sleep until there is enough to do; False when it is time to stop."""
+        with self._state:
+            self._state.wait_for(lambda: self._stopping or not self._checked or self._done < self._target)
+            self._state.wait_for(
+                lambda: self._stopping or self._hurry or self._target - self._done >= _BATCH, timeout=_LINGER
+            )
+            return not self._stopping
+
+    def _step(self) -> None:
+        with self._work:
+            if self._failures > 1 and not self._place.is_server:
+                # It failed again after it was opened anew: these files are of no use.
+                self.rebuild()
+            index = self._opened()
+            done = self._batch(index)
+            if done >= self._target and not self._checked:
+                self._check(index)
+            with self._state:
+                self._state.notify_all()
+
+    def _opened(self) -> VectorIndex:
+        if self._index is None:
+            if not self._place.is_server:
+                self._place.delete_others(self._generation)
+            self._index = self._place.open(self._generation)
+        return self._index
+
+    def _batch(self, index: VectorIndex) -> int:
+        with self._state:
+            target = self._target
+        ids, vectors, last = self._rows_after(self._done, _BATCH)
+        if ids:
+            index.upsert(ids, vectors)
+        done = last if len(ids) == _BATCH else max(last, target)
+        if done > self._done:
+            with self._database.write() as connection:
+                write_facts(connection, indexed=done)
+            with self._state:
+                self._done = done
+        return done
+
+    def _check(self, index: VectorIndex) -> None:
+        """Once all rows are in: does the index hold them and nothing else? A crash could have come in between."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
+            revision = read_facts(connection).revision
+            _, sample, _ = rows_after(connection, 0, _SAMPLE, self._place.size)
+        if revision > self._done:
+            return
+        held = len(index)
+        found = [nearest.similarities[:1].sum() for nearest in index.search(sample, 1)]
+        if held != rows or min(found, default=1.0) < _SAME:
+            _log.warning("the index does not match the %d tracklets (%d vectors) and is made anew", rows, held)
+            self.rebuild()
+        with self._state:
+            self._checked = True
+
+    def _fill(self, index: VectorIndex, progress: Progress | None) -> int:
+        with self._database.read() as connection:
+            total = connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
+            target = read_facts(connection).revision
+        done = filled = 0
+        while done < target:
+            ids, vectors, last = self._rows_after(done, _BATCH)
+            if not ids:
+                break
+            index.upsert(ids, vectors)
+            done, filled = last, filled + len(ids)
+            if progress is not None:
+                progress(filled, max(total, filled))
+        return max(done, target)
+
+    def _rows_after(self, revision: int, limit: int) -> tuple[list[str], FloatArray, int]:
+        with self._database.read() as connection:
+            return rows_after(connection, revision, limit, self._place.size)
+
+    def _failed(self, error: GalleryError) -> None:
+        _log.warning("%s; searches compare exactly what the index does not hold", error)
+        index, self._index = self._index, None
+        if index is not None:
+            index.close()
+        with self._state:
+            self._error = error
+            self._checked = False
+            self._state.notify_all()

@@ -1,0 +1,62 @@
+"""Bringing a gallery's tables to the version that this program expects.
+
+Each component (the gallery itself, identities, ...) keeps an explicit tuple of migrations, oldest first, and its own
+version: the number of migrations that have been applied. A migration is never changed after it was released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, inspect, select
+
+from reidstream.errors import GalleryMismatch
+from reidstream.gallery.schema import meta, metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: what it does, in a few words, and the function that does it inside the caller's transaction."""
+
+    name: str
+    apply: Callable[[Connection], None]
+
+
+def _first_tables(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+GALLERY_MIGRATIONS: tuple[Migration, ...] = (
+    Migration("tables for recordings, tracklets, embeddings, details and crops", _first_tables),
+)
+
+
+def migrate(connection: Connection, component: str, migrations: Sequence[Migration]) -> list[str]:
+    """Apply what is missing of a component's migrations; the names of those that were applied.
+
+    Runs in the caller's transaction: all or nothing. Raises GalleryMismatch when the gallery was written by a
+    newer version of the program.
+    """
+    version = schema_version(connection, component)
+    if version > len(migrations):
+        raise GalleryMismatch(
+            f"the gallery's {component} tables have version {version}, this program knows up to {len(migrations)}; "
+            "install a newer reidstream to use it"
+        )
+    missing = migrations[version:]
+    for migration in missing:
+        migration.apply(connection)
+    if missing:
+        key = f"schema:{component}"
+        connection.execute(delete(meta).where(meta.c.key == key))
+        connection.execute(insert(meta).values(key=key, value=str(len(migrations))))
+    return [migration.name for migration in missing]
+
+
+def schema_version(connection: Connection, component: str) -> int:
+    """How many of a component's migrations have been applied; 0 for an empty database."""
+    if not inspect(connection).has_table("meta"):
+        return 0
+    value = connection.execute(select(meta.c.value).where(meta.c.key == f"schema:{component}")).scalar()
+    return int(value) if value is not None else 0

@@ -1,0 +1,126 @@
+"""Who may write: one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock, Timeout
+from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from reidstream.errors import GalleryError, GalleryLocked
+
+LOCK_FILE = "writer.lock"
+OWNER_FILE = "writer.json"
+INDEX_LOCK_FILE = "index.lock"
+OWN_FILES = frozenset({LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE})
+
+READER_PATIENCE = 120.0
+"""Seconds a new writer waits for readers that are just loading the index files."""
+
+
+class Ownership(Protocol):
+    """The right to write, held until it is released or the process dies."""
+
+    def release(self) -> None: ...
+
+
+class FolderOwnership:
+    """Two file locks in the gallery's folder; the system releases them when the process dies, however it dies.
+
+    The second one keeps readers from loading the index files, because ChromaDB may write to them while it loads.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # The lock is taken in one thread and may be released in another.
+        self._writer = FileLock(folder / LOCK_FILE, thread_local=False)
+        self._index = FileLock(folder / INDEX_LOCK_FILE, thread_local=False)
+        try:
+            self._writer.acquire(timeout=0)
+        except Timeout:
+            raise GalleryLocked(_refusal(str(folder), _owner(folder))) from None
+        except OSError as error:
+            raise GalleryError(f"gallery {folder} cannot be written: {error.strerror or error}") from None
+        try:
+            self._index.acquire(timeout=READER_PATIENCE)
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+            (folder / OWNER_FILE).write_text(json.dumps(owner), encoding="utf-8")
+        except Timeout:
+            self._writer.release()
+            raise GalleryLocked(
+                f"a reader of gallery {folder} has been loading its index for {READER_PATIENCE:.0f} s; try again later"
+            ) from None
+        except OSError as error:
+            self.release()
+            raise GalleryError(f"gallery {folder} cannot be written: {error.strerror or error}") from None
+
+    def release(self) -> None:
+        (self._folder / OWNER_FILE).unlink(missing_ok=True)
+        self._index.release()
+        self._writer.release()
+
+
+class ServerOwnership:
+    """An advisory lock of PostgreSQL, held by a connection of its own; the server drops it when the process dies."""
+
+    KEY = 0x5265_4944_5374_726D
+    """Any number that nobody else locks in the database: the letters "ReIDStrm"."""
+
+    def __init__(self, url: URL, shown: str) -> None:
+        name = f"reidstream {socket.gethostname()} pid {os.getpid()}"[:63]
+        self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args={"application_name": name})
+        self._connection: Connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if not self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self.KEY}).scalar():
+            found = self._connection.execute(
+                text(
+                    "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+                    "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
+                    "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+                    "AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
+                ),
+                {"key": self.KEY},
+            ).scalar()
+            self.release()
+            raise GalleryLocked(_refusal(shown, str(found) if found else None))
+
+    def release(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+
+@contextlib.contextmanager
+def index_files_at_rest(folder: Path) -> Iterator[bool]:
+    """Whether nobody writes the index files of this folder; if so, nobody begins to until the block is left."""
+    lock = FileLock(folder / INDEX_LOCK_FILE, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _owner(folder: Path) -> str | None:
+    try:
+        owner = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _refusal(place: str, owner: str | None) -> str:
+    return (
+        f"gallery {place} is being written by {owner or 'another process'}; "
+        "wait until it has finished or stop it (reading goes on meanwhile)"
+    )

@@ -1,0 +1,160 @@
+"""What has been read into a gallery already: one recording per content that a source delivered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from reidstream.errors import GalleryMismatch
+from reidstream.gallery.schema import recordings, tracklets
+from reidstream.types import EndReason, SourceEnded, SourceStarted
+
+UNFINISHED = (EndReason.SHUTDOWN.value, EndReason.SOURCE_ENDED.value)
+"""How tracks end that another run of the same content may see for longer."""
+
+
+class State(StrEnum):
+    """How far a recording has been read."""
+
+    RUNNING = "running"
+    """A run is reading it, or was killed while it did."""
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    """The run was stopped before the recording's end."""
+    FAILED = "failed"
+    """It could not be read to its end."""
+
+
+class Begin(StrEnum):
+    """What a gallery says when a source starts."""
+
+    NEW = "new"
+    """It was never read; ingest it."""
+    RESUMED = "resumed"
+    """A run was killed, stopped or failed in the middle of it; ingest it from its start, nothing is stored twice."""
+    COMPLETE = "complete"
+    """All of it is in the gallery; skip it."""
+    ELSEWHERE = "elsewhere"
+    """The same content is in the gallery, or is just being read, under another source's name; skip it."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the source's tracklets are to be added."""
+        return self in (Begin.NEW, Begin.RESUMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One content of one source, as the gallery knows it. Times are Unix seconds; see SourceStarted, SourceEnded.
+
+    attempt: how many runs have begun to read it. tracklets: how many are stored of it.
+    """
+
+    content: str
+    source: str
+    uri: str
+    settings: str
+    state: State
+    attempt: int
+    size: tuple[int, int]
+    fps: float
+    live: bool
+    started_wall: float
+    ended_wall: float | None
+    frames: int | None
+    dropped: int
+    error: str | None
+    tracklets: int
+
+
+def begin(connection: Connection, started: SourceStarted, settings: str) -> tuple[Begin, int]:
+    """Note that a source has started; what to do with it, and which attempt this is.
+
+    Raises GalleryMismatch when the content was read with other settings before.
+    """
+    known = connection.execute(select(recordings).where(recordings.c.content == started.content)).one_or_none()
+    values = {
+        "source": started.source,
+        "uri": started.uri,
+        "settings": settings,
+        "state": State.RUNNING.value,
+        "width": started.size[0],
+        "height": started.size[1],
+        "fps": started.fps,
+        "live": started.live,
+        "started_wall": started.wall_time,
+        "ended_wall": None,
+        "frames": None,
+        "dropped": 0,
+        "error": None,
+    }
+    if known is None:
+        connection.execute(insert(recordings).values(content=started.content, attempt=1, **values))
+        return Begin.NEW, 1
+    if known.source != started.source:
+        return Begin.ELSEWHERE, known.attempt
+    if known.settings != settings:
+        raise GalleryMismatch(
+            f"{started.uri} is in the gallery as {known.source!r}, read with other settings; "
+            "use the former settings, another gallery, or replace what is stored of it (--replace)"
+        )
+    if known.state == State.COMPLETE:
+        return Begin.COMPLETE, known.attempt
+    attempt = known.attempt + 1
+    connection.execute(
+        update(recordings).where(recordings.c.content == started.content).values(attempt=attempt, **values)
+    )
+    return Begin.RESUMED, attempt
+
+
+def end(connection: Connection, content: str, ended: SourceEnded) -> None:
+    """Note how a source's recording ended."""
+    state = State.FAILED if ended.error else State.STOPPED if ended.stopped else State.COMPLETE
+    connection.execute(
+        update(recordings)
+        .where(recordings.c.content == content)
+        .values(
+            state=state.value,
+            ended_wall=ended.wall_time,
+            frames=ended.frames,
+            dropped=ended.dropped,
+            error=ended.error,
+        )
+    )
+
+
+def recordings_of(connection: Connection) -> list[Recording]:
+    """Everything that was ever begun, in order of time."""
+    counts = select(tracklets.c.content, func.count().label("n")).group_by(tracklets.c.content).subquery()
+    query = (
+        select(recordings, func.coalesce(counts.c.n, 0).label("n"))
+        .outerjoin(counts, counts.c.content == recordings.c.content)
+        .order_by(recordings.c.started_wall, recordings.c.content)
+    )
+    return [
+        Recording(
+            content=row.content,
+            source=row.source,
+            uri=row.uri,
+            settings=row.settings,
+            state=State(row.state),
+            attempt=row.attempt,
+            size=(row.width, row.height),
+            fps=row.fps,
+            live=row.live,
+            started_wall=row.started_wall,
+            ended_wall=row.ended_wall,
+            frames=row.frames,
+            dropped=row.dropped,
+            error=row.error,
+            tracklets=row.n,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def forget(connection: Connection, content: str) -> None:
+    """Forget that a content was ever begun; its tracklets must be gone already."""
+    connection.execute(delete(recordings).where(recordings.c.content == content))

@@ -1,0 +1,211 @@
+"""Tracklets as rows: what is asked of the tables, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, true
+
+from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.types import EndReason, FloatArray, IntArray, TrackIds, Tracklet
+
+_PLAIN = (
+    *("id", "source", "content", "part", "parts", "start_frame", "end_frame"),
+    *("start_media", "end_media", "start_wall", "end_wall", "observations", "confidence"),
+    *("embeddings_used", "embeddings_seen", "purity", "quality", "crop_frame"),
+)
+"""Columns that are called and typed like the fields of Tracklet."""
+
+_IN_AT_ONCE = 900
+"""Parameters of one IN list; below the smallest limit that SQLite was ever built with (999)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which tracklets are meant; all conditions must hold, and an empty one always does.
+
+    sources: source ids. since, until: wall time in Unix seconds; a tracklet counts when any of its time span lies
+    in between. media_since, media_until: the same in seconds since its source's first frame. contents: fingerprints of
+    what was read.
+    """
+
+    sources: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    media_since: float | None = None
+    media_until: float | None = None
+    contents: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything at all is asked for."""
+        return any(getattr(self, f.name) not in (None, ()) for f in fields(self))
+
+    def clause(self) -> ColumnElement[bool]:
+        c = tracklets.c
+        clause: ColumnElement[bool] = true()
+        if self.sources:
+            clause &= c.source.in_(self.sources)
+        if self.contents:
+            clause &= c.content.in_(self.contents)
+        if self.since is not None:
+            clause &= c.end_wall >= self.since
+        if self.until is not None:
+            clause &= c.start_wall <= self.until
+        if self.media_since is not None:
+            clause &= c.end_media >= self.media_since
+        if self.media_until is not None:
+            clause &= c.start_media <= self.media_until
+        return clause
+
+
+EVERYTHING = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The metadata of n tracklets without their vectors and pictures: the fields of Tracklet as arrays of length n."""
+
+    id: npt.NDArray[np.str_]
+    source: npt.NDArray[np.str_]
+    content: npt.NDArray[np.str_]
+    track_id: TrackIds
+    part: IntArray
+    parts: IntArray
+    start_frame: IntArray
+    end_frame: IntArray
+    start_media: npt.NDArray[np.float64]
+    end_media: npt.NDArray[np.float64]
+    start_wall: npt.NDArray[np.float64]
+    end_wall: npt.NDArray[np.float64]
+    reason: npt.NDArray[np.str_]
+    observations: IntArray
+    confidence: npt.NDArray[np.float64]
+    embeddings_used: IntArray
+    embeddings_seen: IntArray
+    purity: npt.NDArray[np.float64]
+    quality: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One dictionary of plain Python values per tracklet."""
+        names = [f.name for f in fields(self)]
+        for values in zip(*(getattr(self, name).tolist() for name in names), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("id", "source", "content", "reason"), np.str_),
+    **dict.fromkeys(("start_media", "end_media", "start_wall", "end_wall"), np.float64),
+    **dict.fromkeys(("confidence", "purity", "quality"), np.float64),
+}
+
+
+def rows_of(connection: Connection, where: Filter, ids: Sequence[str] | None = None) -> Rows:
+    """The metadata of the tracklets that a filter asks for, in the order in which they were first stored."""
+    names = [f.name for f in fields(Rows)]
+    query = select(*(tracklets.c[name] for name in names)).where(where.clause()).order_by(tracklets.c.seq)
+    found: list[Row[Any]] = []
+    if ids is None:
+        found.extend(connection.execute(query))
+    else:
+        for some in in_chunks(ids):
+            found.extend(connection.execute(query.where(tracklets.c.id.in_(some))))
+    columns = list(zip(*found, strict=True)) or [()] * len(names)
+    arrays = {n: np.array(values, _TYPES.get(n, np.int64)) for n, values in zip(names, columns, strict=True)}
+    arrays["track_id"] = arrays["track_id"].view(np.uint64)
+    return Rows(**arrays)
+
+
+def in_chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The ids in pieces that fit into one SQL statement."""
+    for start in range(0, len(ids), _IN_AT_ONCE):
+        yield ids[start : start + _IN_AT_ONCE]
+
+
+def values_of(tracklet: Tracklet, attempt: int) -> dict[str, Any]:
+    """A tracklet's row in ``tracklets``, all but seq and revision."""
+    box = tracklet.crop_box or (None, None, None, None)
+    return {
+        **{name: getattr(tracklet, name) for name in _PLAIN},
+        "track_id": int(np.uint64(tracklet.track_id).view(np.int64)),
+        "reason": tracklet.reason.value,
+        "attempt": attempt,
+        **dict(zip(("crop_x1", "crop_y1", "crop_x2", "crop_y2"), box, strict=True)),
+    }
+
+
+def blobs_of(tracklet: Tracklet) -> tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes] | None]:
+    """A tracklet's rows in ``embeddings``, ``details`` and ``crops`` (None without a crop), all but seq."""
+    return (
+        {"vector": packed(tracklet.embedding)},
+        {
+            "prototypes": packed(tracklet.prototypes),
+            "weights": packed(tracklet.prototype_weights),
+            "frames": np.ascontiguousarray(tracklet.frames, "<i8").tobytes(),
+            "boxes": packed(tracklet.boxes),
+        },
+        {"jpeg": tracklet.crop} if tracklet.crop is not None else None,
+    )
+
+
+def packed(array: FloatArray) -> bytes:
+    """The array's float32 values, little-endian, row by row."""
+    return np.ascontiguousarray(array, "<f4").tobytes()
+
+
+def unpacked(blob: bytes, columns: int | None = None) -> FloatArray:
+    """A writable float32 array of a blob, (n,) or (n, columns)."""
+    flat = np.frombuffer(blob, "<f4").astype(np.float32)
+    return flat if columns is None else flat.reshape(-1, columns)
+
+
+def whole_tracklets() -> Select[Any]:
+    """All that belongs to a tracklet, in one row; for ``tracklet_of``."""
+    return (
+        select(tracklets, embeddings.c.vector, details, crops.c.jpeg)
+        .join(embeddings, embeddings.c.seq == tracklets.c.seq)
+        .join(details, details.c.seq == tracklets.c.seq)
+        .outerjoin(crops, crops.c.seq == tracklets.c.seq)
+    )
+
+
+def tracklet_of(row: Row[Any]) -> Tracklet:
+    """The tracklet of a row of ``whole_tracklets``."""
+    r = row._mapping
+    vector = unpacked(r["vector"])
+    box = (r["crop_x1"], r["crop_y1"], r["crop_x2"], r["crop_y2"])
+    return Tracklet(
+        **{name: r[name] for name in _PLAIN},
+        track_id=int(np.int64(r["track_id"]).view(np.uint64)),
+        reason=EndReason(r["reason"]),
+        embedding=vector,
+        prototypes=unpacked(r["prototypes"], len(vector)),
+        prototype_weights=unpacked(r["weights"]),
+        frames=np.frombuffer(r["frames"], "<i8").astype(np.int64),
+        boxes=unpacked(r["boxes"], 4),
+        crop=r["jpeg"],
+        crop_box=None if None in box else box,
+    )
+
+
+def rows_after(connection: Connection, revision: int, limit: int, size: int) -> tuple[list[str], FloatArray, int]:
+    """What was stored or changed after a revision: ids, vectors float32 (n, size), and the last one's revision.
+
+    The oldest ``limit`` of them; with none, the revision that was given.
+    """
+    found = connection.execute(
+        select(tracklets.c.revision, tracklets.c.id, embeddings.c.vector)
+        .join(embeddings, embeddings.c.seq == tracklets.c.seq)
+        .where(tracklets.c.revision > revision)
+        .order_by(tracklets.c.revision)
+        .limit(limit)
+    ).all()
+    if not found:
+        return [], np.zeros((0, size), np.float32), revision
+    return [row.id for row in found], unpacked(b"".join(row.vector for row in found), size), found[-1].revision

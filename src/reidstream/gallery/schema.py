@@ -1,0 +1,108 @@
+"""The tables of a gallery.
+
+Metadata, vectors, details and pictures live in tables of their own, so that listing and filtering never read a blob.
+``revision`` counts every insertion and change over the gallery's life and is never used twice: the vector index is
+complete up to a revision, and what is above it is searched exactly. ``seq`` is a tracklet's private row number, the
+revision in which it was first stored.
+Track ids are unsigned 64-bit numbers kept as the signed number with the same bits, because SQL has no unsigned type.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+# In SQLite only a key of type INTEGER is the row's own number, without a second index.
+_RowNumber = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+recordings = Table(
+    "recordings",
+    metadata,
+    Column("content", Text, primary_key=True),
+    Column("source", Text, nullable=False, index=True),
+    Column("uri", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("fps", Double, nullable=False),
+    Column("live", Boolean, nullable=False),
+    Column("started_wall", Double, nullable=False),
+    Column("ended_wall", Double),
+    Column("frames", Integer),
+    Column("dropped", Integer, nullable=False),
+    Column("error", Text),
+)
+
+tracklets = Table(
+    "tracklets",
+    metadata,
+    Column("seq", _RowNumber, primary_key=True),
+    Column("revision", BigInteger, nullable=False, unique=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("content", Text, ForeignKey("recordings.content"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("track_id", BigInteger, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("start_frame", BigInteger, nullable=False),
+    Column("end_frame", BigInteger, nullable=False),
+    Column("start_media", Double, nullable=False),
+    Column("end_media", Double, nullable=False),
+    Column("start_wall", Double, nullable=False),
+    Column("end_wall", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("observations", Integer, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("embeddings_used", Integer, nullable=False),
+    Column("embeddings_seen", Integer, nullable=False),
+    Column("purity", Double, nullable=False),
+    Column("quality", Double, nullable=False),
+    Column("crop_frame", BigInteger),
+    Column("crop_x1", Double),
+    Column("crop_y1", Double),
+    Column("crop_x2", Double),
+    Column("crop_y2", Double),
+)
+Index("tracklets_source_time", tracklets.c.source, tracklets.c.start_wall, tracklets.c.end_wall)
+Index("tracklets_time", tracklets.c.start_wall, tracklets.c.end_wall)
+
+
+def _belonging(name: str, *columns: Column[bytes]) -> Table:
+    key = Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True)
+    return Table(name, metadata, key, *columns)
+
+
+# Little-endian arrays: vector float32 (d,), prototypes float32 (p, d), weights float32 (p,), frames int64 (m,),
+# boxes float32 (m, 4).
+embeddings = _belonging("embeddings", Column("vector", LargeBinary, nullable=False))
+details = _belonging(
+    "details",
+    Column("prototypes", LargeBinary, nullable=False),
+    Column("weights", LargeBinary, nullable=False),
+    Column("frames", LargeBinary, nullable=False),
+    Column("boxes", LargeBinary, nullable=False),
+)
+crops = _belonging("crops", Column("jpeg", LargeBinary, nullable=False))

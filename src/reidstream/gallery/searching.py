@@ -1,0 +1,230 @@
+"""Answering searches: candidates from the index, the newest rows compared exactly, filters and truth from SQL.
+
+What an index does not hold yet, or what a reader cannot see in it because another process is writing, is kept in an
+exact index in memory, the tail. So an answer never misses a row that was stored before it was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import numpy as np
+from sqlalchemy import Connection, func, select
+
+from reidstream.errors import GalleryError
+from reidstream.gallery.database import Database
+from reidstream.gallery.facts import Facts, read_facts
+from reidstream.gallery.index import ExactIndex, Nearest, VectorIndex
+from reidstream.gallery.indexing import Indexer, IndexPlace
+from reidstream.gallery.ownership import index_files_at_rest
+from reidstream.gallery.rows import Filter, in_chunks, rows_after, unpacked
+from reidstream.gallery.schema import embeddings, tracklets
+from reidstream.types import FloatArray, Match
+
+_log = logging.getLogger(__name__)
+
+_FEW = 1000
+"""A filter that leaves at most this many tracklets is answered by comparing them all: cheaper than to search widely."""
+
+_FIRST_WIDE = 200
+"""Candidates asked for first when there is a filter; the index looks at as many for fewer, so they cost nothing."""
+
+_WIDEST = 4000
+"""Candidates beyond which comparing everything the filter leaves is cheaper."""
+
+_LONG_TAIL = 5000
+"""Rows in the tail above which the index is looked at again."""
+
+_LOAD = 5000
+
+
+class Searcher:
+    """Searches one gallery; keeps what it has loaded from one search to the next. Safe to use from several threads."""
+
+    def __init__(self, database: Database, place: IndexPlace, indexer: Indexer | None) -> None:
+        """``indexer``: the owner's; None for a reader."""
+        self._database = database
+        self._place = place
+        self._indexer = indexer
+        self._lock = threading.Lock()
+        self._opened: VectorIndex | None = None
+        self._opened_generation = 0
+        self._opened_revision = 0
+        self._tail = ExactIndex(place.size)
+        self._tail_from = 0
+        self._tail_to = 0
+
+    def search(self, vectors: FloatArray, k: int, where: Filter) -> list[list[Match]]:
+        """The k most similar of the tracklets that the filter leaves, for each query, best first."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        queries = checked_queries(vectors, self._place.size)
+        with self._database.read() as connection:
+            if where and (few := self._few(connection, where)) is not None:
+                return [_matches(nearest) for nearest in few.search(queries, k)]
+            with self._lock:
+                facts = read_facts(connection)
+                base = self._refreshed(connection, facts)
+            return self._widening(connection, queries, k, where, base, facts.revision)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    def _few(self, connection: Connection, where: Filter) -> ExactIndex | None:
+        matching = select(tracklets.c.seq).where(where.clause()).limit(_FEW + 1).subquery()
+        if connection.execute(select(func.count()).select_from(matching)).scalar_one() > _FEW:
+            return None
+        return self._exact(connection, where)
+
+    def _exact(self, connection: Connection, where: Filter) -> ExactIndex:
+        index = ExactIndex(self._place.size)
+        query = (
+            select(tracklets.c.id, embeddings.c.vector)
+            .join(embeddings, embeddings.c.seq == tracklets.c.seq)
+            .where(where.clause())
+        )
+        for rows in connection.execute(query.execution_options(yield_per=_LOAD)).partitions():
+            ids, blobs = zip(*rows, strict=True)
+            index.upsert(ids, unpacked(b"".join(blobs), self._place.size))
+        return index
+
+    def _refreshed(self, connection: Connection, facts: Facts) -> VectorIndex | None:
+        """The index to ask; afterwards the tail holds every row that this index may lack."""
+        base, complete_to = self._base(facts)
+        if complete_to < self._tail_from or complete_to > self._tail_from + _LONG_TAIL:
+            self._tail, self._tail_from, self._tail_to = ExactIndex(self._place.size), complete_to, complete_to
+        while self._tail_to < facts.revision:
+            ids, vectors, last = rows_after(connection, self._tail_to, _LOAD, self._place.size)
+            if not ids:
+                self._tail_to = facts.revision
+                break
+            self._tail.upsert(ids, vectors)
+            self._tail_to = last
+        return base
+
+    def _base(self, facts: Facts) -> tuple[VectorIndex | None, int]:
+        if facts.index == "exact":
+            return None, 0
+        if self._indexer is not None:
+            index = self._indexer.index
+            return (index, facts.indexed) if index is not None else (None, 0)
+        if self._opened is not None and self._opened_generation != facts.generation:
+            self._opened.close()
+            self._opened = None
+        behind = facts.revision - (self._opened_revision if self._opened is not None else self._tail_to)
+        if behind > _LONG_TAIL:
+            self._open(facts)
+        if self._opened is None:
+            return None, 0
+        return self._opened, facts.indexed if self._place.is_server else self._opened_revision
+
+    def _open(self, facts: Facts) -> None:
+        """Load the index, unless somebody is writing to its files just now."""
+        try:
+            if self._place.is_server:
+                if self._opened is None:
+                    self._opened, self._opened_generation = self._place.open(facts.generation), facts.generation
+                return
+            assert self._place.folder is not None
+            with index_files_at_rest(self._place.folder) as at_rest:
+                if not at_rest or not self._place.files(facts.generation).is_dir():
+                    return
+                if self._opened is not None:
+                    self._opened.close()
+                    self._opened = None
+                index = self._place.open(facts.generation)
+                # ChromaDB loads its files, and may write to them, with the first search.
+                index.search(np.ones((1, self._place.size), np.float32), 1)
+                self._opened, self._opened_generation = index, facts.generation
+                self._opened_revision = facts.indexed
+        except GalleryError as error:
+            _log.warning("%s; every vector is compared instead", error)
+            self._opened = None
+
+    def _widening(
+        self,
+        connection: Connection,
+        queries: FloatArray,
+        k: int,
+        where: Filter,
+        base: VectorIndex | None,
+        most: int,
+    ) -> list[list[Match]]:
+        """Ask for more candidates until k of them are rows that the filter leaves, for every query.
+
+        ``most``: there are no more rows than this.
+        """
+        wanted = max(k, _FIRST_WIDE) if where else k
+        answers: list[list[Match]] = [[] for _ in queries]
+        open_queries = np.arange(len(queries))
+        while len(open_queries):
+            found = self._candidates(queries[open_queries], wanted, base)
+            valid = _rows_that_hold(connection, where, {i for nearest in found for i in nearest.ids})
+            unfinished = []
+            fewest = k
+            for place, nearest in zip(open_queries.tolist(), found, strict=True):
+                matches = [match for match in _matches(nearest) if match.tracklet in valid]
+                answers[place] = matches[:k]
+                if len(matches) < k and wanted < most:
+                    unfinished.append(place)
+                    fewest = min(fewest, len(matches))
+            open_queries = np.array(unfinished, np.intp)
+            wanted = max(2 * wanted, int(1.5 * wanted * k / max(fewest, 1)))
+            if len(open_queries) and wanted > max(_WIDEST, 2 * k):
+                exact = self._exact(connection, where)
+                for place, nearest in zip(unfinished, exact.search(queries[open_queries], k), strict=True):
+                    answers[place] = _matches(nearest)
+                break
+        return answers
+
+    def _candidates(self, queries: FloatArray, wanted: int, base: VectorIndex | None) -> list[Nearest]:
+        with self._lock:
+            tail = self._tail
+            newest = tail.search(queries, wanted)
+        if base is None:
+            return newest
+        try:
+            older = base.search(queries, wanted)
+        except GalleryError as error:
+            _log.warning("%s; every vector is compared instead", error)
+            with self._lock, self._database.read() as connection:
+                everything = self._exact(connection, Filter())
+            return everything.search(queries, wanted)
+        return [_merged(a, b, tail) for a, b in zip(newest, older, strict=True)]
+
+
+def checked_queries(vectors: FloatArray, size: int) -> FloatArray:
+    """Queries as float32 (q, size) of unit length. ValueError says what is wrong with them."""
+    queries = np.atleast_2d(np.asarray(vectors, np.float32))
+    if queries.ndim != 2 or queries.shape[1] != size:
+        raise ValueError(f"query vectors must have shape (q, {size}), got {np.shape(vectors)}")
+    lengths = np.linalg.norm(queries, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        raise ValueError("query vectors must be finite and not zero")
+    unit: FloatArray = (queries / lengths).astype(np.float32)
+    return unit
+
+
+def _rows_that_hold(connection: Connection, where: Filter, ids: set[str]) -> set[str]:
+    held: set[str] = set()
+    for some in in_chunks(sorted(ids)):
+        query = select(tracklets.c.id).where(tracklets.c.id.in_(some), where.clause())
+        held.update(connection.execute(query).scalars())
+    return held
+
+
+def _merged(newest: Nearest, older: Nearest, tail: ExactIndex) -> Nearest:
+    # A row that was replaced is in both; what the index holds of it is its former vector.
+    stay = [n for n, i in enumerate(older.ids) if i not in tail]
+    ids = newest.ids + [older.ids[n] for n in stay]
+    similarities = np.concatenate([newest.similarities, older.similarities[stay]])
+    order = np.argsort(-similarities, kind="stable")
+    return Nearest([ids[n] for n in order], similarities[order])
+
+
+def _matches(nearest: Nearest) -> list[Match]:
+    return [Match(i, float(s)) for i, s in zip(nearest.ids, nearest.similarities, strict=True)]

@@ -1,0 +1,68 @@
+"""Videos of coloured rectangles that walk, and models that see them: a world small enough to know everything about.
+
+The detector and the embedder are real implementations of the protocols, so engines run on them unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from reidstream.sources.frame import Picture, Pixels
+from reidstream.types import Detections, EmbeddingSpace, FloatArray
+
+SIZE = (320, 240)
+FPS = 20
+# One colour (BGR) per person, far apart so that compression does not confuse them.
+COLOURS = [(40, 40, 230), (40, 230, 40), (230, 40, 40), (40, 230, 230), (230, 40, 230)]
+
+
+def write_blobs(path: Path, people: Sequence[int] = (0, 1), frames: int = 60, speed: float = 3.0) -> Path:
+    """A video in which each person crosses the picture from left to right on a lane of their own."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=FPS)
+        stream.width, stream.height = SIZE
+        stream.bit_rate = 4_000_000
+        for frame in range(frames):
+            image = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
+            for lane, person in enumerate(people):
+                x, y = round(10 + frame * speed), 20 + 110 * (lane % 2)
+                cv2.rectangle(image, (x, y), (x + 30, y + 80), COLOURS[person], -1)
+                cv2.rectangle(image, (x + 8, y + 8), (x + 22, y + 20), (255, 255, 255), -1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+class BlobDetector:
+    """Finds everything that differs from the grey background."""
+
+    input_size = SIZE
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        return [self._found(picture.bgr()) for picture in pictures]
+
+    def _found(self, image: Pixels) -> Detections:
+        different = (np.abs(image.astype(np.int16) - 128).max(axis=2) > 60).astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(different)
+        boxes = [(x, y, x + w, y + h) for x, y, w, h, area in stats[1:count].tolist() if area > 400 and h > 1.2 * w]
+        array = np.array(boxes, np.float32).reshape(-1, 4)
+        return Detections(array, np.full(len(array), 0.9, np.float32))
+
+
+class ColourEmbedder:
+    """A crop's mean colour around grey, as a unit vector of eight dimensions."""
+
+    space = EmbeddingSpace("c0105", "colour", 8)
+
+    def embed(self, crops: Sequence[Pixels]) -> FloatArray:
+        vectors = np.zeros((len(crops), 8), np.float32)
+        for row, crop in enumerate(crops):
+            vectors[row, :3] = crop.reshape(-1, 3).mean(axis=0) - 128
+            vectors[row, 3] = 5.0
+        unit: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+        return unit

@@ -1,0 +1,163 @@
+"""What every engine promises, whatever it is made of."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import Engine
+from reidstream.engines.local import LocalEngine
+from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
+from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+
+Open = Callable[[Sequence[tuple[str, str]]], Engine]
+
+
+def local(sources: Sequence[tuple[str, str]]) -> Engine:
+    named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
+    return LocalEngine(Config(), named, detector=BlobDetector(), embedder=ColourEmbedder())
+
+
+@pytest.fixture(params=[local], ids=lambda make: make.__name__)
+def open_engine(request: pytest.FixtureRequest) -> Open:
+    make: Open = request.param
+    return make
+
+
+def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:
+    grouped: dict[str, list[Event]] = {}
+    for event in events:
+        grouped.setdefault(event.source, []).append(event)
+    return grouped
+
+
+def check_order(events: list[Event], frames: int) -> None:
+    """One source's events are in the order that the contract states."""
+    assert isinstance(events[0], SourceStarted)
+    assert isinstance(events[-1], SourceEnded)
+    assert not any(isinstance(e, SourceStarted | SourceEnded) for e in events[1:-1])
+    observed = [e for e in events if isinstance(e, Observed)]
+    assert [e.frame for e in observed] == list(range(frames))
+    assert all(a.media_time < b.media_time for a, b in itertools.pairwise(observed))
+    seen: set[int] = set()
+    ended: set[int] = set()
+    for event in events:
+        if isinstance(event, Observed):
+            assert len(set(event.track_ids.tolist())) == len(event.track_ids)
+            assert not ended & set(event.track_ids.tolist())
+            seen |= set(event.track_ids.tolist())
+        elif isinstance(event, TrackEnded):
+            assert event.track_id not in ended
+            ended.add(event.track_id)
+    assert seen <= ended
+
+
+def test_sources_run_side_by_side_each_in_order(open_engine: Open, tmp_path: Path) -> None:
+    a, b = write_blobs(tmp_path / "a.mp4", [0, 1], 60), write_blobs(tmp_path / "b.mp4", [2], 40)
+    events = by_source(list(open_engine([("a", str(a)), ("b", str(b))]).events()))
+    assert set(events) == {"a", "b"}
+    check_order(events["a"], 60)
+    check_order(events["b"], 40)
+    tracks = {int(i) for e in events["a"] if isinstance(e, Observed) for i in e.track_ids}
+    assert len(tracks) == 2
+
+
+def test_samples_are_unit_vectors_that_belong_to_their_tracks(open_engine: Open, tmp_path: Path) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0, 1], 60)
+    engine = open_engine([("a", str(path))])
+    by_track: dict[int, list[np.ndarray]] = {}
+    for event in engine.events():
+        if isinstance(event, Observed) and event.samples is not None:
+            samples = event.samples
+            assert samples.embeddings.shape[1] == engine.space.size
+            assert np.allclose(np.linalg.norm(samples.embeddings, axis=1), 1, atol=1e-4)
+            for row, vector in zip(samples.rows, samples.embeddings, strict=True):
+                by_track.setdefault(int(event.track_ids[row]), []).append(vector)
+    first, second = (np.stack(v).mean(axis=0) for v in by_track.values())
+    assert all((np.stack(v) @ v[0] > 0.9).all() for v in by_track.values())
+    assert first @ second < 0.6
+
+
+def test_the_same_file_gives_the_same_events_twice(open_engine: Open, tmp_path: Path) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0, 1], 40)
+
+    def once() -> list[tuple[object, ...]]:
+        return [
+            (e.frame, e.track_ids.tolist(), e.boxes.tobytes(), e.samples and e.samples.embeddings.tobytes())
+            for e in open_engine([("a", str(path))]).events()
+            if isinstance(e, Observed)
+        ]
+
+    assert once() == once()
+
+
+def test_a_source_that_fails_ends_alone(open_engine: Open, tmp_path: Path) -> None:
+    good = write_blobs(tmp_path / "good.mp4", [0], 40)
+    cut = tmp_path / "cut.mp4"
+    write_blobs(cut, [1], 60)
+    data = cut.read_bytes()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video at all")
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    cut.write_bytes(data[: len(data) // 2])
+    sources = [
+        ("missing", str(tmp_path / "nothing.mp4")),
+        ("broken", str(broken)),
+        ("empty", str(empty)),
+        ("cut", str(cut)),
+        ("good", str(good)),
+    ]
+    events = by_source(list(open_engine(sources).events()))
+    for name in ("missing", "broken", "empty"):
+        (end,) = events[name]
+        assert isinstance(end, SourceEnded)
+        assert end.error
+    last = events["cut"][-1]
+    assert isinstance(last, SourceEnded) and last.error
+    check_order(events["good"], 40)
+    end = events["good"][-1]
+    assert isinstance(end, SourceEnded)
+    assert (end.error, end.stopped, end.frames) == (None, False, 40)
+
+
+def test_stopping_ends_open_tracks_and_finishes_by_itself(open_engine: Open, tmp_path: Path) -> None:
+    engine = open_engine([("a", str(write_blobs(tmp_path / "a.mp4", [0], 300, speed=0.8)))])
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and len(event.track_ids) and event.frame >= 20:
+            engine.stop()
+            engine.stop()
+    end = events[-1]
+    assert isinstance(end, SourceEnded)
+    assert end.stopped and end.error is None and end.frames < 300
+    assert [e.reason for e in events if isinstance(e, TrackEnded)] == [EndReason.SHUTDOWN]
+
+
+def test_an_engine_stopped_before_it_runs_ends_at_once(open_engine: Open, tmp_path: Path) -> None:
+    engine = open_engine([("a", str(write_blobs(tmp_path / "a.mp4", [0], 60)))])
+    engine.stop()
+    ends = [e for e in engine.events() if isinstance(e, SourceEnded)]
+    assert len(ends) == 1
+    assert ends[0].stopped
+
+
+def test_giving_up_on_the_events_leaves_no_thread_behind(open_engine: Open, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    events = open_engine([("a", str(write_blobs(tmp_path / "a.mp4", [0], 200)))]).events()
+    next(iter(events))
+    close = getattr(events, "close", None)
+    assert close is not None
+    close()
+    assert set(threading.enumerate()) <= before
+
+
+def test_no_sources_give_no_events(open_engine: Open) -> None:
+    assert list(open_engine([]).events()) == []

@@ -1,0 +1,90 @@
+"""What only the local engine promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from reidstream.config import Config, DetectorConfig, SourceConfig
+from reidstream.engines.local import LocalEngine
+from reidstream.errors import EngineError, ModelNotFound
+from reidstream.sources.frame import Frame, Picture
+from reidstream.types import Detections, Event, Observed, SourceEnded
+from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+
+
+def engine_for(
+    path: Path,
+    config: Config | None = None,
+    detector: BlobDetector | None = None,
+    observer: Callable[[Frame, Observed], None] | None = None,
+) -> LocalEngine:
+    sources = [("a", SourceConfig(uri=str(path)))]
+    return LocalEngine(
+        config or Config(), sources, observer, detector=detector or BlobDetector(), embedder=ColourEmbedder()
+    )
+
+
+def test_a_detector_that_fails_ends_the_run_with_what_was_seen(tmp_path: Path) -> None:
+    class Failing(BlobDetector):
+        calls = 0
+
+        def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+            self.calls += 1
+            if self.calls > 30:
+                raise RuntimeError("the device is gone")
+            return super().detect(pictures)
+
+    seen: list[Event] = []
+    with pytest.raises(EngineError, match="the device is gone"):
+        seen.extend(engine_for(write_blobs(tmp_path / "a.mp4", [0], 100), detector=Failing()).events())
+    assert isinstance(seen[-1], SourceEnded)
+    assert "the device is gone" in (seen[-1].error or "")
+    assert sum(isinstance(e, Observed) for e in seen) >= 25
+
+
+def test_frames_detected_together_change_nothing(tmp_path: Path) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0, 1], 50)
+
+    def boxes(batch: int) -> list[bytes]:
+        config = Config(detector=DetectorConfig(batch=batch))
+        return [e.boxes.tobytes() for e in engine_for(path, config).events() if isinstance(e, Observed)]
+
+    assert boxes(1) == boxes(7)
+
+
+def test_detecting_every_third_frame_keeps_the_tracks_and_predicts_between(tmp_path: Path) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0, 1], 60)
+    config = Config(detector=DetectorConfig(every=3))
+    observed = [e for e in engine_for(path, config).events() if isinstance(e, Observed)]
+    assert len(observed) == 60
+    assert len({int(i) for e in observed for i in e.track_ids}) == 2
+    between = [e for e in observed if e.frame % 3 and e.frame > 20 and len(e.track_ids)]
+    assert between
+    assert all((e.confidences < 0).all() for e in between)
+    assert all(abs(float(e.boxes[0, 0]) - (10 + 3 * e.frame)) < 6 for e in between)
+
+
+def test_the_observer_sees_every_frame_with_its_tracks(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def observer(frame: Frame, observed: Observed) -> None:
+        seen.append((frame.index, observed.frame))
+
+    list(engine_for(write_blobs(tmp_path / "a.mp4", [0], 30), observer=observer).events())
+    assert seen == [(i, i) for i in range(30)]
+
+
+def test_a_missing_model_fails_before_any_source_is_touched() -> None:
+    config = Config(detector=DetectorConfig(model="no-such-model.onnx"))
+    with pytest.raises(ModelNotFound, match=r"no-such-model\.onnx"):
+        LocalEngine(config, [("a", SourceConfig(uri="nothing.mp4"))])
+
+
+def test_where_time_went_and_how_many_frames_is_known(tmp_path: Path) -> None:
+    engine = engine_for(write_blobs(tmp_path / "a.mp4", [0], 30))
+    list(engine.events())
+    assert engine.status.frames == {"a": 30}
+    assert {"decode", "detect", "track", "embed"} <= set(engine.status.stage_seconds)
