@@ -7,7 +7,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, synth
+from reidstream.cli import deepstream, run, synth
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
 
@@ -35,6 +35,7 @@ def _root(
 
 
 # Each verb module is thin and imports its heavy parts only when it is called.
+app.command()(run.run)
 app.command()(synth.synth)
 app.add_typer(deepstream.app, name="deepstream")
 

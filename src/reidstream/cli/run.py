@@ -1,0 +1,139 @@
+"""``reidstream run``: videos and cameras into a gallery."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from reidstream.cli.common import console, console_error, print_json, set_up_logging
+
+if TYPE_CHECKING:
+    from reidstream.pipeline import GalleryRun, RunSummary
+
+
+def run(
+    sources: list[str] | None = typer.Argument(
+        None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
+    ),
+    gallery: str = typer.Option("gallery", "--gallery", "-g", help="Folder (or database URL) of the gallery."),
+    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
+    settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
+    detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
+    reid: str | None = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file."),
+    detect_every: int | None = typer.Option(None, "--detect-every", min=1, help="Detect on every n-th frame only."),
+    replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
+    max_seconds: float | None = typer.Option(None, "--max-seconds", min=0.1, help="Stop after this many seconds."),
+    json_output: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress, errors only."),
+) -> None:
+    """Turn videos and cameras into a gallery of people.
+
+    Example: reidstream run entrance.mp4 rtsp://camera/stream --gallery shop
+
+    Content that the gallery holds already is skipped. Ctrl-C finishes cleanly with everything seen so far stored;
+    a second Ctrl-C stops at once.
+    """
+    set_up_logging(verbose, quiet)
+    from reidstream.cli.progress import RunProgress
+    from reidstream.config import load_config
+    from reidstream.pipeline import open_run
+    from reidstream.sources import expand_sources
+
+    shortcuts = {"detector.model": detector, "embedding.model": reid, "detector.every": detect_every}
+    given = [f"{key}={_toml(value)}" for key, value in shortcuts.items() if value is not None]
+    tree = load_config(config, [*(settings or []), *given])
+    opened = open_run(
+        expand_sources(sources or []),
+        tree,
+        gallery,
+        replace=replace,
+        max_seconds=max_seconds,
+    )
+    silent = quiet or json_output
+    with opened as job, _interruptible(job, silent), RunProgress(job.summary, shown=not silent):
+        summary = job.run()
+    if json_output:
+        print_json(_plain(summary, gallery))
+    elif not quiet:
+        _print_summary(summary, gallery)
+    for source in summary.failed:
+        if not json_output:
+            console_error(f"{source.source}: {source.error}")
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _interruptible(job: GalleryRun, silent: bool) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) ends the run cleanly, the second ends the process at once."""
+
+    def handle(number: int, _frame: object) -> None:
+        if job.summary.stopped:
+            # Everything acknowledged is committed, and the index is derived from it: leaving here loses nothing.
+            os._exit(128 + number)
+        if not silent:
+            sys.stderr.write("\nfinishing; press Ctrl-C again to stop at once\n")
+        # Stopping takes locks that the interrupted thread may hold.
+        threading.Thread(target=job.stop, name="stop", daemon=True).start()
+        job.summary.stopped = True
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _toml(value: Any) -> str:
+    """A value as ``--set`` reads it; text is quoted so that a path is never taken for anything else."""
+    import json
+
+    return json.dumps(value) if isinstance(value, str) else str(value)
+
+
+def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
+    return {
+        "gallery": gallery,
+        "sources": [asdict(source) for source in summary.sources.values()],
+        "frames": summary.frames,
+        "seconds": summary.seconds,
+        "tracklets": summary.tracklets,
+        "stored": summary.stored,
+        "tracks": asdict(summary.counts),
+        "stage_seconds": summary.stage_seconds,
+        "warnings": summary.warnings,
+        "stopped": summary.stopped,
+    }
+
+
+def _print_summary(summary: RunSummary, gallery: str) -> None:
+    from rich.table import Table
+
+    out = console()
+    table = Table("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    for source in summary.sources.values():
+        table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
+    out.print(table)
+    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    counts = summary.counts
+    out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
+    out.print(
+        f"{summary.stored} new tracklets in {gallery}"
+        f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
+        f" {counts.without_embedding} without a usable crop)"
+    )
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
+    out.print(f"busy: {stages}")
+    for text, count in summary.warnings.items():
+        out.print(f"[yellow]warning:[/] {text}" + (f" ({count} times)" if count > 1 else ""))

@@ -1,0 +1,284 @@
+"""Where the parts meet: configuration → engine → tracklets → gallery."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import Engine
+from reidstream.errors import ConfigError, GalleryNotFound, SourceError
+from reidstream.gallery_writer import GalleryWriter
+from reidstream.tracklets import TrackletCollector
+from reidstream.tracklets.collector import CollectorCounts
+from reidstream.types import Event, Observed, SourceEnded, SourceStarted
+
+if TYPE_CHECKING:
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.recordings import Recording
+
+EngineName = Literal["local"]
+
+
+@dataclass(slots=True)
+class SourceSummary:
+    """What became of one source.
+
+    state: "waiting", "running", "complete", "stopped" (the run was stopped before its end), "failed" (see error), or
+    "skipped" (the gallery has all of it already). expected: frames it will have, None when unknown.
+    """
+
+    source: str
+    uri: str = ""
+    state: str = "waiting"
+    error: str | None = None
+    frames: int = 0
+    expected: int | None = None
+    dropped: int = 0
+    live: bool = False
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What a run did, and while it goes on, has done so far.
+
+    seconds: wall time. tracklets: finished; stored: of them new in the gallery. open_tracks: people in view now.
+    counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
+    """
+
+    sources: dict[str, SourceSummary] = field(default_factory=dict)
+    seconds: float = 0.0
+    tracklets: int = 0
+    stored: int = 0
+    open_tracks: int = 0
+    counts: CollectorCounts = field(default_factory=CollectorCounts)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
+    stopped: bool = False
+
+    @property
+    def frames(self) -> int:
+        """Frames processed, over all sources."""
+        return sum(source.frames for source in self.sources.values())
+
+    @property
+    def failed(self) -> list[SourceSummary]:
+        """The sources that ended with an error."""
+        return [source for source in self.sources.values() if source.state == "failed"]
+
+
+class GalleryRun:
+    """Events of an engine into a gallery that is open for writing. ``run`` once; ``stop`` from anywhere.
+
+    settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
+    replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
+    max_seconds: stop after this much wall time.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        gallery: Gallery,
+        config: Config,
+        *,
+        settings: str,
+        sources: Sequence[SourceSummary] = (),
+        replace: bool = False,
+        max_seconds: float | None = None,
+    ) -> None:
+        self._engine = engine
+        self._gallery = gallery
+        self._config = config
+        self._settings = settings
+        self._replace = replace
+        self._max_seconds = max_seconds
+        self._unwanted: set[str] = set()
+        self.summary = RunSummary({source.source: source for source in sources})
+
+    def stop(self) -> None:
+        """End cleanly: what was seen so far is finished and stored. Safe from a signal handler."""
+        self.summary.stopped = True
+        self._engine.stop()
+
+    def run(self) -> RunSummary:
+        """Run to the end of all sources.
+
+        Sources that fail are reported in the summary. Raises GalleryError when the gallery cannot be written and
+        EngineError when the engine fails; what was committed until then stays.
+        """
+        began = time.monotonic()
+        collector = TrackletCollector(self._config.tracklets, self._config.embedding.per_track)
+        self.summary.counts = collector.counts
+        with ExitStack() as stack:
+            stack.enter_context(self._time_limit())
+            writer = stack.enter_context(GalleryWriter(self._gallery, on_failure=self._engine.stop))
+            try:
+                for event in self._engine.events():
+                    self._take(event, collector, writer)
+                    self.summary.seconds = time.monotonic() - began
+                    self.summary.stored = writer.stored
+            finally:
+                # An engine that broke off without ending its sources must not cost what was seen.
+                writer.add(collector.finish())
+        self.summary.stored = writer.stored
+        self.summary.open_tracks = 0
+        self.summary.seconds = time.monotonic() - began
+        self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
+        self.summary.warnings = dict(self._engine.status.warnings)
+        return self.summary
+
+    def _take(self, event: Event, collector: TrackletCollector, writer: GalleryWriter) -> None:
+        source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
+        if isinstance(event, SourceStarted):
+            source.uri, source.expected, source.live = event.uri, event.frames, event.live
+            if not self._gallery.begin_source(event, self._settings, replace=self._replace).wanted:
+                self._unwanted.add(event.source)
+            source.state = "running"
+        if event.source in self._unwanted:
+            if isinstance(event, SourceEnded):
+                source.state = "skipped"
+            return
+        if isinstance(event, Observed):
+            source.frames = event.frame + 1
+            source.dropped = self._engine.status.dropped.get(event.source, 0)
+        finished = collector.take(event)
+        self.summary.tracklets += len(finished)
+        self.summary.open_tracks = collector.open_tracks
+        writer.add(finished)
+        if isinstance(event, SourceEnded):
+            source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
+            source.state = "failed" if event.error else "stopped" if event.stopped else "complete"
+            writer.end_source(event)
+
+    @contextmanager
+    def _time_limit(self) -> Iterator[None]:
+        if self._max_seconds is None:
+            yield
+            return
+        timer = threading.Timer(self._max_seconds, self.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def build_gallery(
+    sources: Sequence[SourceConfig | str | Path],
+    config: Config | None = None,
+    gallery: str | Path = "gallery",
+    *,
+    engine: EngineName = "local",
+    replace: bool = False,
+) -> RunSummary:
+    """Bring videos, folders and cameras into a gallery; the gallery is made when it does not exist.
+
+    sources: addresses or SourceConfig; with none, those of the configuration. Content that the gallery has already
+    is skipped. Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
+    """
+    with open_run(sources, config or Config(), gallery, engine=engine, replace=replace) as run:
+        return run.run()
+
+
+@contextmanager
+def open_run(
+    sources: Sequence[SourceConfig | str | Path],
+    config: Config,
+    gallery: str | Path,
+    *,
+    engine: EngineName = "local",
+    replace: bool = False,
+    max_seconds: float | None = None,
+) -> Iterator[GalleryRun]:
+    """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
+
+    sources: addresses or SourceConfig; with none, those of the configuration.
+    """
+    from reidstream.gallery import Gallery
+    from reidstream.models import resolve_model
+    from reidstream.sources import redacted, source_ids
+
+    chosen = [_source(source) for source in sources] or list(config.sources)
+    if not chosen:
+        raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
+    checksum = resolve_model(config.embedding.model, "reid").sha256
+    settings = settings_fingerprint(config, engine, checksum)
+    named = list(zip(source_ids(chosen), chosen, strict=True))
+    summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
+    known = {} if replace else _known(gallery)
+    for summary, (_, source) in zip(summaries, named, strict=True):
+        if known and _complete(source, summary.source, settings, known):
+            summary.state = "skipped"
+    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
+    made = _engine(config, left)
+    with Gallery.open(gallery, write=True, create=True, space=made.space) as opened:
+        yield GalleryRun(
+            made,
+            opened,
+            config,
+            settings=settings,
+            sources=summaries,
+            replace=replace,
+            max_seconds=max_seconds,
+        )
+
+
+def settings_fingerprint(config: Config, engine: str, model: str) -> str:
+    """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models."""
+    sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
+    parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
+    # How many frames are detected together changes nothing but speed.
+    parts["detector"].pop("batch")
+    parts["embedding"].pop("batch")
+    text = json.dumps([engine, parts, model], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _source(source: SourceConfig | str | Path) -> SourceConfig:
+    return source if isinstance(source, SourceConfig) else SourceConfig(uri=str(source))
+
+
+def _known(gallery: str | Path) -> dict[str, Recording]:
+    """The gallery's recordings by content; none when there is no gallery yet."""
+    from reidstream.gallery import Gallery
+
+    try:
+        with Gallery.open(gallery) as opened:
+            return {recording.content: recording for recording in opened.sources()}
+    except GalleryNotFound:
+        return {}
+
+
+def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> bool:
+    """Whether the gallery has all that a file or folder would give, so that reading it again is not needed."""
+    from reidstream.gallery.recordings import State
+    from reidstream.sources import open_source
+    from reidstream.sources.address import Kind, kind_of
+
+    if kind_of(source.uri) not in (Kind.FILE, Kind.FOLDER):
+        return False
+    try:
+        with open_source(source, source_id) as opened:
+            content = opened.started().content
+    except SourceError:
+        # The engine meets the same error and reports it as this source's end.
+        return False
+    recording = known.get(content)
+    return recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+
+
+def _engine(
+    config: Config,
+    sources: Sequence[tuple[str, SourceConfig]],
+) -> Engine:
+    from reidstream.engines.local import LocalEngine
+
+    return LocalEngine(config, sources)
