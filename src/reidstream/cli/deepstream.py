@@ -46,3 +46,68 @@ def config_command(
     out.print(f"persons are class {rendered.person_class_id} ({person}) of {len(rendered.labels)}", markup=False)
     for warning in rendered.warnings:
         out.print(f"warning: {warning}", markup=False, style="yellow")
+
+
+@app.command("check")
+def check_command(
+    files: list[Path] = typer.Argument(..., help="nvinfer and nvtracker files, INI or YAML; together if they belong."),
+    fix: bool = typer.Option(False, "--fix", help="Write a corrected copy beside each file and show the difference."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+) -> None:
+    """Find what is wrong in DeepStream configuration files: line, cause and cure. Exits with 1 if there are errors.
+
+    Example: reidstream deepstream check pgie.txt sgie.txt tracker.yml --fix
+    """
+    from reidstream.cli.common import console, print_json
+    from reidstream.engines.deepstream.checking import Severity, check_parsed, corrected
+    from reidstream.engines.deepstream.checking.config_file import read_config_file
+    from reidstream.engines.deepstream.checking.fixing import corrected_path, diff, write_copy
+
+    parsed = [read_config_file(path) for path in files]
+    findings = check_parsed(parsed)
+    copies = {}
+    if fix:
+        for number, file in enumerate(parsed):
+            text = corrected(parsed, number)
+            name = corrected_path(file.path)
+            if difference := diff(file, text, name):
+                write_copy(name, text)
+                copies[name] = difference
+    failed = any(finding.severity is Severity.ERROR for finding in findings)
+    if as_json:
+        print_json(
+            {
+                "findings": [
+                    {
+                        "file": str(finding.file),
+                        "line": finding.line,
+                        "severity": finding.severity,
+                        "code": finding.code,
+                        "cause": finding.cause,
+                        "cure": finding.cure,
+                        "fixable": bool(finding.edits),
+                    }
+                    for finding in findings
+                ],
+                "corrected": [{"file": str(name), "diff": difference} for name, difference in copies.items()],
+            }
+        )
+        raise typer.Exit(1 if failed else 0)
+    out = console()
+    styles = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+    for finding in findings:
+        out.print(f"{finding.place}: ", end="", markup=False)
+        out.print(finding.severity, style=styles[finding.severity], end="", markup=False)
+        out.print(f" [{finding.code}] {finding.cause}", markup=False)
+        out.print(f"    {finding.cure}", markup=False, style="dim")
+    for name, difference in copies.items():
+        out.print(f"\nwrote {name}", markup=False)
+        for line in difference.splitlines():
+            style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+            out.print(line, markup=False, style=style)
+    counts = {severity: sum(finding.severity is severity for finding in findings) for severity in Severity}
+    fixable = sum(bool(finding.edits) for finding in findings)
+    text = ", ".join(f"{count} {severity}{'s' if count != 1 else ''}" for severity, count in counts.items())
+    hint = f"; {fixable} can be cured with --fix" if fixable and not fix else ""
+    out.print(f"{text}{hint}" if findings else "nothing wrong was found", markup=False)
+    raise typer.Exit(1 if failed else 0)
