@@ -13,21 +13,32 @@ import pytest
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.engines.local import LocalEngine
+from reidstream.engines.recording import Recorder
+from reidstream.engines.replay import ReplayEngine
 from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 
 Open = Callable[[Sequence[tuple[str, str]]], Engine]
 
 
-def local(sources: Sequence[tuple[str, str]]) -> Engine:
+def local(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
     return LocalEngine(Config(), named, detector=BlobDetector(), embedder=ColourEmbedder())
 
 
-@pytest.fixture(params=[local], ids=lambda make: make.__name__)
-def open_engine(request: pytest.FixtureRequest) -> Open:
-    make: Open = request.param
-    return make
+def replay(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
+    engine = local(sources, folder)
+    path = folder / "events.parquet"
+    with Recorder(path, engine.space) as recorder:
+        for event in engine.events():
+            recorder.write(event)
+    return ReplayEngine(path)
+
+
+@pytest.fixture(params=[local, replay], ids=lambda make: make.__name__)
+def open_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Open:
+    make: Callable[[Sequence[tuple[str, str]], Path], Engine] = request.param
+    return lambda sources: make(sources, tmp_path_factory.mktemp("engine"))
 
 
 def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:

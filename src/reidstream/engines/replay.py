@@ -1,0 +1,105 @@
+"""Replaying a recording as if its sources were running: the same events, without video and models."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from reidstream.engines import EngineStatus
+from reidstream.engines.recording import Recording
+from reidstream.types import EmbeddingSpace, EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
+
+
+class ReplayEngine:
+    """An engine over a recording; see Engine for the contract.
+
+    A complete recording gives exactly the events that were recorded, to the last bit. Where the recorded run died, and
+    after ``stop``, the tracks still open end with ``shutdown`` and their sources as incomplete. Raises SourceNotFound
+    or SourceBroken at once when there is no readable recording at ``path``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._recording = Recording(path)
+        self._status = EngineStatus()
+        self._stopping = threading.Event()
+        self._running: dict[str, _Running] = {}
+        self._ended: set[str] = set()
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._recording.space
+
+    @property
+    def status(self) -> EngineStatus:
+        return self._status
+
+    def events(self) -> Iterator[Event]:
+        for event in self._timed():
+            if self._stopping.is_set():
+                break
+            self._follow(event)
+            yield event
+        yield from self._ends()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _timed(self) -> Iterator[Event]:
+        events = self._recording.events()
+        while True:
+            before = time.perf_counter()
+            event = next(events, None)
+            self._status.spend("read", time.perf_counter() - before)
+            if event is None:
+                return
+            yield event
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, SourceEnded):
+            self._running.pop(event.source, None)
+            self._ended.add(event.source)
+            self._status.frames[event.source] = event.frames
+            self._status.dropped[event.source] = event.dropped
+            return
+        running = self._running.setdefault(event.source, _Running())
+        if isinstance(event, SourceStarted):
+            self._status.frames[event.source] = 0
+            self._status.dropped[event.source] = 0
+            running.wall_time = event.wall_time
+        elif isinstance(event, Observed):
+            running.observe(event)
+            self._status.frames[event.source] = running.frames
+        elif isinstance(event, TrackEnded):
+            running.open_tracks.pop(event.track_id, None)
+
+    def _ends(self) -> Iterator[Event]:
+        stopped = self._stopping.is_set()
+        if stopped:
+            # Every source ends, also those whose turn has not come.
+            for source in self._recording.sources():
+                if source not in self._ended:
+                    self._running.setdefault(source, _Running())
+        error = None if stopped else "the recording ends in the middle: its run was interrupted"
+        for source, running in self._running.items():
+            for track_id in running.open_tracks:
+                yield TrackEnded(source, track_id, EndReason.SHUTDOWN)
+            yield SourceEnded(source, running.frames, running.wall_time, error, stopped)
+        self._running.clear()
+
+
+class _Running:
+    """What is open in a source whose end has not come yet."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.wall_time = 0.0
+        # Keys in the order in which the tracks were first seen.
+        self.open_tracks: dict[int, None] = {}
+
+    def observe(self, event: Observed) -> None:
+        """Take note of one frame."""
+        self.frames += 1
+        self.wall_time = event.wall_time
+        self.open_tracks.update(dict.fromkeys(event.track_ids.tolist()))
