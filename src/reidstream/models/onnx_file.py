@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reidstream.errors import ModelMismatch, ModelNotFound
+from reidstream.errors import ModelError, ModelMismatch, ModelNotFound
+
+# Opset 17 of 2022: understood by ONNX Runtime 1.12 and later and by TensorRT 8.6 and later.
+OPSET = 17
+IR_VERSION = 8
 
 
 def load_structure(path: Path) -> Any:
@@ -22,6 +28,30 @@ def load_structure(path: Path) -> Any:
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: {error}") from None
     if not model.graph.output or not model.opset_import:
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: it holds no graph")
+    return model
+
+
+def load_whole(path: Path) -> Any:
+    """The onnx.ModelProto of a file with all its weights inside, wherever they lay.
+
+    Raises ModelNotFound when a file of weights is missing, ModelMismatch when it does not fit.
+    """
+    import onnx
+
+    model = load_structure(path)
+    for name in external_data_files(model):
+        if not (path.parent / name).is_file():
+            raise ModelNotFound(
+                f"{path} keeps its weights in {name}, which is not in {path.parent}: copy it there from where the "
+                "model was exported"
+            )
+    try:
+        onnx.external_data_helper.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ModelMismatch(f"the weights of {path} cannot be read: {error}") from None
+    for tensor in stored_tensors(model.graph):
+        tensor.ClearField("data_location")
+        del tensor.external_data[:]
     return model
 
 
@@ -46,3 +76,36 @@ def external_data_files(model: Any) -> list[str]:
         item.value for tensor in stored_tensors(model.graph) for item in tensor.external_data if item.key == "location"
     }
     return sorted(names)
+
+
+def checked(model: Any, what: str) -> None:
+    """Let ONNX check types and shapes of a whole model; ModelMismatch with its words when they do not fit."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        raise ModelMismatch(f"{what} is not a valid ONNX model: {error}") from None
+
+
+@contextmanager
+def written_when_done(output: Path, source: Path, overwrite: bool) -> Iterator[Path]:
+    """A path to write to, which becomes ``output`` when the block ends well; otherwise nothing is left behind."""
+    if not output.parent.is_dir():
+        raise ModelError(f"the folder {output.parent} does not exist: make it first")
+    if output.is_dir():
+        raise ModelError(f"{output} is a folder: name the file to write, such as {output / (source.stem + '.onnx')}")
+    if output.suffix.lower() != ".onnx":
+        raise ModelError(f"the result is an ONNX file, so its name must end in .onnx, got {output.name}")
+    if output.exists() and output.samefile(source):
+        raise ModelError(f"{output} is the source itself: choose another name for the result")
+    if output.exists() and not overwrite:
+        raise ModelError(f"{output} exists already: choose another name, or allow overwriting (--force)")
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(output)
+    except OSError as error:
+        raise ModelError(f"{output} cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
