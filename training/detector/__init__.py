@@ -1,0 +1,1 @@
+"""Training of ``person-detector``: a YOLOX-nano for one class."""

@@ -1,0 +1,81 @@
+"""Random views of crops, made on the GPU: place, scale, mirroring, colour, blur, low resolution, erasing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.reid.network import MEAN, STD
+
+HEIGHT, WIDTH = 256, 128
+
+
+def _chance(n: int, p: float, device: torch.device) -> Tensor:
+    return (torch.rand(n, 1, 1, 1, device=device) < p).float()
+
+
+def _draw(n: int, low: float, high: float, device: torch.device) -> Tensor:
+    return torch.rand(n, 1, 1, 1, device=device) * (high - low) + low
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """0-255 RGB to what the network takes."""
+    mean = torch.tensor(MEAN, device=pictures.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=pictures.device).view(3, 1, 1)
+    return (pictures - mean) / std
+
+
+def plain(pictures: Tensor) -> Tensor:
+    """uint8 (n, 3, h, w) RGB to the network's size and range, unchanged otherwise."""
+    return normalise(functional.interpolate(pictures.float(), (HEIGHT, WIDTH), mode="bilinear", align_corners=False))
+
+
+def varied(pictures: Tensor, strength: float = 1.0, erase: float = 0.35) -> Tensor:
+    """A random view of each uint8 (n, 3, h, w) RGB crop, normalised (n, 3, 256, 128).
+
+    ``strength`` scales what changes colours and sharpness; ``erase`` is the share of views with a rectangle replaced
+    by noise.
+    """
+    device, n = pictures.device, len(pictures)
+    x = pictures.float()
+    theta = torch.zeros(n, 2, 3, device=device)
+    zoom = torch.rand(n, 2, device=device) * 0.2 + 0.86
+    flip = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
+    theta[:, 0, 0], theta[:, 1, 1] = zoom[:, 0] * flip, zoom[:, 1]
+    theta[:, 0, 1] = (torch.rand(n, device=device) - 0.5) * 0.08
+    theta[:, :, 2] = (torch.rand(n, 2, device=device) - 0.5) * torch.tensor([0.16, 0.12], device=device)
+    where = functional.affine_grid(theta, [n, 3, HEIGHT, WIDTH], align_corners=False)
+    x = functional.grid_sample(x, where, padding_mode="border", align_corners=False) / 255
+
+    # A quarter as seen from afar: shrunk, then enlarged again.
+    order = torch.randperm(n, device=device)
+    for share, factor in ((0.10, 2), (0.10, 4), (0.05, 6)):
+        rows, order = order[: int(n * share * strength)], order[int(n * share * strength) :]
+        if len(rows):
+            small = functional.interpolate(
+                x[rows], (HEIGHT // factor, WIDTH // factor), mode="bilinear", antialias=True
+            )
+            x[rows] = functional.interpolate(small, (HEIGHT, WIDTH), mode="bilinear", align_corners=False)
+
+    grey = (x * torch.tensor([0.299, 0.587, 0.114], device=device).view(3, 1, 1)).sum(1, keepdim=True)
+    saturation = 1 + strength * _chance(n, 0.6, device) * _draw(n, -0.45, 0.45, device)
+    saturation = saturation * (1 - _chance(n, 0.08 * strength, device))
+    x = grey + (x - grey) * saturation
+    mean = x.mean((1, 2, 3), keepdim=True)
+    contrast = 1 + strength * _chance(n, 0.6, device) * _draw(n, -0.35, 0.35, device)
+    light = 1 + strength * _chance(n, 0.7, device) * _draw(n, -0.4, 0.4, device)
+    cast = 1 + strength * 0.08 * _chance(n, 0.5, device) * torch.randn(n, 3, 1, 1, device=device)
+    x = (mean + (x - mean) * contrast) * light * cast
+    x = x + strength * 0.03 * _chance(n, 0.3, device) * torch.randn_like(x)
+    x = normalise(x.clamp(0, 1) * 255)
+
+    if erase > 0:
+        ys = torch.arange(HEIGHT, device=device).view(1, 1, HEIGHT, 1)
+        xs = torch.arange(WIDTH, device=device).view(1, 1, 1, WIDTH)
+        tall, wide = _draw(n, 0.15, 0.5, device) * HEIGHT, _draw(n, 0.2, 0.6, device) * WIDTH
+        top, left = _draw(n, -0.1, 0.9, device) * HEIGHT, _draw(n, -0.1, 0.9, device) * WIDTH
+        gone = (ys >= top) & (ys < top + tall) & (xs >= left) & (xs < left + wide)
+        gone &= _chance(n, erase, device).bool()
+        x = torch.where(gone, torch.randn(n, 3, 1, 1, device=device).expand_as(x), x)
+    return x
