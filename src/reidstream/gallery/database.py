@@ -78,20 +78,40 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def raw(self, *statements: str) -> list[Any]:
-        """The first row's values of the last of some statements that must run outside a transaction (SQLite)."""
+    def fold_log(self) -> bool:
+        """Write SQLite's log into the database file and empty it; True when readers did not let that happen."""
+        if not self.is_sqlite:
+            return False
+        return bool(self._alone("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+
+    def vacuum(self) -> None:
+        """Write all tables anew, without a trace of what was deleted."""
+        if self.is_sqlite:
+            self._alone("VACUUM")
+            return
+        with self._translated(), self._engine.connect() as connection:
+            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
+            outside.exec_driver_sql("VACUUM FULL")
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with its own file; empty when all is well."""
+        if not self.is_sqlite:
+            return []
+        found = [str(row[0]) for row in self._alone("PRAGMA integrity_check")]
+        dangling = self._alone("PRAGMA foreign_key_check")
+        found += [f"a row of {row[0]} refers to a row of {row[2]} that is not there" for row in dangling]
+        return [text for text in found if text != "ok"]
+
+    def _alone(self, statement: str) -> list[Any]:
+        """The rows of a statement that SQLite wants outside a transaction."""
         with self._translated():
             connection = self._engine.raw_connection()
             try:
                 cursor = connection.cursor()
-                row: Any = None
-                for statement in statements:
-                    cursor.execute(statement)
-                    row = cursor.fetchone()
-                cursor.close()
+                cursor.execute(statement)
+                return list(cursor.fetchall())
             finally:
                 connection.close()
-        return list(row) if row is not None else []
 
     def close(self) -> None:
         self._engine.dispose()
@@ -105,7 +125,7 @@ class Database:
         except SQLAlchemyError as error:
             raise GalleryError(f"gallery {self.place}: {error}") from error
         except Exception as error:
-            # raw() talks to the driver directly, whose errors SQLAlchemy has not wrapped.
+            # _alone() talks to the driver directly, whose errors SQLAlchemy has not wrapped.
             if type(error).__module__ in {"sqlite3", "psycopg.errors", "psycopg"}:
                 raise _explained(str(error), self.place) from error
             raise

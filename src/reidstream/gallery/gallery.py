@@ -17,9 +17,12 @@ from sqlalchemy import Connection, func, select
 from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
 from reidstream.gallery import recordings
+from reidstream.gallery.building import IndexPlace, Progress
+from reidstream.gallery.checking import Check, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
+from reidstream.gallery.erasing import Erasure, erase, finish_erasure
 from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
-from reidstream.gallery.indexing import Indexer, IndexPlace, Progress
+from reidstream.gallery.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
 from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
 from reidstream.gallery.recordings import Begin, Recording
@@ -106,6 +109,12 @@ class Gallery:
                 check_space(str(place), facts.space, space)
             gallery = cls(database, facts, ownership)
             undo.pop_all()
+        if write and facts.erasing:
+            try:
+                finish_erasure(database, lambda: gallery._rebuild(None))
+            except BaseException:
+                gallery.close(finish=False)
+                raise
         return gallery
 
     def __enter__(self) -> Gallery:
@@ -226,8 +235,27 @@ class Gallery:
         """Make the index's files anew from the rows."""
         if not self.writable:
             raise GalleryError(f"gallery {self.place} is open for reading only")
+        self._rebuild(progress)
+
+    def _rebuild(self, progress: Progress | None) -> None:
         if self._indexer is not None:
             self._indexer.rebuild(progress)
+
+    def check(self) -> Check:
+        """Whether rows, vectors, index and files agree; a reader cannot look at the index while another writes."""
+        self.flush()
+        return check(self._database, self._indexer.index if self._indexer is not None else None)
+
+    def erase(self, ids: Sequence[str], contents: Sequence[str] = (), progress: Progress | None = None) -> Erasure:
+        """Erase tracklets from every file of the gallery, and prove it; see ``erasing``.
+
+        contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
+        Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
+        """
+        server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
+        for content in contents:
+            self._attempts.pop(content, None)
+        return erase(self._database, lambda: self._rebuild(progress), ids, contents, server)
 
     def _forget(self, content: str) -> None:
         self._remove(self.rows(Filter(contents=(content,))).id.tolist())

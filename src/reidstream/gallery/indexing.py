@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from sqlalchemy import func, select
 
 from reidstream.errors import GalleryError
+from reidstream.gallery.building import IndexPlace, Progress, build
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts, write_facts
 from reidstream.gallery.index import VectorIndex
@@ -20,8 +18,6 @@ from reidstream.gallery.schema import tracklets
 from reidstream.types import FloatArray
 
 _log = logging.getLogger(__name__)
-
-INDEX_FOLDER = "index"
 
 _BATCH = 500
 """Rows put into the index together; ChromaDB is ten times faster with batches than with single vectors."""
@@ -37,50 +33,6 @@ _SAMPLE = 16
 
 _SAME = 0.999
 """Similarity that a stored vector must have to what the index finds for it."""
-
-Progress = Callable[[int, int], None]
-"""Called with how many of how many rows are done."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexPlace:
-    """Where the index of a gallery is. folder: the gallery's, None when its facts are on a server."""
-
-    folder: Path | None
-    kind: str
-    uuid: str
-    size: int
-
-    @property
-    def is_server(self) -> bool:
-        return self.kind not in {"chroma", "exact"}
-
-    def files(self, generation: int) -> Path:
-        """The folder of an embedded index."""
-        assert self.folder is not None
-        return self.folder / INDEX_FOLDER / f"{generation:06d}"
-
-    def open(self, generation: int) -> VectorIndex:
-        """The index itself, empty if it is not there. Not for the kind "exact", which keeps nothing."""
-        from reidstream.gallery.chroma import ChromaIndex
-
-        if self.is_server:
-            return ChromaIndex.on_server(self.kind, self._collection(generation), self.size)
-        return ChromaIndex.in_folder(self.files(generation), self.size)
-
-    def delete_others(self, generation: int) -> None:
-        """Delete every generation of this gallery's index but one."""
-        if self.is_server:
-            from reidstream.gallery.chroma import drop_collections
-
-            drop_collections(self.kind, f"reidstream-{self.uuid[:12]}-", self._collection(generation))
-        elif self.folder is not None and (self.folder / INDEX_FOLDER).is_dir():
-            for path in (self.folder / INDEX_FOLDER).iterdir():
-                if path != self.files(generation):
-                    shutil.rmtree(path)
-
-    def _collection(self, generation: int) -> str:
-        return f"reidstream-{self.uuid[:12]}-{generation:06d}"
 
 
 class Indexer:
@@ -147,15 +99,10 @@ class Indexer:
             generation = self._generation + 1
             # What an earlier attempt may have left there is of no use.
             self._place.delete_others(self._generation)
-            index = self._place.open(generation)
-            try:
-                done = self._fill(index, progress)
-                with self._database.write() as connection:
-                    write_facts(connection, generation=generation, indexed=done)
-            except BaseException:
-                index.close()
-                raise
-            former, self._index = self._index, index
+            done = build(self._database.place, self._place, generation, progress)
+            with self._database.write() as connection:
+                write_facts(connection, generation=generation, indexed=done)
+            former, self._index = self._index, None
             self._generation = generation
             if former is not None:
                 former.close()
@@ -247,21 +194,6 @@ class Indexer:
             self.rebuild()
         with self._state:
             self._checked = True
-
-    def _fill(self, index: VectorIndex, progress: Progress | None) -> int:
-        with self._database.read() as connection:
-            total = connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
-            target = read_facts(connection).revision
-        done = filled = 0
-        while done < target:
-            ids, vectors, last = self._rows_after(done, _BATCH)
-            if not ids:
-                break
-            index.upsert(ids, vectors)
-            done, filled = last, filled + len(ids)
-            if progress is not None:
-                progress(filled, max(total, filled))
-        return max(done, target)
 
     def _rows_after(self, revision: int, limit: int) -> tuple[list[str], FloatArray, int]:
         with self._database.read() as connection:

@@ -13,10 +13,11 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from reidstream.errors import GalleryError
+from reidstream.gallery.building import IndexPlace
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts
 from reidstream.gallery.index import ExactIndex, Nearest, VectorIndex
-from reidstream.gallery.indexing import Indexer, IndexPlace
+from reidstream.gallery.indexing import Indexer
 from reidstream.gallery.ownership import index_files_at_rest
 from reidstream.gallery.rows import Filter, in_chunks, rows_after, unpacked
 from reidstream.gallery.schema import embeddings, tracklets

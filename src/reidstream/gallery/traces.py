@@ -1,0 +1,157 @@
+"""Looking for pieces of erased people in the bytes of a gallery's files.
+
+A piece is 32 bytes long: a tracklet's id as text, eight float32 values of a vector in a row, or a stretch of a crop's
+JPEG data. The search runs in a process of its own, because a process that closes a database file drops the locks
+that SQLite holds on it (POSIX advisory locks; see "How To Corrupt An SQLite Database File" on sqlite.org).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.errors import GalleryError
+
+PIECE = 32
+"""Bytes of a piece. A tracklet's id has exactly as many characters."""
+
+_DISTINCT = 12
+"""Different byte values a piece must have. Zeros of a vector and even areas of a picture tell nobody apart."""
+
+_CHUNK = 1 << 24
+_TABLE_BITS = 22
+_MIX = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2^64 divided by the golden ratio: spreads keys over the table
+
+Pieces = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a piece was found: its row in the pieces, the file's path inside the folder, and the byte offset."""
+
+    piece: int
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """The outcome of a search: what was looked through, and what was found."""
+
+    files: int
+    bytes: int
+    found: list[Trace]
+
+    @property
+    def pieces(self) -> set[int]:
+        """Rows of the pieces that were found anywhere."""
+        return {trace.piece for trace in self.found}
+
+
+def pieces_of(blobs: Sequence[bytes], most: int) -> Pieces:
+    """uint8 (m, 32): pieces that tell these blobs from others, spread evenly over each, at most ``most`` per blob."""
+    picked: list[Pieces] = [np.zeros((0, PIECE), np.uint8)]
+    for blob in blobs:
+        count = len(blob) // PIECE
+        pieces = np.frombuffer(blob, np.uint8, count * PIECE).reshape(count, PIECE)
+        ordered = np.sort(pieces, axis=1)
+        telling = pieces[(np.diff(ordered, axis=1) != 0).sum(axis=1) + 1 >= _DISTINCT]
+        if len(telling) > most:
+            telling = telling[np.linspace(0, len(telling) - 1, most).astype(int)]
+        picked.append(telling)
+    return np.unique(np.concatenate(picked), axis=0)
+
+
+def entropy_coded(jpeg: bytes) -> bytes:
+    """A JPEG file without its tables, which many files share: what follows the start-of-scan marker (ITU T.81)."""
+    start = jpeg.find(b"\xff\xda")
+    return jpeg[start + 2 :] if start >= 0 else jpeg
+
+
+def find_traces(folder: Path, pieces: Pieces) -> Traces:
+    """Every place in every file below a folder where one of the pieces, uint8 (m, 32), can be read."""
+    # As a file, without the folder it is in on the path (-P): the package would load the whole database layer.
+    command = [sys.executable, "-P", __file__, str(folder)]
+    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    child = subprocess.run(command, input=pieces.tobytes(), capture_output=True, env=environment, check=False)
+    if child.returncode != 0:
+        raise GalleryError(f"the files of {folder} could not be searched: {child.stderr.decode(errors='replace')}")
+    answer = json.loads(child.stdout)
+    return Traces(answer["files"], answer["bytes"], [Trace(*found) for found in answer["found"]])
+
+
+class PieceFinder:
+    """Finds any of many pieces at any offset: a table says which eight-byte beginnings are worth a closer look."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        keys = np.ascontiguousarray(pieces[:, :8]).view("<u8").ravel() if len(pieces) else np.zeros(0, "<u8")
+        self._order = np.argsort(keys, kind="stable")
+        self._pieces = pieces[self._order]
+        self._keys = keys[self._order]
+        self._table = np.zeros(1 << _TABLE_BITS, bool)
+        self._table[_slots(self._keys)] = True
+
+    def find(self, data: bytes) -> list[tuple[int, int]]:
+        """(piece, offset) of everything that is found."""
+        found: list[tuple[int, int]] = []
+        for shift in range(min(8, len(data))):
+            words = np.frombuffer(data, "<u8", (len(data) - shift) // 8, shift)
+            places = np.flatnonzero(self._table[_slots(words)])
+            left = np.searchsorted(self._keys, words[places], "left")
+            right = np.searchsorted(self._keys, words[places], "right")
+            for place, first, last in zip(places.tolist(), left.tolist(), right.tolist(), strict=True):
+                offset = 8 * place + shift
+                found.extend(
+                    (int(self._order[n]), offset)
+                    for n in range(first, last)
+                    if data[offset : offset + PIECE] == self._pieces[n].tobytes()
+                )
+        return found
+
+
+def _slots(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
+    return ((keys.astype(np.uint64) * _MIX) >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
+
+
+def _search(folder: Path, pieces: Pieces) -> Traces:
+    finder = PieceFinder(pieces)
+    found: list[Trace] = []
+    files = size = 0
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        files += 1
+        name = str(path.relative_to(folder))
+        for start, data in _chunks(path):
+            size = size + len(data)
+            found.extend(Trace(piece, name, start + offset) for piece, offset in finder.find(data))
+    return Traces(files, size, found)
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Pieces of a file with the offsets where they start; each begins a little before the last one's end."""
+    start, tail = 0, b""
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK):
+            yield start - len(tail), tail + data
+            start += len(data)
+            # One byte less than a piece, so that none is found twice.
+            tail = (tail + data)[-(PIECE - 1) :]
+
+
+def _main() -> None:
+    pieces = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(-1, PIECE)
+    traces = _search(Path(sys.argv[1]), pieces)
+    found = [(trace.piece, trace.file, trace.offset) for trace in traces.found]
+    json.dump({"files": traces.files, "bytes": traces.bytes, "found": found}, sys.stdout)
+
+
+if __name__ == "__main__":
+    _main()

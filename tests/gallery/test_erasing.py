@@ -1,0 +1,159 @@
+"""Erased people are gone from every byte of the gallery."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidstream.errors import TrackletNotFound
+from reidstream.gallery import Filter, Gallery
+from reidstream.gallery.traces import find_traces, pieces_of
+from reidstream.types import Tracklet
+
+from .conftest import SETTINGS, SPACE, Filled, contents_of, same_contents, some_tracklets, started
+
+
+def everything_of(tracklet: Tracklet) -> list[bytes]:
+    assert tracklet.crop is not None
+    return [tracklet.id.encode(), tracklet.embedding.tobytes(), tracklet.prototypes.tobytes(), tracklet.crop]
+
+
+def bytes_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_an_erased_tracklet_is_in_no_file_any_more(filled: Filled) -> None:
+    tracklets = some_tracklets(60)
+    path = filled(tracklets)
+    victim = tracklets[23]
+    # Crops may be spread over pages, so a stretch from the middle stands for them.
+    needles = [b if len(b) < 500 else b[1000:1100] for b in everything_of(victim)]
+    assert all(needle in bytes_of(path) for needle in needles)
+    with Gallery.open(path, write=True) as gallery:
+        erasure = gallery.erase([victim.id])
+        assert erasure.proven
+        assert erasure.before is not None
+        assert len(erasure.before.pieces) == erasure.pieces > 50
+        assert {"gallery.db"} < {trace.file for trace in erasure.before.found}
+        assert victim.id not in {m.tracklet for m in gallery.search(victim.embedding, 60)[0]}
+        assert same_contents(contents_of(gallery), {t.id: t for t in tracklets if t is not victim})
+        assert gallery.check().problems == []
+    data = bytes_of(path)
+    assert not any(needle in data for needle in needles)
+    with Gallery.open(path) as gallery:
+        assert len(gallery) == 59
+        assert gallery.check().problems == []
+
+
+def test_what_a_remaining_tracklet_shares_is_left_out_of_the_proof(filled: Filled) -> None:
+    first, second, third = some_tracklets(3)
+    twin = replace(second, embedding=first.embedding, crop=first.crop)
+    with Gallery.open(filled([first, twin, third]), write=True) as gallery:
+        erasure = gallery.erase([first.id])
+        assert erasure.proven
+        assert erasure.shared > 90
+        assert gallery.crop(second.id) == first.crop
+
+
+def test_an_unknown_id_leaves_everything_as_it_was(filled: Filled) -> None:
+    tracklets = some_tracklets(4)
+    with Gallery.open(filled(tracklets), write=True) as gallery:
+        with pytest.raises(TrackletNotFound, match=r"no tracklet ffff.*nothing was erased"):
+            gallery.erase([tracklets[0].id, "f" * 32])
+        assert len(gallery) == 4
+
+
+def test_a_source_that_was_erased_can_be_ingested_again(filled: Filled) -> None:
+    door, yard = some_tracklets(5), some_tracklets(5, source="yard", content="content-yard")
+    with Gallery.open(filled([*door, *yard]), write=True) as gallery:
+        gallery.erase(gallery.rows(Filter(sources=("door",))).id.tolist(), contents=["content-door"])
+        assert [r.source for r in gallery.sources()] == ["yard"]
+        assert gallery.begin_source(started(), "settings-2").wanted
+        assert gallery.add(door) == 5
+
+
+@pytest.mark.parametrize("moment", ["remove", "rebuild", "fold_log"])
+def test_an_erasure_that_was_killed_is_completed_by_the_next_writer(filled: Filled, moment: str) -> None:
+    tracklets = some_tracklets(60)
+    path = filled(tracklets)
+    victims = [t.id for t in tracklets[10:20]]
+    code = f"""
+import os, signal, sys
+from reidstream.gallery import Gallery, database, erasing, indexing
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+gallery = Gallery.open({str(path)!r}, write=True)
+gallery.flush()
+moment = {moment!r}
+if moment == "remove":
+    erasing.find_traces = lambda *_: setattr(indexing.Indexer, "rebuild", die)
+elif moment == "rebuild":
+    indexing.build = die
+else:
+    database.Database.fold_log = die
+gallery.erase({victims!r})
+"""
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment())
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    pieces = pieces_of([b for t in tracklets[10:20] for b in everything_of(t)], 1000)
+    assert find_traces(path, pieces).found
+    with Gallery.open(path) as reader:
+        assert len(reader) == 50
+        assert not {m.tracklet for m in reader.search(tracklets[12].embedding, 60)[0]} & set(victims)
+        assert [p.message for p in reader.check().problems if "erasure" in p.message]
+    with Gallery.open(path, write=True) as gallery:
+        gallery.flush()
+        assert gallery.check().problems == []
+        assert same_contents(contents_of(gallery), {t.id: t for t in tracklets if t.id not in victims})
+    assert find_traces(path, pieces).found == []
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def test_the_byte_search_finds_pieces_at_any_offset_and_across_chunks(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    pieces = rng.integers(0, 256, (40, 32), np.uint8)
+    data = bytearray(rng.bytes((1 << 24) + 5000))
+    places = [*range(100, 100 + 35 * 37, 37), (1 << 24) - 31, (1 << 24) - 16, (1 << 24) - 1, len(data) - 32, 0]
+    for piece, place in zip(pieces, places, strict=True):
+        data[place : place + 32] = piece.tobytes()
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "file").write_bytes(data)
+    (tmp_path / "empty").touch()
+    traces = find_traces(tmp_path, pieces)
+    overlapped = {35, 36}  # overwritten by the ones after
+    assert {(t.piece, t.offset) for t in traces.found} == {
+        (n, place) for n, place in enumerate(places) if n not in overlapped
+    }
+    assert traces.files == 2
+
+
+def test_pieces_that_tell_nobody_apart_are_not_used() -> None:
+    assert len(pieces_of([bytes(4096)], 100)) == 0
+    vector = np.zeros(512, np.float32)
+    vector[:8] = np.linspace(0.1, 0.3, 8)
+    assert len(pieces_of([vector.tobytes()], 100)) == 1
+
+
+def test_a_gallery_without_index_files_is_erased_the_same_way(tmp_path: Path) -> None:
+    from reidstream.config import GalleryConfig
+
+    tracklets = some_tracklets(8)
+    config = GalleryConfig(index="exact")
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=config) as gallery:
+        gallery.begin_source(started(), SETTINGS)
+        gallery.add(tracklets)
+        assert gallery.erase([tracklets[0].id, tracklets[5].id]).proven
+        assert len(gallery) == 6
+        assert not (tmp_path / "g" / "index").exists()
