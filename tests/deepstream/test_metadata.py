@@ -288,16 +288,21 @@ def test_only_the_rows_that_are_wanted_are_read(pyds: ModuleType, ledger: Any) -
     frame = batch.frame(pad=3)
     for index in range(5):
         batch.tensor(batch.person(frame, (index * 60, 0, 50, 100), index + 1), wanted[index])
-    asked = []
+    asked: list[Any] = []
 
-    def odd(pad: int, number: int, size: Any, ids: Any, boxes: Any, confidences: Any) -> Any:
-        asked.append((pad, size, ids.tolist()))
-        return np.array([1, 3])
+    class Odd:
+        def wanted(self, seen: Any) -> Any:
+            asked.append((seen.pad, seen.size, seen.object_ids.tolist()))
+            return np.array([1, 3]), np.array([0.5, 0.75], np.float32)
 
-    reader = BatchReader(LAYOUT, pyds, wanted=odd)
+        def took(self, pad: int, object_ids: Any, quality: Any, time: float) -> None:
+            asked.append((pad, object_ids.tolist(), quality.tolist()))
+
+    reader = BatchReader(LAYOUT, pyds, sampling=Odd())
     (read,) = batch.read(reader).frames
     batch.drop()
-    assert asked == [(3, FULL_HD, [1, 2, 3, 4, 5])]
+    assert asked == [(3, FULL_HD, [1, 2, 3, 4, 5]), (3, [2, 4], [0.5, 0.75])]
+    assert read.quality.tolist() == [0.5, 0.75]
     assert read.rows.tolist() == [1, 3]
     np.testing.assert_allclose(read.embeddings, wanted[[1, 3]], atol=1e-7)
     assert reader.counts["embeddings"] == 2

@@ -203,6 +203,18 @@ class DeepStreamConfig(Section):
         default="sgie",
         description="Who embeds: a secondary nvinfer, or nvtracker's own Re-ID network (NvDsObjReid).",
     )
+    crops: bool = Field(default=True, description="Keep JPEG crops of the best samples, cut by NVIDIA's encoder.")
+    queue: int = Field(
+        default=256,
+        ge=1,
+        le=65_536,
+        description="Frames that may wait for the reader; then files wait and live cameras lose their oldest frame.",
+    )
+    patience: int = Field(
+        default=300,
+        ge=1,
+        description="Person-frames without a single embedding after which the run stops with the likely causes.",
+    )
     source: SourceElementConfig = Field(default=SourceElementConfig(), description="nvurisrcbin.")
     mux: MuxConfig = Field(default=MuxConfig(), description="nvstreammux.")
     pgie: PgieConfig = Field(default=PgieConfig(), description="The detector.")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import nvds
-from element_nvstreammux import STREAM_EOS, STREAM_RESET
 from gi.repository import GLib, GObject, Gst, GstBase
 from nvds_layout import UNTRACKED, NvDsFrameMeta, NvDsObjectMeta
 from nvds_surface import frame_pixels
@@ -55,6 +54,7 @@ class NvInfer(GstBase.BaseTransform):
         self._values: dict[str, Any] = {}
         self._file: NvinferFile | None = None
         self._history: dict[tuple[int, int], _History] = {}
+        self._known = {0}
         self._batches = 0
 
     def do_get_property(self, spec: Any) -> Any:
@@ -98,12 +98,13 @@ class NvInfer(GstBase.BaseTransform):
             self._detector = DetectorOutput(file, self._network)
 
     def do_sink_event(self, event: Any) -> bool:
-        if event.type == Gst.EventType.CUSTOM_DOWNSTREAM:
-            structure = event.get_structure()
-            if structure.get_name() in (STREAM_EOS, STREAM_RESET):
-                pad = structure.get_uint("stream-id")[1]
-                for key in [key for key in self._history if key[0] == pad]:
-                    del self._history[key]
+        added = nvds.stream_event(event, "pad-added")
+        if added is not None:
+            self._known.add(added)
+        for kind in ("stream-eos", "stream-reset"):
+            pad = nvds.stream_event(event, kind)
+            for key in [key for key in self._history if key[0] == pad]:
+                del self._history[key]
         return bool(GstBase.BaseTransform.do_sink_event(self, event))
 
     def do_transform_ip(self, buffer: Any) -> Any:
@@ -118,8 +119,16 @@ class NvInfer(GstBase.BaseTransform):
         self._batches += 1
         return Gst.FlowReturn.OK
 
-    def _detect(self, buffer: int, batch: int) -> None:
+    def _frames(self, batch: int) -> list[tuple[int, NvDsFrameMeta]]:
+        """The frames of sources that are known; the others are skipped, as nvinfer does."""
         frames = nvds.frames_of(batch)
+        for _, frame in frames:
+            if frame.source_id not in self._known:
+                print(f"Source info not found for source {frame.source_id}", file=sys.stderr)
+        return [(address, frame) for address, frame in frames if frame.source_id in self._known]
+
+    def _detect(self, buffer: int, batch: int) -> None:
+        frames = self._frames(batch)
         pictures = [frame_pixels(buffer, frame) for _, frame in frames]
         prepared = [self._network.prepared(picture) for picture in pictures]
         outputs = self._network.infer([values for values, _ in prepared])
@@ -132,7 +141,7 @@ class NvInfer(GstBase.BaseTransform):
     def _embed(self, buffer: int, batch: int) -> None:
         owners: list[int] = []
         inputs = []
-        for _, frame in nvds.frames_of(batch):
+        for _, frame in self._frames(batch):
             pixels = frame_pixels(buffer, frame)
             for address, item in nvds.objects_of(frame):
                 if not self._is_due(frame, item):

@@ -16,8 +16,6 @@ from gi.repository import GObject, Gst
 from nvds_surface import buffer_bytes
 
 READ_WRITE = GObject.ParamFlags.READWRITE
-STREAM_EOS = "standin-stream-eos"
-STREAM_RESET = "standin-stream-reset"
 
 _TEMPLATES = (
     Gst.PadTemplate.new("sink_%u", Gst.PadDirection.SINK, Gst.PadPresence.REQUEST, Gst.Caps.new_any()),
@@ -41,6 +39,8 @@ class _Input:
     told: bool = False
     released: bool = False
     frames: int = 0
+    resets: int = 0
+    announced: bool = False
 
 
 class _NvStreamMux(Gst.Element):
@@ -52,6 +52,7 @@ class _NvStreamMux(Gst.Element):
         super().__init__()
         self._values: dict[str, Any] = {}
         self._inputs: dict[str, _Input] = {}
+        self._gone: list[int] = []
         self._changed = threading.Condition()
         self._running = False
         self._thread: threading.Thread | None = None
@@ -84,6 +85,7 @@ class _NvStreamMux(Gst.Element):
             gone = self._inputs.pop(pad.get_name(), None)
             if gone is not None:
                 gone.released = True
+                self._gone.append(gone.index)
             self._changed.notify_all()
         pad.set_active(False)
         self.remove_pad(pad)
@@ -149,8 +151,8 @@ class _NvStreamMux(Gst.Element):
             elif event.type == Gst.EventType.FLUSH_STOP:
                 source.waiting.clear()
                 self._changed.notify_all()
-            elif event.type == Gst.EventType.CUSTOM_DOWNSTREAM and event.get_structure().get_name() == STREAM_RESET:
-                self._src.push_event(_stream_event(STREAM_RESET, source.index))
+            elif nvds.stream_event(event, "stream-reset") is not None:
+                source.resets += 1
         return True
 
     def _push_batches(self) -> None:
@@ -163,17 +165,29 @@ class _NvStreamMux(Gst.Element):
         self._src.push_event(Gst.Event.new_segment(segment))
         while True:
             taken, ended, done = self._take()
+            for index in self._gone:
+                nvds.push_stream_event(hash(self._src), "pad_deleted", index)
+            self._gone.clear()
             if taken:
+                self._announce([source for source, _ in taken])
                 self._src.push(self._batch(taken))
             for index in ended:
-                self._src.push_event(_stream_event(STREAM_EOS, index))
-                structure = Gst.Structure.new_empty("stream-eos")
-                structure.set_value("stream-id", GObject.Value(GObject.TYPE_UINT, index))
-                self.post_message(Gst.Message.new_element(self, structure))
-            if done:
-                if self._running and not self._value("drop-pipeline-eos"):
+                nvds.push_stream_event(hash(self._src), "stream_eos", index)
+                nvds.post_stream_eos(hash(self), index)
+            if done and not (self._running and self._value("drop-pipeline-eos")):
+                if self._running:
                     self._src.push_event(Gst.Event.new_eos())
                 return
+
+    def _announce(self, sources: list[_Input]) -> None:
+        """nvinfer learns of sources from an event; and a source that reconnected is reset in the tracker."""
+        for source in sources:
+            if not source.announced:
+                source.announced = True
+                nvds.push_stream_event(hash(self._src), "pad_added", source.index)
+            for _ in range(source.resets):
+                nvds.push_stream_event(hash(self._src), "stream_reset", source.index)
+            source.resets = 0
 
     def _take(self) -> tuple[list[tuple[_Input, _Frame]], list[int], bool]:
         """The frames of the next batch, inputs that have ended, and whether nothing more will come."""
@@ -186,8 +200,9 @@ class _NvStreamMux(Gst.Element):
                 if ended:
                     for source in ended:
                         source.told = True
-                    over = all(i.told for i in inputs)
-                    return [], [i.index for i in ended], over and not self._value("drop-pipeline-eos")
+                    return [], [i.index for i in ended], all(i.told for i in inputs)
+                if self._gone:
+                    return [], [], False
                 ready = [i for i in inputs if i.waiting]
                 if ready:
                     if deadline is None and timeout >= 0:
@@ -264,12 +279,6 @@ class NewNvStreamMux(_NvStreamMux):
         "config-file-path": (str, "config", "config", "", READ_WRITE),
         "num-surfaces-per-frame": (GObject.TYPE_UINT, "surfaces", "surfaces", 0, 64, 1, READ_WRITE),
     }
-
-
-def _stream_event(name: str, index: int) -> Any:
-    structure = Gst.Structure.new_empty(name)
-    structure.set_value("stream-id", GObject.Value(GObject.TYPE_UINT, index))
-    return Gst.Event.new_custom(Gst.EventType.CUSTOM_DOWNSTREAM, structure)
 
 
 def _gerror(text: str) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import nvds
-from element_nvstreammux import STREAM_EOS, STREAM_RESET
 from gi.repository import GObject, Gst, GstBase
 from nvds_layout import UNTRACKED, NvDsFrameMeta, NvDsObjectMeta
 from nvds_surface import frame_pixels
@@ -16,7 +15,7 @@ from nvinfer_network import object_crop, open_session
 
 from reidstream.config import TrackerConfig
 from reidstream.tracking import Tracker
-from reidstream.types import Detections, EndReason
+from reidstream.types import Detections
 
 READ_WRITE = GObject.ParamFlags.READWRITE
 _TEMPLATES = (
@@ -29,10 +28,9 @@ FPS = 30.0
 
 @dataclass
 class _Stream:
-    tracker: Tracker
+    tracker: Tracker | None
     base: int = 0
     highest: int = 0
-    ended: list[int] = field(default_factory=list)
 
 
 class NvTracker(GstBase.BaseTransform):
@@ -90,14 +88,13 @@ class NvTracker(GstBase.BaseTransform):
         return True
 
     def do_sink_event(self, event: Any) -> bool:
-        if event.type == Gst.EventType.CUSTOM_DOWNSTREAM:
-            structure = event.get_structure()
-            if structure.get_name() in (STREAM_EOS, STREAM_RESET):
-                stream = self._streams.get(structure.get_uint("stream-id")[1])
-                if stream is not None:
-                    stream.tracker.finish(EndReason.SOURCE_ENDED)
-                    stream.base = 0 if self.get_property("tracking-id-reset-mode") & 2 else stream.highest
-                    stream.tracker = None  # type: ignore[assignment]
+        for kind in ("stream-eos", "stream-reset"):
+            pad = nvds.stream_event(event, kind)
+            stream = self._streams.get(pad) if pad is not None else None
+            if stream is not None:
+                # Its tracks are gone without a word; the next ones are numbered on, or from the start.
+                stream.base = 0 if self.get_property("tracking-id-reset-mode") & 2 else stream.highest
+                stream.tracker = None
         return bool(GstBase.BaseTransform.do_sink_event(self, event))
 
     def do_transform_ip(self, buffer: Any) -> Any:

@@ -1,6 +1,6 @@
 """NVIDIA's real metadata libraries through ctypes: making batches and hanging things on them, as NVIDIA's elements do.
 
-libnvds_meta and libnvdsgst_meta come from the wheel ``nvidia-deepstream-videodecode-cu13``, installed without its
+libnvds_meta, libnvdsgst_meta and libnvdsgst_helper come from the wheel ``nvidia-deepstream-videodecode-cu13``, installed without its
 dependencies; they need GLib and GStreamer only. ``REIDSTREAM_NVDS_LIBS`` can name their folder instead.
 """
 
@@ -10,7 +10,7 @@ import ctypes as c
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ from nvds_layout import (
     NvDsUserMeta,
 )
 
+STREAM_EVENTS = ("stream_eos", "stream_reset", "pad_added", "pad_deleted")
 DATA_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1, np.dtype(np.int8): 2, np.dtype(np.int32): 3}
 _META_FUNCTION = c.CFUNCTYPE(None, c.c_void_p, c.c_void_p)
 _COPY_FUNCTION = c.CFUNCTYPE(c.c_void_p, c.c_void_p, c.c_void_p)
@@ -59,6 +60,8 @@ def library_folder() -> Path | None:
 class Libraries:
     meta: c.CDLL
     gst: c.CDLL
+    helper: c.CDLL
+    gstreamer: c.CDLL
 
 
 _POINTER_FUNCTIONS = {
@@ -101,8 +104,37 @@ def libraries() -> Libraries:
     gst.gst_buffer_add_nvds_meta.argtypes = [c.c_void_p] * 5
     gst.gst_buffer_get_nvds_batch_meta.restype = c.c_void_p
     gst.gst_buffer_get_nvds_batch_meta.argtypes = [c.c_void_p]
+    helper = c.CDLL(str(folder / "libnvdsgst_helper.so"))
+    for kind in STREAM_EVENTS:
+        function = getattr(helper, f"gst_nvevent_new_{kind}")
+        function.restype, function.argtypes = c.c_void_p, [c.c_uint]
+    helper.gst_nvmessage_new_stream_eos.restype = c.c_void_p
+    helper.gst_nvmessage_new_stream_eos.argtypes = [c.c_void_p, c.c_uint]
+    gstreamer = c.CDLL("libgstreamer-1.0.so.0")
+    gstreamer.gst_pad_push_event.argtypes = [c.c_void_p, c.c_void_p]
+    gstreamer.gst_element_post_message.argtypes = [c.c_void_p, c.c_void_p]
     check_layout(meta)
-    return Libraries(meta, gst)
+    return Libraries(meta, gst, helper, gstreamer)
+
+
+def push_stream_event(pad: int, kind: str, source: int) -> None:
+    """NVIDIA's own event about one source ("stream_eos", "pad_added", ...) out of a source pad (address)."""
+    libs = libraries()
+    libs.gstreamer.gst_pad_push_event(pad, getattr(libs.helper, f"gst_nvevent_new_{kind}")(source))
+
+
+def post_stream_eos(element: int, source: int) -> None:
+    """NVIDIA's own message that a stream has ended, from an element (address)."""
+    libs = libraries()
+    libs.gstreamer.gst_element_post_message(element, libs.helper.gst_nvmessage_new_stream_eos(element, source))
+
+
+def stream_event(event: object, kind: str) -> int | None:
+    """The source that one of NVIDIA's events is about, None when it is another event."""
+    structure = event.get_structure()  # type: ignore[attr-defined]
+    if structure is None or not structure.get_name().startswith(f"nv-{kind}"):
+        return None
+    return int(structure.get_uint("source-id")[1])
 
 
 def allocated_sizes(meta: c.CDLL) -> dict[str, int]:
@@ -330,6 +362,3 @@ def objects_of(frame: NvDsFrameMeta) -> list[tuple[int, NvDsObjectMeta]]:
 
 def remove_object(frame: int, obj: int) -> None:
     libraries().meta.nvds_remove_obj_meta_from_frame(frame, obj)
-
-
-Callback = Callable[..., object]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ class FrameArrays:
     size: width and height of the source's frames. object_ids: uint64 (n,); untracked boxes are left out.
     boxes: float32 (n, 4), xyxy in source pixels. confidences: float32 (n,), -0.1 where the tracker predicted.
     rows: int64 (m,) rows whose embedding was read, embeddings: float32 (m, d), unit length.
-    crops: m JPEG files or Nones, or empty.
+    quality: float32 (m,) in 0..1. crops: m JPEG files or Nones, or empty.
     """
 
     pad: int
@@ -86,6 +86,7 @@ class FrameArrays:
     confidences: FloatArray
     rows: IntArray
     embeddings: FloatArray
+    quality: FloatArray
     crops: tuple[bytes | None, ...] = ()
 
 
@@ -97,17 +98,44 @@ class BatchArrays:
     terminated: tuple[tuple[int, TrackIds], ...] = ()
 
 
-Wanted = Callable[[int, int, tuple[int, int], TrackIds, FloatArray, FloatArray], IntArray]
-"""(pad, frame number, frame size, object ids, boxes, confidences) -> the rows whose embedding is worth reading."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The people of one frame before any embedding is read. time: seconds on the stream's own clock."""
 
-Cut = Callable[[Any, list[Any], Any], tuple[bytes | None, ...]]
+    pad: int
+    time: float
+    size: tuple[int, int]
+    object_ids: TrackIds
+    boxes: FloatArray
+    confidences: FloatArray
+
+
+class Sampling(Protocol):
+    """Decides, on the streaming thread, whose embedding is read."""
+
+    def wanted(self, seen: Seen) -> tuple[IntArray, FloatArray]:
+        """Rows of the frame worth reading, int64 (m,), and the quality of their crops, float32 (m,) in 0..1."""
+
+    def took(self, pad: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
+        """The embeddings of these were there."""
+
+
+class EveryRow:
+    """Reads every embedding; each counts the same."""
+
+    def wanted(self, seen: Seen) -> tuple[IntArray, FloatArray]:
+        n = len(seen.object_ids)
+        return np.arange(n, dtype=np.int64), np.ones(n, np.float32)
+
+    def took(self, pad: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
+        """Nothing to remember."""
+
+
+Cut = Callable[[int, list[Any], Any], tuple[bytes | None, ...]]
 """(buffer address, NvDsObjectMeta of the wanted rows, NvDsFrameMeta) -> JPEG files."""
 
-
-def every_row(
-    pad: int, number: int, size: tuple[int, int], ids: TrackIds, boxes: FloatArray, confidences: FloatArray
-) -> IntArray:
-    return np.arange(len(ids), dtype=np.int64)
+Keeps = Callable[[int, float], bool]
+"""(pad, seconds) -> whether the frame is wanted at all; thins sources that deliver more than they should."""
 
 
 class BatchReader:
@@ -118,13 +146,19 @@ class BatchReader:
     """
 
     def __init__(
-        self, layout: Layout, pyds: ModuleType | None = None, wanted: Wanted = every_row, cut: Cut | None = None
+        self,
+        layout: Layout,
+        pyds: ModuleType | None = None,
+        sampling: Sampling | None = None,
+        cut: Cut | None = None,
+        keeps: Keeps | None = None,
     ) -> None:
         self.layout = layout
         self.counts: Counter[str] = Counter()
         self._pyds: Any = pyds if pyds is not None else load_pyds()
-        self._wanted = wanted
+        self._sampling: Sampling = sampling or EveryRow()
         self._cut = cut
+        self._keeps = keeps
         self._layer_index: int | None = None
         self._size: int | None = None
 
@@ -141,8 +175,12 @@ class BatchReader:
         frames = []
         for data in self._nodes(batch.frame_meta_list):
             frame = cast(data)
-            if frame is not None:
-                frames.append(self._frame(buffer, frame))
+            if frame is None:
+                continue
+            pts = int(frame.buf_pts)
+            time = pts / 1e9 if pts != _NO_TIME else int(frame.frame_num) / 30
+            if self._keeps is None or self._keeps(int(frame.pad_index), time):
+                frames.append(self._frame(buffer, frame, time))
         return BatchArrays(tuple(frames), self._terminated(batch))
 
     def _nodes(self, node: Any) -> Iterator[Any]:
@@ -156,7 +194,7 @@ class BatchReader:
                 yield data
         self.counts["broken list"] += 1
 
-    def _frame(self, buffer: int, frame: Any) -> FrameArrays:
+    def _frame(self, buffer: int, frame: Any, time: float) -> FrameArrays:
         size = (int(frame.source_frame_width), int(frame.source_frame_height))
         objects, ids, rects, confidences = self._objects(frame)
         boxes = self._source_boxes(rects, size)
@@ -167,9 +205,12 @@ class BatchReader:
             ids, boxes, confidences = ids[whole], boxes[whole], confidences[whole]
         self.counts["person-frames"] += len(ids)
         pad, number = int(frame.pad_index), int(frame.frame_num)
-        wanted = self._wanted(pad, number, size, ids, boxes, confidences) if len(ids) else np.zeros(0, np.int64)
+        seen = Seen(pad, time, size, ids, boxes, confidences)
+        wanted, quality = self._sampling.wanted(seen) if len(ids) else (np.zeros(0, np.int64), np.zeros(0, np.float32))
         chosen = [objects[row] for row in wanted]
         found, embeddings = self._embeddings(chosen)
+        rows, quality = wanted[found], quality[found]
+        self._sampling.took(pad, ids[rows], quality, time)
         crops = self._cut(buffer, [chosen[i] for i in found], frame) if self._cut is not None and len(found) else ()
         pts, ntp = int(frame.buf_pts), int(frame.ntp_timestamp)
         return FrameArrays(
@@ -181,8 +222,9 @@ class BatchReader:
             object_ids=ids,
             boxes=boxes,
             confidences=confidences,
-            rows=wanted[found],
+            rows=rows,
             embeddings=embeddings,
+            quality=quality,
             crops=crops,
         )
 
