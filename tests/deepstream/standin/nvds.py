@@ -1,7 +1,7 @@
 """NVIDIA's real metadata libraries through ctypes: making batches and hanging things on them, as NVIDIA's elements do.
 
-libnvds_meta, libnvdsgst_meta and libnvdsgst_helper come from the wheel ``nvidia-deepstream-videodecode-cu13``, installed without its
-dependencies; they need GLib and GStreamer only. ``REIDSTREAM_NVDS_LIBS`` can name their folder instead.
+Three libraries (metadata, its GStreamer side, events) come from the wheel ``nvidia-deepstream-videodecode-cu13``,
+without its dependencies; they need GLib and GStreamer only. ``REIDSTREAM_NVDS_LIBS`` can name their folder instead.
 """
 
 from __future__ import annotations
