@@ -33,12 +33,7 @@ def resolve_model(name_or_path: str, task: Task) -> ResolvedModel:
     elif _looks_like_path(name_or_path):
         model = _resolve_path(Path(name_or_path).expanduser(), task, entries)
     else:
-        close = get_close_matches(name_or_path, entries, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ModelNotFound(
-            f"no model is called {name_or_path!r}, and there is no such file; {hint}"
-            "`reidstream models list` shows the known ones"
-        )
+        raise _unknown(name_or_path, entries)
     if model.spec.task != task:
         raise ModelMismatch(
             f"{name_or_path} is a {_TASKS[model.spec.task]}, but a {_TASKS[task]} is needed here ({model.path})"
@@ -62,6 +57,21 @@ def resolve_entry(entry: Entry) -> ResolvedModel:
             + (f" and run `reidstream models fetch {entry.spec.name}`" if entry.spec.url else "")
         )
     return ResolvedModel(entry.spec, path, found)
+
+
+def describe_path(text: str) -> ResolvedModel:
+    """The model file at a path, whatever its task. Raises ModelNotFound and ModelMismatch as resolve_model does."""
+    if not _looks_like_path(text):
+        raise _unknown(text, load_manifest())
+    return _resolve_path(Path(text).expanduser(), "reid", load_manifest())
+
+
+def _unknown(name: str, entries: dict[str, Entry]) -> ModelNotFound:
+    close = get_close_matches(name, entries, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    return ModelNotFound(
+        f"no model is called {name!r}, and there is no such file; {hint}`reidstream models list` shows the known ones"
+    )
 
 
 _TASKS = {"reid": "Re-ID model", "detector": "detector"}
