@@ -16,17 +16,6 @@ from reidstream.models.manifest import PACKAGE_MANIFEST, read_manifest
 from reidstream.models.metadata import VERSION_KEY, metadata_of, spec_from_metadata
 
 
-@pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Empty user folders, and no mirror."""
-    made = {name: tmp_path / name for name in ("cache", "config")}
-    monkeypatch.setenv("XDG_CACHE_HOME", str(made["cache"]))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(made["config"]))
-    monkeypatch.delenv("REIDSTREAM_MODELS", raising=False)
-    monkeypatch.delenv("REIDSTREAM_MANIFEST", raising=False)
-    return made
-
-
 def tiny_model(path: Path, metadata: dict[str, str] | None = None) -> Path:
     """Mean colour of an image as its embedding."""
     graph = helper.make_graph(

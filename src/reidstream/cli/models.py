@@ -13,6 +13,7 @@ from reidstream.errors import ConfigError, ModelNotFound
 if TYPE_CHECKING:
     from reidstream.models.exporting import Description, WrittenModel
     from reidstream.models.manifest import Entry
+    from reidstream.models.resolving import Task
 
 app = typer.Typer(
     help="Known models, fetching them, and making your own deployable.",
@@ -186,14 +187,15 @@ def prepare_command(
     """
     from reidstream.models.preparing import prepare_model
 
-    if task not in {None, "reid", "detector"}:
+    tasks: dict[str, Task] = {"reid": "reid", "detector": "detector"}
+    if task is not None and task not in tasks:
         raise ConfigError(f"--task must be reid or detector, got {task!r}")
     said = _described(name, training_data, terms, mean, std, color, size, family, classes)
     written = prepare_model(
         source.expanduser(),
         output.expanduser(),
         said,
-        task=task,
+        task=None if task is None else tasks[task],
         output_name=output_name,
         half=fp16,
         images=images,
@@ -231,7 +233,7 @@ def build_command(
         load_config(config, override),
         model,
         detector=detector,
-        mode=mode,  # type: ignore[arg-type]
+        mode=mode,
         batch=batch,
         best_batch=best_batch,
         calibration=calibration,

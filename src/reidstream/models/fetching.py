@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int | None], None]
 _ATTEMPTS = 4
 _FIRST_PAUSE = 0.5
-_CHUNK = 1 << 16
 
 
 def fetch_model(
@@ -84,7 +83,9 @@ def _download(
                 problem = f"the server answers {status} {error.response.reason_phrase}"
             except (httpx.TransportError, httpx.TooManyRedirects, httpx.InvalidURL) as error:
                 problem = str(error) or type(error).__name__
-            attempts_left = _ATTEMPTS - 1 if _size(partial) > before else attempts_left - 1
+            if _size(partial) > before:
+                attempts_left, wait = _ATTEMPTS, pause
+            attempts_left -= 1
             if attempts_left <= 0:
                 at_hand = f" ({_size(partial):,} bytes are kept and not fetched again)" if _size(partial) else ""
                 raise ModelError(f"{url} cannot be fetched: {problem}{at_hand}; {_offline_advice(entry)}")
@@ -120,7 +121,7 @@ def _receive(client: httpx.Client, url: str, partial: Path, progress: Progress |
         length = response.headers.get("Content-Length")
         total_bytes = have + int(length) if length is not None and length.isdigit() else None
         with partial.open("ab" if goes_on else "wb") as file:
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 have += len(chunk)
                 if progress is not None:
