@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reidstream.gallery import Gallery
     from reidstream.gallery.recordings import Recording
 
-EngineName = Literal["local"]
+EngineName = Literal["local", "deepstream"]
 
 
 @dataclass(slots=True)
@@ -218,7 +218,7 @@ def open_run(
         if known and _complete(source, summary.source, settings, known):
             summary.state = "skipped"
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
-    made = _engine(config, left)
+    made = _engine(engine, config, left, gallery)
     with Gallery.open(gallery, write=True, create=True, space=made.space) as opened:
         yield GalleryRun(
             made,
@@ -276,9 +276,15 @@ def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[s
 
 
 def _engine(
-    config: Config,
-    sources: Sequence[tuple[str, SourceConfig]],
+    name: EngineName, config: Config, sources: Sequence[tuple[str, SourceConfig]], gallery: str | Path
 ) -> Engine:
+    if name == "deepstream":
+        from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+        # The files that NVIDIA's elements are run from stay beside the gallery, for whoever wants to know.
+        beside = None if "://" in str(gallery) or config.deepstream.folder else Path(f"{gallery}.deepstream")
+        watched = config.deepstream.watch
+        return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
     from reidstream.engines.local import LocalEngine
 
     return LocalEngine(config, sources)

@@ -17,6 +17,7 @@ from reidstream.engines.recording import Recorder
 from reidstream.engines.replay import ReplayEngine
 from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.deepstream import blob_models, standins
 
 Open = Callable[[Sequence[tuple[str, str]]], Engine]
 
@@ -35,7 +36,18 @@ def replay(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     return ReplayEngine(path)
 
 
-@pytest.fixture(params=[local, replay], ids=lambda make: make.__name__)
+def deepstream(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
+    """On test-only elements in the place of NVIDIA's, from the configuration files that are meant for those."""
+    standins.register()
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
+    return DeepStreamEngine(blob_models.config(folder), named, folder / "configs")
+
+
+@pytest.fixture(
+    params=[local, replay, pytest.param(deepstream, marks=pytest.mark.gstreamer)], ids=lambda make: make.__name__
+)
 def open_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Open:
     make: Callable[[Sequence[tuple[str, str]], Path], Engine] = request.param
     return lambda sources: make(sources, tmp_path_factory.mktemp("engine"))

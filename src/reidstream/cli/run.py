@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
 
 
+class Engine(StrEnum):
+    LOCAL = "local"
+    DEEPSTREAM = "deepstream"
+
+
 def run(
     sources: list[str] | None = typer.Argument(
         None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
@@ -27,6 +33,7 @@ def run(
     gallery: str = typer.Option("gallery", "--gallery", "-g", help="Folder (or database URL) of the gallery."),
     config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
     settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
+    engine: Engine = typer.Option(Engine.LOCAL, "--engine", "-e", help="Where decoding and the models run."),
     detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
     reid: str | None = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file."),
     detect_every: int | None = typer.Option(None, "--detect-every", min=1, help="Detect on every n-th frame only."),
@@ -56,6 +63,7 @@ def run(
         expand_sources(sources or []),
         tree,
         gallery,
+        engine=engine.value,
         replace=replace,
         max_seconds=max_seconds,
     )

@@ -203,6 +203,10 @@ class DeepStreamConfig(Section):
         default="sgie",
         description="Who embeds: a secondary nvinfer, or nvtracker's own Re-ID network (NvDsObjReid).",
     )
+    watch: str | None = Field(
+        default=None,
+        description="TOML file that lists the cameras; while the run goes on, its changes add and remove cameras.",
+    )
     crops: bool = Field(default=True, description="Keep JPEG crops of the best samples, cut by NVIDIA's encoder.")
     queue: int = Field(
         default=256,

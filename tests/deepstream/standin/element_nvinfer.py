@@ -12,7 +12,7 @@ from gi.repository import GLib, GObject, Gst, GstBase
 from nvds_layout import UNTRACKED, NvDsFrameMeta, NvDsObjectMeta
 from nvds_surface import frame_pixels
 from nvinfer_file import BadConfig, NvinferFile, read_nvinfer_file
-from nvinfer_network import DetectorOutput, Network, object_crop
+from nvinfer_network import Network, object_crop, open_parser
 
 READ_WRITE = GObject.ParamFlags.READWRITE
 _TEMPLATES = (
@@ -95,7 +95,7 @@ class NvInfer(GstBase.BaseTransform):
         self._reinfer = file.integer("secondary-reinfer-interval", 1 << 30)
         self._network = Network(file)
         if not self._secondary:
-            self._detector = DetectorOutput(file, self._network)
+            self._detector = open_parser(file, self._network)
 
     def do_sink_event(self, event: Any) -> bool:
         added = nvds.stream_event(event, "pad-added")

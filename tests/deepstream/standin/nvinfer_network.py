@@ -95,15 +95,43 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def open_parser(file: NvinferFile, network: Network) -> DetectorOutput | BlobOutput:
+    function = file.text("parse-bbox-func-name").lower()
+    if file.integer("num-detected-classes", 0) <= 0:
+        raise BadConfig("num-detected-classes is missing")
+    if "yolox" in function:
+        return DetectorOutput(file, network)
+    if "blobs" in function:
+        return BlobOutput(file)
+    raise BadConfig(f"this stand-in has no parser {function!r}")
+
+
+class BlobOutput:
+    """Boxes of the world of coloured rectangles: the network's output is its input, everything not grey is somebody."""
+
+    def __init__(self, file: NvinferFile) -> None:
+        self._threshold = file.class_number(0, "pre-cluster-threshold", 0.2)
+
+    def boxes(
+        self,
+        output: npt.NDArray[np.float32],
+        placed: tuple[float, float, float, float],
+        size: tuple[int, int],
+    ) -> list[tuple[int, float, tuple[float, float, float, float]]]:
+        different = (np.abs(output.transpose(1, 2, 0) - 128).max(axis=2) > 60).astype(np.uint8)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(different)
+        scale_x, scale_y, left, top = placed
+        return [
+            (0, 0.9, ((x - left) / scale_x, (y - top) / scale_y, w / scale_x, h / scale_y))
+            for x, y, w, h, area in stats[1:count].tolist()
+            if area > 400 and h > 1.2 * w and self._threshold <= 0.9
+        ]
+
+
 class DetectorOutput:
     """Boxes of a YOLOX, where the real element calls parse-bbox-func-name of custom-lib-path."""
 
     def __init__(self, file: NvinferFile, network: Network) -> None:
-        function = file.text("parse-bbox-func-name")
-        if "yolox" not in function.lower():
-            raise BadConfig(f"this stand-in knows YOLOX parsers only, not {function!r}")
-        if file.integer("num-detected-classes", 0) <= 0:
-            raise BadConfig("num-detected-classes is missing")
         self._file = file
         self._network = network
         self._classes = file.integer("num-detected-classes", 0)

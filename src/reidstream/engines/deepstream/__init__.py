@@ -4,7 +4,3 @@ NVIDIA's elements decode, detect, track and embed; a probe behind the Re-ID mode
 """
 
 from __future__ import annotations
-
-from reidstream.engines.deepstream.engine import DeepStreamEngine
-
-__all__ = ["DeepStreamEngine"]

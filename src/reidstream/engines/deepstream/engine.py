@@ -16,6 +16,8 @@ from reidstream.config.deepstream import PropertyValue
 from reidstream.engines import EngineStatus
 from reidstream.engines.deepstream.bus import BusWatch
 from reidstream.engines.deepstream.camera_list import CameraList, camera_key
+from reidstream.engines.deepstream.checking import check_files
+from reidstream.engines.deepstream.checking.findings import Severity
 from reidstream.engines.deepstream.handover import Handover, PipelineOver, StreamOver, TracksOver
 from reidstream.engines.deepstream.metadata import BatchReader, CropCutter, FrameArrays, Layout
 from reidstream.engines.deepstream.nvinfer_config import RenderedConfigs, render_configs
@@ -29,6 +31,7 @@ from reidstream.inference import open_embedder
 from reidstream.sources import open_source, redacted, source_ids
 from reidstream.sources.address import Kind, device_path, kind_of, local_path
 from reidstream.sources.clock import Thinning
+from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.types import EmbeddingSpace, Event, SourceStarted
 
@@ -51,6 +54,7 @@ class _Source:
     events: SourceEvents
     live: bool
     thinning: Thinning
+    cut_off: int = 0
     over: StreamOver | None = None
     dropped: int = 0
 
@@ -219,6 +223,8 @@ class DeepStreamEngine:
     def _end(self, source: _Source) -> Iterator[Event]:
         over = source.over
         error, stopped = (over.error, over.stopped) if over is not None else (None, False)
+        if error is None and not stopped and source.cut_off:
+            error = f"{redacted(source.config.uri)}: ends early, {source.cut_off:,} bytes are missing at its end"
         if error is None and not stopped and source.events.frames == 0:
             error = f"{redacted(source.config.uri)}: ended without a frame"
         yield from source.events.end(error, stopped, source.dropped)
@@ -250,13 +256,14 @@ class DeepStreamEngine:
         started = SourceStarted(
             source_id, redacted(config.uri), live_fingerprint(), (0, 0), 0.0, time.time(), live=True
         )
-        error = None
+        error, live, cut_off = None, False, 0
         try:
             live = kind_of(config.uri) in (Kind.RTSP, Kind.WEBCAM)
             if not live:
                 started = _file_facts(source_id, config)
-        except SourceError as problem:
-            error, live = str(problem), False
+                cut_off = missing_bytes(local_path(config.uri))
+        except (SourceError, OSError) as problem:
+            error = str(problem)
         deepstream = self._config.deepstream
         shadow = shadow_frames(self._config) if deepstream.tracker.config is None else 0
         source = _Source(
@@ -266,6 +273,7 @@ class DeepStreamEngine:
             SourceEvents(started, self._config.tracker.timeout, shadow),
             live,
             Thinning(config.max_fps),
+            cut_off,
         )
         with self._lock:
             self._sources[pad] = source
@@ -362,5 +370,14 @@ def _gst_uri(config: SourceConfig) -> str:
 
 
 def _likely_causes(rendered: RenderedConfigs) -> str:
-    files = ", ".join(str(path) for path in rendered.files)
-    return f"Look at the files {files}, or run `reidstream deepstream check`."
+    """What the checker of configuration files has to say, or where else to look."""
+    files = [path for path in (rendered.pgie, rendered.sgie, rendered.tracker) if path is not None]
+    findings = [finding for finding in check_files(files) if finding.severity is not Severity.NOTE]
+    if not findings:
+        return (
+            f"The configuration files in {rendered.folder} look right: see whether nvinfer printed a message about the "
+            f"Re-ID model ({rendered.reid_onnx}), and whether people are smaller than deepstream.sgie.min_width and "
+            "min_height in the mux's pixels."
+        )
+    listed = "; ".join(f"{finding.place}: {finding.cause} ({finding.cure})" for finding in findings)
+    return f"Likely causes, from the configuration files: {listed}"
