@@ -7,7 +7,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, models, run, synth
+from reidstream.cli import deepstream, doctor, models, run, synth
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
 
@@ -39,6 +39,7 @@ app.command()(run.run)
 app.command()(synth.synth)
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(models.app, name="models")
+app.add_typer(doctor.app, name="doctor")
 
 
 def main() -> None:

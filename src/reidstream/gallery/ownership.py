@@ -111,6 +111,21 @@ def index_files_at_rest(folder: Path) -> Iterator[bool]:
         lock.release()
 
 
+def writer_of(folder: Path) -> str | None:
+    """Who is writing to the gallery in this folder at this moment, for people to read; None when nobody is."""
+    if not (folder / LOCK_FILE).exists():
+        return None
+    lock = FileLock(folder / LOCK_FILE, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _owner(folder) or "another process"
+    except OSError:
+        return None
+    lock.release()
+    return None
+
+
 def _owner(folder: Path) -> str | None:
     try:
         owner = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
