@@ -88,7 +88,7 @@ def prepare_model(
     checked(model, f"what was made of {source}")
     with written_when_done(output, source, overwrite) as temporary:
         temporary.write_bytes(model.SerializeToString())
-        parity = _proof(temporary, came, images is not None, changes)
+        parity = _proof(temporary, came, images is not None)
         most = None if task == "reid" else _DETECTOR_ERROR_HALF if half else _DETECTOR_ERROR
         require(parity, LOWEST_COSINE_HALF if half else LOWEST_COSINE, output, most)
     return WrittenModel(spec, output, file_sha256(output), parity, tuple(changes))
@@ -206,9 +206,11 @@ def _rewrite(model: Any, came: _Source, task: Task, half: bool, source: Path) ->
 def _lift(model: Any, source: Path) -> None:
     from onnx import version_converter
 
+    # From this version on, weights need not be listed as inputs, which they no longer are.
+    model.ir_version = max(model.ir_version, IR_VERSION)
     try:
         lifted = version_converter.convert_version(model, OPSET)
-    except (RuntimeError, ValueError) as error:
+    except (version_converter.ConvertError, RuntimeError, ValueError) as error:
         raise ModelMismatch(
             f"{source} cannot be lifted to opset {OPSET}: {error}; export it anew with opset {OPSET}"
         ) from None
@@ -244,16 +246,23 @@ def _described(
     )
 
 
-def _proof(path: Path, came: _Source, real: bool, changes: list[str]) -> Parity:
+def _proof(path: Path, came: _Source, real: bool) -> Parity:
     """The worst agreement of source and result over all batch sizes; ModelMismatch when a size does not work."""
     run = onnx_network(path)
     images = prepared(came.crops, Preprocessing())
     own = came.batch or _OPEN_BATCH
-    sizes = dict.fromkeys((1, own, own + 1))
-    results = [compared(came.outputs, in_batches(run, images, size), real) for size in sizes]
-    nothing = run(images[:0])
-    if nothing.shape != (0, *(_flat(came.outputs) if nothing.ndim == 2 else came.outputs).shape[1:]):
-        raise ModelMismatch(f"for no image at all the result gives shape {nothing.shape} ({'; '.join(changes)})")
+    results = []
+    for size in dict.fromkeys((1, own, own + 1, 0)):
+        try:
+            if size:
+                results.append(compared(came.outputs, in_batches(run, images, size), real))
+            elif (nothing := run(images[:0])).shape[0] != 0:
+                raise ModelMismatch(f"the output has shape {nothing.shape}")
+        except ModelMismatch as error:
+            raise ModelMismatch(
+                f"the result does not work for {size} images at once: {error}. The number of images is fixed inside "
+                "the graph in a way that cannot be opened: export it anew with a dynamic batch axis"
+            ) from None
     return min(results, key=lambda parity: (parity.lowest_cosine, -parity.largest_error))
 
 
