@@ -213,7 +213,7 @@ def _video_stream(container: Any, size: tuple[int, int]) -> Any:
         codec = av.codec.Codec("h264", "w").name
     except av.codec.codec.UnknownCodecError:
         codec = "mpeg4"
-    options = {"preset": "veryfast", "crf": "23"} if codec == "libx264" else {}
+    options = {"preset": "superfast", "crf": "23"} if codec == "libx264" else {}
     stream = container.add_stream(codec, rate=30, options=options)
     # Both codecs halve the chroma in both directions, so sizes must be even.
     stream.width, stream.height = max(2, size[0] & ~1), max(2, size[1] & ~1)

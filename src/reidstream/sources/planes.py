@@ -22,8 +22,8 @@ from reidstream.sources.frame import Pixels
 _BT601 = (0.299, 0.114)
 _COEFFICIENTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 _FULL_RANGE = 2
-_BAND = 64
-"""Rows converted at a time: the intermediate planes of a band stay in the processor's cache."""
+_BAND_PIXELS = 2**17
+"""Pixels converted at a time: the intermediate planes of such a band stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +102,32 @@ class YuvPlanes:
     def crop(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
         """The box as BGR uint8 (y2 - y1, x2 - x1, 3); each chroma sample colours the pixels that share it."""
         out = np.empty((y2 - y1, x2 - x1, 3), np.uint8)
-        for top in range(y1, y2, _BAND):
-            bottom = min(top + _BAND, y2)
-            out[top - y1 : bottom - y1] = self._band(x1, top, x2, bottom)
-        return out
-
-    def _band(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
         sx, sy = self.layout.shift_x, self.layout.shift_y
-        cx1, cy1, cx2, cy2 = x1 >> sx, y1 >> sy, ((x2 - 1) >> sx) + 1, ((y2 - 1) >> sy) + 1
-        left, top = x1 - (cx1 << sx), y1 - (cy1 << sy)
-        size = ((cx2 - cx1) << sx, (cy2 - cy1) << sy)
-        chroma = [plane[cy1:cy2, cx1:cx2] for plane in self.chroma]
-        if sx or sy:
-            chroma = [cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST) for plane in chroma]
-        parts = [plane[top : top + y2 - y1, left : left + x2 - x1] for plane in chroma]
-        return self._bgr([self.luma[y1:y2, x1:x2], *parts])
+        cx1, cx2 = x1 >> sx, ((x2 - 1) >> sx) + 1
+        left, width = x1 - (cx1 << sx), x2 - x1
+        rows = max(2, _BAND_PIXELS // width)
+        for top in range(y1, y2, rows):
+            bottom = min(top + rows, y2)
+            cy1, cy2 = top >> sy, ((bottom - 1) >> sy) + 1
+            chroma = [plane[cy1:cy2, cx1:cx2] for plane in self.chroma]
+            if self.layout.interleaved:
+                chroma = list(cv2.split(chroma[0]))
+            above, height = top - (cy1 << sy), bottom - top
+            parts = [_doubled(plane, sx, sy)[above : above + height, left : left + width] for plane in chroma]
+            merged = cv2.merge([self.luma[top:bottom, x1:x2], *parts])
+            cv2.transform(merged, self.matrix, out[top - y1 : bottom - y1])
+        return out
 
     def _bgr(self, planes: list[Any]) -> Pixels:
         bgr: Pixels = cv2.transform(cv2.merge(planes), self.matrix)
         return bgr
+
+
+def _doubled(plane: Pixels, horizontally: int, vertically: int) -> Pixels:
+    """Each sample twice in the directions asked for; a third of the cost of cv2's nearest-neighbour resize."""
+    if horizontally:
+        plane = cv2.merge([plane, plane]).reshape(plane.shape[0], -1)
+    return plane.repeat(2, axis=0) if vertically else plane
 
 
 def _view(plane: Any, width: int, height: int, channels: int) -> Pixels:
