@@ -26,20 +26,21 @@ class Body:
     """A posed surface, ready to be drawn.
 
     walk: float32 (32, v, 3), stand: float32 (8, v, 3): vertices in metres over one cycle; x right, y forward, z up.
-    faces: int64 (f, 4), counter-clockwise from outside. albedo: float32 (f, 3), BGR 0..255.
+    faces: int32 (4, f), counter-clockwise from outside. albedo: float32 (f, 3), BGR 0..255.
     groups: vertex ranges of convex-ish parts, for shadows. figure: how many of the first vertices belong to the person
     (bags come after them and do not count in the box).
-    stride: metres per cycle.
+    stride: metres per cycle. coarse: the same with about a third of the faces, for people who are far away.
     """
 
     walk: npt.NDArray[np.float32]
     stand: npt.NDArray[np.float32]
-    faces: npt.NDArray[np.int64]
+    faces: npt.NDArray[np.int32]
     albedo: npt.NDArray[np.float32]
     groups: tuple[tuple[int, int], ...]
     figure: int
     stride: float
     height: float
+    coarse: Body | None = None
 
     def posed(self, cycle: float, walking: float) -> npt.NDArray[np.float32]:
         """The vertices at a point of the cycle (0..1); ``walking`` blends from standing (0) to walking (1)."""
@@ -58,32 +59,37 @@ def _between(table: npt.NDArray[np.float32], cycle: float) -> npt.NDArray[np.flo
 
 
 def make_body(look: Look) -> Body:
-    """The surface of one person, in both gaits."""
-    arms = look.arms
-    walk = _Tailor(look, skeleton(look.build, arms, np.arange(WALK_STEPS) / WALK_STEPS, 1.0))
-    stand = _Tailor(look, skeleton(look.build, arms, np.arange(STAND_STEPS) / STAND_STEPS, 0.0))
+    """The surface of one person, in both gaits and both resolutions."""
+    walk = skeleton(look.build, look.arms, np.arange(WALK_STEPS) / WALK_STEPS, 1.0)
+    stand = skeleton(look.build, look.arms, np.arange(STAND_STEPS) / STAND_STEPS, 0.0)
+    return _sewn(look, walk, stand, 1.0, _sewn(look, walk, stand, 0.55, None))
+
+
+def _sewn(look: Look, walking: Skeleton, standing: Skeleton, detail: float, coarse: Body | None) -> Body:
+    walk, stand = _Tailor(look, walking, detail), _Tailor(look, standing, detail)
     for tailor in (walk, stand):
         tailor.dress()
     return Body(
         walk=np.concatenate(walk.vertices, axis=1).astype(np.float32),
         stand=np.concatenate(stand.vertices, axis=1).astype(np.float32),
-        faces=np.concatenate(walk.faces),
+        faces=np.ascontiguousarray(np.concatenate(walk.faces).T.astype(np.int32)),
         albedo=np.clip(np.concatenate(walk.albedo), 4, 250).astype(np.float32),
         groups=tuple(walk.groups),
         figure=walk.figure,
         stride=stride_length(look.build),
         height=look.build.height,
+        coarse=coarse,
     )
 
 
 class _Tailor:
     """Sews tubes around a skeleton. Every tube runs upwards (or forwards), so angles mean the same on all of them."""
 
-    def __init__(self, look: Look, bones: Skeleton) -> None:
+    def __init__(self, look: Look, bones: Skeleton, detail: float) -> None:
         self.look = look
+        self.detail = detail
         self.bones = bones
         self.h = look.build.height
-        self.rng = np.random.default_rng(look.wear)
         self.vertices: list[Array] = []
         self.faces: list[npt.NDArray[np.int64]] = []
         self.albedo: list[Array] = []
@@ -122,7 +128,14 @@ class _Tailor:
         across: (3,) or (k, 3). wide, deep: metres, (r,) or (k, r). keep: which quads to make. folds: depth of the
         cloth's folds as a share of the radius. box: exponent of a superellipse, below 1 is boxier.
         """
-        k, r, _ = path.shape
+        rng = np.random.default_rng([self.look.wear, len(self.groups)])
+        k, rings, _ = path.shape
+        picked = np.unique(np.rint(np.linspace(0, rings - 1, max(4, round(self.detail * rings)))).astype(int))
+        r = len(picked)
+        n = max(6, 2 * round(self.detail * n / 2))
+        wide = np.broadcast_to(np.asarray(wide, float), (k, rings))[:, picked, None, None]
+        deep = np.broadcast_to(np.asarray(deep, float), (k, rings))[:, picked, None, None]
+        path = path[:, picked]
         along = np.gradient(path, axis=1)
         along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-9)
         side = np.broadcast_to(np.asarray(across, float).reshape(-1, 1, 3), (k, r, 3))
@@ -132,9 +145,7 @@ class _Tailor:
         angle = 2 * np.pi * np.arange(n) / n
         c, s = np.cos(angle), np.sin(angle)
         c, s = np.sign(c) * np.abs(c) ** box, np.sign(s) * np.abs(s) ** box
-        ripple = 1 + folds * _smooth_noise(self.rng, r, n)
-        wide = np.broadcast_to(np.asarray(wide, float), (k, r))[..., None, None]
-        deep = np.broadcast_to(np.asarray(deep, float), (k, r))[..., None, None]
+        ripple = 1 + folds * _smooth_noise(rng, r, n)
         shape = wide * side[:, :, None] * (c * ripple)[None, ..., None]
         shape = shape + deep * front[:, :, None] * (s * ripple)[None, ..., None]
         self.vertices.append((path[:, :, None] + shape).reshape(k, r * n, 3))
@@ -142,10 +153,11 @@ class _Tailor:
         ring = np.arange(r - 1)[:, None] * n
         here, there = np.arange(n)[None], (np.arange(n)[None] + 1) % n
         faces = np.stack([ring + here, ring + there, ring + n + there, ring + n + here], -1)
-        t = np.broadcast_to(((np.arange(r - 1) + 0.5) / (r - 1))[:, None], (r - 1, n))
+        middles = (picked[:-1] + picked[1:]) / 2 / (rings - 1)
+        t = np.broadcast_to(middles[:, None], (r - 1, n))
         a = np.broadcast_to((angle + np.pi / n)[None], (r - 1, n))
         colour = paint(t.ravel(), a.ravel())
-        shade = 1 + (0.05 + folds) * _smooth_noise(self.rng, r - 1, n) + 0.02 * self.rng.normal(size=(r - 1, n))
+        shade = 1 + (0.05 + folds) * _smooth_noise(rng, r - 1, n) + 0.02 * rng.normal(size=(r - 1, n))
         colour = colour * shade.reshape(-1, 1)
         chosen = np.ones((r - 1) * n, bool) if keep is None else keep(t.ravel(), a.ravel())
         self.faces.append(faces.reshape(-1, 4)[chosen] + self.count)
@@ -235,11 +247,9 @@ class _Tailor:
         keys = [-0.12, -0.06, 0.03, 0.16, 0.3, 0.45, 0.6, 0.75, 0.86, 0.93, 0.98, 1.0]
         wide = np.array([0.03, 0.08, 0.096, 0.094, 0.084, 0.088, 0.098, 0.106, 0.108, 0.094, 0.062, 0.036])
         deep = np.array([0.03, 0.06, 0.07, 0.068, 0.058, 0.061, 0.067, 0.07, 0.063, 0.05, 0.038, 0.032])
-        factor = np.interp(
-            keys,
-            [-0.1, 0.1, 0.35, 0.6, 0.9, 1.0],
-            [build.hips, build.hips, build.girth, 0.5 * (build.girth + build.shoulders), build.shoulders, 1],
-        )
+        chest = (build.girth + build.shoulders) / 2
+        girths = [build.hips, build.hips, build.girth, chest, build.shoulders, 1]
+        factor = np.interp(keys, [-0.1, 0.1, 0.35, 0.6, 0.9, 1.0], girths)
         covering = np.where(np.array(keys) < 0.96, thick, 1.0)
         t = np.linspace(keys[0], 1.0, 23)
         wide, deep = (np.interp(t, keys, axis * factor * covering * h) for axis in (wide, deep))
@@ -297,7 +307,7 @@ class _Tailor:
         path = (
             path + np.array([0, 1, 0]) * np.interp(t, [0, 0.2, 0.6, 1], [0.022, 0.012, 0.0, -0.004])[None, :, None] * h
         )
-        paint = cloth.head_paint(look, self.rng)
+        paint = cloth.head_paint(look)
         self.tube(path, (1, 0, 0), size * h, depth * h, paint, n=20)
         nose = b.head + 0.40 * up + np.array([0, 0.052 * h, 0])
         step = np.array([-0.14, -0.07, 0.02, 0.12])[None, :, None] * up[:, None]
@@ -320,7 +330,7 @@ class _Tailor:
             return
         lowest = {"long": -0.75, "bob": -0.12}.get(style, 0.22)
         t = np.linspace(lowest, 1.05, 14)
-        puff = {"cap": 0.003, "beanie": 0.006}.get(style, 0.005 + 0.005 * self.rng.random()) * h
+        puff = {"cap": 0.003, "beanie": 0.006}.get(style, 0.005 + 0.005 * (look.wear % 101) / 101) * h
         size = np.interp(
             t,
             [-0.8, -0.2, 0.2, 0.4, 0.6, 0.78, 0.88, 0.96, 1.05],

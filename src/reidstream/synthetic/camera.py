@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Camera:
 
     def to_camera(self, points: npt.NDArray[np.floating]) -> Array:
         """World points (..., 3) as (right, down, depth) in metres from the camera."""
-        result: Array = (points - np.asarray(self.position)) @ self.axes.T
+        result: Array = (points - np.asarray(self.position, points.dtype)) @ self.axes.T.astype(points.dtype)
         return result
 
     def project(self, points: npt.NDArray[np.floating]) -> tuple[Array, Array]:
         """Pixels (..., 2) and depth (...,) in metres of world points (..., 3). Depth below 0.1 is held at 0.1."""
         seen = self.to_camera(points)
         depth = np.maximum(seen[..., 2], 0.1)
-        pixels = seen[..., :2] * (self.focal / depth)[..., None] + np.asarray(self.size) / 2
+        pixels = seen[..., :2] * (self.focal / depth)[..., None] + np.asarray(self.size, points.dtype) / 2
         return pixels, depth
 
     def rays(self, pixels: npt.NDArray[np.floating]) -> Array:
@@ -88,3 +88,9 @@ class Sensor:
     noise: float
     blur: float
     quality: int
+
+    def tone(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Colour cast and tone curve on BGR values (..., 3), 0..255."""
+        cast = np.asarray(self.cast, np.float32) / np.float32(255)
+        result: npt.NDArray[np.float32] = 255 * np.clip(values * cast, 0, 1) ** np.float32(self.gamma)
+        return result

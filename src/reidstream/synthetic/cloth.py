@@ -121,10 +121,10 @@ def skirt_paint(look: Look) -> Paint:
     return paint
 
 
-def head_paint(look: Look, rng: np.random.Generator) -> Paint:
+def head_paint(look: Look) -> Paint:
     """The head from under the chin (0) to the crown (1): eyes, brows, mouth, ears, and cropped hair behind."""
     skin = np.asarray(look.skin)
-    bearded = rng.random() < 0.25 and look.hair_style in {"short", "bald", "cap", "beanie"}
+    bearded = look.wear % 4 == 0 and look.hair_style in {"short", "bald", "cap", "beanie"}
 
     def paint(t: Grid, a: Grid) -> Grid:
         level = -0.03 + 1.04 * t

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.synthetic.body import Body
-from reidstream.synthetic.camera import Camera, Light, Sensor
+from reidstream.synthetic.camera import Camera
 from reidstream.synthetic.crowd import Visit
-from reidstream.synthetic.figure import Sprite, draw, standing
+from reidstream.synthetic.figure import Sprite, draw, resolved, standing
 from reidstream.synthetic.places import Place
 from reidstream.synthetic.scenery import Backdrop, make_backdrop
 
 Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.uint16]
+Floats = npt.NDArray[np.float32]
 
 _SHADOW_SCALE = 4
 _SMALLEST = 6
@@ -54,13 +56,20 @@ class Painter:
         )
         self._noise = noise.astype(np.int16)
         self._shifts = rng.integers(0, 64, (4096, 2))
-        self._tone = _tone_curves(place.sensor)
+        # The tone curve is applied to the empty place once and to colours before they are drawn: far fewer values
+        # than a frame has pixels.
+        toned = place.sensor.tone(self.backdrop.image.astype(np.float32))
+        self._empty: Pixels = np.clip(toned, 0, 255).astype(np.uint8)
+        small = (width // _SHADOW_SCALE, height // _SHADOW_SCALE)
+        # Only the floor takes shadows: walls and furniture have a depth.
+        floor = np.isinf(self.backdrop.depth).astype(np.float32) * np.float32(place.light.shadow)
+        self._shadow_strength = cv2.resize(floor, small, interpolation=cv2.INTER_AREA)
 
     def frame(self, index: int, time: float, present: list[tuple[int, Visit]]) -> RenderedFrame:
         """The frame at ``time`` seconds; present: (number of the visit, visit) of those who may be there."""
         camera, light = self.place.camera, self.place.light
         sprites: list[tuple[float, int, int, Sprite]] = []
-        shadows: list[tuple[Body, npt.NDArray[np.float64]]] = []
+        shadows: list[tuple[Body, Floats]] = []
         for number, visit in present:
             moment = visit.at(time)
             if moment is None:
@@ -68,20 +77,46 @@ class Painter:
             place, heading, walking, distance = moment
             if _far_outside(camera, place):
                 continue
-            body = self.bodies[visit.person]
+            body = resolved(self.bodies[visit.person], camera, place)
             world = standing(body.posed(distance / body.stride, walking), place, heading)
-            sprite = draw(body, world, camera, light)
+            sprite = draw(body, world, camera, light, self.place.sensor.tone)
             shadows.append((body, world))
             if sprite is not None:
                 sprites.append((sprite.depth, number, visit.person, sprite))
         sprites.sort(key=lambda item: -item[0])
-        image = self.backdrop.image.copy()
-        _cast_shadows(image, shadows, camera, light, self.backdrop)
-        owners = np.zeros(image.shape[:2], np.uint8)
+        image = self._empty.copy()
+        self._cast_shadows(image, shadows)
+        owners = np.zeros(image.shape[:2], np.uint16)
         whole = [self._paste(image, owners, sprite, label + 1) for label, (_, _, _, sprite) in enumerate(sprites)]
         return self._finished(index, time, image, owners, whole, sprites)
 
-    def _paste(self, image: Pixels, owners: Pixels, sprite: Sprite, label: int) -> int:
+    def _cast_shadows(self, image: Pixels, people: list[tuple[Body, Floats]]) -> None:
+        """Darken the floor where bodies keep the light off."""
+        camera, light = self.place.camera, self.place.light
+        strength = self._shadow_strength
+        mask = np.zeros(strength.shape, np.uint8)
+        slope = np.asarray(light.direction[:2], np.float32) / np.float32(max(light.direction[2], 0.35))
+        for body, world in people:
+            flat = world.copy()
+            flat[:, :2] -= world[:, 2:] * slope
+            flat[:, 2] = 0
+            pixels, depth = camera.project(flat)
+            if float(depth.min()) < 0.5:
+                continue
+            points = np.rint(pixels * np.float32(16 / _SHADOW_SCALE)).astype(np.int32)
+            for first, last in body.groups:
+                cv2.fillConvexPoly(mask, cv2.convexHull(points[first:last]), 255, cv2.LINE_8, 4)
+        mask = cv2.GaussianBlur(mask, (0, 0), 0.8 + 6 * light.softness)
+        x, y, w, h = cv2.boundingRect(mask)
+        if not w:
+            return
+        keep = (255 - mask[y : y + h, x : x + w] * strength[y : y + h, x : x + w]).astype(np.uint8)
+        x0, y0, x1, y1 = (n * _SHADOW_SCALE for n in (x, y, x + w, y + h))
+        shade = cv2.resize(cv2.merge([keep, keep, keep]), (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+        region = image[y0:y1, x0:x1]
+        region[:] = cv2.multiply(region, shade, scale=1 / 255)
+
+    def _paste(self, image: Pixels, owners: Labels, sprite: Sprite, label: int) -> int:
         """Put a sprite into the image where nothing nearer stands; returns the pixels of its whole silhouette."""
         alpha = sprite.rgba[..., 3]
         whole = int(cv2.countNonZero(cv2.compare(alpha, 127, cv2.CMP_GT)))
@@ -105,15 +140,16 @@ class Painter:
         index: int,
         time: float,
         image: Pixels,
-        owners: Pixels,
+        owners: Labels,
         whole: list[int],
         sprites: list[tuple[float, int, int, Sprite]],
     ) -> RenderedFrame:
         height, width = owners.shape
-        seen = np.bincount(owners.ravel(), minlength=len(whole) + 1)[1:]
+        labels = len(whole) + 1
+        seen = cv2.calcHist([owners], [0], None, [labels], [0, labels]).ravel()[1:]
         rows = []
         for (_, number, person, sprite), total, visible in zip(sprites, whole, seen, strict=True):
-            box = np.clip(sprite.box, 0, [width, height, width, height])
+            box = np.clip(sprite.box, 0, np.array([width, height, width, height], np.float32))
             if box[2] - box[0] >= _SMALLEST and box[3] - box[1] >= _SMALLEST and total:
                 rows.append((number, person, box, visible / total))
         rows.sort(key=lambda row: row[0])
@@ -128,11 +164,10 @@ class Painter:
         )
 
     def _sensed(self, image: Pixels, index: int) -> Pixels:
-        """What the sensor makes of it: lens blur, colour cast and tone curve, noise."""
+        """What lens and sensor add: blur and noise."""
         blur = self.place.sensor.blur
         if blur:
             image = cv2.GaussianBlur(image, (3, 3), blur)
-        image = cv2.LUT(image, self._tone)
         dy, dx = self._shifts[index % len(self._shifts)]
         noise = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
         result: Pixels = cv2.add(image, noise, dtype=cv2.CV_8U)
@@ -143,44 +178,3 @@ def _far_outside(camera: Camera, place: npt.NDArray[np.float64]) -> bool:
     """Whether a person standing there cannot touch the picture."""
     right, _, depth = camera.to_camera(np.array([place[0], place[1], 1.0]))
     return bool(depth < 0.6 or abs(right) - 1.0 > depth * camera.size[0] / 2 / camera.focal)
-
-
-def _cast_shadows(
-    image: Pixels, people: list[tuple[Body, npt.NDArray[np.float64]]], camera: Camera, light: Light, backdrop: Backdrop
-) -> None:
-    """Darken the floor where bodies keep the light off, and right under the feet."""
-    if not people:
-        return
-    height, width = image.shape[:2]
-    small = (width // _SHADOW_SCALE, height // _SHADOW_SCALE)
-    mask = np.zeros((small[1], small[0]), np.uint8)
-    slope = np.asarray(light.direction[:2]) / max(light.direction[2], 0.35)
-    for body, world in people:
-        flat = world.copy()
-        flat[:, :2] -= world[:, 2:] * slope
-        flat[:, 2] = 0
-        pixels, depth = camera.project(flat)
-        if depth.min() < 0.5:
-            continue
-        points = np.rint(pixels * (16 / _SHADOW_SCALE)).astype(np.int32)
-        for first, last in body.groups:
-            cv2.fillConvexPoly(mask, cv2.convexHull(points[first:last]), 255, cv2.LINE_8, 4)
-    sigma = 0.8 + 6 * light.softness
-    mask = cv2.GaussianBlur(mask, (0, 0), sigma)
-    x, y, w, h = cv2.boundingRect(mask)
-    if not w:
-        return
-    x0, y0, x1, y1 = (n * _SHADOW_SCALE for n in (x, y, x + w, y + h))
-    shade = cv2.resize(mask[y : y + h, x : x + w], (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-    # Only the floor is darkened: walls and furniture have a depth.
-    floor = np.isinf(backdrop.depth[y0:y1, x0:x1])
-    keep = 255 - (shade * (light.shadow * floor)).astype(np.uint8)
-    region = image[y0:y1, x0:x1]
-    region[:] = cv2.multiply(region, cv2.merge([keep, keep, keep]), scale=1 / 255)
-
-
-def _tone_curves(sensor: Sensor) -> Pixels:
-    """(1, 256, 3): colour cast and gamma as one table per channel."""
-    level = np.arange(256)[:, None] / 255 * np.asarray(sensor.cast)
-    curve: Pixels = np.clip(255 * np.clip(level, 0, 1) ** sensor.gamma, 0, 255).astype(np.uint8)[None]
-    return curve
