@@ -96,20 +96,22 @@ def test_projection_agrees_with_the_ground() -> None:
 
 def test_frames_show_people_where_the_truth_says(world: World) -> None:
     empty = None
-    checked = 0
+    shares = []
     for frame in world.render_frames(1, every=60):
         if empty is None:
             from reidstream.synthetic.render import Painter
 
             place = world.places[1]
             empty = Painter(place, {}, place.seed).frame(0, 0.0, []).image.astype(int)
-        changed = np.abs(frame.image.astype(int) - empty).max(-1) > 60
+        changed = np.abs(frame.image.astype(int) - empty).max(-1) > 35
         for box, seen in zip(frame.boxes, frame.visibility, strict=True):
             x1, y1, x2, y2 = box.astype(int)
             if seen > 0.9 and y2 - y1 > 80:
-                assert changed[y1:y2, x1:x2].mean() > 0.1
-                checked += 1
-    assert checked > 10
+                shares.append(changed[y1:y2, x1:x2].mean())
+    # Somebody in grey before a grey wall hardly differs from it; on the whole people do.
+    assert len(shares) > 10
+    assert np.mean(shares) > 0.25
+    assert np.mean(np.array(shares) < 0.05) < 0.1
 
 
 def test_crops_cover_people_and_cameras_and_repeat() -> None:

@@ -102,7 +102,7 @@ class _Tailor:
         for side in (0, 1):
             self._foot(side)
             self._leg(side)
-        if self.look.top in {"dress", "coat"} or self.look.bottom == "skirt":
+        if self._skirt_length() > 0:
             self._skirt()
         self._torso()
         for side in (0, 1):
@@ -157,7 +157,7 @@ class _Tailor:
         t = np.broadcast_to(middles[:, None], (r - 1, n))
         a = np.broadcast_to((angle + np.pi / n)[None], (r - 1, n))
         colour = paint(t.ravel(), a.ravel())
-        shade = 1 + (0.05 + folds) * _smooth_noise(rng, r - 1, n) + 0.02 * rng.normal(size=(r - 1, n))
+        shade = 1 + (0.025 + 0.7 * folds) * _smooth_noise(rng, r - 1, n) + 0.012 * rng.normal(size=(r - 1, n))
         colour = colour * shade.reshape(-1, 1)
         chosen = np.ones((r - 1) * n, bool) if keep is None else keep(t.ravel(), a.ravel())
         self.faces.append(faces.reshape(-1, 4)[chosen] + self.count)
@@ -208,17 +208,29 @@ class _Tailor:
             cloth_radius = np.maximum(radius * 1.05, loose * (0.35 * radius + 0.65 * fall) / 1.05)
             radius = np.where(covered, cloth_radius, radius)
         radius[0] *= 0.5
-        self.tube(path, b.across, radius * 0.94, radius * 1.02, cloth.leg_paint(look, skirted), n=12, folds=0.05)
+        # What a skirt or coat covers is not made at all: drawn quad by quad, it would show through.
+        limit = 1.03 - self._skirt_length()
+
+        def below(along: Grid, angle: Grid) -> npt.NDArray[np.bool_]:
+            return along < limit
+
+        paint = cloth.leg_paint(look, skirted)
+        self.tube(path, b.across, radius * 0.94, radius * 1.02, paint, n=12, folds=0.05, keep=below)
+
+    def _skirt_length(self) -> float:
+        """How far down the leg a skirt, dress or coat hangs, 0..1; 0 when there is none."""
+        look = self.look
+        if look.top == "coat":
+            return 0.52
+        if look.top == "dress":
+            return max(0.4, look.hem - 0.25)
+        return look.hem if look.bottom == "skirt" else 0.0
 
     def _skirt(self) -> None:
         """Cloth that hangs from the waist around both legs: a skirt, a dress's lower half, a coat's."""
         b, h, look = self.bones, self.h, self.look
-        if look.top == "coat":
-            hem, flare = 0.52, 1.12
-        elif look.top == "dress":
-            hem, flare = max(0.4, look.hem - 0.25), 1.25
-        else:
-            hem, flare = look.hem, 1.2
+        hem = self._skirt_length()
+        flare = {"coat": 1.12, "dress": 1.25}.get(look.top, 1.2)
         r = 9
         t = np.linspace(0, 1, r)
         # Where each leg is at the ring's height, down to the hem (as a share of the leg below the hip).
@@ -245,7 +257,7 @@ class _Tailor:
         build = look.build
         thick = {"coat": 1.12, "jacket": 1.1, "vest": 1.16, "hoodie": 1.1}.get(look.top, 1.02)
         keys = [-0.12, -0.06, 0.03, 0.16, 0.3, 0.45, 0.6, 0.75, 0.86, 0.93, 0.98, 1.0]
-        wide = np.array([0.03, 0.08, 0.096, 0.094, 0.084, 0.088, 0.098, 0.106, 0.108, 0.094, 0.062, 0.036])
+        wide = np.array([0.03, 0.08, 0.096, 0.094, 0.084, 0.088, 0.098, 0.106, 0.103, 0.082, 0.052, 0.034])
         deep = np.array([0.03, 0.06, 0.07, 0.068, 0.058, 0.061, 0.067, 0.07, 0.063, 0.05, 0.038, 0.032])
         chest = (build.girth + build.shoulders) / 2
         girths = [build.hips, build.hips, build.girth, chest, build.shoulders, 1]
@@ -265,7 +277,7 @@ class _Tailor:
         shoulder, elbow, wrist, tip = b.shoulders[side], b.elbows[side], b.wrists[side], b.fingers[side]
         girth = 0.45 + 0.55 * look.build.girth
         thick = {"coat": 1.3, "jacket": 1.3, "hoodie": 1.3, "shirt": 1.15, "vest": 1.2}.get(look.top, 1.12)
-        low, high = np.linspace(-0.03, 0.93, 7), np.linspace(0.05, 1.1, 8)
+        low, high = np.linspace(-0.03, 0.93, 7), np.linspace(0.05, 1.07, 8)
         path = np.concatenate(
             [
                 wrist[:, None] + low[None, :, None] * (elbow - wrist)[:, None],
@@ -277,7 +289,7 @@ class _Tailor:
         radius = np.interp(
             t,
             [0, 0.2, 0.42, 0.5, 0.75, 0.93, 1.0],
-            np.array([0.016, 0.022, 0.025, 0.025, 0.03, 0.034, 0.016]) * h * girth,
+            np.array([0.016, 0.022, 0.025, 0.025, 0.03, 0.03, 0.009]) * h * girth,
         )
         radius = np.where(t >= 1 - look.sleeve, radius * thick, radius)
         self.tube(path, b.across, radius, radius, cloth.arm_paint(look), n=10, folds=0.05)
@@ -386,7 +398,7 @@ class _Tailor:
             back = np.array([0, -0.125 - 0.05 * (look.build.girth - 1), 0]) * h
             path = b.pelvis[:, None] + t[None, :, None] * (b.neck - b.pelvis)[:, None] + back
             shape = np.array([0.02, 0.075, 0.085, 0.087, 0.087, 0.083, 0.07, 0.015]) * h
-            self.tube(path, b.across, shape, shape * 0.7, paint, n=12, folds=0.03, box=0.6)
+            self.tube(path, b.across, shape, shape * 0.55, paint, n=12, folds=0.03, box=0.6)
             return
         if look.bag == "shoulder bag":
             centre = b.pelvis + h * np.array([0.125 * look.build.hips, -0.02, 0.02])

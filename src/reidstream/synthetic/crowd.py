@@ -19,6 +19,7 @@ STEP = 0.1
 
 _RELAXATION = 0.45
 _REACH = 0.35
+_BODY = 0.5
 _ENDLESS = 45.0
 
 
@@ -75,6 +76,7 @@ class _Walker:
     vx: float = 0.0
     vy: float = 0.0
     facing: float = 0.0
+    gait: float = 1.0
     targets: list[tuple[float, float, float]] = field(default_factory=list)
     exit: int = -1
     pause: float = 0.0
@@ -150,7 +152,9 @@ class _Crowd:
             forces = [self._force(walker, present, place) for walker in present]
             for walker, (ax, ay) in zip(present, forces, strict=True):
                 self._move(walker, ax, ay)
+            _push_apart(present)
             for walker in present:
+                walker.log.append((walker.x, walker.y, walker.facing, walker.gait))
                 self._follow_plan(walker, now)
 
     def close(self) -> None:
@@ -221,7 +225,7 @@ class _Crowd:
             gap = math.hypot(ox, oy)
             if gap < 2.2:
                 gap = max(gap, 0.05)
-                push = 3.2 * math.exp((0.5 - gap) / 0.28)
+                push = 4.5 * math.exp((0.5 - gap) / 0.26)
                 # Sidestep to the right, so that two who walk straight at each other get past.
                 ax += push * (ox - 0.5 * oy) / gap
                 ay += push * (oy + 0.5 * ox) / gap
@@ -253,7 +257,7 @@ class _Crowd:
             wanted = walker.facing
         turn = (wanted - walker.facing + math.pi) % (2 * math.pi) - math.pi
         walker.facing += max(-0.32, min(0.32, 0.45 * turn))
-        walker.log.append((walker.x, walker.y, walker.facing, min(1.0, speed / (0.7 * walker.speed))))
+        walker.gait = min(1.0, speed / (0.7 * walker.speed))
 
     def _follow_plan(self, walker: _Walker, now: float) -> None:
         if walker.pause > 0:
@@ -309,3 +313,17 @@ class _Crowd:
                 )
             )
         walker.log = []
+
+
+def _push_apart(present: list[_Walker]) -> None:
+    """Nobody walks through anybody: who stands closer than a body's width is moved aside a little."""
+    for number, one in enumerate(present):
+        for other in present[number + 1 :]:
+            dx, dy = other.x - one.x, other.y - one.y
+            gap = math.hypot(dx, dy)
+            if gap < _BODY:
+                if gap < 0.01:
+                    dx, dy, gap = 0.01, 0.0, 0.01
+                step = min(0.25 * (_BODY - gap), 0.04)
+                one.x, one.y = one.x - step * dx / gap, one.y - step * dy / gap
+                other.x, other.y = other.x + step * dx / gap, other.y + step * dy / gap

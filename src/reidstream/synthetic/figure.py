@@ -76,6 +76,8 @@ def draw(body: Body, world: Floats, camera: Camera, light: Light, tone: Tone) ->
     for polygon, colour in zip(polygons, colours.tolist(), strict=True):
         fill(canvas, polygon, colour, cv2.LINE_8, SUBPIXEL_BITS)
     if scale > 1:
+        # Facets would show; on real cloth and skin shades run into each other.
+        canvas = cv2.GaussianBlur(canvas, (3, 3), 0.9)
         canvas = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     return Sprite(canvas, (int(low[0]), int(low[1])), box, float(depth.mean()))
 

@@ -17,7 +17,7 @@ from reidstream.synthetic.wardrobe import Build
 
 Array = npt.NDArray[np.float64]
 
-HEAD, NECK, SHOULDER, HIP = 0.870, 0.835, 0.815, 0.525
+HEAD, NECK, SHOULDER, HIP = 0.870, 0.835, 0.806, 0.525
 UPPER_ARM, FOREARM, HAND = 0.186, 0.146, 0.095
 FOOT_HEIGHT, FOOT_LENGTH = 0.042, 0.152
 

@@ -105,9 +105,9 @@ def make_place(index: int, seed: int, size: tuple[int, int]) -> Place:
     sensor = Sensor(
         cast=(float(b), float(g), float(r)),
         gamma=float(rng.uniform(0.85, 1.15)),
-        noise=float(rng.uniform(1.5, 5.5)),
+        noise=float(rng.uniform(1.2, 4.0)),
         blur=float(rng.choice([0.0, 0.45, 0.6, 0.8])),
-        quality=int(rng.integers(22, 31)),
+        quality=int(rng.integers(25, 33)),
     )
     doors = tuple(
         (float(at - 0.75), float(at + 0.75)) for at in _door_places(rng, camera, back, 1 if kind.outdoor else 2)

@@ -247,7 +247,7 @@ def _cloth(rng: np.random.Generator, vivid: float) -> Colour:
     if rng.random() >= vivid:
         return _shifted(rng, NEUTRALS[rng.integers(len(NEUTRALS))], 8)
     hue = rng.choice([0.0, 0.03, 0.08, 0.13, 0.3, 0.38, 0.48, 0.56, 0.61, 0.66, 0.78, 0.92]) + rng.normal(0, 0.015)
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, rng.uniform(0.4, 0.88), rng.uniform(0.3, 0.88))
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, rng.uniform(0.35, 0.75), rng.uniform(0.25, 0.8))
     return (255 * blue, 255 * green, 255 * red)
 
 
