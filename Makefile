@@ -8,7 +8,7 @@ PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint format bench requirements wheel clean
+.PHONY: help setup demo test lint format bench requirements docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,9 @@ bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 
 requirements:  ## Compile the pinned requirement files anew
 	cd requirements && ./compile
+
+docs: $(VENV)/.ready  ## Write the generated pages of the documentation
+	$(PY) docs/generate.py
 
 wheel: $(VENV)/.ready  ## Build the wheel into dist/
 	$(UV) build --wheel --quiet

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reidstream.doctor.log_lines import KnownLine
 
-_PREPARE = "`reidstream models prepare MODEL.onnx`"
+_PREPARE = "`reidstream models prepare MODEL.onnx -o NEW.onnx`"
 _CHECK = "`reidstream deepstream check FILES…` names the line"
 
 DEEPSTREAM_LINES: tuple[KnownLine, ...] = (

@@ -165,7 +165,7 @@ def deepstream(question: Question) -> Result:
         return Result(Status.ABSENT, f"no DeepStream in {SDK}")
     if not version.startswith("8.0"):
         found = f"DeepStream {version}; this engine is written for 8.0"
-        return Result(Status.WARNING, found, "use the image nvcr.io/nvidia/deepstream:8.0-samples-multiarch")
+        return Result(Status.WARNING, found, "use NVIDIA's image deepstream:8.0-samples-multiarch")
     return Result(Status.OK, f"DeepStream {version} in {SDK}")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from reidstream.doctor.log_lines import KnownLine
 
-_PREPARE = "`reidstream models prepare MODEL.onnx`"
+_PREPARE = "`reidstream models prepare MODEL.onnx -o NEW.onnx`"
 
 PYTHON_LINES: tuple[KnownLine, ...] = (
     # Python and pip

@@ -137,7 +137,7 @@ def _described(config: Config, pgie: PgieConfig, warnings: list[str]) -> Detecto
     if facts.batch is not None:
         warnings.append(
             f"{onnx.name} has a fixed batch of {facts.batch}; nvinfer builds engines with an open batch: run "
-            f"`reidstream models prepare {onnx}` and use the result"
+            f"`reidstream models prepare {onnx} -o NEW.onnx` and use the result"
         )
     return DetectorModel(onnx, labels, labels_file, origin, size, preprocessing, color, facts.nhwc, pgie.calibration)
 

@@ -103,14 +103,14 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
     if facts.batch is not None:
         warnings.append(
             f"{reid.path.name} has a fixed batch of {facts.batch}; nvinfer builds engines with an open batch, which "
-            f"such a graph rarely survives: run `reidstream models prepare {reid.path}` and use the result"
+            f"such a graph rarely survives: run `reidstream models prepare {reid.path} -o NEW.onnx` and use the result"
         )
     preprocessing = nearest_scalar(reid.spec.preprocessing)
     if preprocessing.error:
         warnings.append(
             f"{reid.path.name} wants a standard deviation per channel, nvinfer has one scale for all: the nearest is "
             f"up to {preprocessing.error:.1%} off, and embeddings differ from the local engine's; "
-            f"`reidstream models prepare {reid.path}` builds the exact numbers into the model"
+            f"`reidstream models prepare {reid.path} -o NEW.onnx` builds the exact numbers into the model"
         )
     for name, precision, calibration in (
         ("pgie", deepstream.pgie.precision, detector.calibration),
@@ -207,7 +207,7 @@ def _input_size(facts: OnnxFacts, model: ResolvedModel) -> tuple[int, int]:
     if model.spec.input_size is None:
         raise ModelMismatch(
             f"{model.path} leaves height and width open and its description does not state input_size: "
-            f"run `reidstream models prepare {model.path}` with the size it was trained at"
+            f"run `reidstream models prepare {model.path} -o NEW.onnx` with the size it was trained at"
         )
     return model.spec.input_size
 

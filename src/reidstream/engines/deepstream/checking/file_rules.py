@@ -90,7 +90,7 @@ def model(config: InferenceFile) -> Iterator[Finding]:
             Severity.ERROR,
             "weights-missing",
             f"{onnx.path.name} keeps its weights in a second file, {onnx.path.parent / name}, which does not exist",
-            f"put it there, or get one file with the weights inside: reidstream models prepare {onnx.path}",
+            f"put it there, or get one file with the weights inside: reidstream models prepare {onnx.path} -o NEW.onnx",
         )
     yield from _batch(config, onnx)
     yield from _shapes(config, onnx)
@@ -108,7 +108,7 @@ def _batch(config: InferenceFile, onnx: OnnxFacts) -> Iterator[Finding]:
         "fixed-batch",
         f"{onnx.path.name} has a fixed batch of {onnx.batch}, batch-size is {batch}; nvinfer builds engines with an "
         "open batch from 1 up, which a graph with the batch in its Reshapes does not survive",
-        f"make the batch open: reidstream models prepare {onnx.path}",
+        f"make the batch open: reidstream models prepare {onnx.path} -o NEW.onnx",
     )
 
 
