@@ -8,17 +8,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken, SourceNotFound
 from reidstream.sources import Source, open_source
+from reidstream.sources.connection import ConnectionLost, ConnectionRefused
 from reidstream.sources.live import BUFFER
+from reidstream.sources.webcam import WebcamConnection
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
@@ -263,3 +266,29 @@ def test_closing_while_waiting_for_the_first_frame(caplog: pytest.LogCaptureFixt
 def test_missing_webcam_is_a_clear_error() -> None:
     with camera("/dev/video987", timeout=0.2) as source, pytest.raises(SourceNotFound, match="/dev/video987"):
         source.started()
+
+
+def test_webcam_without_permission_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "video0").touch()
+    # Tests may run as root, who is refused nothing.
+    monkeypatch.setattr("reidstream.sources.webcam.os.access", lambda path, mode: False)
+    with pytest.raises(ConnectionRefused, match="group 'video'"):
+        WebcamConnection(tmp_path / "video0")
+
+
+def test_device_that_is_no_webcam_is_lost_not_a_crash(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConnectionLost, match="cannot be opened as a webcam"):
+        WebcamConnection(Path("/dev/null"))
+
+
+def test_webcam_delivers_pictures_until_it_is_gone(make_clip: Callable[..., Path], shown: Callable[[Any], int]) -> None:
+    # No machine that runs tests has a webcam: OpenCV's own reader of motion JPEG stands in for the driver.
+    device = make_clip("device.avi", 12, codec="mjpeg", pix_fmt="yuvj420p")
+    pictures: list[int] = []
+    with WebcamConnection(device, cv2.CAP_OPENCV_MJPEG) as connection:
+        assert connection.fps == pytest.approx(25)
+        with pytest.raises(ConnectionLost, match="delivers no pictures any more"):
+            for arrival in connection.arrivals(threading.Event()):
+                assert arrival.stamp is None
+                pictures.append(shown(arrival.picture.bgr()))
+    assert pictures == list(range(12))

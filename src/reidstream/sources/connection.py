@@ -1,18 +1,16 @@
-"""One connection to an RTSP camera or a webcam, from opening to its loss."""
+"""One connection to a live source, from opening to its loss."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Protocol, Self
 
 from reidstream.config import SourceConfig
-from reidstream.sources.address import Kind, device_path, kind_of, redacted
-
-_THREADS = 2
-"""Decoding threads of a live source: each more adds a frame of delay."""
+from reidstream.sources.address import Kind, device_path, kind_of
+from reidstream.sources.frame import Picture
 
 
 class ConnectionLost(Exception):
@@ -23,111 +21,43 @@ class ConnectionRefused(Exception):
     """The camera says that it will not deliver: wrong password, no such stream, no permission."""
 
 
-class Connection:
-    """An open connection; a context manager. Raises ConnectionLost or ConnectionRefused with a reason for people."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A picture that has just arrived, and the camera's time stamp in seconds if it gives one."""
 
-    def __init__(self, config: SourceConfig) -> None:
-        import av
+    picture: Picture
+    stamp: float | None
 
-        self._timeout = config.timeout
-        self._skipped = 0
-        address, form, options = _opening(config)
-        begin = time.monotonic()
-        try:
-            self._container = av.open(
-                address, format=form, options=options, timeout=config.timeout, metadata_errors="replace"
-            )
-        except av.error.FFmpegError as error:
-            if time.monotonic() - begin >= config.timeout:
-                # FFmpeg reports an interrupted answer as invalid data.
-                raise ConnectionLost(f"no answer for {config.timeout:g} seconds") from None
-            raise _failure(error, config) from None
-        try:
-            if not self._container.streams.video:
-                raise ConnectionRefused("it delivers no video stream")
-            self._stream = self._container.streams.video[0]
-            self._stream.thread_type = "AUTO"
-            self._stream.codec_context.thread_count = _THREADS
-        except BaseException:
-            self._container.close()
-            raise
-        self._config = config
+
+class Connection(Protocol):
+    """An open connection; a context manager. Making one raises ConnectionLost or ConnectionRefused."""
 
     @property
     def fps(self) -> float:
         """Frames per second as far as the camera says, else 0."""
-        return float(self._stream.guessed_rate or self._stream.average_rate or 0)
 
     def take_skipped(self) -> int:
         """Damaged packets since the last call."""
-        skipped, self._skipped = self._skipped, 0
-        return skipped
 
-    def frames(self, closed: threading.Event) -> Iterator[Any]:
-        """Decoded ``av.VideoFrame``s until the stream ends or ``closed`` is set.
+    def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
+        """Pictures until the stream ends or ``closed`` is set.
 
-        Raises ConnectionLost when it breaks, or when no frame comes for the time-out although packets may.
+        Raises ConnectionLost when it breaks, or when no picture comes for the time-out although data may.
         """
-        import av
 
-        last = time.monotonic()
-        try:
-            for packet in self._container.demux():
-                if closed.is_set():
-                    return
-                if packet.stream_index == self._stream.index:
-                    try:
-                        frames = packet.decode()
-                    except av.error.FFmpegError:
-                        self._skipped += 1
-                        frames = []
-                    if frames:
-                        last = time.monotonic()
-                    yield from frames
-                if time.monotonic() - last > self._timeout:
-                    raise ConnectionLost(f"no frame for {self._timeout:g} seconds")
-        except av.error.FFmpegError as error:
-            raise _failure(error, self._config) from None
-
-    def __enter__(self) -> Self:
-        return self
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._container.close()
+    ) -> None: ...
 
 
-def _opening(config: SourceConfig) -> tuple[str, str | None, dict[str, str]]:
-    import av
-
+def connect(config: SourceConfig) -> Connection:
+    """A new connection to a camera. Raises ConnectionLost or ConnectionRefused with a reason for people."""
     if kind_of(config.uri) is Kind.RTSP:
-        # Only the video is asked for; the socket's own time-out (in microseconds) also covers writing.
-        options = {
-            "rtsp_transport": config.rtsp_transport,
-            "allowed_media_types": "video",
-            "timeout": str(int(config.timeout * 1e6)),
-        }
-        return config.uri, None, options
-    if "v4l2" not in av.formats_available:
-        raise ConnectionRefused("webcams need PyAV with Video4Linux2, and this one is built without it")
-    device = device_path(config.uri)
-    if not device.exists():
-        raise ConnectionLost(f"there is no device {device}; is the webcam plugged in?")
-    return str(device), "v4l2", {}
+        from reidstream.sources.rtsp import RtspConnection
 
+        return RtspConnection(config)
+    from reidstream.sources.webcam import WebcamConnection
 
-def _failure(error: Any, config: SourceConfig) -> ConnectionLost | ConnectionRefused:
-    import av
-
-    # Never str(error): it quotes the address with its password.
-    reason = redacted(error.strerror or type(error).__name__)
-    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
-        return ConnectionLost(f"no answer for {config.timeout:g} seconds")
-    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        return ConnectionRefused("the user name or password is wrong, or missing")
-    if isinstance(error, av.error.HTTPNotFoundError):
-        return ConnectionRefused("the camera has no such stream; check the path behind the host")
-    if isinstance(error, av.error.PermissionError):
-        return ConnectionRefused(f"{reason}; a webcam needs membership of the group 'video'")
-    return ConnectionLost(reason)
+    return WebcamConnection(device_path(config.uri))

@@ -8,16 +8,15 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken, SourceError, SourceNotFound
 from reidstream.sources.address import redacted
 from reidstream.sources.clock import Thinning
-from reidstream.sources.connection import Connection, ConnectionLost, ConnectionRefused
+from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused, connect
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.frame import Frame
-from reidstream.sources.picture import VideoPicture
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -158,27 +157,26 @@ class LiveSource:
             raise SourceBroken(f"{self._address}: {problem}; no connection for {limit:g} seconds")
 
     def _read_connection(self) -> None:
-        with Connection(self._config) as connection:
+        with connect(self._config) as connection:
             self._clock.restart()
-            for decoded in connection.frames(self._closed):
+            for arrival in connection.arrivals(self._closed):
                 self._skipped += connection.take_skipped()
-                self._deliver(decoded, connection.fps)
+                self._deliver(arrival, connection.fps)
 
-    def _deliver(self, decoded: Any, fps: float) -> None:
-        stamp = float(decoded.pts * decoded.time_base) if decoded.pts is not None else None
-        media_time = self._clock.media_time(stamp, time.monotonic())
+    def _deliver(self, arrival: Arrival, fps: float) -> None:
+        media_time = self._clock.media_time(arrival.stamp, time.monotonic())
         index = self._index
         self._index += 1
         if not self._thinning.keeps(media_time):
             return
-        frame = Frame(self._id, index, media_time, time.time(), VideoPicture(decoded))
+        frame = Frame(self._id, index, media_time, time.time(), arrival.picture)
         with self._changed:
             if self._info is None:
                 self._info = SourceStarted(
                     source=self._id,
                     uri=self._address,
                     content=live_fingerprint(),
-                    size=frame.picture.size,
+                    size=arrival.picture.size,
                     fps=min(fps, self._config.max_fps or fps),
                     wall_time=frame.wall_time,
                     live=True,
