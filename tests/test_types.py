@@ -42,3 +42,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_every_public_name_is_there() -> None:
+    import reidstream
+
+    for name in reidstream.__all__:
+        assert getattr(reidstream, name) is not None

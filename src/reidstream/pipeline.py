@@ -21,6 +21,7 @@ from reidstream.tracklets.collector import CollectorCounts
 from reidstream.types import Event, Observed, SourceEnded, SourceStarted
 
 if TYPE_CHECKING:
+    from reidstream.engines.recording import Recorder
     from reidstream.gallery import Gallery
     from reidstream.gallery.recordings import Recording
 
@@ -78,6 +79,7 @@ class GalleryRun:
     """Events of an engine into a gallery that is open for writing. ``run`` once; ``stop`` from anywhere.
 
     settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
+    record: file to record the events to.
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
     """
@@ -91,6 +93,7 @@ class GalleryRun:
         settings: str,
         sources: Sequence[SourceSummary] = (),
         replace: bool = False,
+        record: Path | None = None,
         max_seconds: float | None = None,
     ) -> None:
         self._engine = engine
@@ -98,6 +101,7 @@ class GalleryRun:
         self._config = config
         self._settings = settings
         self._replace = replace
+        self._record = record
         self._max_seconds = max_seconds
         self._unwanted: set[str] = set()
         self.summary = RunSummary({source.source: source for source in sources})
@@ -118,9 +122,12 @@ class GalleryRun:
         self.summary.counts = collector.counts
         with ExitStack() as stack:
             stack.enter_context(self._time_limit())
+            record = self._recorder(stack)
             writer = stack.enter_context(GalleryWriter(self._gallery, on_failure=self._engine.stop))
             try:
                 for event in self._engine.events():
+                    if record is not None:
+                        record.write(event)
                     self._take(event, collector, writer)
                     self.summary.seconds = time.monotonic() - began
                     self.summary.stored = writer.stored
@@ -156,6 +163,13 @@ class GalleryRun:
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
             source.state = "failed" if event.error else "stopped" if event.stopped else "complete"
             writer.end_source(event)
+
+    def _recorder(self, stack: ExitStack) -> Recorder | None:
+        if self._record is None:
+            return None
+        from reidstream.engines.recording import Recorder
+
+        return stack.enter_context(Recorder(self._record, self._engine.space))
 
     @contextmanager
     def _time_limit(self) -> Iterator[None]:
@@ -195,12 +209,15 @@ def open_run(
     gallery: str | Path,
     *,
     engine: EngineName = "local",
+    render: Path | None = None,
+    record: Path | None = None,
     replace: bool = False,
     max_seconds: float | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
-    sources: addresses or SourceConfig; with none, those of the configuration.
+    sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
+    file, one per source. record: record the events to this file.
     """
     from reidstream.gallery import Gallery
     from reidstream.models import resolve_model
@@ -218,8 +235,9 @@ def open_run(
         if known and _complete(source, summary.source, settings, known):
             summary.state = "skipped"
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
-    made = _engine(engine, config, left, gallery)
-    with Gallery.open(gallery, write=True, create=True, space=made.space) as opened:
+    with ExitStack() as stack:
+        made = _engine(engine, config, left, gallery, render, stack)
+        opened = stack.enter_context(Gallery.open(gallery, write=True, create=True, space=made.space))
         yield GalleryRun(
             made,
             opened,
@@ -227,8 +245,21 @@ def open_run(
             settings=settings,
             sources=summaries,
             replace=replace,
+            record=record,
             max_seconds=max_seconds,
         )
+
+
+@contextmanager
+def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: bool = False) -> Iterator[GalleryRun]:
+    """A run that takes its events from a recording instead of sources and models."""
+    from reidstream.engines.replay import ReplayEngine
+    from reidstream.gallery import Gallery
+
+    engine = ReplayEngine(events)
+    with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
+        settings = settings_fingerprint(config, "replay", engine.space.fingerprint)
+        yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
 
 
 def settings_fingerprint(config: Config, engine: str, model: str) -> str:
@@ -276,9 +307,16 @@ def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[s
 
 
 def _engine(
-    name: EngineName, config: Config, sources: Sequence[tuple[str, SourceConfig]], gallery: str | Path
+    name: EngineName,
+    config: Config,
+    sources: Sequence[tuple[str, SourceConfig]],
+    gallery: str | Path,
+    render: Path | None,
+    stack: ExitStack,
 ) -> Engine:
     if name == "deepstream":
+        if render is not None:
+            raise ConfigError("drawing video (--render) needs the local engine's frames; DeepStream has its own OSD")
         from reidstream.engines.deepstream.engine import DeepStreamEngine
 
         # The files that NVIDIA's elements are run from stay beside the gallery, for whoever wants to know.
@@ -287,4 +325,9 @@ def _engine(
         return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
     from reidstream.engines.local import LocalEngine
 
-    return LocalEngine(config, sources)
+    if render is None:
+        return LocalEngine(config, sources)
+    from reidstream.rendering import Renderer
+
+    renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
+    return LocalEngine(config, sources, observer=renderer.draw)

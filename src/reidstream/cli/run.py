@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
 
 
-class Engine(StrEnum):
+class EngineChoice(StrEnum):
+    """The engines that read video."""
+
     LOCAL = "local"
     DEEPSTREAM = "deepstream"
 
@@ -33,10 +35,13 @@ def run(
     gallery: str = typer.Option("gallery", "--gallery", "-g", help="Folder (or database URL) of the gallery."),
     config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
     settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
-    engine: Engine = typer.Option(Engine.LOCAL, "--engine", "-e", help="Where decoding and the models run."),
     detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
     reid: str | None = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file."),
     detect_every: int | None = typer.Option(None, "--detect-every", min=1, help="Detect on every n-th frame only."),
+    engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
+    record: Path | None = typer.Option(None, "--record", help="Also record the events, to replay them without video."),
+    replay: Path | None = typer.Option(None, "--replay", help="Take the events from such a recording."),
+    render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
     max_seconds: float | None = typer.Option(None, "--max-seconds", min=0.1, help="Stop after this many seconds."),
     json_output: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
@@ -53,22 +58,31 @@ def run(
     set_up_logging(verbose, quiet)
     from reidstream.cli.progress import RunProgress
     from reidstream.config import load_config
-    from reidstream.pipeline import open_run
+    from reidstream.errors import ConfigError
+    from reidstream.pipeline import open_replay, open_run
     from reidstream.sources import expand_sources
 
     shortcuts = {"detector.model": detector, "embedding.model": reid, "detector.every": detect_every}
     given = [f"{key}={_toml(value)}" for key, value in shortcuts.items() if value is not None]
     tree = load_config(config, [*(settings or []), *given])
-    opened = open_run(
-        expand_sources(sources or []),
-        tree,
-        gallery,
-        engine=engine.value,
-        replace=replace,
-        max_seconds=max_seconds,
-    )
+    opened: AbstractContextManager[GalleryRun]
+    if replay is not None:
+        if sources or render or record:
+            raise ConfigError("--replay takes its events from the recording; give it nothing else to read or draw")
+        opened = open_replay(replay, tree, gallery, replace=replace)
+    else:
+        opened = open_run(
+            expand_sources(sources or []),
+            tree,
+            gallery,
+            engine=engine.value,
+            render=render,
+            record=record,
+            replace=replace,
+            max_seconds=max_seconds,
+        )
     silent = quiet or json_output
-    with opened as job, _interruptible(job, silent), RunProgress(job.summary, shown=not silent):
+    with opened as job, interruptible(job, silent), RunProgress(job.summary, shown=not silent):
         summary = job.run()
     if json_output:
         print_json(_plain(summary, gallery))
@@ -82,7 +96,7 @@ def run(
 
 
 @contextmanager
-def _interruptible(job: GalleryRun, silent: bool) -> Iterator[None]:
+def interruptible(job: GalleryRun, silent: bool) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) ends the run cleanly, the second ends the process at once."""
 
     def handle(number: int, _frame: object) -> None:

@@ -1,0 +1,150 @@
+"""The one path of the data, from video to gallery."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reidstream.config import Config, TrackletConfig
+from reidstream.engines.replay import ReplayEngine
+from reidstream.errors import GalleryError, GalleryMismatch
+from reidstream.gallery import Gallery, State
+from reidstream.pipeline import GalleryRun, settings_fingerprint
+from tests.blobs import write_blobs
+from tests.pipeline.job import bring_in
+
+Content = dict[str, tuple[object, ...]]
+
+
+def content(gallery: Path) -> Content:
+    """Everything that matters of each tracklet, and that the index holds the same."""
+    with Gallery.open(gallery) as opened:
+        held = {
+            t.id: (t.source, t.track_id, t.start_frame, t.end_frame, t.reason, t.observations, t.embedding.tobytes())
+            for t in opened.tracklets()
+        }
+        for tracklet in opened.tracklets():
+            (matches,) = opened.search(tracklet.embedding[None], k=1)
+            assert matches[0].similarity == pytest.approx(1, abs=1e-3)
+        return held
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[Path]:
+    return [write_blobs(tmp_path / "east.mp4", [0, 1], 110), write_blobs(tmp_path / "west.mp4", [2, 3], 90)]
+
+
+def test_every_person_becomes_one_tracklet_and_is_found_by_appearance(videos: list[Path], tmp_path: Path) -> None:
+    summary = bring_in(videos, tmp_path / "g")
+    assert (summary.frames, summary.tracklets, summary.stored) == (200, 4, 4)
+    assert {s.source: s.state for s in summary.sources.values()} == {"east": "complete", "west": "complete"}
+    assert len(content(tmp_path / "g")) == 4
+
+
+def test_the_same_videos_again_add_nothing(videos: list[Path], tmp_path: Path) -> None:
+    bring_in(videos, tmp_path / "g")
+    before = content(tmp_path / "g")
+    summary = bring_in(videos, tmp_path / "g")
+    assert summary.stored == 0
+    assert {s.state for s in summary.sources.values()} == {"skipped"}
+    assert content(tmp_path / "g") == before
+
+
+def test_other_settings_for_the_same_video_are_refused_with_advice(videos: list[Path], tmp_path: Path) -> None:
+    bring_in(videos[:1], tmp_path / "g")
+    with pytest.raises(GalleryMismatch, match="--replace"):
+        bring_in(videos[:1], tmp_path / "g", Config(tracklets=TrackletConfig(min_observations=5)))
+
+
+def test_a_recorded_run_replays_to_the_same_gallery(videos: list[Path], tmp_path: Path) -> None:
+    bring_in(videos, tmp_path / "g", record=tmp_path / "events.parquet")
+    engine = ReplayEngine(tmp_path / "events.parquet")
+    with Gallery.open(tmp_path / "again", write=True, create=True, space=engine.space) as opened:
+        GalleryRun(engine, opened, Config(), settings=settings_fingerprint(Config(), "replay", "x")).run()
+    assert content(tmp_path / "again") == content(tmp_path / "g")
+
+
+def test_a_source_that_fails_keeps_its_finished_tracks_and_is_told(videos: list[Path], tmp_path: Path) -> None:
+    cut = write_blobs(tmp_path / "cut.avi", [0, 1], 110)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    summary = bring_in([cut, tmp_path / "missing.mp4", videos[1]], tmp_path / "g")
+    states = {s.source: s.state for s in summary.sources.values()}
+    assert states == {"cut": "failed", "missing": "failed", "west": "complete"}
+    assert all(s.error for s in summary.failed)
+    with Gallery.open(tmp_path / "g") as opened:
+        assert {r.source: r.state for r in opened.sources()} == {"cut": State.FAILED, "west": State.COMPLETE}
+        assert {r.source: r.tracklets for r in opened.sources()} == {"cut": 2, "west": 2}
+
+
+def test_one_interrupt_stores_what_was_seen_and_running_again_completes_it(videos: list[Path], tmp_path: Path) -> None:
+    bring_in(videos, tmp_path / "whole")
+    process = start(tmp_path / "g", videos, seconds=0.05)
+    wait_in_the_run(process, tmp_path / "g", 1.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    with Gallery.open(tmp_path / "g") as opened:
+        assert {r.state for r in opened.sources()} == {State.STOPPED}
+        assert len(opened) > 0
+    bring_in(videos, tmp_path / "g")
+    assert content(tmp_path / "g") == content(tmp_path / "whole")
+
+
+def test_a_second_interrupt_ends_at_once_without_damage(videos: list[Path], tmp_path: Path) -> None:
+    bring_in(videos, tmp_path / "whole")
+    process = start(tmp_path / "g", videos, seconds=3.0)
+    wait_in_the_run(process, tmp_path / "g", 0.5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(2) == 130
+    bring_in(videos, tmp_path / "g")
+    assert content(tmp_path / "g") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_moment_and_run_again_the_gallery_is_the_same(
+    seed: int, videos: list[Path], tmp_path: Path
+) -> None:
+    bring_in(videos, tmp_path / "whole")
+    moments = random.Random(seed)
+    for _ in range(2):
+        process = start(tmp_path / "g", videos, seconds=0.004)
+        wait_in_the_run(process, tmp_path / "g", moments.uniform(0.0, 1.2))
+        process.kill()
+        process.wait(60)
+    summary = bring_in(videos, tmp_path / "g")
+    assert not summary.failed
+    assert content(tmp_path / "g") == content(tmp_path / "whole")
+
+
+def start(gallery: Path, videos: list[Path], seconds: float) -> subprocess.Popen[bytes]:
+    """The run as a process of its own; seconds: what the detection of a frame takes."""
+    words = [str(gallery), str(seconds), *map(str, videos)]
+    return subprocess.Popen([sys.executable, "-m", "tests.pipeline.job", *words])
+
+
+def wait_in_the_run(process: subprocess.Popen[bytes], gallery: Path, seconds: float) -> None:
+    """Wait until the process has made its gallery (start-up time varies), then the given seconds of its run."""
+    until = time.monotonic() + 60
+    while not (gallery / "gallery.db").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    with_end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < with_end:
+        time.sleep(0.01)
+
+
+def test_a_gallery_that_cannot_be_written_stops_the_run_with_its_error(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise GalleryError("the disk is full")
+
+    monkeypatch.setattr(Gallery, "add", full)
+    with pytest.raises(GalleryError, match="the disk is full"):
+        bring_in(videos, tmp_path / "g")
