@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reidstream.config import TrackerConfig
 from reidstream.tracking import Tracker, Tracks
-from reidstream.types import Detections, EndReason
+from reidstream.types import Detections, EndReason, FloatArray, IntArray
 
 SIZE = (640, 480)
 
@@ -118,3 +120,146 @@ def test_embeddings_must_fit_the_tracks_they_are_for() -> None:
     with pytest.raises(ValueError, match="expected one embedding per track"):
         tracker.learn(np.array([1], np.uint64), np.zeros((2, 4), np.float32))
     tracker.learn(np.array([1], np.uint64), np.ones((1, 4), np.float32))  # ended meanwhile: nothing to learn
+
+
+def _looking(
+    people: list[str], faces: dict[str, FloatArray], asked: list[int] | None = None
+) -> Callable[[IntArray], FloatArray]:
+    """An ``embed`` for detections that show ``people``, in this order; counts in ``asked`` how many were looked at."""
+
+    def embed(rows: IntArray) -> FloatArray:
+        if asked is not None:
+            asked.append(len(rows))
+        return np.array([faces[people[row]] for row in rows], np.float32).reshape(len(rows), 64)
+
+    return embed
+
+
+@pytest.fixture
+def faces() -> dict[str, FloatArray]:
+    """Unit vectors of five people, a cosine of about .5 apart."""
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(0, 1, (5, 64)) + rng.normal(0, 1, 64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return dict(zip("abcde", vectors.astype(np.float32), strict=True))
+
+
+def test_a_person_far_from_others_is_rarely_looked_at(faces: dict[str, FloatArray]) -> None:
+    tracker, asked = Tracker(TrackerConfig(), SIZE), list[int]()
+    for t in _times(25, 6):
+        boxes = _detections(_walker(t, x=20), _walker(t, x=300))
+        tracker.update(boxes, t, _looking(["a", "b"], faces, asked))
+    assert 2 <= sum(asked) <= 14  # about once a second each
+
+
+def test_a_person_who_takes_the_place_of_another_is_a_new_track(faces: dict[str, FloatArray]) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    before, after = set(), set()
+    for t in _times(10, 6):
+        # Between 3 s and 3.6 s nobody is seen; then somebody else stands in the same place.
+        hidden, other = 3 <= t < 3.6, t >= 3.6
+        boxes = _detections() if hidden else _detections(_walker(0, x=200))
+        tracks = tracker.update(boxes, t, _looking(["b" if other else "a"], faces))
+        if not hidden:
+            (after if other else before).update(int(i) for i in tracks.track_ids[tracks.rows >= 0])
+    assert len(before) == 1
+    assert len(after) == 1
+    assert before.isdisjoint(after)
+
+
+def test_a_person_found_again_after_an_occlusion_keeps_the_track(faces: dict[str, FloatArray]) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    ids = set()
+    for t in _times(10, 6):
+        hidden = 3 <= t < 4.2
+        boxes = _detections() if hidden else _detections(_walker(t, x=20, speed=50))
+        ids.update(_ids(tracker.update(boxes, t, _looking(["a"], faces))))
+    assert len(ids) == 1
+
+
+def test_people_who_cross_keep_their_own_tracks(faces: dict[str, FloatArray]) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    owners: dict[int, set[str]] = {}
+    for t in _times(10, 8):
+        one, two = _walker(t, x=100, speed=40), _walker(t, x=420, speed=-40, y=104)
+        people = ["a", "b"]
+        boxes = [one, two]
+        if abs(one[0] - two[0]) < 25:  # one hides the other
+            people, boxes = ["b"], [two]
+        tracks = tracker.update(_detections(*boxes), t, _looking(people, faces))
+        for track_id, row in zip(_ids(tracks), tracks.rows, strict=True):
+            if row >= 0:
+                owners.setdefault(track_id, set()).add(people[row])
+    assert sorted(map(sorted, owners.values())) == [["a"], ["b"]]
+
+
+def test_gallery_embeddings_spare_the_tracker_its_own_looks(faces: dict[str, FloatArray]) -> None:
+    asked: dict[bool, list[int]] = {False: [], True: []}
+    for taught in asked:
+        tracker = Tracker(TrackerConfig(), SIZE)
+        for t in _times(10, 6):
+            tracks = tracker.update(_detections(_walker(t)), t, _looking(["a"], faces, asked[taught]))
+            if taught and len(tracks):
+                tracker.learn(tracks.track_ids, faces["a"][None])
+    assert sum(asked[True]) < sum(asked[False])
+
+
+def test_a_second_box_of_the_same_person_starts_no_track() -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    ids = set()
+    for t in _times(10, 3):
+        left, top, right, bottom = _walker(t)
+        upper = (left + 3, top, right - 3, top + 60)
+        ids.update(_ids(tracker.update(_detections((left, top, right, bottom), *([upper] if t > 1 else [])), t)))
+    assert len(ids) == 1
+
+
+def test_a_missed_frame_is_bridged_with_a_predicted_box() -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    for t in _times(10, 2):
+        tracker.update(_detections(_walker(t)), t)
+    tracks = tracker.update(_detections(), 2.0)
+    assert tracks.rows.tolist() == [-1]
+    assert tracks.confidences[0] == pytest.approx(-0.1)
+    np.testing.assert_allclose(tracks.boxes, [_walker(2.0)], atol=3)
+    assert len(tracker.update(_detections(), 2.5)) == 0
+
+
+def test_unsure_detections_continue_a_track_but_start_none() -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    assert not any(len(tracker.update(_detections(_walker(t), score=0.3), t)) for t in _times(10, 2))
+    for t in _times(10, 1, start=2):
+        tracks = tracker.update(_detections(_walker(t), score=0.8), t)
+    (track_id,) = _ids(tracks)
+    for t in _times(10, 2, start=3):
+        assert _ids(tracker.update(_detections(_walker(t), score=0.3), t)) == [track_id]
+
+
+@given(st.integers(0, 2**31), st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_any_detections_give_sound_tracks(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    tracker = Tracker(TrackerConfig(timeout=0.5), SIZE)
+    ended: list[int] = []
+    reported: set[int] = set()
+    time = 0.0
+    for _ in range(15):
+        time += float(rng.choice([0.0, 0.01, 0.1, 0.7]))
+        n = int(rng.integers(0, count))
+        corners = rng.uniform(-20, 640, (n, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(0, 200, (n, 2))], axis=1).astype(np.float32)
+        found = Detections(boxes, rng.random(n).astype(np.float32))
+        look = _looking(["a"] * n, {"a": rng.normal(0, 0.1, 64).astype(np.float32)})
+        tracks = tracker.update(None if rng.random() < 0.2 else found, time, look)
+        assert len(set(_ids(tracks))) == len(tracks)
+        assert np.isfinite(tracks.boxes).all()
+        assert (tracks.boxes >= 0).all()
+        assert not set(ended) & set(_ids(tracks))
+        rows = tracks.rows[tracks.rows >= 0]
+        assert len(set(rows.tolist())) == len(rows)
+        np.testing.assert_array_equal(tracks.confidences < 0, tracks.rows < 0)
+        reported.update(_ids(tracks))
+        ended += [track_id for track_id, _ in tracks.ended]
+    ended += [track_id for track_id, _ in tracker.finish(EndReason.SOURCE_ENDED)]
+    assert len(ended) == len(set(ended))
+    assert reported <= set(ended)

@@ -27,7 +27,7 @@ class TrackerConfig(Section):
 
     high: float = Field(default=0.5, ge=0, le=1, description="Detections at least this sure are matched first.")
     low: float = Field(default=0.1, ge=0, le=1, description="Detections at least this sure may continue a track.")
-    start: float = Field(default=0.6, ge=0, le=1, description="Detections at least this sure may start a track.")
+    start: float = Field(default=0.65, ge=0, le=1, description="Detections at least this sure may start a track.")
     timeout: float = Field(
         default=2.0, gt=0, le=3600, description="Seconds without being seen after which a track ends."
     )

@@ -16,11 +16,11 @@ import numpy as np
 
 from reidstream.types import FloatArray
 
-_MEASURED = np.array([0.05, 0.05, 0.08, 0.10], np.float32)
+_MEASURED = np.array([0.05, 0.05, 0.12, 0.10], np.float32)
 """Standard deviation of a sure detection, in heights, for cx, cy, w, h."""
 _SPEED = np.array([0.7, 0.35, 0.1, 0.15], np.float32)
 """Standard deviation of the velocity of a track seen once, heights per second."""
-_JERK = np.array([0.5, 0.35, 0.12, 0.15], np.float32) ** 2
+_JERK = np.array([0.5, 0.35, 0.07, 0.08], np.float32) ** 2
 """Spectral density of white acceleration, heights squared per second cubed."""
 _MEMORY = np.array([4.0, 2.0, 0.5, 0.5], np.float32)
 """Seconds after which a velocity that was not confirmed has fallen to 1/e: people stop, boxes do not keep growing."""

@@ -6,28 +6,59 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from reidstream.boxes import pairwise_iou
 from reidstream.config.local import TrackerConfig
-from reidstream.tracking.appearance import Appearance
-from reidstream.tracking.association import assignment, similarity
-from reidstream.tracking.motion import Motion
+from reidstream.tracking.association import Mask, assignment, covered, distance, doubtful, overlap
+from reidstream.tracking.table import UNCONFIRMED, TrackTable
 from reidstream.types import Detections, EndReason, FloatArray, IntArray, TrackIds
 
 Embed = Callable[[IntArray], FloatArray]
 """Embeds the detections in the given rows: float32 (m, d), unit length."""
 
-_UNCONFIRMED = 0.25
-"""Seconds without being seen after which a track that was never confirmed is forgotten."""
-_BORDER = 0.02
-"""How near to the border, as a part of the picture's width and height, a box counts as touching it."""
 PREDICTED = np.float32(-0.1)
 """The confidence of a box that was predicted, not detected (DeepStream's convention)."""
+
+# Times are seconds, overlaps as in ``association.overlap``, agreements as in ``Appearance.agreement``. None is tuned to
+# a peak: halving or doubling a time, or moving another by a third, changes HOTA on the scenes measured by 2 at most.
+_SURE_FLOOR = 0.15
+"""Least overlap at which a sure detection continues a track."""
+_UNSURE_FLOOR = 0.5
+"""Least overlap at which an unsure one does (ByteTrack's second stage)."""
+_RECENT = 0.5
+"""A track unseen for longer is continued by sure detections only."""
+_STALE = 0.4
+"""A track unseen for longer may have been passed by somebody: appearance has to agree, if it is known."""
+_GATE = 3.0
+"""Mahalanobis distance within which a stale track may be found again when appearance agrees."""
+_FOUND_AGAIN = 0.5
+"""Least agreement for that, when the boxes do not overlap."""
+_VETO = -0.6
+"""Agreement below which a detection shows somebody else, whatever its place."""
+_WEAK = 0.4
+"""A best pair with less overlap than this is looked at."""
+_SETTLED = 0.5
+"""A detection that overlaps a track seen just now by this much is no candidate for a stale one."""
+_CLEAN = 0.4
+"""A detection that overlaps another one less (IoU) shows one person: tracks may learn from it."""
+_REFRESH = 1.0
+"""A track is looked at this often even when nothing is in doubt: to recognise it later, and to notice drifting."""
+_DUPLICATE, _HIDDEN = 0.5, 0.65
+"""A detection with this IoU with a tracked one, or with this part of it inside, starts no track: it is the same person
+twice, or somebody too hidden to be known by it."""
+_EVIDENT = 0.7
+"""Mean score from which a second detection confirms a track without waiting (precision above .9 at this score)."""
+_COAST = 0.2
+"""A confirmed track inside the picture that is missed is reported with its predicted box for this long."""
+_UNCONFIRMED_TIMEOUT = 0.25
+"""A track that was never confirmed is forgotten after this."""
+_BORDER = 0.02
+"""How near to the border, as a part of the picture's width and height, a box counts as touching it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The confirmed tracks seen in one frame, and those that ended with it.
+    """The confirmed tracks of one frame, and those that ended with it.
 
     track_ids: uint64 (n,). boxes: float32 (n, 4), clipped to the frame. confidences: float32 (n,), -0.1 if predicted.
     rows: int64 (n,), the detection behind each box, -1 where predicted.
@@ -44,127 +75,209 @@ class Tracks:
         return len(self.track_ids)
 
 
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """The detections that were embedded in this frame, compared with all tracks.
+
+    rows: int64 (m,), the detections. cosines, agreement: float32 (tracks, detections), 0 where unknown. known: bool,
+    the same shape.
+    """
+
+    rows: IntArray
+    embeddings: FloatArray
+    cosines: FloatArray
+    agreement: FloatArray
+    known: Mask
+
+
 class Tracker:
     """ByteTrack-style association (Zhang et al. 2022) of one source's detections, all state in this object.
 
     Sure detections are matched first, to all tracks; then unsure ones may continue tracks that were seen just now.
-    A track is reported once it has been seen for ``confirm`` seconds; it ends when unseen for ``timeout`` seconds.
+    Where motion leaves a choice, embeddings of the detections concerned are asked for and decide with it; a detection
+    that shows somebody else is refused, because a track in two pieces can be joined later and a mixed one cannot be
+    taken apart. A track is reported once it has been seen for ``confirm`` seconds, or twice by a detector that is sure;
+    it ends when unseen for ``timeout`` seconds.
     """
 
     def __init__(self, config: TrackerConfig, frame_size: tuple[int, int]) -> None:
         self._config = config
-        self._size = frame_size
+        self._size = np.array(frame_size, np.float32)
+        self._tracks = TrackTable()
         self._time = 0.0
-        self._updated = 0.0
+        self._detected = 0.0
         self._next = 1
-        self._motion = Motion()
-        self._appearance = Appearance()
-        self._ids = np.zeros(0, np.uint64)
-        self._first = np.zeros(0)
-        self._last = np.zeros(0)
-        self._box = np.zeros((0, 4), np.float32)
-        self._hits = np.zeros(0, np.int64)
 
     def update(self, detections: Detections | None, time: float, embed: Embed | None = None) -> Tracks:
         """The confirmed tracks in the frame at ``time`` (seconds, never going back).
 
         detections: None when the detector did not look at this frame: tracks that were seen when it last did are
-        predicted. embed: called with the rows of detections for which motion alone does not decide; not kept.
+        predicted. embed: called at most once, with the rows of detections for which motion alone does not decide; not
+        kept. Without it motion decides alone.
         """
-        self._motion.predict(time - self._time)
+        tracks = self._tracks
+        tracks.motion.predict(time - self._time)
         self._time = time
         if detections is None:
-            return self._report(self._last == self._updated, np.full(len(self._ids), -1, np.int64), None)
-        self._updated = time
-        matched = self._associate(detections)
-        self._start(detections, matched)
-        rows = np.full(len(self._ids), -1, np.int64)
-        rows[: len(matched)] = matched
-        return self._report(rows >= 0, rows, detections)
+            rows = np.full(len(tracks), -1, np.int64)
+            return self._reported(rows, self._detected - tracks.last <= 0, np.zeros(0, np.float32))
+        self._detected = time
+        matched = self._associate(detections, embed) if len(tracks) and len(detections) else None
+        if matched is None:
+            matched = np.full(len(tracks), -1, np.int64)
+        started = self._starting(detections, matched)
+        tracks.append(detections, started, time)
+        rows = np.concatenate([matched, started])
+        seen = rows >= 0
+        return self._reported(rows, seen | ((time - tracks.last <= _COAST) & self._inside()), detections.scores)
 
     def learn(self, track_ids: TrackIds, embeddings: FloatArray) -> None:
-        """Embeddings of tracks that were computed anyway."""
+        """Embeddings of tracks, float32 (m, d), unit length, that were computed anyway. Unknown ids are passed over."""
         if len(track_ids) != len(embeddings):
             raise ValueError(f"expected one embedding per track ({len(track_ids)}), got {len(embeddings)}")
-        for track_id, embedding in zip(track_ids, embeddings, strict=True):
-            (rows,) = np.nonzero(self._ids == track_id)
-            self._appearance.learn(rows, np.repeat(embedding[None], len(rows), axis=0))
+        _, tracks, rows = np.intersect1d(self._tracks.ids, track_ids, return_indices=True)
+        self._tracks.appearance.learn(tracks, embeddings[rows])
+        self._tracks.due[tracks] = self._time + _REFRESH
 
     def finish(self, reason: EndReason) -> list[tuple[int, EndReason]]:
         """End all tracks that are open, because the source ended or the run was stopped."""
-        open_ids = sorted(int(i) for i in self._ids if i)
-        self._keep(np.zeros(len(self._ids), bool))
+        open_ids = sorted(self._tracks.ids[self._tracks.ids != UNCONFIRMED].tolist())
+        self._tracks.keep(np.zeros(len(self._tracks), bool))
         return [(track_id, reason) for track_id in open_ids]
 
-    def _associate(self, detections: Detections) -> IntArray:
-        """Detection row per track, -1 where none; moves the matched tracks."""
-        matched = np.full(len(self._ids), -1, np.int64)
-        if not len(matched) or not len(detections):
-            return matched
-        overlap = similarity(self._motion.boxes(), self._motion.deviation(), detections.boxes)
-        sure = detections.scores >= self._config.high
-        unsure = (detections.scores >= self._config.low) & ~sure
-        recent = self._time - self._last <= 0.5
-        weights = overlap * detections.scores
-        for tracks, candidates, floor in ((np.ones(len(matched), bool), sure, 0.15), (recent, unsure, 0.4)):
-            free = tracks & (matched < 0)
-            paired, with_row = assignment(weights, (overlap >= floor) & free[:, None] & candidates)
-            matched[paired] = with_row
-        rows = np.flatnonzero(matched >= 0)
-        columns = matched[rows]
-        self._motion.update(rows, detections.boxes[columns], detections.scores[columns])
-        self._box[rows] = detections.boxes[columns]
-        self._last[rows] = self._time
-        self._hits[rows] += 1
-        confirmed = (self._ids == 0) & (self._hits >= 2) & (self._last - self._first >= self._config.confirm - 1e-6)
-        count = int(confirmed.sum())
-        self._ids[confirmed] = np.arange(self._next, self._next + count, dtype=np.uint64)
-        self._next += count
+    def _associate(self, detections: Detections, embed: Embed | None) -> IntArray:
+        """Detection row per track, -1 where none; moves, teaches and confirms the matched tracks."""
+        tracks, scores = self._tracks, detections.scores
+        fits = overlap(tracks.motion, detections.boxes)
+        unseen = self._time - tracks.last
+        stale = (unseen > _STALE)[:, None]
+        sure = scores >= self._config.high
+        unsure = (scores >= self._config.low) & ~sure
+        near = (distance(tracks.motion, detections.boxes) < _GATE) & stale
+        clean = self._clean(detections)
+        looks = self._look(detections, embed, fits, near, clean) if embed is not None else None
+        weights, same = fits * scores, np.ones(fits.shape, bool)
+        allowed = fits >= _SURE_FLOOR
+        if looks is not None:
+            weights = weights + looks.agreement
+            same = ~looks.known | (looks.agreement >= np.where(stale, 0, _VETO))
+            allowed |= near & looks.known & (looks.agreement >= _FOUND_AGAIN)
+        matched = np.full(len(tracks), -1, np.int64)
+        taken, with_row = assignment(weights, allowed & same & sure)
+        matched[taken] = with_row
+        left = ((matched < 0) & (unseen <= _RECENT))[:, None]
+        taken, with_row = assignment(weights, (fits >= _UNSURE_FLOOR) & same & unsure & left)
+        matched[taken] = with_row
+        taken = np.flatnonzero(matched >= 0)
+        tracks.join(taken, detections, matched[taken], self._time)
+        if looks is not None:
+            self._teach(looks, matched, fits, clean, stale[:, 0])
+        self._confirm()
         return matched
 
-    def _start(self, detections: Detections, matched: IntArray) -> None:
+    def _look(self, detections: Detections, embed: Embed, fits: FloatArray, near: Mask, clean: Mask) -> _Looks | None:
+        """The detections that motion leaves in doubt, and those of tracks that are due; None if there are none."""
+        tracks = self._tracks
+        usable = detections.scores >= self._config.low
+        sure = detections.scores >= self._config.high
+        fresh = self._time - tracks.last <= _STALE
+        wanted = doubtful(np.where(usable, fits, 0), fresh, sure, _WEAK)
+        settled = (fits[fresh] >= _SETTLED).any(axis=0)
+        wanted |= (near & tracks.appearance.known[:, None]).any(axis=0) & ~settled & sure
+        due = (tracks.due <= self._time) & (tracks.hits >= 2)
+        wanted |= (fits[due] >= _SETTLED).any(axis=0) & clean & sure
+        rows = np.flatnonzero(wanted & usable)
+        if not len(rows):
+            return None
+        embeddings = embed(rows)
+        cosines, agreement = np.zeros_like(fits), np.zeros_like(fits)
+        cosines[:, rows] = tracks.appearance.cosines(embeddings)
+        agreement[:, rows] = tracks.appearance.agreement(cosines[:, rows])
+        known = np.zeros(fits.shape, bool)
+        known[:, rows] = tracks.appearance.known[:, None]
+        return _Looks(rows, embeddings, cosines, agreement, known)
+
+    def _teach(self, looks: _Looks, matched: IntArray, fits: FloatArray, clean: Mask, stale: Mask) -> None:
+        """Let matched tracks learn what they look like, and the source what its cosines mean."""
+        tracks = self._tracks
+        order = np.full(len(clean), -1, np.int64)
+        order[looks.rows] = np.arange(len(looks.rows))
+        taken = np.flatnonzero(matched >= 0)
+        taken = taken[(order[matched[taken]] >= 0) & clean[matched[taken]]]
+        columns = matched[taken]
+        own = looks.cosines[taken, columns]
+        surely = looks.known[taken, columns] & (fits[taken, columns] >= _SETTLED)
+        others = looks.known[:, columns] & ~stale[:, None]
+        others[taken, np.arange(len(taken))] = False
+        tracks.appearance.calibrate(own[surely], looks.cosines[:, columns][others])
+        tracks.appearance.learn(taken, looks.embeddings[order[columns]])
+        tracks.due[taken] = self._time + _REFRESH
+
+    def _confirm(self) -> None:
+        tracks = self._tracks
+        # A frame counts as being there a hair before its time: 3 / 30 s is less than 0.1 s in floating point.
+        waited = tracks.last - tracks.first >= self._config.confirm - 1e-6
+        evident = tracks.evidence >= _EVIDENT * tracks.hits
+        confirmed = (tracks.ids == UNCONFIRMED) & (tracks.hits >= 2) & (waited | evident)
+        count = int(confirmed.sum())
+        tracks.ids[confirmed] = np.arange(self._next, self._next + count, dtype=np.uint64)
+        self._next += count
+
+    def _starting(self, detections: Detections, matched: IntArray) -> IntArray:
+        """The detections that start a track."""
         free = np.ones(len(detections), bool)
-        free[matched[matched >= 0]] = False
+        taken = matched[matched >= 0]
+        free[taken] = False
         rows = np.flatnonzero(free & (detections.scores >= self._config.start))
-        self._motion.append(detections.boxes[rows])
-        self._appearance.append(len(rows))
-        self._box = np.concatenate([self._box, detections.boxes[rows]])
-        n = len(rows)
-        self._ids = np.concatenate([self._ids, np.zeros(n, np.uint64)])
-        self._first = np.concatenate([self._first, np.full(n, self._time)])
-        self._last = np.concatenate([self._last, np.full(n, self._time)])
-        self._hits = np.concatenate([self._hits, np.ones(n, np.int64)])
+        if len(rows) and len(taken):
+            boxes, others = detections.boxes[rows], detections.boxes[taken]
+            twice = pairwise_iou(boxes, others).max(axis=1) >= _DUPLICATE
+            rows = rows[~twice & (covered(boxes, others).max(axis=1) < _HIDDEN)]
+        return rows
 
-    def _report(self, seen: npt.NDArray[np.bool_], rows: IntArray, detections: Detections | None) -> Tracks:
-        shown = np.flatnonzero(seen & (self._ids > 0))
-        limits = np.array([*self._size, *self._size], np.float32)
-        boxes = np.clip(self._motion.boxes()[shown], 0, limits)
-        confidences = np.full(len(shown), PREDICTED) if detections is None else detections.scores[rows[shown]]
-        return Tracks(self._ids[shown], boxes, confidences, rows[shown], self._expire())
+    def _clean(self, detections: Detections) -> Mask:
+        """Which detections overlap no other that counts."""
+        mutual = pairwise_iou(detections.boxes, detections.boxes)
+        np.fill_diagonal(mutual, 0)
+        clean: Mask = mutual.max(axis=1) < _CLEAN
+        return clean
 
-    def _expire(self) -> list[tuple[int, EndReason]]:
+    def _inside(self) -> Mask:
+        boxes = self._tracks.motion.boxes()
+        inside: Mask = np.all((boxes[:, :2] >= 0) & (boxes[:, 2:] <= self._size), axis=1)
+        return inside
+
+    def _reported(self, rows: IntArray, seen: Mask, scores: FloatArray) -> Tracks:
+        """The confirmed tracks among those ``seen``; ends what is over."""
+        tracks = self._tracks
+        shown = np.flatnonzero(seen & (tracks.ids != UNCONFIRMED))
+        rows = rows[shown]
+        boxes = np.clip(tracks.motion.boxes()[shown], 0, np.tile(self._size, 2))
+        confidences = np.full(len(shown), PREDICTED)
+        confidences[rows >= 0] = scores[rows[rows >= 0]]
+        return Tracks(tracks.ids[shown], boxes, confidences, rows, self._expired())
+
+    def _expired(self) -> list[tuple[int, EndReason]]:
         """End what was unseen for too long; tracks that were never confirmed go without a word."""
-        over = self._time - self._last > np.where(self._ids > 0, self._config.timeout, _UNCONFIRMED)
+        tracks = self._tracks
+        named = tracks.ids != UNCONFIRMED
+        over = self._time - tracks.last > np.where(named, self._config.timeout, _UNCONFIRMED_TIMEOUT)
         if not over.any():
             return []
-        gone = np.flatnonzero(over & (self._ids > 0))
         left = self._left()
-        ended = [(int(self._ids[row]), EndReason.LEFT if left[row] else EndReason.LOST) for row in gone]
-        self._keep(~over)
+        ended = [
+            (int(tracks.ids[row]), EndReason.LEFT if left[row] else EndReason.LOST)
+            for row in np.flatnonzero(over & named)
+        ]
+        tracks.keep(~over)
         return sorted(ended)
 
-    def _left(self) -> npt.NDArray[np.bool_]:
+    def _left(self) -> Mask:
         """Which tracks went out of the picture: last seen at its border moving outwards, or carried over it since."""
-        size = np.array(self._size, np.float32)
-        centre, speed = self._motion.position[:, :2], self._motion.velocity[:, :2]
-        near = _BORDER * size
-        out_low = (centre < 0) | ((self._box[:, :2] <= near) & (speed < 0))
-        out_high = (centre > size) | ((self._box[:, 2:] >= size - near) & (speed > 0))
-        left: npt.NDArray[np.bool_] = np.any(out_low | out_high, axis=1)
+        motion, box = self._tracks.motion, self._tracks.box
+        centre, speed = motion.position[:, :2], motion.velocity[:, :2]
+        near = _BORDER * self._size
+        out_low = (centre < 0) | ((box[:, :2] <= near) & (speed < 0))
+        out_high = (centre > self._size) | ((box[:, 2:] >= self._size - near) & (speed > 0))
+        left: Mask = np.any(out_low | out_high, axis=1)
         return left
-
-    def _keep(self, rows: npt.NDArray[np.bool_]) -> None:
-        self._motion.keep(rows)
-        self._appearance.keep(rows)
-        self._ids, self._first, self._last = self._ids[rows], self._first[rows], self._last[rows]
-        self._hits, self._box = self._hits[rows], self._box[rows]
