@@ -98,7 +98,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "nvdec",
         "NVDEC",
-        "a clip is really decoded by nvv4l2decoder in a child process",
+        "a clip is really decoded on the GPU (nvv4l2decoder, else nvh264dec) in a child process",
         "set NVIDIA_DRIVER_CAPABILITIES=compute,utility,video for the container",
         ("deepstream",),
         nvidia.nvdec,

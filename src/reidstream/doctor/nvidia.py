@@ -67,10 +67,11 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst
 Gst.init(None)
-if Gst.ElementFactory.find("nvv4l2decoder") is None:
-    print(json.dumps({"absent": "no nvv4l2decoder"})); raise SystemExit
+decoder = next((name for name in ("nvv4l2decoder", "nvh264dec") if Gst.ElementFactory.find(name)), None)
+if decoder is None:
+    print(json.dumps({"absent": "no nvv4l2decoder (DeepStream) and no nvh264dec"})); raise SystemExit
 pipeline = Gst.parse_launch(
-    "filesrc location=" + sys.argv[1] + " ! matroskademux ! h264parse ! nvv4l2decoder ! fakesink name=out sync=0")
+    "filesrc location=" + sys.argv[1] + " ! matroskademux ! h264parse ! " + decoder + " ! fakesink name=out sync=0")
 frames = [0]
 pipeline.get_by_name("out").get_static_pad("sink").add_probe(
     Gst.PadProbeType.BUFFER, lambda pad, info: (frames.__setitem__(0, frames[0] + 1), Gst.PadProbeReturn.OK)[1])
@@ -79,7 +80,7 @@ message = pipeline.get_bus().timed_pop_filtered(15 * Gst.SECOND, Gst.MessageType
 error = "no end of stream" if message is None else (
     message.parse_error()[0].message if message.type == Gst.MessageType.ERROR else "")
 pipeline.set_state(Gst.State.NULL)
-print(json.dumps({"frames": frames[0], "failed": error}))
+print(json.dumps({"decoder": decoder, "frames": frames[0], "failed": error}))
 """
 
 
@@ -125,7 +126,7 @@ def cuda(question: Question) -> Result:
 
 
 def nvdec(question: Question) -> Result:
-    """A clip decoded by the GPU through nvv4l2decoder."""
+    """A clip decoded by the GPU, through DeepStream's element or GStreamer's own."""
     from reidstream.doctor.inference import write_clip
 
     with tempfile.TemporaryDirectory() as folder:
@@ -134,12 +135,12 @@ def nvdec(question: Question) -> Result:
             return Result(Status.ABSENT, "no H.264 encoder to make a clip with")
         answer = ask_python(f"import sys; sys.argv = ['', {str(clip)!r}]\n{_NVDEC}", 60)
     if "absent" in answer:
-        return Result(Status.ABSENT, f"{answer['absent']}: it comes with DeepStream")
+        return Result(Status.ABSENT, answer["absent"])
     if "error" in answer:
         return Result(Status.ABSENT, f"GStreamer cannot be asked: {answer['error']}")
     if answer["failed"] or not answer["frames"]:
         return Result(Status.FAILURE, f"{answer['frames']} frames decoded, {answer['failed'] or 'no error'}")
-    return Result(Status.OK, f"nvv4l2decoder decoded {answer['frames']} frames")
+    return Result(Status.OK, f"{answer['decoder']} decoded {answer['frames']} frames")
 
 
 def tensorrt(question: Question) -> Result:

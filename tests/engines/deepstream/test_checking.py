@@ -177,7 +177,7 @@ SGIE_FLAWS: list[tuple[str, Severity, Changes, str | None, bool]] = [
     ("missing-file", Severity.ERROR, {"onnx-file": "elsewhere/reid.onnx"}, "onnx-file", False),
     ("missing-file", Severity.ERROR, {"int8-calib-file": "cal.bin"}, "int8-calib-file", False),
     ("int8-uncalibrated", Severity.WARNING, {"network-mode": "1"}, "network-mode", True),
-    ("engine-batch", Severity.ERROR, {"batch-size": "32"}, "model-engine-file", True),
+    ("engine-batch", Severity.WARNING, {"batch-size": "32"}, "model-engine-file", True),
     ("engine-missing", Severity.WARNING, {"model-engine-file": None}, None, True),
     ("no-model", Severity.ERROR, {"onnx-file": None}, "model-engine-file", False),
     ("no-model", Severity.ERROR, {"onnx-file": None, "model-engine-file": None}, None, False),
@@ -276,6 +276,7 @@ TRACKER_FLAWS = [
     ("unknown-key", PROPERTIES + "tracker_heigth=544\n"),
     ("no-tracker", PROPERTIES.replace("ll-lib-file=parser.so\n", "")),
     ("missing-file", PROPERTIES.replace("parser.so", "/opt/absent.so")),
+    ("not-a-config", "[property]\ntarget-unique-ids=1\nnetwork-input-shape=8;3;544;960\n[group-0]\nsrc-ids=0\n"),
     ("not-a-config", "[application]\nperf=1\n"),
     ("not-a-config", ""),
 ]
@@ -365,6 +366,24 @@ def test_the_engine_must_be_named_as_nvinfer_writes_it(name: str, expected: set[
 def test_an_engine_for_a_larger_batch_serves(site: Site) -> None:
     (site.folder / "reid.onnx_b32_gpu0_fp16.engine").write_bytes(b"engine")
     assert not check_files([site.pgie(), site.sgie({"model-engine-file": "reid.onnx_b32_gpu0_fp16.engine"})])
+
+
+def test_an_engine_alone_must_hold_the_batch(site: Site) -> None:
+    (site.folder / "reid.onnx_b16_gpu0_fp16.engine").write_bytes(b"engine")
+    findings = check_files([site.sgie({"onnx-file": None, "batch-size": "32"})])
+    assert _one(findings, "engine-batch").severity is Severity.ERROR
+
+
+def test_a_detector_that_exports_its_tensors_is_still_a_detector(site: Site) -> None:
+    pgie = site.pgie(
+        {"network-type": "100", "output-tensor-meta": "1", "onnx-file": None}, "[class-attrs-all]\ntopk=9\n"
+    )
+    assert _codes(check_files([pgie])) == {"no-model", "class-group"}
+
+
+def test_a_plain_classifier_is_not_taken_for_a_reid_network(site: Site) -> None:
+    keys = {"network-type": "1", "output-tensor-meta": None, "labelfile-path": "labels.txt", "onnx-file": None}
+    assert _codes(check_files([site.sgie(keys)])) == {"no-model"}
 
 
 def test_an_engine_older_than_its_model_is_named(site: Site) -> None:

@@ -39,6 +39,9 @@ _REID = (
 _DETECTOR = (detector_rules.detector, preprocessing_rules.against_model)
 _TRACKER = (key_rules.nvtracker_keys, tracker_rules.track_ends, tracker_rules.reid, tracker_rules.estimator)
 
+_PREPROCESSING = {"target-unique-ids", "network-input-shape", "processing-width", "custom-tensor-preparation-function"}
+"""Keys by which a file of nvdspreprocess is known."""
+
 
 def check_files(paths: Sequence[Path]) -> list[Finding]:
     """Everything wrong with these files, alone and together, in the order of files and lines.
@@ -54,7 +57,9 @@ def check_parsed(files: Sequence[ConfigFile]) -> list[Finding]:
     networks: list[InferenceFile] = []
     for file in files:
         findings += key_rules.syntax(file)
-        if file.group_line("property"):
+        if _PREPROCESSING & file.group("property").keys():
+            findings.append(_not_a_config(file))
+        elif file.group_line("property"):
             network = InferenceFile(file)
             networks.append(network)
             findings += _check_network(network)
@@ -90,9 +95,12 @@ def _check_network(network: InferenceFile) -> Iterator[Finding]:
 
 
 def _not_a_config(file: ConfigFile) -> Finding:
+    cure = "give the files of nvinfer (config-file-path) and nvtracker (ll-config-file)"
+    if file.group_line("property"):
+        cause = "this is a file of nvdspreprocess, which has [property] keys of its own"
+        return Finding(file.path, file.group_line("property"), Severity.ERROR, "not-a-config", cause, cure)
     found = ", ".join(name for name, _ in file.groups[:8])
     cause = "there is no [property] group, and none of the tracker's sections" + (f", only {found}" if found else "")
-    cure = "give the files of nvinfer (config-file-path) and nvtracker (ll-config-file)"
     return Finding(file.path, 0, Severity.ERROR, "not-a-config", cause, cure)
 
 

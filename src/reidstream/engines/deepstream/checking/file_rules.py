@@ -159,9 +159,12 @@ def engine(config: InferenceFile) -> Iterator[Finding]:
     """The TensorRT engine's name against what nvinfer will write and look for, and its age."""
     entry = config.keys.get("model-engine-file")
     onnx = config.path("onnx-file")
-    if onnx is None or (config.integer("batch-size") is None and "batch-size" in config.keys):
+    if config.integer("batch-size") is None and "batch-size" in config.keys:
         return
     batch = config.integer("batch-size") or 1
+    if onnx is None:
+        yield from _engine_alone(config, batch)
+        return
     mode = NETWORK_MODES.get(config.integer("network-mode") or 0, "fp32")
     right = onnx.with_name(f"{onnx.name}_b{batch}_gpu{config.integer('gpu-id') or 0}_{mode}.engine")
     if entry is None:
@@ -186,7 +189,7 @@ def engine(config: InferenceFile) -> Iterator[Finding]:
         cause = (
             f"the engine's name says batch {named['batch']}, batch-size is {batch}: nvinfer throws it away and rebuilds"
         )
-        yield Finding(config.file.path, entry.line, Severity.ERROR, "engine-batch", cause, cure, edits)
+        yield Finding(config.file.path, entry.line, Severity.WARNING, "engine-batch", cause, cure, edits)
     elif path != right and not is_file(path):
         cause = f"nvinfer looks for {path} but writes what it builds to {right}, so it is built anew at every start"
         yield Finding(config.file.path, entry.line, Severity.WARNING, "engine-name", cause, cure, edits)
@@ -200,6 +203,19 @@ def engine(config: InferenceFile) -> Iterator[Finding]:
         cause = f"the engine {path.name} is older than {onnx.name}; nvinfer does not notice and runs the old model"
         cure = f"remove it, or build it anew: reidstream models build {onnx}"
         yield Finding(config.file.path, entry.line, Severity.WARNING, "engine-old", cause, cure)
+
+
+def _engine_alone(config: InferenceFile, batch: int) -> Iterator[Finding]:
+    """An engine without the ONNX file it could be rebuilt from."""
+    entry = config.keys.get("model-engine-file")
+    named = _ENGINE.fullmatch(Path(entry.value).name) if entry is not None else None
+    if entry is not None and named is not None and int(named["batch"]) < batch:
+        cause = (
+            f"the engine's name says batch {named['batch']}, batch-size is {batch}: nvinfer throws it away, and "
+            "without an onnx-file it cannot build another"
+        )
+        cure = f"set batch-size={named['batch']}, or give the onnx-file"
+        yield Finding(config.file.path, entry.line, Severity.ERROR, "engine-batch", cause, cure)
 
 
 def precision(config: InferenceFile) -> Iterator[Finding]:

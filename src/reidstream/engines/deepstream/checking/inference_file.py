@@ -128,13 +128,14 @@ class InferenceFile:
                 "classifier-async-mode",
             )
         )
+        labelled = "labelfile-path" in self.keys or "num-detected-classes" in self.keys
         if not secondary:
+            boxes = labelled or any(name.startswith("class-attrs-") for name, _ in self.file.groups)
             dims = self.numbers("infer-dims")
             tall = len(dims) == 3 and dims[1] >= 1.5 * dims[2]
-            secondary = tall or self.integer("network-type") == 100
+            secondary = not boxes and (tall or self.integer("network-type") == 100)
         if not secondary:
             return "detector"
-        labelled = "labelfile-path" in self.keys or "num-detected-classes" in self.keys
         return "classifier" if labelled and not self.truth("output-tensor-meta") else "reid"
 
 
