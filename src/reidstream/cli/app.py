@@ -8,6 +8,7 @@ import typer
 
 from reidstream import __version__
 from reidstream.cli import deepstream, doctor, models, run, synth
+from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
 
@@ -40,6 +41,7 @@ app.command()(synth.synth)
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(models.app, name="models")
 app.add_typer(doctor.app, name="doctor")
+app.add_typer(evaluation.app, name="eval")
 
 
 def main() -> None:
