@@ -126,6 +126,23 @@ def test_models_that_are_missing_are_named() -> None:
     assert result.status is Status.FAILURE and "absent.onnx" in result.found
 
 
+def test_out_of_the_box_the_local_engine_can_run() -> None:
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    answer = json.loads(result.stdout)
+    assert (result.exit_code, answer["healthy"]) == (0, True), answer
+    models = next(line for line in answer["checks"] if line["id"] == "models")
+    assert "embedded models have the right checksum" in models["found"]
+
+
+def test_an_embedded_model_that_was_changed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.onnx").write_bytes(b"changed")
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text(f'[models.own]\ntask = "reid"\nfile = "own.onnx"\nsha256 = "{"0" * 64}"\n')
+    monkeypatch.setattr("reidstream.models.manifest.PACKAGE_MANIFEST", manifest)
+    result = inference.models(QUESTION)
+    assert result.status is Status.FAILURE and "own.onnx" in result.found and "sha256" in result.found
+
+
 @pytest.mark.shared
 def test_this_machine_is_healthy_with_real_models(shared_data: Path) -> None:
     models = shared_data.parent / "models"

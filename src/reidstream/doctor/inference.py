@@ -41,13 +41,13 @@ def models(question: Question) -> Result:
     from reidstream.sources.frame import ArrayPicture
 
     checked = []
-    for entry in read_manifest(PACKAGE_MANIFEST).values():
-        if entry.spec.file is not None and (PACKAGE_MANIFEST.parent / entry.spec.file).is_file():
-            resolve_entry(entry)
-            checked.append(entry.spec.name)
     config = question.config
     noise = np.random.default_rng(7).integers(0, 256, (2, 128, 64, 3), dtype=np.uint8)
     try:
+        for entry in read_manifest(PACKAGE_MANIFEST).values():
+            if entry.spec.file is not None and (PACKAGE_MANIFEST.parent / entry.spec.file).is_file():
+                resolve_entry(entry)
+                checked.append(entry.spec.name)
         # On the CPU: the device has its own line, and a model that is wrong is wrong everywhere.
         embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding)
         vectors = embedder.embed([noise[0], noise[1] // 2])

@@ -262,6 +262,40 @@ def test_extra_keys_and_properties_are_set_as_they_are(reid: Path, tmp_path: Pat
     assert {name: dict(properties) for name, properties in rendered.elements.items()} == pipeline
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("{scaling-filtr = 1}", "did you mean scaling-filter"),
+        ("{batch-size = 4000}", "between 1 and 1024"),
+        ("{network-mode = 7}", "one of 0, 1, 2, 3"),
+        ('{offsets = "1,2,3"}', "numbers with ; between them"),
+    ],
+)
+def test_extra_keys_that_nvinfer_would_not_take_are_refused(
+    keys: str, message: str, reid: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        render_configs(_config(reid, f"deepstream.sgie.keys={keys}"), tmp_path / "configs")
+    assert not (tmp_path / "configs").exists()
+
+
+def test_trafficcamnets_own_labels_are_read_where_it_is_installed(
+    write_detector: Writer, reid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reidstream.engines.deepstream import detector_presets
+
+    sample = tmp_path / "Primary_Detector"
+    sample.mkdir()
+    write_detector(sample / "resnet18_trafficcamnet_pruned.onnx")
+    (sample / "labels.txt").write_text("Person\nCar\n")
+    monkeypatch.setattr(detector_presets, "_TRAFFICCAMNET", sample)
+    rendered = render_configs(_config(reid), tmp_path / "configs")
+    assert (rendered.person_class_id, rendered.labels) == (0, ("Person", "Car"))
+    assert not rendered.warnings
+    assert _keys(rendered.pgie)["labelfile-path"] == str(sample / "labels.txt")
+    assert _keys(rendered.pgie)["infer-dims"] == "3;64;96"
+
+
 def test_the_new_mux_gets_no_size(reid: Path, tmp_path: Path) -> None:
     rendered = render_configs(_config(reid, "deepstream.mux.new_mux=true"), tmp_path / "configs")
     assert "width" not in rendered.elements["nvstreammux"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reidstream.config import Config
 from reidstream.config.deepstream import SDK, PgieConfig
-from reidstream.engines.deepstream.gie_keys import labels_from_text
+from reidstream.engines.deepstream.labels import labels_from_text
 from reidstream.engines.deepstream.onnx_facts import read_onnx_facts
 from reidstream.engines.deepstream.preprocessing import ScalarPreprocessing, nearest_scalar
 from reidstream.errors import ConfigError, ModelMismatch, ModelNotFound

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from reidstream.config import Config
 from reidstream.config.deepstream import Precision, PropertyValue
-from reidstream.engines.deepstream.preprocessing import ScalarPreprocessing
+from reidstream.engines.deepstream.checking.nvinfer_keys import PROPERTY_KEYS
+from reidstream.engines.deepstream.checking.values import flaw_of
+from reidstream.engines.deepstream.preprocessing import COLOR_FORMAT, ScalarPreprocessing
 from reidstream.errors import ConfigError
 
 Keys = dict[str, PropertyValue]
 
 NETWORK_MODE: Mapping[Precision, int] = {"fp32": 0, "int8": 1, "fp16": 2}
 CLUSTER_MODE = {"dbscan": 1, "nms": 2, "hybrid": 3, "none": 4}
-COLOR_FORMAT = {"RGB": 0, "BGR": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +34,18 @@ class Network:
     calibration: str | None = None
 
 
-def class_id_of(name: str, labels: Sequence[str], where: str) -> int:
-    """The number of a class by its name, upper and lower case alike. ConfigError lists what there is."""
-    wanted = name.strip().casefold()
-    for number, label in enumerate(labels):
-        if label.strip().casefold() == wanted:
-            return number
-    raise ConfigError(
-        f"no class is called {name!r} in {where}, which has {', '.join(labels) or 'no classes'}: "
-        "set deepstream.pgie.person_class to the one that means a person"
-    )
-
-
-def labels_from_text(text: str) -> tuple[str, ...]:
-    """The class names of a detector's labels file as nvinfer reads it: one per line, or separated by ``;``."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) == 1 and ";" in lines[0]:
-        lines = [part.strip() for part in lines[0].split(";") if part.strip()]
-    return tuple(lines)
+def refuse_wrong_keys(keys: Mapping[str, PropertyValue], where: str) -> None:
+    """ConfigError for a further key that nvinfer of DeepStream 8.0 does not read, or a value that it would refuse."""
+    for name, value in keys.items():
+        known = PROPERTY_KEYS.get(name)
+        if known is None:
+            close = get_close_matches(name, PROPERTY_KEYS, 1, 0.7)
+            hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(PROPERTY_KEYS)}"
+            raise ConfigError(f"{where}: nvinfer of DeepStream 8.0 has no key {name!r}; {hint}")
+        text = str(int(value)) if isinstance(value, bool) else str(value)
+        flaw = flaw_of(known, text, yaml=False)
+        if flaw is not None:
+            raise ConfigError(f"{where}: {flaw[0]}")
 
 
 def pgie_keys(config: Config, network: Network, labels_file: Path, labels: Sequence[str], person: int) -> Keys:

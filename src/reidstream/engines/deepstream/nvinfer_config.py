@@ -20,12 +20,13 @@ from reidstream.engines.deepstream.detector_presets import DetectorModel, detect
 from reidstream.engines.deepstream.gie_keys import (
     Keys,
     Network,
-    class_id_of,
     ini_text,
     pgie_class_attributes,
     pgie_keys,
+    refuse_wrong_keys,
     sgie_keys,
 )
+from reidstream.engines.deepstream.labels import class_id_of
 from reidstream.engines.deepstream.nvtracker_config import ReidNetwork, tracker_sections, yaml_text
 from reidstream.engines.deepstream.onnx_facts import OnnxFacts, read_onnx_facts
 from reidstream.engines.deepstream.pipeline_file import pipeline_text
@@ -86,6 +87,8 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
     """
     deepstream = config.deepstream
     folder = folder.expanduser().absolute()
+    refuse_wrong_keys(deepstream.pgie.keys, "deepstream.pgie.keys")
+    refuse_wrong_keys(deepstream.sgie.keys, "deepstream.sgie.keys")
     warnings: list[str] = []
     batch = deepstream.mux.batch or max(1, len(config.sources))
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from reidstream.models.spec import Preprocessing
 
+COLOR_FORMAT = {"RGB": 0, "BGR": 1}
+"""nvinfer's model-color-format."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScalarPreprocessing:

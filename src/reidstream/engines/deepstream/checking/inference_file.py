@@ -9,7 +9,7 @@ from typing import Literal
 
 from reidstream.engines.deepstream.checking import values
 from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
-from reidstream.engines.deepstream.gie_keys import labels_from_text
+from reidstream.engines.deepstream.labels import labels_from_text
 from reidstream.engines.deepstream.onnx_facts import OnnxFacts, read_onnx_facts
 from reidstream.errors import ModelError
 from reidstream.models.manifest import load_manifest
