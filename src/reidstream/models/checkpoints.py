@@ -70,14 +70,15 @@ def read_checkpoint(path: Path, architecture: str | None = None) -> Checkpoint:
     else:
         state = _without_prefixes(_state_dict(_unpickled(path), path))
     state = {name: tensor for name, tensor in state.items() if not name.endswith(".num_batches_tracked")}
-    found = architecture or _architecture_of(state, path)
+    hint = "\nIf its BatchNorm is folded, `reidstream models prepare` works on the graph as it is." if is_onnx else ""
+    found = architecture or _architecture_of(state, path, hint)
     if found not in ARCHITECTURES:
         raise ModelMismatch(f"no architecture is called {found!r}: known are {', '.join(ARCHITECTURES)}")
     classifier = state.pop("classifier.weight", None)
     state.pop("classifier.bias", None)
     projection = state.get("fc.0.weight")
     size = int(projection.shape[0]) if projection is not None and projection.ndim == 2 else 512
-    _check_fit(state, found, size, path, is_onnx)
+    _check_fit(state, found, size, path, hint)
     classes = None if classifier is None else int(classifier.shape[0])
     return Checkpoint(path, found, size, classes, {name: tensor.float() for name, tensor in state.items()})
 
@@ -167,12 +168,12 @@ def _onnx_weights(path: Path) -> dict[str, Any]:
     }
 
 
-def _architecture_of(state: Mapping[str, Any], path: Path) -> str:
+def _architecture_of(state: Mapping[str, Any], path: Path, hint: str) -> str:
     """The architecture whose widths and kind of blocks the weights have."""
     stem = state.get("conv1.conv.weight")
     if stem is None or stem.ndim != 4:
         held = _listed(sorted(state)) or "nothing"
-        raise ModelMismatch(f"{path} does not hold an OSNet: conv1.conv.weight is missing; it holds {held}")
+        raise ModelMismatch(f"{path} does not hold an OSNet: conv1.conv.weight is missing; it holds {held}{hint}")
     if any(name.startswith("conv2.0.conv2.") for name in state):
         kind = "ain"
     else:
@@ -186,7 +187,7 @@ def _architecture_of(state: Mapping[str, Any], path: Path) -> str:
     )
 
 
-def _check_fit(state: Mapping[str, Any], architecture: str, size: int, path: Path, is_onnx: bool) -> None:
+def _check_fit(state: Mapping[str, Any], architecture: str, size: int, path: Path, hint: str) -> None:
     expected = {
         name: tuple(tensor.shape)
         for name, tensor in OSNet(architecture, size).state_dict().items()
@@ -211,9 +212,6 @@ def _check_fit(state: Mapping[str, Any], architecture: str, size: int, path: Pat
         if names
     ]
     if problems:
-        hint = ""
-        if is_onnx and any(".bn." in name for name in missing):
-            hint = "\nIts BatchNorm seems to be folded: `reidstream models prepare` works on the graph as it is."
         raise ModelMismatch(f"{path} does not fit {architecture}:\n  " + "\n  ".join(problems) + hint)
 
 
