@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from reidstream.errors import MissingDependency, ModelDegenerate, ModelError, ModelMismatch, SourceNotFound
+from reidstream.errors import ModelDegenerate, ModelError, ModelMismatch, SourceNotFound
 from reidstream.models import Preprocessing, resolve_model
 from reidstream.models.exporting import IMAGENET, Description, export_checkpoint
 from reidstream.models.parity import compared, crops_for, prepared
@@ -49,7 +49,7 @@ def spread_weights(path: Path, architecture: str = "osnet_x0_25", classes: int |
     return path
 
 
-def test_export_without_pytorch_says_what_to_install(tmp_path: Path) -> None:
+def test_export_without_pytorch_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from pathlib import Path\nfrom reidstream.models.exporting import export_checkpoint\n"
@@ -57,9 +57,8 @@ def test_export_without_pytorch_says_what_to_install(tmp_path: Path) -> None:
         "try: export_checkpoint(Path('a.pth'), Path('b.onnx'))\n"
         "except MissingDependency as error: print(error)"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    assert "pip install 'reidstream[export]'" in said
-    assert issubclass(MissingDependency, Exception)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'reidstream[export]'" in done.stdout
 
 
 @pytest.mark.torch
