@@ -126,7 +126,7 @@ class _Crowd:
         self.visits: list[Visit] = []
 
     def scatter(self, seconds: float) -> None:
-        """Give everybody a first camera and time: a third is there from the start, the rest comes soon after."""
+        """Give everybody a first camera and time: nearly half is there from the start, the rest comes soon after."""
         order = self.rng.permutation(len(self.walkers))
         for rank, index in enumerate(order):
             walker = self.walkers[index]
@@ -134,7 +134,7 @@ class _Crowd:
                 continue
             walker.camera = int(rank % len(self.places))
             share = rank / max(len(order) - 1, 1)
-            walker.arrives = 0.0 if share < 0.35 else float((share - 0.3) * min(0.75 * seconds, 60.0))
+            walker.arrives = 0.0 if share < 0.45 else float((share - 0.4) * min(0.7 * seconds, 60.0))
             walker.portal = int(self.rng.integers(len(self.places[walker.camera].portals)))
         for walker in self.walkers:
             if walker.companion is not None:

@@ -57,7 +57,7 @@ def write_scene(
     try:
         tracks = _render_all(building, world, workers or os.cpu_count() or 1, progress)
         write_identities(building / "identities.csv", tracks)
-        (building / "scene.json").write_text(json.dumps(_parameters(world), indent=2) + "\n", encoding="utf-8")
+        (building / "scene.json").write_text(json.dumps(parameters_of(world), indent=2) + "\n", encoding="utf-8")
         building.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -78,7 +78,7 @@ def _check_free(out: Path, overwrite: bool) -> None:
         raise ConfigError(f"{out} is not empty; {hint}")
 
 
-def _parameters(world: World) -> dict[str, Any]:
+def parameters_of(world: World) -> dict[str, Any]:
     """What the world was made with, its cameras and its people, for scene.json."""
     return {
         "seed": world.seed,
