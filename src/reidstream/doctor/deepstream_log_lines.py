@@ -358,6 +358,14 @@ DEEPSTREAM_LINES: tuple[KnownLine, ...] = (
         "WARNING: No data from source since last 10 sec. Trying reconnection",
     ),
     KnownLine(
+        "rtsp-given-up",
+        "GStreamer",
+        r"attempt-exceeded|Number of RTSP reconnection attempts exceeded|reconnection attempts? exceeded",
+        "The source used up its reconnection attempts and ends; the others go on.",
+        "Set reconnect_limit of the source to none (the default) to try for ever.",
+        "INFO: element message attempt-exceeded from nvurisrcbin0",
+    ),
+    KnownLine(
         "rtsp-unreachable",
         "GStreamer",
         r"Could not (open resource for reading|connect to server|read from resource)|Connection (refused|timed out)",

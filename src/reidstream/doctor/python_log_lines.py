@@ -38,6 +38,15 @@ PYTHON_LINES: tuple[KnownLine, ...] = (
         "ModuleNotFoundError: No module named 'gi'",
     ),
     KnownLine(
+        "no-pyservicemaker",
+        "Python and pip",
+        r"No module named '?pyservicemaker",
+        "The wheel comes with DeepStream, but is not installed.",
+        "Not needed here, ReIDStream uses pyds. Elsewhere: pip install the wheel in "
+        "/opt/nvidia/deepstream/deepstream/service-maker/python.",
+        "ModuleNotFoundError: No module named 'pyservicemaker'",
+    ),
+    KnownLine(
         "torchreid-undeclared",
         "Python and pip",
         r"No module named '?(gdown|tensorboard|scipy|cv2|onnxscript|onnx|yacs|h5py|Cython|sklearn|matplotlib)\b",

@@ -57,6 +57,19 @@ def test_mangled_text_gives_findings_in_existing_lines(texts: list[tuple[str, st
         assert 0 <= finding.line <= lines[finding.file]
 
 
+@pytest.mark.parametrize("key", ["operate-on-class-ids", "infer-dims", "offsets", "batch-size", "network-type"])
+@pytest.mark.parametrize("value", ["1e999", "-1e999", "9" * 400, "nan", "\u0663", "1;2;", ";;", "[", "0x10"])
+def test_numbers_that_are_none_are_findings(key: str, value: str) -> None:
+    text = f"[property]\nonnx-file=a.onnx\nprocess-mode=2\noperate-on-gie-id=1\n{key}={value}\n"
+    assert check_parsed([parse_config(text.encode(), Path("/nowhere/a.txt"))])
+
+
+def test_names_that_no_file_can_have_are_findings() -> None:
+    text = f"[property]\nonnx-file={'a' * 300}/{'b' * 5000}\nmodel-engine-file={'c' * 400}\nlabelfile-path=a\0b\n"
+    codes = {finding.code for finding in check_parsed([parse_config(text.encode(), Path("/nowhere/a.txt"))])}
+    assert "missing-file" in codes
+
+
 @given(st.binary(max_size=400), NAMES)
 @relaxed
 def test_bytes_give_findings(data: bytes, name: str) -> None:

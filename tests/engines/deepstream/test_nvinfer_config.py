@@ -301,6 +301,17 @@ def test_the_new_mux_gets_no_size(reid: Path, tmp_path: Path) -> None:
     assert "width" not in rendered.elements["nvstreammux"]
 
 
+def test_a_folder_that_cannot_be_written_is_an_error_and_leaves_nothing(reid: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        render_configs(_config(reid), tmp_path / "file" / "configs")
+    folder = tmp_path / "configs"
+    (folder / "tracker.yml").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        render_configs(_config(reid), folder)
+    assert not [path.name for path in folder.iterdir() if path.name.endswith(".part")]
+
+
 def test_rendering_twice_gives_the_same_bytes(reid: Path, tmp_path: Path) -> None:
     first = [path.read_bytes() for path in render_configs(_config(reid), tmp_path / "configs").files]
     second = [path.read_bytes() for path in render_configs(_config(reid), tmp_path / "configs").files]

@@ -6,6 +6,7 @@ between the files.
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 import shutil
@@ -305,9 +306,16 @@ def _elements(
 
 
 def _write(texts: Mapping[Path, str]) -> None:
-    for path, text in texts.items():
-        try:
+    """All files or none: they are written under other names first."""
+    parts = {path: path.with_name(f".{path.name}.part") for path in texts}
+    try:
+        for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from None
+            parts[path].write_text(text, encoding="utf-8")
+        for path, part in parts.items():
+            part.replace(path)
+    except OSError as error:
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        raise ConfigError(f"{error.filename or path} cannot be written: {error.strerror or error}") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, SetLine, Severity
-from reidstream.engines.deepstream.checking.inference_file import InferenceFile, is_file, resolved
+from reidstream.engines.deepstream.checking.inference_file import InferenceFile, is_file, is_folder, resolved
 from reidstream.engines.deepstream.checking.nvinfer_keys import NETWORK_MODES, PROPERTY_KEYS
 from reidstream.engines.deepstream.onnx_facts import OnnxFacts
 from reidstream.errors import ModelError
@@ -40,7 +40,9 @@ def missing_files(config: InferenceFile) -> Iterator[Finding]:
             )
             continue
         cut = (
-            "" if path.parent.is_dir() else "; its folder does not exist either, and nvinfer may cut such a path short"
+            ""
+            if is_folder(path.parent)
+            else "; its folder does not exist either, and nvinfer may cut such a path short"
         )
         yield Finding(
             config.file.path,

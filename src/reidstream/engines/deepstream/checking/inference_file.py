@@ -154,3 +154,11 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def is_folder(path: Path) -> bool:
+    """The same for folders."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from reidstream.engines.deepstream.checking.nvinfer_keys import Key
@@ -18,7 +19,8 @@ def integer(text: str) -> int | None:
 
 def number(text: str) -> float | None:
     """A finite decimal number, or None."""
-    return float(text) if _FLOAT.fullmatch(text.strip()) else None
+    value = float(text) if _FLOAT.fullmatch(text.strip()) else math.inf
+    return value if math.isfinite(value) else None
 
 
 def truth(text: str) -> bool | None:
