@@ -57,6 +57,14 @@ def test_every_entry_of_the_package_can_be_found_or_recognised() -> None:
     assert len(sums) == len(set(sums))
 
 
+def test_users_may_name_lists_of_classes(tmp_path: Path) -> None:
+    text = "[class_lists]\nzoo = ['gnu']\n[models.x]\ntask = 'detector'\nclasses = 'zoo'\n"
+    entries = read_manifest(
+        write_manifest(tmp_path / "own.toml", text + "[models.y]\ntask = 'detector'\nclasses='coco'")
+    )
+    assert entries["x"].spec.classes == ("gnu",) and len(entries["y"].spec.classes) == 80
+
+
 def test_coco_names_are_complete() -> None:
     classes = load_manifest()["yolox_nano"].spec.classes
     assert len(classes) == len(set(classes)) == 80
@@ -184,7 +192,8 @@ def test_checkpoints_have_to_be_exported(tmp_path: Path) -> None:
         ("[models.'a b']\ntask = 'reid'\n", "name: String should match"),
         ("[models.x]\ntask = 'reid'\npreprocessing.std = [1.0, 0.0, 1.0]\n", "must not hold zeros"),
         ("[model.x]\ntask = 'reid'\n", "nothing else; found 'model'"),
-        ("models = 3\n", "`models` is not a table"),
+        ("models = 3\n", "is not a table"),
+        ("[models.x]\ntask = 'detector'\nclasses = 'coca'\n", "has only coco"),
         ("[models]\nx = 3\n", "x must be a table"),
         ("[models.yolox_nano]\ntask = 'detector'\n", "is taken"),
         ("[models.x\n", "cannot be read as TOML"),

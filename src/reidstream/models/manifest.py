@@ -98,14 +98,33 @@ def load_manifest() -> dict[str, Entry]:
 
 
 def read_manifest(path: Path) -> dict[str, Entry]:
-    """The entries of one manifest file: tables ``[models.NAME]`` with the fields of ModelSpec."""
+    """The entries of one manifest file: tables ``[models.NAME]`` with the fields of ModelSpec.
+
+    ``classes`` may be the name of a list in the table ``[class_lists]``, of this file or of the package's.
+    """
     data = read_toml(path)
-    models = data.get("models", {})
-    unknown = sorted(set(data) - {"models"})
-    if unknown or not isinstance(models, dict):
-        found = f"found {', '.join(map(repr, unknown))}" if unknown else "`models` is not a table"
-        raise ConfigError(f"{path}: a manifest holds tables [models.NAME] and nothing else; {found}")
-    return {name: Entry(spec_from_table(fields, path, name), path) for name, fields in models.items()}
+    models, lists = data.get("models", {}), data.get("class_lists", {})
+    unknown = sorted(set(data) - {"models", "class_lists"})
+    if unknown or not isinstance(models, dict) or not isinstance(lists, dict):
+        found = f"found {', '.join(map(repr, unknown))}" if unknown else "one of these is not a table"
+        raise ConfigError(f"{path}: a manifest holds tables [models.NAME] and [class_lists] and nothing else; {found}")
+    if path != PACKAGE_MANIFEST:
+        lists = {**read_toml(PACKAGE_MANIFEST)["class_lists"], **lists}
+    return {
+        name: Entry(spec_from_table(_with_classes(fields, lists, path, name), path, name), path)
+        for name, fields in models.items()
+    }
+
+
+def _with_classes(fields: Any, lists: Mapping[str, Any], path: Path, name: str) -> Any:
+    if not isinstance(fields, Mapping) or not isinstance(fields.get("classes"), str):
+        return fields
+    if fields["classes"] not in lists:
+        raise ConfigError(
+            f"{path}: the classes of {name} are called {fields['classes']!r}, but [class_lists] has only "
+            f"{', '.join(lists)}"
+        )
+    return {**fields, "classes": lists[fields["classes"]]}
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def compared(source: Floats, result: Floats, real: bool) -> Parity:
     if len(source) != len(result) or source.size != result.size:
         raise ModelMismatch(f"the source gives outputs of shape {source.shape}, the result {result.shape}")
     a, b = unit(source).astype(np.float64), unit(result).astype(np.float64)
-    finite = bool(np.isfinite(a).all() and np.isfinite(b).all())
+    finite = bool(np.isfinite(source).all() and np.isfinite(result).all())
     cosine = float((a * b).sum(axis=1).min()) if finite else -1.0
     largest = np.abs(a).max(initial=1e-12) if source.ndim != 2 else 1.0
     error = float(np.abs(a - b).max() / largest) if finite else float("inf")
