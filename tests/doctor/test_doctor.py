@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import stat
@@ -204,6 +205,18 @@ def test_gstreamer_that_this_python_does_not_see_is_explained(tmp_path: Path, mo
     assert result.status is Status.ABSENT and "--system-site-packages" in result.advice
     assert gstreamer.elements(QUESTION).status is Status.ABSENT
     assert nvidia.nvdec(QUESTION).status is Status.ABSENT
+
+
+@pytest.mark.gstreamer
+def test_the_decoder_is_tried_on_a_real_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pipeline with a decoder of the CPU, and with an element that is no decoder."""
+    if importlib.util.find_spec("gi") is None:
+        pytest.skip("PyGObject (gi) is not importable")
+    monkeypatch.setattr(nvidia, "DECODERS", ("avdec_h264", "openh264dec"))
+    result = nvidia.nvdec(QUESTION)
+    assert result.status is Status.OK and "decoded 12 frames" in result.found
+    monkeypatch.setattr(nvidia, "DECODERS", ("jpegdec",))
+    assert nvidia.nvdec(QUESTION).status is Status.FAILURE
 
 
 def test_a_clip_is_written_and_read_back(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ TRTEXEC = Path("/usr/src/tensorrt/bin/trtexec")
 PYDS_FOR = {"7.1": "1.2.0", "8.0": "1.2.2"}
 """Which pyds belongs to which DeepStream."""
 _OLDEST_DRIVER = 570
+DECODERS = ("nvv4l2decoder", "nvh264dec")
+"""DeepStream's element for NVDEC, and GStreamer's own."""
 
 _CUDA = """
 import ctypes, json
@@ -63,13 +65,16 @@ print(json.dumps({"file": pyds.__file__, "version": getattr(pyds, "__version__",
 """
 _NVDEC = """
 import json, sys
-import gi
-gi.require_version("Gst", "1.0")
-from gi.repository import Gst
+try:
+    import gi
+    gi.require_version("Gst", "1.0")
+    from gi.repository import Gst
+except (ImportError, ValueError) as error:
+    print(json.dumps({"absent": f"GStreamer cannot be asked ({error})"})); raise SystemExit
 Gst.init(None)
-decoder = next((name for name in ("nvv4l2decoder", "nvh264dec") if Gst.ElementFactory.find(name)), None)
+decoder = next((name for name in sys.argv[2:] if Gst.ElementFactory.find(name)), None)
 if decoder is None:
-    print(json.dumps({"absent": "no nvv4l2decoder (DeepStream) and no nvh264dec"})); raise SystemExit
+    print(json.dumps({"absent": "no " + " and no ".join(sys.argv[2:])})); raise SystemExit
 pipeline = Gst.parse_launch(
     "filesrc location=" + sys.argv[1] + " ! matroskademux ! h264parse ! " + decoder + " ! fakesink name=out sync=0")
 frames = [0]
@@ -133,11 +138,11 @@ def nvdec(question: Question) -> Result:
         clip = Path(folder) / "clip.mkv"
         if not write_clip(clip, "libx264"):
             return Result(Status.ABSENT, "no H.264 encoder to make a clip with")
-        answer = ask_python(f"import sys; sys.argv = ['', {str(clip)!r}]\n{_NVDEC}", 60)
+        answer = ask_python(f"import sys; sys.argv = {['', str(clip), *DECODERS]!r}\n{_NVDEC}", 60)
     if "absent" in answer:
         return Result(Status.ABSENT, answer["absent"])
     if "error" in answer:
-        return Result(Status.ABSENT, f"GStreamer cannot be asked: {answer['error']}")
+        return Result(Status.FAILURE, answer["error"])
     if answer["failed"] or not answer["frames"]:
         return Result(Status.FAILURE, f"{answer['frames']} frames decoded, {answer['failed'] or 'no error'}")
     return Result(Status.OK, f"{answer['decoder']} decoded {answer['frames']} frames")
