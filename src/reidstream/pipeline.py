@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +79,7 @@ class GalleryRun:
     """Events of an engine into a gallery that is open for writing. ``run`` once; ``stop`` from anywhere.
 
     settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
+    own_settings: the same for sources, by id, that are read with settings of their own.
     record: file to record the events to.
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
@@ -91,6 +92,7 @@ class GalleryRun:
         config: Config,
         *,
         settings: str,
+        own_settings: Mapping[str, str] | None = None,
         sources: Sequence[SourceSummary] = (),
         replace: bool = False,
         record: Path | None = None,
@@ -100,6 +102,7 @@ class GalleryRun:
         self._gallery = gallery
         self._config = config
         self._settings = settings
+        self._own_settings = dict(own_settings or {})
         self._replace = replace
         self._record = record
         self._max_seconds = max_seconds
@@ -145,7 +148,8 @@ class GalleryRun:
         source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
         if isinstance(event, SourceStarted):
             source.uri, source.expected, source.live = event.uri, event.frames, event.live
-            if not self._gallery.begin_source(event, self._settings, replace=self._replace).wanted:
+            settings = self._own_settings.get(event.source, self._settings)
+            if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
                 self._unwanted.add(event.source)
             source.state = "running"
         if event.source in self._unwanted:
@@ -231,8 +235,13 @@ def open_run(
     named = list(zip(source_ids(chosen), chosen, strict=True))
     summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
     known = {} if replace else _known(gallery)
-    for summary, (_, source) in zip(summaries, named, strict=True):
-        if known and _complete(source, summary.source, settings, known):
+    own = {
+        source_id: settings_fingerprint(config, engine, checksum, source.max_fps)
+        for source_id, source in named
+        if source.max_fps is not None
+    }
+    for summary, (source_id, source) in zip(summaries, named, strict=True):
+        if known and _complete(source, source_id, own.get(source_id, settings), known):
             summary.state = "skipped"
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
     with ExitStack() as stack:
@@ -243,6 +252,7 @@ def open_run(
             opened,
             config,
             settings=settings,
+            own_settings=own,
             sources=summaries,
             replace=replace,
             record=record,
@@ -262,14 +272,17 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
         yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
 
 
-def settings_fingerprint(config: Config, engine: str, model: str) -> str:
-    """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models."""
+def settings_fingerprint(config: Config, engine: str, model: str, max_fps: float | None = None) -> str:
+    """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
+
+    max_fps: the frame rate that a source is thinned to, if it is.
+    """
     sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
     parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
     # How many frames are detected together changes nothing but speed.
     parts["detector"].pop("batch")
     parts["embedding"].pop("batch")
-    text = json.dumps([engine, parts, model], sort_keys=True)
+    text = json.dumps([engine, parts, model, *([] if max_fps is None else [max_fps])], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from reidstream.config import Config, TrackletConfig
+from reidstream.config import Config, SourceConfig, TrackletConfig
 from reidstream.engines.replay import ReplayEngine
 from reidstream.errors import GalleryError, GalleryMismatch
 from reidstream.gallery import Gallery, State
-from reidstream.pipeline import GalleryRun, settings_fingerprint
+from reidstream.pipeline import GalleryRun, build_gallery, settings_fingerprint
 from tests.blobs import write_blobs
 from tests.pipeline.job import bring_in
 
@@ -60,6 +60,16 @@ def test_other_settings_for_the_same_video_are_refused_with_advice(videos: list[
     bring_in(videos[:1], tmp_path / "g")
     with pytest.raises(GalleryMismatch, match="--replace"):
         bring_in(videos[:1], tmp_path / "g", Config(tracklets=TrackletConfig(min_observations=5)))
+
+
+def test_the_same_video_at_another_frame_rate_is_not_taken_for_complete(tmp_path: Path) -> None:
+    video, gallery = write_blobs(tmp_path / "a.mp4", [0], 20), tmp_path / "g"
+    thinned, whole = SourceConfig(uri=str(video), max_fps=5), SourceConfig(uri=str(video))
+    assert build_gallery([thinned], gallery=gallery).sources["a"].frames == 5
+    assert build_gallery([thinned], gallery=gallery).sources["a"].state == "skipped"
+    with pytest.raises(GalleryMismatch, match="--replace"):
+        build_gallery([whole], gallery=gallery)
+    assert build_gallery([whole], gallery=gallery, replace=True).sources["a"].frames == 20
 
 
 def test_a_recorded_run_replays_to_the_same_gallery(videos: list[Path], tmp_path: Path) -> None:
