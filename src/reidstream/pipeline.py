@@ -246,7 +246,11 @@ def open_run(
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
     with ExitStack() as stack:
         made = _engine(engine, config, left, gallery, render, stack)
-        opened = stack.enter_context(Gallery.open(gallery, write=True, create=True, space=made.space))
+        model = config.embedding.model
+        # A file is known by its full path, so that a search from another folder finds it.
+        model = str(Path(model).resolve()) if Path(model).is_file() else model
+        opening = Gallery.open(gallery, write=True, create=True, space=made.space, model=model, config=config.gallery)
+        opened = stack.enter_context(opening)
         yield GalleryRun(
             made,
             opened,

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, doctor, models, run, synth
+from reidstream.cli import deepstream, doctor, gallery, models, run, search, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
@@ -37,7 +37,9 @@ def _root(
 
 # Each verb module is thin and imports its heavy parts only when it is called.
 app.command()(run.run)
+app.command()(search.search)
 app.command()(synth.synth)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(models.app, name="models")
 app.add_typer(doctor.app, name="doctor")

@@ -12,7 +12,9 @@ from rich.console import Console
 
 def console() -> Console:
     """The console for results: colours and wrapping on a terminal, plain lines when piped."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    piped = not sys.stdout.isatty()
+    # Wide enough that a table is never cut for another program.
+    return Console(soft_wrap=piped, width=1000 if piped else None, highlight=False)
 
 
 def console_error(message: str) -> None:

@@ -1,0 +1,130 @@
+"""Taking a gallery elsewhere: Parquet, CSV, JSON or NumPy files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reidstream.errors import GalleryError
+from reidstream.gallery.gallery import Gallery
+from reidstream.gallery.rows import EVERYTHING, Filter
+from reidstream.types import EmbeddingSpace
+
+_AT_ONCE = 500
+
+
+def export(gallery: Gallery, path: Path, where: Filter = EVERYTHING) -> int:
+    """Write the tracklets that a filter leaves to a file; how many. Its ending decides the format.
+
+    .parquet: everything, vectors, prototypes, path and crop included. .npz: metadata columns, ``embedding`` float32
+    (n, d) and the prototypes. .csv, .json: metadata only. The file is there completely, or not at all.
+    Raises GalleryError for another ending or when it cannot be written.
+    """
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        endings = ", ".join(_WRITERS)
+        raise GalleryError(f"the export's ending must be one of {endings}, got {path.name!r}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        count = write(gallery, partial, where)
+        partial.replace(path)
+    except OSError as error:
+        raise GalleryError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _csv(gallery: Gallery, path: Path, where: Filter) -> int:
+    rows = gallery.rows(where)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=type(rows).__dataclass_fields__)
+        writer.writeheader()
+        writer.writerows(rows.records())
+    return len(rows)
+
+
+def _json(gallery: Gallery, path: Path, where: Filter) -> int:
+    rows = gallery.rows(where)
+    document = {"embedding_space": _space(gallery.space), "tracklets": list(rows.records())}
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return len(rows)
+
+
+def _numpy(gallery: Gallery, path: Path, where: Filter) -> int:
+    rows = gallery.rows(where)
+    ids = rows.id.tolist()
+    columns = {name: getattr(rows, name) for name in type(rows).__dataclass_fields__}
+    prototypes = gallery.prototypes(ids)
+    with path.open("wb") as file:
+        # np.savez would add an ending of its own to a name; not to a file.
+        np.savez(
+            file,
+            **columns,
+            embedding=gallery.vectors(ids)[1],
+            prototype=prototypes.vectors,
+            prototype_owner=prototypes.owner,
+            prototype_weight=prototypes.weights,
+            space=np.array(json.dumps(_space(gallery.space))),
+        )
+    return len(rows)
+
+
+def _parquet(gallery: Gallery, path: Path, where: Filter) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    vector = pa.list_(pa.float32(), gallery.space.size)
+    text, integer, number = pa.string(), pa.int64(), pa.float64()
+    schema = pa.schema(
+        [
+            *((name, text) for name in ("id", "source", "content", "reason")),
+            ("track_id", pa.uint64()),
+            *((name, integer) for name in ("part", "parts", "start_frame", "end_frame")),
+            *((name, number) for name in ("start_media", "end_media", "start_wall", "end_wall")),
+            *((name, integer) for name in ("observations", "embeddings_used", "embeddings_seen")),
+            *((name, number) for name in ("confidence", "purity", "quality")),
+            ("embedding", vector),
+            ("prototypes", pa.list_(vector)),
+            ("prototype_weights", pa.list_(pa.float32())),
+            ("frames", pa.list_(pa.int64())),
+            ("boxes", pa.list_(pa.list_(pa.float32(), 4))),
+            ("crop", pa.binary()),
+            ("crop_frame", integer),
+            ("crop_box", pa.list_(number)),
+        ],
+        metadata={"embedding_space": json.dumps(_space(gallery.space))},
+    )
+    count = 0
+    with pq.ParquetWriter(path, schema) as writer:
+        tracklets = gallery.tracklets(where)
+        while some := list(islice(tracklets, _AT_ONCE)):
+            columns = {name: [_plain(getattr(t, name)) for t in some] for name in schema.names}
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(some)
+    return count
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return list(value) if value.ndim == 2 else value
+    return str(value) if isinstance(value, str) else value
+
+
+def _space(space: EmbeddingSpace) -> dict[str, Any]:
+    return {"fingerprint": space.fingerprint, "model": space.model, "size": space.size}
+
+
+_WRITERS: dict[str, Callable[[Gallery, Path, Filter], int]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".json": _json,
+    ".npz": _numpy,
+}

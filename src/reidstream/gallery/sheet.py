@@ -1,0 +1,127 @@
+"""Contact sheets: one self-contained HTML page of people, to look at in any browser."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reidstream.errors import GalleryError
+from reidstream.gallery.gallery import Gallery
+from reidstream.gallery.rows import EVERYTHING, Filter
+from reidstream.types import Match, Tracklet
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One picture with what is to be said about it.
+
+    picture: JPEG file or None. title, lines: shown under it. sort: values by which a reader may order cards, by name.
+    search: further words by which the page's search finds it.
+    """
+
+    picture: bytes | None
+    title: str
+    lines: tuple[str, ...]
+    sort: dict[str, float]
+    search: str = ""
+
+    @property
+    def data_uri(self) -> str | None:
+        """The picture inside the page."""
+        if self.picture is None:
+            return None
+        return "data:image/jpeg;base64," + base64.b64encode(self.picture).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Cards that belong together, for instance those of one camera."""
+
+    title: str
+    cards: tuple[Card, ...]
+
+
+def write_sheet(path: Path, title: str, subtitle: str, groups: Sequence[Group], query: Card | None = None) -> None:
+    """Write a page with groups of cards; completely, or not at all. Raises GalleryError when it cannot be written."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("reidstream.gallery"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    orders = list(dict.fromkeys(name for group in groups for card in group.cards for name in card.sort))
+    page = environment.get_template("sheet.html.j2").render(
+        title=title, subtitle=subtitle, groups=groups, query=query, orders=orders
+    )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise GalleryError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING, limit: int = 2000) -> tuple[int, int]:
+    """A page of a gallery's tracklets grouped by source: how many it shows (``limit`` at most), and out of how many."""
+    rows = gallery.rows(where)
+    chosen = rows.id[:limit].tolist()
+    by_source: dict[str, list[Card]] = {}
+    for id in chosen:
+        tracklet = gallery.tracklet(id)
+        by_source.setdefault(tracklet.source, []).append(tracklet_card(tracklet))
+    groups = [Group(source, tuple(cards)) for source, cards in sorted(by_source.items())]
+    shown = f"the first {len(chosen)} of {len(rows)}" if len(chosen) < len(rows) else str(len(rows))
+    write_sheet(path, str(gallery.place), f"{shown} tracklets, {len(groups)} sources, {gallery.space.model}", groups)
+    return len(chosen), len(rows)
+
+
+def write_search_sheet(gallery: Gallery, path: Path, title: str, query: bytes | None, matches: Sequence[Match]) -> None:
+    """A page of what a search has found, the most similar first. query: a JPEG of what was searched for, or None."""
+    cards = [tracklet_card(gallery.tracklet(match.tracklet), match.similarity) for match in matches]
+    asked = Card(query, "Query", (), {}) if query is not None else None
+    groups = [Group("Most similar first", tuple(cards))]
+    write_sheet(path, title, f"{len(cards)} tracklets of {gallery.place}", groups, asked)
+
+
+def tracklet_card(tracklet: Tracklet, similarity: float | None = None) -> Card:
+    """What a page says about one tracklet."""
+    part = f" part {tracklet.part + 1} of {tracklet.parts}" if tracklet.parts > 1 else ""
+    seconds = tracklet.end_media - tracklet.start_media
+    lines = [
+        f"{clock(tracklet.start_media)} for {seconds:.1f} s",
+        f"{wall_clock(tracklet.start_wall)}",
+        f"purity {tracklet.purity:.2f}, quality {tracklet.quality:.2f}",
+        f"{tracklet.observations} frames, {tracklet.embeddings_used} of {tracklet.embeddings_seen} crops, "
+        f"{tracklet.reason}",
+    ]
+    order = {
+        "time": tracklet.start_wall,
+        "duration": seconds,
+        "purity": tracklet.purity,
+        "quality": tracklet.quality,
+    }
+    if similarity is not None:
+        lines.insert(0, f"similarity {similarity:.3f}, {tracklet.source}")
+        order = {"similarity": similarity, **order}
+    title = f"track {tracklet.track_id}{part}"
+    return Card(tracklet.crop, title, tuple(lines), order, f"{tracklet.id} {tracklet.source}")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def wall_clock(seconds: float) -> str:
+    """Unix seconds as date and time of day, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
