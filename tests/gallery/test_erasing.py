@@ -40,7 +40,8 @@ def test_an_erased_tracklet_is_in_no_file_any_more(filled: Filled) -> None:
         erasure = gallery.erase([victim.id])
         assert erasure.proven
         assert erasure.before is not None
-        assert len(erasure.before.pieces) == erasure.pieces > 50
+        # Only the index's own copies may be in memory alone, waiting to be written.
+        assert 90 < len(erasure.before.pieces) <= erasure.pieces
         assert {"gallery.db"} < {trace.file for trace in erasure.before.found}
         assert victim.id not in {m.tracklet for m in gallery.search(victim.embedding, 60)[0]}
         assert same_contents(contents_of(gallery), {t.id: t for t in tracklets if t is not victim})
@@ -142,8 +143,16 @@ def test_the_byte_search_finds_pieces_at_any_offset_and_across_chunks(tmp_path: 
 def test_pieces_that_tell_nobody_apart_are_not_used() -> None:
     assert len(pieces_of([bytes(4096)], 100)) == 0
     vector = np.zeros(512, np.float32)
-    vector[:8] = np.linspace(0.1, 0.3, 8)
+    vector[8:16] = np.linspace(0.1, 0.3, 8)
     assert len(pieces_of([vector.tobytes()], 100)) == 1
+
+
+def test_searching_for_a_piece_with_zeros_in_it_is_not_slowed_down_by_files_full_of_zeros(tmp_path: Path) -> None:
+    vector = np.zeros(8, np.float32)
+    vector[5:] = (0.1, 0.2, 0.3)
+    (tmp_path / "zeros").write_bytes(bytes(30_000_000) + vector.tobytes())
+    traces = find_traces(tmp_path, pieces_of([vector.tobytes()], 1))
+    assert [trace.offset for trace in traces.found] == [30_000_000]
 
 
 def test_a_gallery_without_index_files_is_erased_the_same_way(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def _in_a_process_of_its_own(folder: Path, target: Path, size: int, progress: Pr
     # The child must find this package whether it is installed or not.
     paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-m", "reidstream.gallery.building", str(folder), str(target), str(size)]
+    command = [sys.executable, "-P", __file__, str(folder), str(target), str(size)]
     done: int | None = None
     error = ""
     # Its standard input is closed when this process ends, however it ends; then the child ends, too.
@@ -147,6 +147,7 @@ def _main(folder: Path, target: Path, size: int) -> int:
         database = Database(Place(folder), write=False)
         index = ChromaIndex.in_folder(target, size)
         revision = _fill(database, index, size, lambda done, total: say(done=done, total=total))
+        index.save()
         index.close()
         database.close()
     except GalleryError as error:

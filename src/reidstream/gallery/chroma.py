@@ -16,17 +16,18 @@ from reidstream.types import FloatArray
 
 COLLECTION = "tracklets"
 
-HNSW = {
+HNSW: dict[str, Any] = {
     "space": "cosine",
     "max_neighbors": 32,
     "ef_construction": 200,
     "ef_search": 200,
-    "sync_threshold": 2000,
-    "batch_size": 1000,
+    "sync_threshold": 500,
+    "batch_size": 500,
 }
 """Chosen so that at 100,000 vectors of people recall@10 against exact search stays above 0.99 (benchmarks/gallery.py).
 
 ChromaDB's own defaults (16 neighbours, 100, 100) lose recall where many tracklets of one person lie close together.
+The files are written after every ``sync_threshold`` changes.
 """
 
 _UPSERT_LIMIT = 5000
@@ -99,6 +100,20 @@ class ChromaIndex:
             Nearest(list(ids), 1 - np.asarray(distances, np.float32))
             for ids, distances in zip(found["ids"], found["distances"], strict=True)
         ]
+
+    def save(self) -> None:
+        """Have the HNSW files of an embedded index written now.
+
+        Otherwise every process that opens it later indexes the last changes again, and writes files itself: at first
+        with whatever it had in memory in the places of vectors that are not there.
+        """
+        with self._explained():
+            some = self._collection.get(include=["embeddings"], limit=HNSW["sync_threshold"])
+            count = len(some["ids"])
+            if count:
+                # Nothing but changes makes ChromaDB write; putting the same again changes nothing else.
+                for _ in range(-(-HNSW["sync_threshold"] // count)):
+                    self._collection.upsert(ids=some["ids"], embeddings=some["embeddings"])
 
     def ids(self) -> list[str]:
         ids: list[str] = []

@@ -19,15 +19,19 @@ from reidstream.errors import GalleryError, TrackletNotFound
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.recordings import forget
-from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.rows import in_chunks, unpacked
 from reidstream.gallery.schema import crops, details, embeddings, tracklets
 from reidstream.gallery.storing import remove
 from reidstream.gallery.traces import PieceFinder, Pieces, Traces, entropy_coded, find_traces, pieces_of
+from reidstream.types import FloatArray
 
 _log = logging.getLogger(__name__)
 
 _MOST_PIECES = 200_000
 """Pieces looked for at most; with many tracklets there are fewer of each."""
+
+_EQUAL = 1 - 1e-6
+"""Cosine from which two vectors are the same but for rounding."""
 
 _READERS_PATIENCE = 60.0
 """Seconds to wait for readers that still look at the former state of the facts."""
@@ -56,14 +60,22 @@ class Erasure:
 
 
 def erase(
-    database: Database, rebuild: Callable[[], None], ids: Sequence[str], contents: Sequence[str] = (), server: str = ""
+    database: Database,
+    rebuild: Callable[[], None],
+    ids: Sequence[str],
+    contents: Sequence[str] = (),
+    *,
+    indexed: FloatArray,
+    server: str = "",
 ) -> Erasure:
     """Erase tracklets, and recordings that hold nothing else. Raises TrackletNotFound before anything is changed.
 
-    rebuild: makes the index anew from the rows. server: the index's address when it is not in the gallery's folder.
+    rebuild: makes the index anew from the rows. indexed: the vectors as the index holds them, float32 (n, d); it
+    normalises them anew, so that their last bits differ from the rows'. server: the index's address when it is not in
+    the gallery's folder.
     When the process dies in between, ``finish_erasure`` completes the work as soon as the gallery is opened again.
     """
-    pieces = _pieces(database, ids)
+    pieces = _pieces(database, ids, indexed)
     folder = database.place.folder
     reach = _reach(database, server)
     before = find_traces(folder, pieces) if folder is not None else None
@@ -82,7 +94,7 @@ def erase(
         after = find_traces(folder, pieces)
         if after.found:
             with database.read() as connection:
-                shared = _held_by_others(connection, pieces, after.pieces)
+                shared = _held_by_others(connection, pieces, after.pieces, indexed)
             if after.pieces - shared:
                 # A page that was rearranged long ago can hold a copy that deleting does not reach.
                 database.vacuum()
@@ -110,7 +122,7 @@ def finish_erasure(database: Database, rebuild: Callable[[], None]) -> None:
         write_facts(connection, erasing=False)
 
 
-def _pieces(database: Database, ids: Sequence[str]) -> Pieces:
+def _pieces(database: Database, ids: Sequence[str], indexed: FloatArray) -> Pieces:
     c = tracklets.c
     query = (
         select(c.id, embeddings.c.vector, details.c.prototypes, crops.c.jpeg)
@@ -118,8 +130,9 @@ def _pieces(database: Database, ids: Sequence[str]) -> Pieces:
         .outerjoin(details, details.c.seq == c.seq)
         .outerjoin(crops, crops.c.seq == c.seq)
     )
-    most = max(4, _MOST_PIECES // max(len(ids), 1) // 3)
+    most = max(4, _MOST_PIECES // max(len(ids), 1) // 4)
     found: list[Pieces] = [pieces_of([i.encode() for i in ids], 1)]
+    found.append(pieces_of([vector.tobytes() for vector in indexed], most))
     known: set[str] = set()
     with database.read() as connection:
         for some in in_chunks(ids):
@@ -134,7 +147,7 @@ def _pieces(database: Database, ids: Sequence[str]) -> Pieces:
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _held_by_others(connection: Connection, pieces: Pieces, wanted: set[int]) -> set[int]:
+def _held_by_others(connection: Connection, pieces: Pieces, wanted: set[int], indexed: FloatArray) -> set[int]:
     """Those of some pieces that tracklets which remain hold as well: a crop stored twice, an even background."""
     places = sorted(wanted)
     finder = PieceFinder(pieces[places])
@@ -142,6 +155,13 @@ def _held_by_others(connection: Connection, pieces: Pieces, wanted: set[int]) ->
     for column in (embeddings.c.vector, details.c.prototypes, crops.c.jpeg):
         for (blob,) in connection.execute(select(column).execution_options(yield_per=1000)):
             held.update(places[piece] for piece, _ in finder.find(blob))
+    # The index's copy of an equal vector is equal as well, though it is in no row.
+    twins = np.zeros(len(indexed), bool)
+    for rows in connection.execute(select(embeddings.c.vector).execution_options(yield_per=1000)).partitions():
+        vectors = unpacked(b"".join(row.vector for row in rows), indexed.shape[1])
+        twins |= (indexed @ vectors.T > _EQUAL).any(axis=1)
+    for vector in indexed[twins]:
+        held.update(places[piece] for piece, _ in finder.find(vector.tobytes()))
     return held
 
 

@@ -255,7 +255,13 @@ class Gallery:
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
-        return erase(self._database, lambda: self._rebuild(progress), ids, contents, server)
+        indexed = np.zeros((0, self.space.size), np.float32)
+        if self._indexer is not None:
+            self.flush()
+            index = self._indexer.index
+            held = set(index.ids()) if index is not None else set()
+            indexed = index.vectors([i for i in ids if i in held]) if index is not None else indexed
+        return erase(self._database, lambda: self._rebuild(progress), ids, contents, indexed=indexed, server=server)
 
     def _forget(self, content: str) -> None:
         self._remove(self.rows(Filter(contents=(content,))).id.tolist())

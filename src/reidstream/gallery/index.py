@@ -43,6 +43,9 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int: ...
 
+    def save(self) -> None:
+        """Write to its files whatever is not there yet."""
+
     def close(self) -> None:
         """Let go of files and connections."""
 
@@ -109,6 +112,9 @@ class ExactIndex:
 
     def __contains__(self, tracklet: str) -> bool:
         return tracklet in self._place
+
+    def save(self) -> None:
+        """There are no files."""
 
     def close(self) -> None:
         """Nothing is held."""

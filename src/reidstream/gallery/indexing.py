@@ -47,6 +47,7 @@ class Indexer:
         self._index: VectorIndex | None = None
         self._checked = False
         self._failures = 0
+        self._unsaved = False
         self._error: GalleryError | None = None
         self._stopping = False
         self._hurry = False
@@ -116,6 +117,8 @@ class Indexer:
         if finish:
             try:
                 self.flush()
+                if self._unsaved and self._index is not None and not self._place.is_server:
+                    self._index.save()
             except GalleryError as error:
                 _log.warning("%s; the rows are safe, the index is continued when the gallery is opened again", error)
         with self._state:
@@ -171,6 +174,7 @@ class Indexer:
         ids, vectors, last = self._rows_after(self._done, _BATCH)
         if ids:
             index.upsert(ids, vectors)
+            self._unsaved = True
         done = last if len(ids) == _BATCH else max(last, target)
         if done > self._done:
             with self._database.write() as connection:

@@ -23,8 +23,11 @@ from reidstream.errors import GalleryError
 PIECE = 32
 """Bytes of a piece. A tracklet's id has exactly as many characters."""
 
-_DISTINCT = 12
-"""Different byte values a piece must have. Zeros of a vector and even areas of a picture tell nobody apart."""
+_KEY = 8
+"""Bytes by which a piece is recognised before it is compared: the eight in a row with the most different values."""
+
+_DISTINCT = 5
+"""Different byte values these must have. Zeros of a vector and even areas of a picture tell nobody apart."""
 
 _CHUNK = 1 << 24
 _TABLE_BITS = 22
@@ -62,8 +65,7 @@ def pieces_of(blobs: Sequence[bytes], most: int) -> Pieces:
     for blob in blobs:
         count = len(blob) // PIECE
         pieces = np.frombuffer(blob, np.uint8, count * PIECE).reshape(count, PIECE)
-        ordered = np.sort(pieces, axis=1)
-        telling = pieces[(np.diff(ordered, axis=1) != 0).sum(axis=1) + 1 >= _DISTINCT]
+        telling = pieces[_best_keys(pieces)[1] >= _DISTINCT]
         if len(telling) > most:
             telling = telling[np.linspace(0, len(telling) - 1, most).astype(int)]
         picked.append(telling)
@@ -89,13 +91,25 @@ def find_traces(folder: Path, pieces: Pieces) -> Traces:
     return Traces(answer["files"], answer["bytes"], [Trace(*found) for found in answer["found"]])
 
 
+def _best_keys(pieces: Pieces) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where in each piece its key starts (a multiple of four), and how many different values the key has."""
+    starts = np.arange(0, PIECE - _KEY + 1, 4)
+    windows = np.sort(np.stack([pieces[:, start : start + _KEY] for start in starts], axis=1), axis=2)
+    distinct = (np.diff(windows, axis=2) != 0).sum(axis=2) + 1
+    best = distinct.argmax(axis=1)
+    return starts[best], distinct[np.arange(len(pieces)), best]
+
+
 class PieceFinder:
-    """Finds any of many pieces at any offset: a table says which eight-byte beginnings are worth a closer look."""
+    """Finds any of many pieces at any offset: a table says which eight-byte keys are worth a closer look."""
 
     def __init__(self, pieces: Pieces) -> None:
-        keys = np.ascontiguousarray(pieces[:, :8]).view("<u8").ravel() if len(pieces) else np.zeros(0, "<u8")
+        starts, _ = _best_keys(pieces)
+        columns = starts[:, None] + np.arange(_KEY)
+        keys = np.take_along_axis(pieces, columns, axis=1).view("<u8").ravel()
         self._order = np.argsort(keys, kind="stable")
         self._pieces = pieces[self._order]
+        self._starts = starts[self._order]
         self._keys = keys[self._order]
         self._table = np.zeros(1 << _TABLE_BITS, bool)
         self._table[_slots(self._keys)] = True
@@ -109,12 +123,10 @@ class PieceFinder:
             left = np.searchsorted(self._keys, words[places], "left")
             right = np.searchsorted(self._keys, words[places], "right")
             for place, first, last in zip(places.tolist(), left.tolist(), right.tolist(), strict=True):
-                offset = 8 * place + shift
-                found.extend(
-                    (int(self._order[n]), offset)
-                    for n in range(first, last)
-                    if data[offset : offset + PIECE] == self._pieces[n].tobytes()
-                )
+                for n in range(first, last):
+                    offset = 8 * place + shift - int(self._starts[n])
+                    if offset >= 0 and data[offset : offset + PIECE] == self._pieces[n].tobytes():
+                        found.append((int(self._order[n]), offset))
         return found
 
 

@@ -1,0 +1,124 @@
+"""What every vector index promises: the same tests for the exact one and for ChromaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidstream.errors import GalleryError
+from reidstream.gallery.chroma import ChromaIndex
+from reidstream.gallery.index import ExactIndex, VectorIndex
+from reidstream.types import FloatArray
+
+SIZE = 24
+
+
+def some(n: int, seed: int = 0) -> tuple[list[str], FloatArray]:
+    vectors = np.random.default_rng(seed).normal(size=(n, SIZE)).astype(np.float32)
+    return [f"{seed:02x}{i:030x}" for i in range(n)], vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture(params=["exact", "chroma"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorIndex]:
+    made: Callable[[], VectorIndex] = {
+        "exact": lambda: ExactIndex(SIZE),
+        "chroma": lambda: ChromaIndex.in_folder(tmp_path / "index", SIZE),
+    }[request.param]
+    index = made()
+    yield index
+    index.close()
+
+
+def test_the_nearest_are_the_truly_most_similar_best_first(index: VectorIndex) -> None:
+    ids, vectors = some(600)
+    index.upsert(ids, vectors)
+    queries = some(20, seed=1)[1]
+    for query, nearest in zip(queries, index.search(queries, 10), strict=True):
+        similarities = vectors @ query
+        best = np.argsort(-similarities)[:10]
+        assert nearest.ids == [ids[n] for n in best]
+        assert nearest.similarities.dtype == np.float32
+        np.testing.assert_allclose(nearest.similarities, similarities[best], atol=1e-5)
+
+
+def test_an_empty_index_and_no_queries_answer_nothing(index: VectorIndex) -> None:
+    ids, vectors = some(3)
+    assert [nearest.ids for nearest in index.search(vectors, 5)] == [[], [], []]
+    assert len(index) == 0
+    assert index.ids() == []
+    index.upsert(ids, vectors)
+    assert index.search(np.zeros((0, SIZE), np.float32), 5) == []
+    index.upsert([], np.zeros((0, SIZE), np.float32))
+    index.remove([])
+    assert len(index) == 3
+
+
+def test_asking_for_more_than_there_are_gives_all(index: VectorIndex) -> None:
+    ids, vectors = some(7)
+    index.upsert(ids, vectors)
+    assert [sorted(nearest.ids) for nearest in index.search(vectors[:2], 500)] == [ids, ids]
+
+
+def test_a_known_id_gets_its_new_vector(index: VectorIndex) -> None:
+    ids, vectors = some(5)
+    index.upsert(ids, vectors)
+    index.upsert(ids[:2], vectors[3:])
+    assert len(index) == 5
+    np.testing.assert_allclose(index.vectors(ids[:2]), vectors[3:], atol=1e-6)
+    assert set(index.search(vectors[3:4], 2)[0].ids) == {ids[0], ids[3]}
+
+
+def test_of_an_id_given_twice_the_later_vector_stays(index: VectorIndex) -> None:
+    ids, vectors = some(3)
+    index.upsert([ids[0], ids[1], ids[0]], vectors)
+    assert sorted(index.ids()) == ids[:2]
+    np.testing.assert_allclose(index.vectors([ids[0]]), vectors[2:], atol=1e-6)
+
+
+def test_what_was_removed_is_not_found_again(index: VectorIndex) -> None:
+    ids, vectors = some(40)
+    index.upsert(ids, vectors)
+    index.remove([ids[3], ids[17], "unknown"])
+    assert len(index) == 38
+    assert set(index.ids()) == set(ids) - {ids[3], ids[17]}
+    assert ids[3] not in index.search(vectors[3:4], 40)[0].ids
+    index.upsert(ids[3:4], vectors[3:4])
+    assert index.search(vectors[3:4], 1)[0].ids == [ids[3]]
+
+
+def test_vectors_come_back_in_the_order_asked_for(index: VectorIndex) -> None:
+    ids, vectors = some(30)
+    index.upsert(ids, vectors)
+    order = [4, 29, 0]
+    np.testing.assert_allclose(index.vectors([ids[n] for n in order]), vectors[order], atol=1e-6)
+    with pytest.raises(KeyError):
+        index.vectors([ids[0], "unknown"])
+
+
+def test_vectors_of_another_shape_are_refused(index: VectorIndex) -> None:
+    ids, vectors = some(2)
+    with pytest.raises(ValueError, match=r"vectors must have shape \(2, 24\), got \(2, 23\)"):
+        index.upsert(ids, vectors[:, 1:])
+    with pytest.raises(ValueError, match=r"vectors must have shape \(1, 24\), got \(2, 24\)"):
+        index.upsert(ids[:1], vectors)
+
+
+def test_chromadb_finds_after_opening_again_what_was_put_in_before(tmp_path: Path) -> None:
+    ids, vectors = some(700)
+    for part in (slice(0, 600), slice(600, 700)):
+        index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+        index.upsert(ids[part], vectors[part])
+        index.save()
+        index.close()
+    index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+    assert len(index) == 700
+    assert [nearest.ids[0] for nearest in index.search(vectors[::50], 1)] == ids[::50]
+    index.close()
+
+
+def test_a_server_that_is_not_there_is_reported() -> None:
+    with pytest.raises(GalleryError, match=r"the vector index \(collection people on http://127\.0\.0\.1:9\) failed"):
+        ChromaIndex.on_server("http://127.0.0.1:9", "people", SIZE)
