@@ -23,7 +23,7 @@ EMBEDDER = SHARED / "models" / "osnet_x0_25_msmt17.onnx"
 
 @dataclass(frozen=True)
 class Scene:
-    """One sequence. detections, embeddings: one per frame, a row of embeddings for each detection (or no rows)."""
+    """One sequence. detections, embeddings: one per frame, a row of embeddings for each detection (or none at all)."""
 
     name: str
     truth: GroundTruth
@@ -51,9 +51,8 @@ def _scene(name: str, frames: Path, truth: Path, detector: Detector, embedder: E
             (found,) = detector.detect([frame.picture])
             times.append(frame.media_time)
             detections.append(found)
-            embeddings.append(
-                embedder.embed(crops(frame.picture, found.boxes)) if embedder else np.zeros((0, 0), np.float32)
-            )
+            if embedder is not None:
+                embeddings.append(embedder.embed(crops(frame.picture, found.boxes)))
             size = frame.picture.size
     fps = (len(times) - 1) / (times[-1] - times[0])
     return Scene(name, read_ground_truth(truth), size, fps, times, detections, embeddings)

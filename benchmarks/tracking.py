@@ -109,13 +109,14 @@ def compare(scene: Scene) -> None:
 def walkers(count: int, frames: int, seed: int) -> list[Detections]:
     """Boxes of people who walk about and are seen with some noise."""
     rng = np.random.default_rng(seed)
+    half = np.array([25, 60])
     centres, speed = rng.uniform(100, 1800, (count, 2)) * [1, 0.5], rng.normal(0, 2, (count, 2))
     found = []
     for _ in range(frames):
         centres = centres + speed
         speed = np.where((centres < 50) | (centres > [1870, 1000]), -speed, speed)
         noisy = centres + rng.normal(0, 1.5, (count, 2))
-        boxes = np.concatenate([noisy - [25, 60], noisy + [25, 60]], axis=1).astype(np.float32)
+        boxes = np.concatenate([noisy - half, noisy + half], axis=1).astype(np.float32)
         found.append(Detections(boxes, rng.uniform(0.35, 0.9, count).astype(np.float32)))
     return found
 
