@@ -6,7 +6,10 @@ from pathlib import Path
 
 import typer
 
-app = typer.Typer(help="Write and check the configuration files of NVIDIA DeepStream.", no_args_is_help=True)
+app = typer.Typer(
+    help="Write and check configuration files of DeepStream.\n\nExample: reidstream deepstream config configs/",
+    no_args_is_help=True,
+)
 
 
 @app.command("config")

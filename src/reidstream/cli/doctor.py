@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-app = typer.Typer(help="Examine this machine; explain error lines of logs.")
+app = typer.Typer()
 
 
 class EngineName(StrEnum):
@@ -76,7 +76,7 @@ def log_command(
 ) -> None:
     """Explain known error lines of nvinfer, TensorRT, GStreamer, pip and torch logs: cause and cure.
 
-    Example: reidstream run … 2>&1 | reidstream doctor log -
+    Example: reidstream doctor log run.log
     """
     from reidstream.cli.common import console, print_json
     from reidstream.doctor.log import explained

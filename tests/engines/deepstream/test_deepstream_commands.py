@@ -58,3 +58,12 @@ def test_a_video_instead_of_a_configuration_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * (5 * 2**20))
     with pytest.raises(ConfigError, match="larger than 4 MiB"):
         CliRunner().invoke(app, ["deepstream", "check", str(path)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "words", [["deepstream"], ["deepstream", "config"], ["deepstream", "check"], ["doctor"], ["doctor", "log"]]
+)
+def test_help_shows_an_example(words: list[str]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: reidstream {words[0]}" in result.stdout.replace("\n ", " ")
