@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+from tests.rtsp import PROBE, Server
 
 MakeClip = Callable[..., Path]
 
@@ -89,3 +93,20 @@ def make_clip(tmp_path: Path) -> MakeClip:
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def gstreamer_python() -> str:
+    """An interpreter that has GStreamer's RTSP server."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if Path(python).exists() and subprocess.run([python, "-c", PROBE], capture_output=True).returncode == 0:
+            return python
+    pytest.skip("no interpreter with gi and GstRtspServer (Debian: python3-gi, gir1.2-gst-rtsp-server-1.0)")
+
+
+@pytest.fixture
+def server(gstreamer_python: str) -> Iterator[Server]:
+    """A camera that shows a moving ball to whoever knows the password."""
+    server = Server(gstreamer_python)
+    yield server
+    server.kill()

@@ -2,13 +2,10 @@ from __future__ import annotations
 
 import itertools
 import logging
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,63 +19,7 @@ from reidstream.sources import Source, open_source
 from reidstream.sources.connection import ConnectionLost, ConnectionRefused
 from reidstream.sources.live import BUFFER
 from reidstream.sources.webcam import WebcamConnection
-
-SERVER = Path(__file__).with_name("rtsp_server.py")
-PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
-PASSWORD = "hunter2"
-
-
-class Server:
-    """The child process that serves ``url``; it can be killed, started again on its port, frozen and thawed."""
-
-    def __init__(self, python: str) -> None:
-        self._python = python
-        self._port = 0
-        self._process: subprocess.Popen[str] | None = None
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"rtsp://cam:{PASSWORD}@127.0.0.1:{self._port}/live"
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-    def start(self) -> None:
-        command = [self._python, str(SERVER), str(self._port), PASSWORD]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert self._process.stdout is not None
-        self._port = int(self._process.stdout.readline())
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-
-@pytest.fixture(scope="module")
-def gstreamer_python() -> str:
-    for python in (sys.executable, "/usr/bin/python3"):
-        if Path(python).exists() and subprocess.run([python, "-c", PROBE], capture_output=True).returncode == 0:
-            return python
-    pytest.skip("no interpreter with gi and GstRtspServer (Debian: python3-gi, gir1.2-gst-rtsp-server-1.0)")
-
-
-@pytest.fixture
-def server(gstreamer_python: str) -> Iterator[Server]:
-    server = Server(gstreamer_python)
-    yield server
-    server.kill()
+from tests.rtsp import PASSWORD, Server
 
 
 def camera(url: str, **settings: Any) -> Source:
