@@ -150,6 +150,30 @@ def test_damage_in_the_middle_is_skipped_and_counted(make_clip: MakeClip, shown:
     assert shown(frames[-1].picture.bgr()) == 59
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi", "clip.ts"])
+def test_any_damage_ends_in_frames_or_a_clear_error(make_clip: MakeClip, name: str) -> None:
+    whole = make_clip(name, 12, codec="mpeg4").read_bytes()
+    path = make_clip(name, 1, codec="mpeg4")
+    chance = random.Random(5)
+    for _ in range(25):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 8)):
+            start = chance.randrange(len(data))
+            data[start : start + chance.choice([1, 4, 200])] = chance.randbytes(chance.choice([1, 4, 200]))
+        path.write_bytes(data[: chance.randint(1, len(data))] if chance.random() < 0.5 else data)
+        frames: list[Frame] = []
+        try:
+            with open_source(SourceConfig(uri=str(path)), "cam") as source:
+                frames.extend(source)
+        except SourceError as error:
+            assert str(path) in str(error)
+        else:
+            assert frames
+        assert all(frame.picture.bgr().shape[2] == 3 for frame in frames)
+        times = [frame.media_time for frame in frames]
+        assert times == sorted(set(times))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
