@@ -79,8 +79,8 @@ def _check_free(out: Path, overwrite: bool) -> None:
 
 
 def parameters_of(world: World) -> dict[str, Any]:
-    """What the world was made with, its cameras and its people, for scene.json."""
-    return {
+    """What scene.json says of a world, as it is read back: what it was made with, its cameras and its people."""
+    described = {
         "seed": world.seed,
         "minutes": world.minutes,
         "size": list(world.size),
@@ -103,6 +103,8 @@ def parameters_of(world: World) -> dict[str, Any]:
             for number, (look, model) in enumerate(zip(world.looks, world.models, strict=True))
         ],
     }
+    parsed: dict[str, Any] = json.loads(json.dumps(described))
+    return parsed
 
 
 def _render_all(folder: Path, world: World, workers: int, progress: Progress | None) -> list[TrackTruth]:

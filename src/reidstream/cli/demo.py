@@ -1,0 +1,222 @@
+"""``reidstream demo``: the whole job on a made-up scene, offline."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from reidstream.cli.common import console, print_json
+
+if TYPE_CHECKING:
+    from reidstream.config import Config
+    from reidstream.demo import Comparison
+    from reidstream.demo.query import Wanted
+    from reidstream.gallery import Gallery
+    from reidstream.pipeline import RunSummary
+    from reidstream.synthetic import SceneTruth
+    from reidstream.types import Match
+
+CLIP_SECONDS = 12.0
+
+
+def demo(
+    out: Path = typer.Option(Path("demo"), "--out", help="Folder for everything the demo makes."),
+    detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
+    reid: str | None = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file."),
+    json: bool = typer.Option(False, "--json", help="Print the outcome as JSON."),
+) -> None:
+    """Make a scene of three cameras, build a gallery of its people, and check it against the truth.
+
+    Needs no network and no video of your own. Running it again uses what is there already.
+
+    Example: reidstream demo --out demo
+    """
+    from reidstream.config import load_config
+    from reidstream.demo import compare
+    from reidstream.demo.query import choose_wanted
+    from reidstream.gallery import Gallery
+
+    given = {"detector.model": detector, "embedding.model": reid}
+    config = load_config(None, [f"{key}={_quoted(value)}" for key, value in given.items() if value is not None])
+    begun = time.monotonic()
+    scene = _scene(out, json)
+    summary = _run(scene, out / "gallery", config, json)
+    with Gallery.open(out / "gallery") as gallery:
+        comparison = compare(scene, gallery.tracklets())
+        wanted = choose_wanted(scene)
+        matches = _search(gallery, wanted, config, out)
+        _pictures(gallery, scene, wanted, matches, out)
+    seconds = time.monotonic() - begun
+    if json:
+        print_json(_plain(comparison, wanted, matches, summary, out, seconds))
+        return
+    _report(comparison, wanted, matches, gallery_rows=_where(out, matches))
+    _pointers(out, seconds)
+
+
+def _scene(out: Path, silent: bool) -> SceneTruth:
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+    from reidstream.demo.scene import demo_world, prepare_scene
+
+    world = demo_world()
+    shown = console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
+    )
+    if not silent:
+        shown.print(
+            f"[bold]1. A scene[/]: {world.cameras} cameras, {world.people} people, {world.minutes:g} minute each"
+        )
+    with Progress(*columns, console=shown, transient=True, disable=silent or not shown.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(camera: str, done: int, total: int) -> None:
+            if camera not in tasks:
+                tasks[camera] = bars.add_task(camera, total=total)
+            bars.update(tasks[camera], completed=done)
+
+        scene, made = prepare_scene(out, world, progress)
+    if not silent:
+        shown.print(f"   {'made' if made else 'there already'}: {scene.folder}")
+        shown.print("[bold]2. The gallery[/]: detect, track, embed and store, all cameras at once")
+    return scene
+
+
+def _run(scene: SceneTruth, gallery: Path, config: Config, silent: bool) -> RunSummary:
+    from reidstream.cli.progress import RunProgress
+    from reidstream.errors import EngineError
+    from reidstream.pipeline import open_run
+
+    with (
+        open_run([camera.video for camera in scene.cameras], config, gallery, replace=False) as run,
+        RunProgress(run.summary, shown=not silent),
+    ):
+        summary = run.run()
+    for failed in summary.failed:
+        raise EngineError(f"{failed.source} could not be read to its end: {failed.error}")
+    if not silent:
+        shown = console()
+        if summary.frames:
+            rate = summary.frames / max(summary.seconds, 1e-9)
+            shown.print(f"   {summary.frames} frames in {summary.seconds:.0f} s ({rate:.0f} frames/s)")
+        else:
+            shown.print("   there already")
+    return summary
+
+
+def _search(gallery: Gallery, wanted: Wanted, config: Config, out: Path) -> list[Match]:
+    import cv2
+
+    from reidstream.inference import open_embedder
+    from reidstream.models import resolve_model
+
+    cv2.imwrite(str(out / "query.jpg"), wanted.crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding)
+    return gallery.search(embedder.embed([wanted.crop]), 5)[0]
+
+
+def _pictures(gallery: Gallery, scene: SceneTruth, wanted: Wanted, matches: list[Match], out: Path) -> None:
+    from reidstream.demo.clips import write_clip
+    from reidstream.gallery.rows import Filter
+    from reidstream.gallery.sheet import write_gallery_sheet, write_search_sheet
+
+    write_gallery_sheet(gallery, out / "people.html")
+    title = f"People like somebody seen by {wanted.camera}"
+    write_search_sheet(gallery, out / "found.html", title, (out / "query.jpg").read_bytes(), matches)
+    (out / "clips").mkdir(exist_ok=True)
+    for camera in scene.cameras:
+        tracklets = list(gallery.tracklets(Filter(sources=(camera.name,))))
+        write_clip(camera, tracklets, out / "clips" / f"{camera.name}.mp4", CLIP_SECONDS)
+
+
+def _where(out: Path, matches: list[Match]) -> dict[str, tuple[str, float]]:
+    """Source and start (seconds) of the tracklets found."""
+    from reidstream.gallery import Gallery
+
+    with Gallery.open(out / "gallery") as gallery:
+        found = [gallery.tracklet(match.tracklet) for match in matches]
+    return {tracklet.id: (tracklet.source, tracklet.start_media) for tracklet in found}
+
+
+def _report(
+    comparison: Comparison, wanted: Wanted, matches: list[Match], gallery_rows: dict[str, tuple[str, float]]
+) -> None:
+    from rich.table import Table
+
+    shown = console()
+    shown.print("[bold]3. Against the truth[/]")
+    shown.print(f"   people found: {len(comparison.found)} of {len(comparison.persons)}")
+    shown.print(f"   visits found: {comparison.visits_found} of {comparison.visits}")
+    shown.print(
+        f"   tracks: {comparison.tracklets}, {comparison.tracklets_per_person:.1f} per person, "
+        f"{comparison.tracklets_per_visit:.2f} per visit"
+    )
+    shown.print(f"   mixed tracks (two people in one): {len(comparison.mixed)}; of nobody: {len(comparison.nobody)}")
+    shown.print(f"[bold]4. A search[/]: who looks like the person in query.jpg ({wanted.camera})?")
+    table = Table("   similarity", "camera", "at", "right", box=None, pad_edge=False)
+    for match in matches:
+        source, start = gallery_rows[match.tracklet]
+        right = comparison.person_of.get(match.tracklet) == wanted.person
+        table.add_row(f"   {match.similarity:.3f}", source, f"{start:.0f} s", "yes" if right else "no")
+    shown.print(table)
+
+
+def _pointers(out: Path, seconds: float) -> None:
+    shown = console()
+    place = shlex.quote(str(out))
+    shown.print(f"[bold]Made in {seconds:.0f} s. Look at[/]")
+    for path, what in (
+        ("people.html", "everybody in the gallery"),
+        ("found.html", "what the search found"),
+        ("clips", "the busiest moments with boxes and track ids"),
+    ):
+        shown.print(f"   {out / path}: {what}")
+    shown.print("[bold]Try next[/]")
+    for command in (
+        f"reidstream search {place}/query.jpg --whole --gallery {place}/gallery",
+        "reidstream run YOUR_VIDEO.mp4 --gallery mine",
+        "reidstream synth scene --cameras 4 --people 30 --minutes 2 --seed 7",
+    ):
+        shown.print(f"   {command}", markup=False)
+
+
+def _plain(
+    comparison: Comparison, wanted: Wanted, matches: list[Match], summary: RunSummary, out: Path, seconds: float
+) -> dict[str, Any]:
+    return {
+        "folder": out,
+        "seconds": round(seconds, 2),
+        "frames": summary.frames,
+        "run_seconds": round(summary.seconds, 2),
+        "people": len(comparison.persons),
+        "people_found": len(comparison.found),
+        "visits": comparison.visits,
+        "visits_found": comparison.visits_found,
+        "tracklets": comparison.tracklets,
+        "tracklets_per_person": round(comparison.tracklets_per_person, 3),
+        "tracklets_per_visit": round(comparison.tracklets_per_visit, 3),
+        "mixed": len(comparison.mixed),
+        "nobody": len(comparison.nobody),
+        "search": [
+            {
+                "tracklet": match.tracklet,
+                "similarity": round(match.similarity, 4),
+                "right": comparison.person_of.get(match.tracklet) == wanted.person,
+            }
+            for match in matches
+        ],
+    }
+
+
+def _quoted(value: str) -> str:
+    """Text as a TOML string, so that a path is never taken for anything else."""
+    import json as encoder
+
+    return encoder.dumps(value)
