@@ -11,7 +11,7 @@ from reidstream.demo.scene import prepare_scene
 from reidstream.errors import ConfigError
 from reidstream.synthetic import World
 
-SMALL = {"cameras": 2, "people": 5, "minutes": 0.1, "size": (320, 180), "fps": 10.0}
+SMALL = {"cameras": 1, "people": 4, "minutes": 0.1, "size": (320, 180), "fps": 10.0}
 
 
 def test_a_finished_scene_is_used_again_and_another_one_made_anew(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, doctor, gallery, models, run, search, synth
+from reidstream.cli import deepstream, demo, doctor, gallery, models, run, search, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
@@ -36,6 +36,7 @@ def _root(
 
 
 # Each verb module is thin and imports its heavy parts only when it is called.
+app.command()(demo.demo)
 app.command()(run.run)
 app.command()(search.search)
 app.command()(synth.synth)
