@@ -227,6 +227,8 @@ def test_a_flaw_of_the_reid_file_is_found_in_its_line_and_cured(
 PGIE_FLAWS: list[tuple[str, Changes, str]] = [
     ("class-count", {"num-detected-classes": None}, ""),
     ("class-count", {"num-detected-classes": "3"}, ""),
+    ("person-filtered", {"filter-out-class-ids": "2"}, ""),
+    ("person-filtered", {"filter-out-class-ids": "0;2;3"}, ""),
     ("class-group", {}, "[class-attrs-9]\ntopk=20\n"),
     ("class-group", {}, "[class-attrs-person]\ntopk=20\n"),
     ("cluster-mode", {"cluster-mode": "0"}, ""),

@@ -44,6 +44,7 @@ CODES: Mapping[str, str] = {
     "output-names": "`output-blob-names` is not an output of the model",
     "output-pool": "the pool of output buffers cannot grow",
     "output-tensor-meta": "`output-tensor-meta` is off, so no embedding reaches the probe",
+    "person-filtered": "`filter-out-class-ids` of the detector drops persons",
     "preprocessing": "scale and offsets are not those that the model was trained with",
     "preprocessing-nearest": "a standard deviation per channel is only approximated",
     "preprocessing-unknown": "nothing says which normalisation the model wants",

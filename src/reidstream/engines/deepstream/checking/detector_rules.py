@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reidstream.engines.deepstream.checking.file_rules import set_key
-from reidstream.engines.deepstream.checking.findings import Finding, Severity
+from reidstream.engines.deepstream.checking.findings import Finding, RemoveLine, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import InferenceFile
 
 PERSON_NAMES = ("person", "people", "pedestrian", "human")
@@ -56,6 +56,7 @@ def detector(config: InferenceFile) -> Iterator[Finding]:
         cause = f"no class of the labels file means a person: {', '.join(labels[:10])}"
         cure = "use a detector of people, or name the class in deepstream.pgie.person_class"
         yield Finding(file, config.line("labelfile-path"), Severity.WARNING, "no-person-class", cause, cure)
+    yield from _filtered(config, person_classes(labels or ()))
     if config.integer("cluster-mode") in (None, 0):
         yield Finding(
             file,
@@ -76,6 +77,23 @@ def detector(config: InferenceFile) -> Iterator[Finding]:
             f"{spec.name} is a YOLOX, whose output nvinfer cannot read by itself: it finds nobody",
             "set custom-lib-path and parse-bbox-func-name to a parser for it",
         )
+
+
+def _filtered(config: InferenceFile, people: list[int]) -> Iterator[Finding]:
+    dropped = [int(value) for value in config.numbers("filter-out-class-ids")]
+    if not set(people) & set(dropped):
+        return
+    line = config.line("filter-out-class-ids")
+    left = ";".join(str(number) for number in dropped if number not in people)
+    yield Finding(
+        config.file.path,
+        line,
+        Severity.ERROR,
+        "person-filtered",
+        f"filter-out-class-ids={config.text('filter-out-class-ids')} drops class {people[0]}, which is the person",
+        f"write filter-out-class-ids={left}" if left else "remove it",
+        (SetLine(line, "filter-out-class-ids", left),) if left else (RemoveLine(line),),
+    )
 
 
 def class_groups_of_others(config: InferenceFile) -> Iterator[Finding]:
