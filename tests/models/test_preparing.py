@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from reidstream.errors import ModelDegenerate, ModelError, ModelMismatch, ModelNotFound, ReIDStreamError
@@ -248,6 +250,23 @@ def test_existing_results_and_the_source_are_not_overwritten(tmp_path: Path) -> 
     assert output.read_bytes() == b"precious"
     prepare_model(source, output, SAID, overwrite=True)
     assert onnx.load(output).graph.output[0].name == "embeddings"
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_mangled_files_give_errors_of_ours_or_work(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("mangled")
+    content = bytearray(small_reid(folder / "a.onnx", 4, reshape_constant).read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=5)):
+        content[place] = data.draw(st.integers(0, 255))
+    (folder / "a.onnx").write_bytes(bytes(content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]))
+    try:
+        prepare_model(folder / "a.onnx", folder / "ours.onnx", SAID)
+    except ReIDStreamError as error:
+        assert str(error)
+        assert [path.name for path in folder.iterdir()] == ["a.onnx"]
 
 
 @pytest.mark.shared

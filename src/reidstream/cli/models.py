@@ -132,8 +132,12 @@ def export_command(
     color: str | None = COLOR,
     size: str | None = SIZE,
     fp16: bool = HALF,
-    bare: bool = typer.Option(False, help="Leave preprocessing and normalisation to unit length out of the graph."),
-    yes_imagenet: bool = typer.Option(False, help="Export weights trained on ImageNet alone, which know no people."),
+    bare: bool = typer.Option(
+        False, "--bare", help="Leave preprocessing and normalisation to unit length out of the graph."
+    ),
+    yes_imagenet: bool = typer.Option(
+        False, "--yes-imagenet", help="Export weights trained on ImageNet alone, which know no people."
+    ),
     images: Path | None = IMAGES,
     force: bool = FORCE,
     as_json: bool = JSON,

@@ -68,7 +68,7 @@ def fold_batch_norm(model: Any) -> int:
     uses.update(port.name for port in graph.output)
     folded = []
     for norm in graph.node:
-        layer = producer.get(norm.input[0])
+        layer = producer.get(norm.input[0]) if len(norm.input) == 5 else None
         if (
             norm.op_type != "BatchNormalization"
             or layer is None

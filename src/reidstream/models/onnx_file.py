@@ -22,13 +22,26 @@ def load_structure(path: Path) -> Any:
 
     try:
         model = onnx.load(path, load_external_data=False)
+        _names(model.graph)  # decoded only when they are read, so that a damaged one would come up anywhere later
     except FileNotFoundError:
         raise ModelNotFound(f"there is no model file at {path}") from None
-    except (DecodeError, OSError) as error:
+    except (DecodeError, UnicodeDecodeError, OSError) as error:
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: {error}") from None
     if not model.graph.output or not model.opset_import:
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: it holds no graph")
     return model
+
+
+def _names(graph: Any) -> list[str]:
+    """Every name in a graph, those of subgraphs too."""
+    names = [port.name for port in (*graph.input, *graph.output, *graph.value_info, *graph.initializer)]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        for attribute in node.attribute:
+            names.append(attribute.name)
+            for subgraph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                names += _names(subgraph)
+    return names
 
 
 def load_whole(path: Path) -> Any:

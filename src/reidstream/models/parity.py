@@ -88,7 +88,9 @@ def onnx_network(path: Path, output: str | None = None) -> Network:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
         raise ModelMismatch(f"ONNX Runtime cannot load {path.name}: {error}") from None
     name = session.get_inputs()[0].name

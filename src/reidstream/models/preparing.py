@@ -79,10 +79,13 @@ def prepare_model(
     task = task or (known.task if known else "reid")
     if known is not None and known.task != task:
         raise ModelMismatch(f"{source} is described as a model for {known.task}, but --task says {task}")
-    constants_as_weights(model)
-    _keep_output(model, output_name, task, source)
-    came = _examined(source, model, said, known, task, images)
-    changes = _rewrite(model, came, task, half, source)
+    try:
+        constants_as_weights(model)
+        _keep_output(model, output_name, task, source)
+        came = _examined(source, model, said, known, task, images)
+        changes = _rewrite(model, came, task, half, source)
+    except (UnicodeDecodeError, LookupError) as error:  # a name that is no text, a node without its inputs
+        raise ModelMismatch(f"the graph of {source} is damaged: {error}") from None
     spec = _described(came, said, known, task, output, source)
     describe(model, spec)
     checked(model, f"what was made of {source}")
@@ -127,7 +130,8 @@ def _examined(
     """Find out what the source takes, and run it as it is on the crops that the result will be compared with."""
     port = model.graph.input[0].type.tensor_type
     if port.elem_type != onnx.TensorProto.FLOAT:
-        kind = onnx.TensorProto.DataType.Name(port.elem_type).lower()
+        kinds = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+        kind = kinds.get(port.elem_type, f"type {port.elem_type}")
         raise ModelMismatch(f"{source}: the input must be float (32 bits), found {kind}")
     dimensions = [d.dim_value if d.dim_value > 0 else None for d in port.shape.dim]
     if len(dimensions) != 4:
@@ -195,7 +199,9 @@ def _rewrite(model: Any, came: _Source, task: Task, half: bool, source: Path) ->
     if came.preprocessing != Preprocessing():
         changes.append(f"preprocessing built in ({preprocessing_text(came.preprocessing)})")
     if task == "reid":
-        unit_already = bool(np.allclose(np.linalg.norm(_flat(came.outputs), axis=1), 1, atol=_UNIT_TOLERANCE))
+        unit_already = bool(
+            np.allclose(np.linalg.norm(_flat(came.outputs).astype(float), axis=1), 1, atol=_UNIT_TOLERANCE)
+        )
         give_embeddings(model, came.outputs[0].size, came.outputs.ndim, unit_length=not unit_already)
         changes.append("already of unit length" if unit_already else "normalisation to unit length built in")
     else:
