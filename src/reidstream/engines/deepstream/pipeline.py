@@ -12,6 +12,7 @@ from typing import Any
 from reidstream.config.deepstream import PropertyValue
 from reidstream.engines.deepstream.gst_properties import load_gst, make_element, set_properties
 from reidstream.errors import ConfigError, EngineError
+from reidstream.sources import redacted
 
 logger = logging.getLogger(__name__)
 
@@ -152,12 +153,13 @@ class Pipeline:
 
 
 def error_text(message: Any) -> str:
-    """An ERROR or WARNING message for people: which element, what, and its details."""
+    """An ERROR or WARNING message for people: which element, what, and its details, without passwords."""
     parse = message.parse_error if message.type == type(message.type).ERROR else message.parse_warning
     error, details = parse()
     name = message.src.get_name() if message.src is not None else "?"
     lines = [line.strip() for line in (details or "").splitlines() if line.strip()]
-    return f"{name}: {error.message}" + (f" ({'; '.join(lines)})" if lines else "")
+    # GStreamer's details quote the camera's address.
+    return redacted(f"{name}: {error.message}" + (f" ({'; '.join(lines)})" if lines else ""))
 
 
 def source_properties(
