@@ -1,0 +1,31 @@
+"""Deciding which tracklets are one person."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reidstream.config.base import Section
+
+
+class IdentityConfig(Section):
+    """How tracklets become people."""
+
+    false_merges: float = Field(
+        default=0.1,
+        gt=0,
+        lt=0.5,
+        description="Accepted risk that joining a tracklet to a person is wrong; smaller keeps people apart.",
+    )
+    cameras: Literal["auto", "separate", "independent"] = Field(
+        default="auto",
+        description="separate: nobody is in two cameras at once (clocks agree, views do not overlap); independent: "
+        "nothing is known; auto: separate if the gallery's own look-alike pairs say so.",
+    )
+    topology: str | None = Field(
+        default=None, description="TOML file with camera pairs: overlapping views and shortest travel times."
+    )
+    overlap: float = Field(
+        default=0.5, ge=0, description="Seconds two tracklets must be seen together to count as two people."
+    )

@@ -1,0 +1,1 @@
+"""Who is who: tracklets to people."""

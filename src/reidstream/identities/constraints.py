@@ -1,0 +1,178 @@
+"""Who cannot be one person, whatever they look like: time, place and human judgement."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.errors import ConfigError
+from reidstream.types import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Cameras:
+    """What is known of pairs of cameras, by index.
+
+    together: bool (c, c), whether one person can be seen by both at once. travel: float64 (c, c), seconds that
+    nobody is faster than from the one to the other; 0 where unknown.
+    """
+
+    together: npt.NDArray[np.bool_]
+    travel: npt.NDArray[np.float64]
+
+    @classmethod
+    def independent(cls, count: int) -> Cameras:
+        """Nothing is known, except that nobody is twice in one camera."""
+        return cls(~np.eye(count, dtype=bool), np.zeros((count, count)))
+
+    @classmethod
+    def separate(cls, count: int) -> Cameras:
+        """Nobody is in two cameras at once: their clocks agree and their views do not overlap."""
+        return cls(np.zeros((count, count), bool), np.zeros((count, count)))
+
+
+@dataclass(frozen=True, slots=True)
+class HumanLinks:
+    """What people decided, as pairs of tracklet rows: same and different, each int64 (m, 2)."""
+
+    same: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    different: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+
+
+class TimeTable:
+    """Answers which tracklets cannot be one person because of when and where they were seen.
+
+    camera: int64 (n,). start, end: float64 (n,), wall seconds. overlap: seconds that two must be seen together.
+    """
+
+    def __init__(
+        self,
+        camera: IntArray,
+        start: npt.NDArray[np.float64],
+        end: npt.NDArray[np.float64],
+        cameras: Cameras,
+        overlap: float,
+    ) -> None:
+        self._camera, self._start, self._end = camera, start, end
+        self._cameras = cameras
+        self._overlap = overlap
+
+    def excluded(self, some: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """bool (a, b): whether tracklet rows ``some[i]`` and ``others[j]`` are certainly two people."""
+        i, j = np.asarray(some, np.int64)[:, None], np.asarray(others, np.int64)[None, :]
+        together = np.minimum(self._end[i], self._end[j]) - np.maximum(self._start[i], self._start[j])
+        cameras = self._camera[i], self._camera[j]
+        # Short tracks are wholly inside what would otherwise pass as a tolerance.
+        shortest = np.minimum(self._end[i] - self._start[i], self._end[j] - self._start[j])
+        least = np.minimum(self._overlap, 0.5 * shortest)
+        clash = (together > least) & ~self._cameras.together[cameras]
+        gap = -together
+        too_fast = (gap < self._cameras.travel[cameras] - self._overlap) & ~self._cameras.together[cameras]
+        excluded: npt.NDArray[np.bool_] = clash | (too_fast & (self._cameras.travel[cameras] > 0))
+        return excluded
+
+
+def read_topology(path: Path, cameras: list[str]) -> Cameras:
+    """Camera pairs from a TOML file.
+
+    ``separate = true`` (the default) says that nobody is in two cameras at once unless the pair is listed:
+
+        [[pairs]]
+        cameras = ["entrance", "hall"]
+        overlapping = true
+
+        [[pairs]]
+        cameras = ["hall", "yard"]
+        travel_seconds = 12.0
+
+    Raises ConfigError for a file that cannot be read and for cameras that do not exist.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"camera topology {path} cannot be read: {error}") from None
+    unknown = set(data) - {"separate", "pairs"}
+    if unknown:
+        raise ConfigError(f"camera topology {path}: unknown keys {', '.join(sorted(unknown))}; known: separate, pairs")
+    count = len(cameras)
+    known = Cameras.separate(count) if data.get("separate", True) else Cameras.independent(count)
+    for number, pair in enumerate(data.get("pairs", []), start=1):
+        a, b = _pair(pair, number, path, cameras)
+        if a is None or b is None:
+            continue
+        if pair.get("overlapping"):
+            known.together[a, b] = known.together[b, a] = True
+        if "travel_seconds" in pair:
+            known.together[a, b] = known.together[b, a] = False
+            known.travel[a, b] = known.travel[b, a] = float(pair["travel_seconds"])
+    return known
+
+
+def _pair(pair: object, number: int, path: Path, cameras: list[str]) -> tuple[int | None, int | None]:
+    """Indices of a pair's cameras, None for a camera that has delivered nothing yet."""
+    if not isinstance(pair, dict) or set(pair) - {"cameras", "overlapping", "travel_seconds"}:
+        raise ConfigError(
+            f"camera topology {path}: pair {number} may hold cameras, overlapping and travel_seconds only"
+        )
+    names = pair.get("cameras")
+    if not isinstance(names, list) or len(names) != 2 or names[0] == names[1]:
+        raise ConfigError(f"camera topology {path}: pair {number} must name two different cameras, found {names!r}")
+    seconds = pair.get("travel_seconds", 0.0)
+    if not isinstance(seconds, int | float) or seconds < 0:
+        raise ConfigError(
+            f"camera topology {path}: pair {number}: travel_seconds must be at least 0, found {seconds!r}"
+        )
+    a, b = (cameras.index(name) if name in cameras else None for name in names)
+    return a, b
+
+
+def inferred_cameras(
+    camera: IntArray,
+    start: npt.NDArray[np.float64],
+    end: npt.NDArray[np.float64],
+    alike: IntArray,
+    count: int,
+) -> Cameras:
+    """Whether the cameras are separate, from pairs of tracklets of different cameras that look most alike.
+
+    alike: int64 (m, 2), rows of mutual best matches across cameras, most of which are one person. If views overlapped
+    or clocks differed, their times would overlap as often as those of any two tracklets of the two cameras; if nobody
+    can be in two cameras at once, hardly ever. The cameras count as separate when so few overlaps would come by chance
+    with a probability below 1 % (binomial test).
+    """
+    from scipy.stats import binom
+
+    if len(alike) == 0:
+        return Cameras.independent(count)
+    a, b = alike[:, 0], alike[:, 1]
+    overlaps = int((np.minimum(end[a], end[b]) > np.maximum(start[a], start[b])).sum())
+    # By chance: the same cameras, any other partner.
+    usual = []
+    for row, partner in alike.tolist():
+        others = np.flatnonzero(camera == camera[partner])
+        usual.append(float((np.minimum(end[row], end[others]) > np.maximum(start[row], start[others])).mean()))
+    chance = float(np.mean(usual))
+    if chance > 0 and binom.cdf(overlaps, len(alike), chance) < 0.01:
+        return Cameras.separate(count)
+    return Cameras.independent(count)
+
+
+def groups_of(n: int, pairs: Iterable[tuple[int, int]]) -> IntArray:
+    """Rows joined by pairs get one label: int64 (n,), the smallest row of each group."""
+    parent = np.arange(n)
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = int(parent[i])
+        return i
+
+    for a, b in pairs:
+        first, second = sorted((root(a), root(b)))
+        parent[second] = first
+    return np.array([root(i) for i in range(n)], np.int64)

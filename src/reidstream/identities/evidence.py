@@ -1,0 +1,72 @@
+"""What is known of many tracklets, as arrays, for deciding who is who."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.gallery import Gallery
+from reidstream.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """n tracklets in the order in which they were stored.
+
+    ids: n tracklet ids. camera: int64 (n,), index into cameras. track: int64 (n,), equal for the parts and pieces of
+    one track. start, end: float64 (n,), wall seconds. vectors: float32 (n, d), unit length. prototypes: float32
+    (m, d); first: int64 (n + 1,), tracklet i has prototypes first[i]:first[i + 1]; weights: float32 (m,).
+    trust: float32 (n,) in 0..1, how far a tracklet's embedding speaks for one person: its purity.
+    """
+
+    ids: list[str]
+    cameras: list[str]
+    camera: IntArray
+    track: IntArray
+    part: IntArray
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+    vectors: FloatArray
+    prototypes: FloatArray
+    first: IntArray
+    weights: FloatArray
+    trust: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def evidence_of(gallery: Gallery) -> Evidence:
+    """The evidence of all tracklets of a gallery."""
+    rows = gallery.rows()
+    ids = rows.id.tolist()
+    size = gallery.space.size
+    if not ids:
+        empty = np.zeros(0, np.int64)
+        none = np.zeros((0, size), np.float32)
+        times = np.zeros(0)
+        return Evidence(
+            [], [], empty, empty, empty, times, times, none, none, np.zeros(1, np.int64), none[:, 0], none[:, 0]
+        )
+    _, vectors = gallery.vectors(ids)
+    held = gallery.prototypes(ids)
+    order = np.argsort(held.owner, kind="stable")
+    cameras, camera = np.unique(rows.source, return_inverse=True)
+    tracks = np.stack([np.unique(rows.content, return_inverse=True)[1], rows.track_id.astype(np.int64)], axis=1)
+    _, track = np.unique(tracks, axis=0, return_inverse=True)
+    return Evidence(
+        ids,
+        cameras.tolist(),
+        camera.astype(np.int64),
+        track.astype(np.int64).reshape(-1),
+        rows.part,
+        rows.start_wall,
+        rows.end_wall,
+        vectors,
+        held.vectors[order],
+        np.searchsorted(held.owner[order], np.arange(len(ids) + 1)).astype(np.int64),
+        held.weights[order],
+        np.clip(rows.purity, 0.1, 1.0).astype(np.float32),
+    )

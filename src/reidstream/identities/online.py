@@ -1,0 +1,273 @@
+"""Giving each tracklet a person as it is stored: somebody known, or somebody new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.gallery import Gallery
+from reidstream.gallery.schema import tracklets as tracklet_table
+from reidstream.identities.calibration import GENERAL, Calibration, Defaults, least_log_ratio, probabilities
+from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
+from reidstream.identities.evidence import Evidence, evidence_of
+from reidstream.identities.outbox import tell
+from reidstream.identities.people import assign, create_person, person_of_tracklets, prepare
+from reidstream.identities.resolving import believed_cameras, calibration_of
+from reidstream.identities.schema import members
+from reidstream.identities.similarity import candidates, pair_similarity
+from reidstream.types import FloatArray, Tracklet
+
+# People whose mean is nearest are looked at closely; the right one is among them practically always.
+_SHORTLIST = 24
+# A person is remembered by so many tracklets; the newest replace the oldest.
+_REMEMBERED = 12
+# The best candidate must hold this share of all candidates' likelihood: the margin to the second best.
+_SHARE = 0.6
+# What calibration and cameras are concluded from again whenever the gallery has grown by this factor.
+_GROWTH = 1.5
+_FIRST_CALIBRATION = 16
+
+
+@dataclass(slots=True)
+class Decision:
+    """person: index of the known person, None for somebody new. probability: how sure the membership is.
+    candidates: (person index, probability), the most likely first."""
+
+    person: int | None
+    probability: float
+    candidates: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One tracklet as it counts here. start, end: wall seconds. vector: float32 (d,). prototypes: float32 (p, d)."""
+
+    camera: int
+    start: float
+    end: float
+    vector: FloatArray
+    prototypes: FloatArray
+    trust: float
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of one person."""
+
+    id: str
+    total: FloatArray
+    prototypes: list[FloatArray] = field(default_factory=list)
+    trust: list[float] = field(default_factory=list)
+    cameras: list[int] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+
+
+class OnlineIdentities:
+    """The people of a gallery that is open for writing, ready to recognise the next tracklet.
+
+    Decisions depend on the order in which tracklets were stored and on nothing else. ``catch_up`` gives a person to
+    every tracklet that has none yet, which also repairs what a killed run left undone.
+    """
+
+    def __init__(self, gallery: Gallery, config: IdentityConfig, defaults: Defaults = GENERAL) -> None:
+        prepare(gallery)
+        self._gallery = gallery
+        self._config = config
+        self._defaults = defaults
+        self._people: list[_Known] = []
+        self._row: dict[str, int] = {}
+        self._means = np.zeros((0, gallery.space.size), np.float32)
+        self._names: list[str] = []
+        self._count = 0
+        self._next_calibration = _FIRST_CALIBRATION
+        self._calibration = Calibration(defaults.same, defaults.different, defaults.spread)
+        self._cameras = Cameras.independent(0)
+        self._load()
+
+    @property
+    def people(self) -> int:
+        """How many are known."""
+        return len(self._people)
+
+    def catch_up(self) -> int:
+        """Give a person to every stored tracklet that has none, in the order of storing; how many that were."""
+        given = 0
+        while waiting := self._unassigned():
+            with self._gallery.write() as connection:
+                self._assign(connection, [self._gallery.tracklet(i) for i in waiting])
+            given += len(waiting)
+        return given
+
+    def decide(self, tracklet: Tracklet) -> Decision:
+        """Who a tracklet is, without storing anything."""
+        seen = self._seen(tracklet)
+        return self._decide(seen.prototypes, seen.trust, seen)
+
+    def recognise(self, prototypes: FloatArray) -> list[tuple[str, float]]:
+        """Person ids and probabilities for vectors of somebody seen at no known time; most likely first.
+
+        What is missing to 1 is the probability that it is nobody known.
+        """
+        decision = self._decide(prototypes, 1.0, None)
+        return [(self._people[k].id, p) for k, p in decision.candidates]
+
+    def _unassigned(self, most: int = 200) -> list[str]:
+        c = tracklet_table.c
+        query = select(c.id).where(c.id.not_in(select(members.c.tracklet))).order_by(c.seq).limit(most)
+        with self._gallery.read() as connection:
+            return [row.id for row in connection.execute(query)]
+
+    def _assign(self, connection: Connection, batch: list[Tracklet]) -> None:
+        events: list[tuple[str, dict[str, Any]]] = []
+        rows = []
+        for tracklet in batch:
+            decision = self.decide(tracklet)
+            told = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
+            events.append(("TrackletStored", {**told, "end": tracklet.end_wall}))
+            if decision.person is None:
+                person = create_person(connection, tracklet.id)
+                self._add_person(person)
+                events.append(("IdentityCreated", {**told, "person": person}))
+            else:
+                person = self._people[decision.person].id
+                probability = round(decision.probability, 4)
+                events.append(("IdentitySeenAgain", {**told, "person": person, "probability": probability}))
+            rows.append((tracklet.id, person, decision.probability))
+            self._remember(self._row[person], self._seen(tracklet))
+            self._count += 1
+        assign(connection, rows)
+        tell(connection, events)
+        if self._count >= self._next_calibration:
+            self._conclude()
+
+    def _decide(self, prototypes: FloatArray, trust: float, seen: _Seen | None) -> Decision:
+        if not self._people:
+            return Decision(None, 1.0)
+        mean = prototypes.mean(axis=0)
+        near = self._means[: len(self._people)] @ mean
+        most = min(_SHORTLIST, len(near))
+        shortlist = np.argpartition(-near, most - 1)[:most]
+        shortlist = shortlist[np.argsort(-near[shortlist], kind="stable")].tolist()
+        if seen is not None:
+            shortlist = [k for k in shortlist if not self._excluded(self._people[k], seen)]
+        if not shortlist:
+            return Decision(None, 1.0)
+        ratios = np.array([self._ratio(self._people[k], prototypes, trust) for k in shortlist])
+        shares = probabilities(ratios)
+        order = np.argsort(-ratios, kind="stable")
+        ranked = [(shortlist[k], float(shares[k])) for k in order.tolist()]
+        best = int(order[0])
+        clear = shares[best] / shares.sum() >= _SHARE
+        if ratios[best] >= least_log_ratio(self._config.false_merges) and clear:
+            return Decision(shortlist[best], float(shares[best]), ranked)
+        return Decision(None, 1.0 - float(shares.max()) if clear else 0.5, ranked)
+
+    def _ratio(self, person: _Known, prototypes: FloatArray, trust: float) -> float:
+        similarity = np.array([float((held @ prototypes.T).max()) for held in person.prototypes])
+        weights = np.minimum(np.array(person.trust), trust)
+        return float((self._calibration.log_ratio(similarity) * weights).mean())
+
+    def _excluded(self, person: _Known, seen: _Seen) -> bool:
+        cameras = np.array([*person.cameras, seen.camera])
+        table = TimeTable(
+            cameras,
+            np.array([*person.starts, seen.start]),
+            np.array([*person.ends, seen.end]),
+            self._known_cameras(),
+            self._config.overlap,
+        )
+        return bool(table.excluded(np.arange(len(cameras) - 1), [len(cameras) - 1]).any())
+
+    def _add_person(self, person: str) -> None:
+        if len(self._people) == len(self._means):
+            grown = np.zeros((max(64, len(self._means)), self._means.shape[1]), np.float32)
+            self._means = np.concatenate([self._means, grown])
+        self._row[person] = len(self._people)
+        self._people.append(_Known(person, np.zeros(self._means.shape[1], np.float32)))
+
+    def _remember(self, k: int, seen: _Seen) -> None:
+        person = self._people[k]
+        person.total = person.total + seen.vector
+        self._means[k] = person.total / max(float(np.linalg.norm(person.total)), 1e-6)
+        person.cameras.append(seen.camera)
+        person.starts.append(seen.start)
+        person.ends.append(seen.end)
+        person.prototypes.append(seen.prototypes)
+        person.trust.append(seen.trust)
+        if len(person.prototypes) > _REMEMBERED:
+            del person.prototypes[0], person.trust[0]
+
+    def _seen(self, tracklet: Tracklet) -> _Seen:
+        return _Seen(
+            self._camera(tracklet.source),
+            tracklet.start_wall,
+            tracklet.end_wall,
+            tracklet.embedding,
+            tracklet.prototypes,
+            float(np.clip(tracklet.purity, 0.1, 1.0)),
+        )
+
+    def _camera(self, source: str) -> int:
+        if source not in self._names:
+            self._names.append(source)
+        return self._names.index(source)
+
+    def _known_cameras(self) -> Cameras:
+        """The cameras' relations, as large as there are cameras now."""
+        count = len(self._names)
+        if len(self._cameras.together) < count:
+            if self._config.topology is not None:
+                self._cameras = read_topology(Path(self._config.topology), self._names)
+            elif self._config.cameras == "separate":
+                self._cameras = Cameras.separate(count)
+            else:
+                self._cameras = Cameras.independent(count)
+        return self._cameras
+
+    def _load(self) -> None:
+        evidence = evidence_of(self._gallery)
+        self._names = list(evidence.cameras)
+        with self._gallery.read() as connection:
+            held = person_of_tracklets(connection, evidence.ids)
+        for row, tracklet in enumerate(evidence.ids):
+            if tracklet not in held:
+                continue
+            person = held[tracklet][0]
+            if person not in self._row:
+                self._add_person(person)
+            seen = _Seen(
+                int(evidence.camera[row]),
+                float(evidence.start[row]),
+                float(evidence.end[row]),
+                evidence.vectors[row],
+                evidence.prototypes[evidence.first[row] : evidence.first[row + 1]],
+                float(evidence.trust[row]),
+            )
+            self._remember(self._row[person], seen)
+            self._count += 1
+        if self._count >= _FIRST_CALIBRATION:
+            self._conclude(evidence)
+
+    def _conclude(self, evidence: Evidence | None = None) -> None:
+        """Calibrate, and find out about the cameras, from what the gallery holds now."""
+        evidence = evidence or evidence_of(self._gallery)
+        self._next_calibration = max(int(self._count * _GROWTH), _FIRST_CALIBRATION)
+        order = [self._camera(name) for name in evidence.cameras]
+        if self._config.topology is not None:
+            cameras = read_topology(Path(self._config.topology), evidence.cameras)
+        else:
+            i, j = candidates(evidence.vectors, 10)
+            cameras = believed_cameras(evidence, self._config, i, j, pair_similarity(evidence, i, j))
+        table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, self._config.overlap)
+        self._calibration = calibration_of(evidence, table, HumanLinks(), self._defaults)
+        count = len(self._names)
+        ours = Cameras.independent(count)
+        ours.together[np.ix_(order, order)] = cameras.together
+        ours.travel[np.ix_(order, order)] = cameras.travel
+        self._cameras = ours

@@ -1,0 +1,70 @@
+"""What happened, as an ordered list in the gallery's own database, so that others hear of it at least once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from reidstream.gallery import Gallery
+from reidstream.identities.schema import deliveries, outbox
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """One thing that happened. seq: its place in the order, never used twice. wall: Unix seconds.
+
+    kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
+    TrackletMoved, OperationUndone or IdentitiesResolved.
+    """
+
+    seq: int
+    wall: float
+    kind: str
+    payload: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"seq": self.seq, "wall": self.wall, "kind": self.kind, **self.payload}
+
+
+def tell(connection: Connection, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Add events in the caller's transaction: they are there exactly if what they tell of is."""
+    now = time.time()
+    if events:
+        rows = [{"wall": now, "kind": kind, "payload": json.dumps(payload)} for kind, payload in events]
+        connection.execute(insert(outbox), rows)
+
+
+def events_after(gallery: Gallery, seq: int, most: int = 1000) -> list[OutboxEvent]:
+    """The events that follow ``seq``, in order, at most ``most``."""
+    query = select(outbox).where(outbox.c.seq > seq).order_by(outbox.c.seq).limit(most)
+    with gallery.read() as connection:
+        return [OutboxEvent(row.seq, row.wall, row.kind, json.loads(row.payload)) for row in connection.execute(query)]
+
+
+def all_events_after(gallery: Gallery, seq: int) -> Iterator[OutboxEvent]:
+    """Every event that follows ``seq`` and is there now."""
+    while batch := events_after(gallery, seq):
+        yield from batch
+        seq = batch[-1].seq
+
+
+def delivered_up_to(connection: Connection, subscriber: str) -> int:
+    """The last event that a subscriber has confirmed, 0 for a new one."""
+    value = connection.execute(select(deliveries.c.seq).where(deliveries.c.subscriber == subscriber)).scalar()
+    return int(value or 0)
+
+
+def note_delivery(connection: Connection, subscriber: str, seq: int) -> None:
+    """The subscriber has everything up to ``seq``."""
+    connection.execute(delete(deliveries).where(deliveries.c.subscriber == subscriber))
+    connection.execute(insert(deliveries).values(subscriber=subscriber, seq=seq))
+
+
+def last_seq(connection: Connection) -> int:
+    """The newest event's number, 0 when nothing has happened."""
+    return int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)

@@ -1,0 +1,184 @@
+"""The people of a gallery: reading them, and writing what was decided."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, delete, func, insert, inspect, select, update
+
+from reidstream.errors import IdentityError
+from reidstream.gallery import Gallery
+from reidstream.identities.constraints import HumanLinks
+from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An identity: tracklets judged or labelled to be one person.
+
+    id: 12 hex digits. number: counts from 1, what people call it as long as it has no name. tracklets: ids of its
+    members. probability: how sure each membership is.
+    """
+
+    id: str
+    number: int
+    name: str
+    notes: str
+    created_wall: float
+    tracklets: tuple[str, ...] = ()
+    probability: tuple[float, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return self.name or f"person {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An entry of the log. undone_by, undoes: other entries, if it was undone or undoes one."""
+
+    id: int
+    wall: float
+    author: str
+    kind: str
+    summary: str
+    undone_by: int | None
+    undoes: int | None
+
+
+def prepare(gallery: Gallery) -> None:
+    """Make or update the tables of identities; needs a gallery open for writing."""
+    gallery.migrate("identities", IDENTITY_MIGRATIONS)
+
+
+def has_people(gallery: Gallery) -> bool:
+    """Whether anything was ever decided in this gallery."""
+    with gallery.read() as connection:
+        return inspect(connection).has_table("people")
+
+
+def list_people(gallery: Gallery) -> list[Person]:
+    """Everybody, by number; people without tracklets (erased, or merged into others) are left out."""
+    if not has_people(gallery):
+        return []
+    with gallery.read() as connection:
+        return people_of(connection)
+
+
+def people_of(connection: Connection, ids: Sequence[str] | None = None) -> list[Person]:
+    """People with their tracklets, by number."""
+    held: dict[str, list[tuple[str, float]]] = {}
+    query = select(members.c.person, members.c.tracklet, members.c.probability).order_by(members.c.tracklet)
+    if ids is not None:
+        query = query.where(members.c.person.in_(list(ids)))
+    for row in connection.execute(query):
+        held.setdefault(row.person, []).append((row.tracklet, row.probability))
+    rows = connection.execute(select(people).order_by(people.c.number)).all()
+    return [
+        Person(
+            row.id,
+            row.number,
+            row.name,
+            row.notes,
+            row.created_wall,
+            tuple(t for t, _ in held[row.id]),
+            tuple(p for _, p in held[row.id]),
+        )
+        for row in rows
+        if row.id in held
+    ]
+
+
+def find_person(connection: Connection, word: str) -> str:
+    """The id of the person meant by a number, a name, or the beginning of an id. IdentityError if none or several."""
+    with_members = select(members.c.person).distinct()
+    rows = connection.execute(
+        select(people.c.id, people.c.number, people.c.name).where(people.c.id.in_(with_members))
+    ).all()
+    text = word.strip()
+    number = text.lower().removeprefix("person").strip().removeprefix("#")
+    found = {row.id for row in rows if (number.isdigit() and int(number) == row.number) or row.id == text}
+    found = found or {row.id for row in rows if row.name and row.name.lower() == text.lower()}
+    found = found or ({row.id for row in rows if row.id.startswith(text)} if len(text) >= 4 else set())
+    if len(found) != 1:
+        what = "no person" if not found else f"{len(found)} people"
+        raise IdentityError(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
+    return str(found.pop())
+
+
+def members_of(connection: Connection, person: str) -> list[str]:
+    """Tracklet ids of a person."""
+    query = select(members.c.tracklet).where(members.c.person == person).order_by(members.c.tracklet)
+    return [row.tracklet for row in connection.execute(query)]
+
+
+def person_of_tracklets(connection: Connection, tracklets: Iterable[str]) -> dict[str, tuple[str, float]]:
+    """(person id, probability) of each of these tracklets that has a person."""
+    found: dict[str, tuple[str, float]] = {}
+    wanted = list(tracklets)
+    for begin in range(0, len(wanted), _CHUNK):
+        some = wanted[begin : begin + _CHUNK]
+        for row in connection.execute(select(members).where(members.c.tracklet.in_(some))):
+            found[row.tracklet] = (row.person, row.probability)
+    return found
+
+
+def create_person(connection: Connection, seed: str) -> str:
+    """A new person, its id decided by ``seed`` (its first tracklet), so that runs over the same input agree."""
+    attempt = 0
+    while connection.execute(select(people.c.id).where(people.c.id == _id(seed, attempt))).first():
+        attempt += 1
+    new = _id(seed, attempt)
+    number = int(connection.execute(select(func.max(people.c.number))).scalar() or 0) + 1
+    connection.execute(insert(people).values(id=new, number=number, name="", notes="", created_wall=time.time()))
+    return new
+
+
+def assign(connection: Connection, rows: Sequence[tuple[str, str, float]]) -> None:
+    """Put tracklets to people: (tracklet, person, probability). Each has one person; the last word counts."""
+    for begin in range(0, len(rows), _CHUNK):
+        some = rows[begin : begin + _CHUNK]
+        connection.execute(delete(members).where(members.c.tracklet.in_([t for t, _, _ in some])))
+        connection.execute(insert(members), [{"tracklet": t, "person": p, "probability": v} for t, p, v in some])
+
+
+def human_links(connection: Connection, rows: dict[str, int]) -> HumanLinks:
+    """What people decided, as rows of the evidence; links to tracklets that were erased are left out."""
+    found: dict[str, list[tuple[int, int]]] = {"same": [], "different": []}
+    for link in connection.execute(select(links).order_by(links.c.operation)):
+        if link.a in rows and link.b in rows:
+            found[link.kind].append((rows[link.a], rows[link.b]))
+    return HumanLinks(*(np.array(found[kind], np.int64).reshape(-1, 2) for kind in ("same", "different")))
+
+
+def history(gallery: Gallery) -> list[Operation]:
+    """Every operation, oldest first."""
+    if not has_people(gallery):
+        return []
+    with gallery.read() as connection:
+        return [
+            Operation(row.id, row.wall, row.author, row.kind, row.summary, row.undone_by, row.undoes)
+            for row in connection.execute(select(operations).order_by(operations.c.id))
+        ]
+
+
+def rename(connection: Connection, person: str, name: str | None, notes: str | None) -> None:
+    """Set a person's name or notes; None leaves them as they are."""
+    values: dict[str, Any] = {}
+    if name is not None:
+        values["name"] = name
+    if notes is not None:
+        values["notes"] = notes
+    if values:
+        connection.execute(update(people).where(people.c.id == person).values(**values))
+
+
+def _id(seed: str, attempt: int) -> str:
+    return hashlib.blake2b(f"{seed}\0{attempt}".encode(), digest_size=6).hexdigest()

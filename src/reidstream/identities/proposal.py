@@ -1,0 +1,119 @@
+"""Re-deciding a whole gallery: what would change, shown before it does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.gallery import Gallery
+from reidstream.identities.calibration import Calibration
+from reidstream.identities.constraints import HumanLinks, read_topology
+from reidstream.identities.evidence import evidence_of
+from reidstream.identities.outbox import tell
+from reidstream.identities.people import (
+    assign,
+    create_person,
+    has_people,
+    human_links,
+    list_people,
+    person_of_tracklets,
+    prepare,
+)
+from reidstream.identities.resolving import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A new assignment beside the present one.
+
+    groups: tuples of tracklet ids, one per person. owners: the person that each group stays, None for a new one.
+    probability: per tracklet. moved: tracklets that change their person. joined: (person kept, people that vanish into
+    it). divided: (person, number of people it becomes). separate_cameras: whether nobody is in two cameras at once.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    owners: tuple[str | None, ...]
+    probability: dict[str, float]
+    moved: tuple[str, ...]
+    joined: tuple[tuple[str, tuple[str, ...]], ...]
+    divided: tuple[tuple[str, int], ...]
+    calibration: Calibration
+    separate_cameras: bool
+    people_before: int
+
+    @property
+    def people(self) -> int:
+        return len(self.groups)
+
+
+def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
+    """Decide all tracklets of a gallery anew; nothing is written. Human decisions hold."""
+    evidence = evidence_of(gallery)
+    rows = {tracklet: row for row, tracklet in enumerate(evidence.ids)}
+    known = has_people(gallery)
+    links = HumanLinks()
+    present: dict[str, tuple[str, float]] = {}
+    if known:
+        with gallery.read() as connection:
+            links = human_links(connection, rows)
+            present = person_of_tracklets(connection, evidence.ids)
+    cameras = read_topology(Path(config.topology), evidence.cameras) if config.topology else None
+    found = resolve(evidence, config, links, cameras)
+    groups: list[list[str]] = [[] for _ in range(found.people)]
+    for tracklet, group in zip(evidence.ids, found.group.tolist(), strict=True):
+        groups[group].append(tracklet)
+    before = {tracklet: person for tracklet, (person, _) in present.items()}
+    owners = _owners(groups, before)
+    moved = [
+        tracklet
+        for group, owner in zip(groups, owners, strict=True)
+        for tracklet in group
+        if tracklet in before and before[tracklet] != owner
+    ]
+    joined = []
+    for group, owner in zip(groups, owners, strict=True):
+        others = sorted({before[t] for t in group if t in before} - {owner})
+        gone = tuple(person for person in others if person not in owners)
+        if owner is not None and gone:
+            joined.append((owner, gone))
+    pieces = Counter(person for group in groups for person in {before[t] for t in group if t in before})
+    return Proposal(
+        groups=tuple(map(tuple, groups)),
+        owners=tuple(owners),
+        probability=dict(zip(evidence.ids, found.probability.tolist(), strict=True)),
+        moved=tuple(moved),
+        joined=tuple(joined),
+        divided=tuple((person, count) for person, count in sorted(pieces.items()) if count > 1),
+        calibration=found.calibration,
+        separate_cameras=not found.cameras.together.any() and len(evidence.cameras) > 1,
+        people_before=len(list_people(gallery)),
+    )
+
+
+def apply(gallery: Gallery, proposal: Proposal) -> None:
+    """Make a proposal true, in one transaction. Names and notes stay with the person that most of a group was."""
+    prepare(gallery)
+    with gallery.write() as connection:
+        for group, owner in zip(proposal.groups, proposal.owners, strict=True):
+            person = owner or create_person(connection, group[0])
+            assign(connection, [(tracklet, person, proposal.probability[tracklet]) for tracklet in group])
+        told = {"people": proposal.people, "before": proposal.people_before, "moved": len(proposal.moved)}
+        events = [("IdentityMerged", {"person": kept, "merged": list(gone)}) for kept, gone in proposal.joined]
+        tell(connection, [*events, ("IdentitiesResolved", told)])
+
+
+def _owners(groups: list[list[str]], before: dict[str, str]) -> list[str | None]:
+    """Which present person each group stays: the largest common part first, each person once."""
+    claims = []
+    for number, group in enumerate(groups):
+        for person, count in Counter(before[t] for t in group if t in before).items():
+            claims.append((-count, number, person))
+    owners: list[str | None] = [None] * len(groups)
+    taken: set[str] = set()
+    for _, number, person in sorted(claims):
+        if owners[number] is None and person not in taken:
+            owners[number] = person
+            taken.add(person)
+    return owners

@@ -1,0 +1,262 @@
+"""Deciding all tracklets at once: average linkage over likelihood ratios, never against a constraint."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.identities.calibration import GENERAL, Calibration, Defaults, calibrated, least_log_ratio, probabilities
+from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
+from reidstream.identities.evidence import Evidence
+from reidstream.identities.similarity import candidates, pair_similarity, within_similarity
+from reidstream.types import FloatArray, IntArray
+
+# Neighbours per tracklet that are compared closely. A person has few tracklets among their most similar ones that are
+# not their own; more neighbours cost time and change nothing (measured up to 100,000 tracklets).
+_NEIGHBOURS = 40
+# What a pair that is not among each other's neighbours says: unlike, but unlooked-at.
+_UNLIKE = -4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Who is who.
+
+    group: int64 (n,), equal for tracklets of one person; numbered from 0 in the order of first appearance.
+    probability: float32 (n,), how sure it is that the tracklet belongs to its group; 1 for a group of its own.
+    calibration: how similarities were read. cameras: what was taken to be true of the cameras.
+    """
+
+    group: IntArray
+    probability: FloatArray
+    calibration: Calibration
+    cameras: Cameras
+
+    @property
+    def people(self) -> int:
+        return int(self.group.max(initial=-1)) + 1
+
+
+def resolve(
+    evidence: Evidence,
+    config: IdentityConfig,
+    links: HumanLinks | None = None,
+    cameras: Cameras | None = None,
+    defaults: Defaults = GENERAL,
+) -> Resolution:
+    """Group all tracklets into people.
+
+    links: what people decided, as rows; it always holds. cameras: what is known of them; None: as the configuration
+    says. The result is the same for the same evidence.
+    """
+    links = links or HumanLinks()
+    n = len(evidence)
+    i, j = candidates(evidence.vectors, _NEIGHBOURS)
+    similarity = pair_similarity(evidence, i, j)
+    if cameras is None:
+        cameras = believed_cameras(evidence, config, i, j, similarity)
+    table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
+    calibration = calibration_of(evidence, table, links, defaults)
+    if n == 0:
+        return Resolution(np.zeros(0, np.int64), np.zeros(0, np.float32), calibration, cameras)
+    ratio = trusted(calibration.log_ratio(similarity), evidence.trust[i], evidence.trust[j])
+    certain = [*map(tuple, links.same.tolist()), *continued(evidence)]
+    linkage = _Linkage(evidence, table, groups_of(n, certain), links)
+    linkage.add_pairs(i, j, ratio)
+    linkage.run(least_log_ratio(config.false_merges))
+    group = linkage.groups()
+    return Resolution(group, _probabilities(group, i, j, ratio), calibration, cameras)
+
+
+def believed_cameras(
+    evidence: Evidence, config: IdentityConfig, i: IntArray, j: IntArray, similarity: FloatArray
+) -> Cameras:
+    """What the configuration says of the cameras, or what the look-alike pairs (i, j) say themselves."""
+    count = len(evidence.cameras)
+    if config.cameras == "separate":
+        return Cameras.separate(count)
+    if config.cameras == "independent" or count < 2:
+        return Cameras.independent(count)
+    across = evidence.camera[i] != evidence.camera[j]
+    alike = mutual_best(i[across], j[across], similarity[across], len(evidence))
+    return inferred_cameras(evidence.camera, evidence.start, evidence.end, alike, count)
+
+
+def mutual_best(i: IntArray, j: IntArray, similarity: FloatArray, n: int) -> IntArray:
+    """The pairs in which each is the other's most similar: int64 (m, 2)."""
+    best = np.full(n, -2.0, np.float32)
+    np.maximum.at(best, i, similarity)
+    np.maximum.at(best, j, similarity)
+    rows = np.flatnonzero((similarity == best[i]) & (similarity == best[j]))
+    return np.stack([i[rows], j[rows]], axis=1)
+
+
+def calibration_of(evidence: Evidence, table: TimeTable, links: HumanLinks, defaults: Defaults) -> Calibration:
+    """The calibration that a gallery's own certain pairs give."""
+    a, b = seen_together(evidence, table)
+    negatives = pair_similarity(evidence, a, b)
+    labelled = pair_similarity(evidence, links.same[:, 0], links.same[:, 1])
+    return calibrated(negatives, within_similarity(evidence), labelled, defaults)
+
+
+def seen_together(evidence: Evidence, table: TimeTable, most: int = 20_000) -> tuple[IntArray, IntArray]:
+    """Pairs of tracklets of one camera that were seen at the same time: certainly two people."""
+    pairs_a, pairs_b = [], []
+    for camera in range(len(evidence.cameras)):
+        rows = np.flatnonzero(evidence.camera == camera)
+        rows = rows[np.argsort(evidence.start[rows], kind="stable")]
+        # Sorted by start, the tracklets that begin during a tracklet's life follow it directly.
+        last = np.searchsorted(evidence.start[rows], evidence.end[rows], side="right")
+        for k, row in enumerate(rows.tolist()):
+            following = rows[k + 1 : last[k]]
+            if len(following):
+                clash = following[table.excluded([row], following)[0]]
+                # Parts of one split track touch each other at the seam.
+                clash = clash[evidence.track[clash] != evidence.track[row]]
+                pairs_a.append(np.full(len(clash), row))
+                pairs_b.append(clash)
+    if not pairs_a:
+        none = np.zeros(0, np.int64)
+        return none, none
+    a, b = np.concatenate(pairs_a), np.concatenate(pairs_b)
+    if len(a) > most:
+        chosen = np.linspace(0, len(a) - 1, most).astype(np.int64)
+        a, b = a[chosen], b[chosen]
+    return a, b
+
+
+def continued(evidence: Evidence) -> list[tuple[int, int]]:
+    """Pieces of one very long track that was stored while it went on: certainly one person."""
+    order = np.lexsort((evidence.start, evidence.track))
+    same = (evidence.track[order[1:]] == evidence.track[order[:-1]]) & (
+        (evidence.part[order[1:]] == 0) & (evidence.part[order[:-1]] == 0)
+    )
+    rows = np.flatnonzero(same)
+    return list(zip(order[rows].tolist(), order[rows + 1].tolist(), strict=True))
+
+
+def trusted(ratio: npt.NDArray[np.float64], a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
+    """Log-likelihood ratios of pairs, drawn towards zero where a tracklet says little of any one person."""
+    drawn: npt.NDArray[np.float64] = ratio * np.minimum(a, b)
+    return drawn
+
+
+class _Linkage:
+    """Groups that grow by joining the two whose members are, on average, most likely one person."""
+
+    def __init__(self, evidence: Evidence, table: TimeTable, start: IntArray, links: HumanLinks) -> None:
+        self._table = table
+        self._label = start
+        self._members: dict[int, list[int]] = {}
+        for row, group in enumerate(start.tolist()):
+            self._members.setdefault(group, []).append(row)
+        self._near: dict[int, dict[int, list[float]]] = {group: {} for group in self._members}
+        self._apart: dict[int, set[int]] = {}
+        for a, b in links.different.tolist():
+            first, second = int(start[a]), int(start[b])
+            if first != second:
+                self._apart.setdefault(first, set()).add(second)
+                self._apart.setdefault(second, set()).add(first)
+
+    def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64]) -> None:
+        """Sum the ratios of pairs between groups: [sum, number of pairs] per neighbour."""
+        a, b = self._label[i], self._label[j]
+        between = a != b
+        for first, second, value in zip(a[between].tolist(), b[between].tolist(), ratio[between].tolist(), strict=True):
+            entry = self._near[first].get(second)
+            if entry is None:
+                entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
+            entry[0] += value
+            entry[1] += 1.0
+
+    def run(self, least: float) -> None:
+        """Join until no two groups reach the least average log-likelihood ratio."""
+        heap = [
+            (-average, a, b)
+            for a, near in self._near.items()
+            for b in near
+            if a < b and (average := self._average(a, b)) >= least
+        ]
+        heapq.heapify(heap)
+        while heap:
+            value, a, b = heapq.heappop(heap)
+            if a not in self._members or b not in self._members or b not in self._near[a]:
+                continue
+            average = self._average(a, b)
+            # Groups have grown since this was put in: what it is now was put in then, too.
+            if -value != average:
+                continue
+            if self._excluded(a, b):
+                del self._near[a][b], self._near[b][a]
+                continue
+            self._join(a, b)
+            for c in self._near[a]:
+                average = self._average(a, c)
+                if average >= least:
+                    heapq.heappush(heap, (-average, min(a, c), max(a, c)))
+
+    def groups(self) -> IntArray:
+        """int64 (n,), numbered by first appearance."""
+        group = np.empty(len(self._label), np.int64)
+        for number, members in enumerate(sorted(self._members.values(), key=min)):
+            group[members] = number
+        return group
+
+    def _average(self, a: int, b: int) -> float:
+        total, looked_at = self._near[a][b]
+        pairs = len(self._members[a]) * len(self._members[b])
+        return (total + _UNLIKE * (pairs - looked_at)) / pairs
+
+    def _excluded(self, a: int, b: int) -> bool:
+        if b in self._apart.get(a, ()):
+            return True
+        return bool(self._table.excluded(self._members[a], self._members[b]).any())
+
+    def _join(self, a: int, b: int) -> None:
+        self._members[a] += self._members.pop(b)
+        near_a, near_b = self._near[a], self._near.pop(b)
+        near_a.pop(b, None)
+        near_b.pop(a, None)
+        for c, entry in near_b.items():
+            del self._near[c][b]
+            held = near_a.get(c)
+            if held is None:
+                near_a[c] = self._near[c][a] = entry
+            else:
+                held[0] += entry[0]
+                held[1] += entry[1]
+        for c in self._apart.pop(b, set()):
+            self._apart[c].discard(b)
+            self._apart[c].add(a)
+            self._apart.setdefault(a, set()).add(c)
+
+
+def _probabilities(group: IntArray, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64]) -> FloatArray:
+    """How sure each tracklet's membership is, against the other groups that it resembles."""
+    n = len(group)
+    rows, others = np.concatenate([i, j]), np.concatenate([j, i])
+    both = np.concatenate([ratio, ratio])
+    keys = rows * (int(group.max()) + 1) + group[others]
+    unique, where = np.unique(keys, return_inverse=True)
+    mean = np.bincount(where, weights=both) / np.bincount(where)
+    owner, candidate = unique // (int(group.max()) + 1), unique % (int(group.max()) + 1)
+    sure = np.ones(n, np.float32)
+    for row, begin, end in _runs(owner):
+        own = candidate[begin:end] == group[row]
+        if own.any():
+            sure[row] = probabilities(mean[begin:end])[own][0]
+    return sure
+
+
+def _runs(sorted_values: IntArray) -> list[tuple[int, int, int]]:
+    """(value, begin, end) of each run of equal values."""
+    if len(sorted_values) == 0:
+        return []
+    edges = np.flatnonzero(np.diff(sorted_values)) + 1
+    begins = np.concatenate([[0], edges])
+    ends = np.concatenate([edges, [len(sorted_values)]])
+    return list(zip(sorted_values[begins].tolist(), begins.tolist(), ends.tolist(), strict=True))

@@ -1,0 +1,266 @@
+"""What people decide: merge, split, move, reject, label; all of it logged, and all of it can be undone.
+
+A decision is kept twice: as the assignment that it leads to now, and as links between tracklets that every later
+resolving obeys. Links name tracklets, because people come and go as identities are resolved anew.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from reidstream.errors import IdentityError
+from reidstream.gallery import Gallery
+from reidstream.identities.outbox import tell
+from reidstream.identities.people import (
+    assign,
+    create_person,
+    find_person,
+    members_of,
+    person_of_tracklets,
+    prepare,
+    rename,
+)
+from reidstream.identities.schema import links, members, operations, people
+
+
+class Review:
+    """Decisions of one author on a gallery that is open for writing.
+
+    People are named by number, name or id, tracklets by id (or its beginning). Each method returns the number of its
+    log entry. Raises IdentityError for what contradicts the facts or an earlier decision, TrackletNotFound.
+    """
+
+    def __init__(self, gallery: Gallery, author: str) -> None:
+        prepare(gallery)
+        self._gallery = gallery
+        self._author = author
+
+    def merge(self, keep: str, other: str) -> int:
+        """All tracklets of ``other`` are ``keep``."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            first, second = find_person(connection, keep), find_person(connection, other)
+            if first == second:
+                raise IdentityError(f"{keep!r} and {other!r} are the same person already")
+            kept, moved = members_of(connection, first), members_of(connection, second)
+            operation.touch(connection, [*kept, *moved], [first, second])
+            _refuse_apart(connection, kept, moved)
+            operation.link(connection, "same", [(kept[0], moved[0])])
+            # Members of one person are one person for the reviewer: that holds when identities are resolved anew.
+            operation.link(connection, "same", [(group[0], m) for group in (kept, moved) for m in group[1:]])
+            assign(connection, [(tracklet, first, 1.0) for tracklet in moved])
+            operation.says(f"merged {other} into {keep} ({len(moved)} tracklets)")
+            operation.event("IdentityMerged", person=first, merged=second, tracklets=moved)
+
+        return self._do("merge", change)
+
+    def split(self, person: str, tracklets: Sequence[str]) -> int:
+        """These tracklets of a person are somebody else: one new person."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            owner = find_person(connection, person)
+            held = members_of(connection, owner)
+            moved = self._tracklets(tracklets)
+            strange = set(moved) - set(held)
+            if strange:
+                raise IdentityError(f"not tracklets of {person}: {', '.join(sorted(strange))}")
+            rest = [tracklet for tracklet in held if tracklet not in set(moved)]
+            if not rest or not moved:
+                raise IdentityError(f"a split needs tracklets on both sides; {person} has {len(held)}")
+            operation.touch(connection, held, [owner])
+            operation.unlink(connection, moved, rest)
+            operation.link(connection, "different", [(rest[0], moved[0])])
+            operation.link(connection, "same", [(group[0], m) for group in (rest, moved) for m in group[1:]])
+            new = create_person(connection, moved[0])
+            assign(connection, [(tracklet, new, 1.0) for tracklet in moved])
+            operation.says(f"split {len(moved)} tracklets from {person}")
+            operation.event("IdentitySplit", person=owner, new=new, tracklets=moved)
+
+        return self._do("split", change)
+
+    def move(self, tracklet: str, person: str) -> int:
+        """A tracklet belongs to this person and not to whom it was given."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            (moved,) = self._tracklets([tracklet])
+            target = find_person(connection, person)
+            anchors = members_of(connection, target)
+            if moved in anchors:
+                raise IdentityError(f"{tracklet} belongs to {person} already")
+            former = person_of_tracklets(connection, [moved]).get(moved)
+            rest = [t for t in members_of(connection, former[0]) if t != moved] if former else []
+            operation.touch(connection, [moved, *anchors[:1], *rest[:1]], [target])
+            operation.unlink(connection, [moved], rest)
+            operation.unlink(connection, [moved], anchors, "different")
+            operation.link(connection, "same", [(anchors[0], moved)])
+            operation.link(connection, "different", [(rest[0], moved)] if rest else [])
+            assign(connection, [(moved, target, 1.0)])
+            operation.says(f"moved {moved[:8]} to {person}")
+            operation.event("TrackletMoved", tracklet=moved, person=target)
+
+        return self._do("move", change)
+
+    def reject(self, tracklet: str, person: str) -> int:
+        """A tracklet is not this person, whoever it is."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            (rejected,) = self._tracklets([tracklet])
+            owner = find_person(connection, person)
+            held = members_of(connection, owner)
+            rest = [t for t in held if t != rejected]
+            if not rest:
+                raise IdentityError(f"{tracklet} is all that is known of {person}")
+            operation.touch(connection, [rejected, *rest], [owner])
+            operation.unlink(connection, [rejected], rest)
+            operation.link(connection, "different", [(t, rejected) for t in rest])
+            if rejected in held:
+                assign(connection, [(rejected, create_person(connection, rejected), 1.0)])
+            operation.says(f"{rejected[:8]} is not {person}")
+            operation.event("TrackletRejected", tracklet=rejected, person=owner)
+
+        return self._do("reject", change)
+
+    def label(self, person: str, name: str | None = None, notes: str | None = None) -> int:
+        """Give a person a name or notes; an empty text takes them away. Names are unique."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            owner = find_person(connection, person)
+            if name:
+                taken = connection.execute(
+                    select(people.c.id)
+                    .where(people.c.name == name, people.c.id != owner)
+                    .where(people.c.id.in_(select(members.c.person)))
+                ).first()
+                if taken:
+                    raise IdentityError(
+                        f"another person is called {name!r} already; merge them, or choose another name"
+                    )
+            operation.touch(connection, [], [owner])
+            rename(connection, owner, name, notes)
+            operation.says(f"labelled {person}" + (f" {name!r}" if name is not None else ""))
+            operation.event("IdentityLabelled", person=owner, name=name, notes=notes)
+
+        return self._do("label", change)
+
+    def undo(self, number: int | None = None) -> int:
+        """Take back an operation, the last one by default; one that later operations build on is refused."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            done = select(operations).where(operations.c.undone_by.is_(None), operations.c.undoes.is_(None))
+            if number is not None:
+                done = done.where(operations.c.id == number)
+            row = connection.execute(done.order_by(operations.c.id.desc())).first()
+            if row is None:
+                raise IdentityError(
+                    "nothing to undo" if number is None else f"no operation {number} that can be undone"
+                )
+            before = json.loads(row.before)
+            touched = set(before["members"]) | set(before["people"])
+            for later in connection.execute(
+                select(operations).where(
+                    operations.c.id > row.id, operations.c.undone_by.is_(None), operations.c.undoes.is_(None)
+                )
+            ):
+                state = json.loads(later.before)
+                if touched & (set(state["members"]) | set(state["people"])):
+                    raise IdentityError(f"operation {later.id} ({later.summary}) builds on it; undo that first")
+            _restore(connection, before, row.id)
+            operation.undoes = row.id
+            operation.says(f"undid {row.id}: {row.summary}")
+            operation.event("OperationUndone", operation=row.id, summary=row.summary)
+
+        return self._do("undo", change)
+
+    def _tracklets(self, words: Sequence[str]) -> list[str]:
+        return [self._gallery.find(word) for word in words]
+
+    def _do(self, kind: str, change: Callable[[Connection, _Operation], None]) -> int:
+        with self._gallery.write() as connection:
+            operation = _Operation(kind, self._author)
+            # The log entry comes first, so that links can name it; what it says is filled in at the end.
+            number = operation.open(connection)
+            change(connection, operation)
+            operation.close(connection)
+            return number
+
+
+class _Operation:
+    """One entry of the log while it is being made."""
+
+    def __init__(self, kind: str, author: str) -> None:
+        self._kind, self._author = kind, author
+        self._summary = ""
+        self._before: dict[str, Any] = {"members": {}, "people": {}, "links": []}
+        self._events: list[tuple[str, dict[str, Any]]] = []
+        self._id = 0
+        self.undoes: int | None = None
+
+    def open(self, connection: Connection) -> int:
+        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": "", "before": "{}"}
+        result = connection.execute(insert(operations).values(**values))
+        assert result.inserted_primary_key is not None
+        self._id = int(result.inserted_primary_key[0])
+        return self._id
+
+    def close(self, connection: Connection) -> None:
+        values = {"summary": self._summary, "before": json.dumps(self._before), "undoes": self.undoes}
+        connection.execute(update(operations).where(operations.c.id == self._id).values(**values))
+        if self.undoes is not None:
+            connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self._id))
+        tell(connection, [(kind, {"operation": self._id, **payload}) for kind, payload in self._events])
+
+    def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
+        """Remember how these were, for undoing."""
+        held = person_of_tracklets(connection, tracklets)
+        self._before["members"] = {t: held.get(t) for t in tracklets}
+        rows = connection.execute(select(people.c.id, people.c.name, people.c.notes).where(people.c.id.in_(persons)))
+        self._before["people"] = {row.id: [row.name, row.notes] for row in rows}
+
+    def link(self, connection: Connection, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
+        for a, b in pairs:
+            first, second = sorted((a, b))
+            key = (links.c.a == first, links.c.b == second, links.c.kind == kind)
+            if connection.execute(select(links.c.a).where(*key)).first() is None:
+                connection.execute(insert(links).values(a=first, b=second, kind=kind, operation=self._id))
+
+    def unlink(self, connection: Connection, some: Sequence[str], others: Sequence[str], kind: str = "same") -> None:
+        """An earlier decision is overruled by this one: its links between the two sides go."""
+        one, two = set(some), set(others)
+        near = select(links).where(links.c.kind == kind, or_(links.c.a.in_(one), links.c.b.in_(one)))
+        for row in connection.execute(near).all():
+            if (row.a in one and row.b in two) or (row.b in one and row.a in two):
+                self._before["links"].append([row.a, row.b, row.kind, row.operation])
+                connection.execute(
+                    delete(links).where(links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
+                )
+
+    def says(self, summary: str) -> None:
+        self._summary = summary
+
+    def event(self, kind: str, **payload: Any) -> None:
+        self._events.append((kind, payload))
+
+
+def _restore(connection: Connection, before: dict[str, Any], operation: int) -> None:
+    connection.execute(delete(links).where(links.c.operation == operation))
+    for a, b, kind, former in before["links"]:
+        connection.execute(insert(links).values(a=a, b=b, kind=kind, operation=former))
+    now = person_of_tracklets(connection, before["members"])
+    back = [(t, *state) for t, state in before["members"].items() if state is not None and t in now]
+    assign(connection, [(tracklet, person, float(probability)) for tracklet, person, probability in back])
+    for person, (name, notes) in before["people"].items():
+        rename(connection, person, name, notes)
+
+
+def _refuse_apart(connection: Connection, some: Sequence[str], others: Sequence[str]) -> None:
+    one, two = set(some), set(others)
+    for row in connection.execute(select(links).where(links.c.kind == "different")):
+        if (row.a in one and row.b in two) or (row.b in one and row.a in two):
+            raise IdentityError(
+                f"operation {row.operation} said that they are different people; undo it first or move single tracklets"
+            )
