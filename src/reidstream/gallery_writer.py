@@ -23,12 +23,15 @@ class GalleryWriter:
     """A thread that adds tracklets to a gallery in batches, in the order in which they came.
 
     A source is noted as ended only after its tracklets are committed. When a commit fails, ``on_failure`` is called
-    once, nothing more is written, and leaving the context raises the error.
+    once, nothing more is written, and leaving the context raises the error. ``stored`` is called after every commit.
     """
 
-    def __init__(self, gallery: Gallery, on_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, gallery: Gallery, on_failure: Callable[[], None], stored: Callable[[], object] = lambda: None
+    ) -> None:
         self._gallery = gallery
         self._on_failure = on_failure
+        self._after = stored
         self._waiting: Channel[Tracklet | SourceEnded] = Channel(_WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="gallery writer", daemon=True)
@@ -78,4 +81,5 @@ class GalleryWriter:
             return
         before = time.perf_counter()
         self.stored += self._gallery.add(batch)
+        self._after()
         self.busy_seconds += time.perf_counter() - before

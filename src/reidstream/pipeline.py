@@ -16,6 +16,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery_writer import GalleryWriter
+from reidstream.identities.online import OnlineIdentities
 from reidstream.tracklets import TrackletCollector
 from reidstream.tracklets.collector import CollectorCounts
 from reidstream.types import Event, Observed, SourceEnded, SourceStarted
@@ -50,7 +51,8 @@ class SourceSummary:
 class RunSummary:
     """What a run did, and while it goes on, has done so far.
 
-    seconds: wall time. tracklets: finished; stored: of them new in the gallery. open_tracks: people in view now.
+    seconds: wall time. tracklets: finished; stored: of them new in the gallery. people: identities in the
+    gallery. open_tracks: people in view now.
     counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
     """
 
@@ -58,6 +60,7 @@ class RunSummary:
     seconds: float = 0.0
     tracklets: int = 0
     stored: int = 0
+    people: int = 0
     open_tracks: int = 0
     counts: CollectorCounts = field(default_factory=CollectorCounts)
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -126,7 +129,9 @@ class GalleryRun:
         with ExitStack() as stack:
             stack.enter_context(self._time_limit())
             record = self._recorder(stack)
-            writer = stack.enter_context(GalleryWriter(self._gallery, on_failure=self._engine.stop))
+            identities = OnlineIdentities(self._gallery, self._config.identities)
+            identities.catch_up()
+            writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, identities.catch_up))
             try:
                 for event in self._engine.events():
                     if record is not None:
@@ -134,10 +139,12 @@ class GalleryRun:
                     self._take(event, collector, writer)
                     self.summary.seconds = time.monotonic() - began
                     self.summary.stored = writer.stored
+                    self.summary.people = identities.people
             finally:
                 # An engine that broke off without ending its sources must not cost what was seen.
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
+        self.summary.people = identities.people
         self.summary.open_tracks = 0
         self.summary.seconds = time.monotonic() - began
         self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}

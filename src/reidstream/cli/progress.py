@@ -63,7 +63,7 @@ class RunProgress:
         parts = [
             f"{summary.frames} frames",
             f"{rate:.0f} frames/s",
-            f"{summary.tracklets} people so far",
+            f"{summary.tracklets} tracklets of {summary.people} people so far",
             f"{summary.open_tracks} in view",
         ]
         if dropped:

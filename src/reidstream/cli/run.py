@@ -132,6 +132,7 @@ def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
         "seconds": summary.seconds,
         "tracklets": summary.tracklets,
         "stored": summary.stored,
+        "people": summary.people,
         "tracks": asdict(summary.counts),
         "stage_seconds": summary.stage_seconds,
         "warnings": summary.warnings,
@@ -151,7 +152,7 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     counts = summary.counts
     out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
-        f"{summary.stored} new tracklets in {gallery}"
+        f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop)"
     )

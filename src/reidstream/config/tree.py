@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from reidstream.config.base import Section
 from reidstream.config.deepstream import DeepStreamConfig
 from reidstream.config.gallery import GalleryConfig
+from reidstream.config.identities import IdentityConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -33,6 +34,7 @@ class Config(Section):
     embedding: EmbeddingConfig = Field(default=EmbeddingConfig(), description="Which crops are embedded.")
     tracklets: TrackletConfig = Field(default=TrackletConfig(), description="Finishing tracks.")
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
+    identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
 

@@ -152,8 +152,8 @@ class OnlineIdentities:
         mean = prototypes.mean(axis=0)
         near = self._means[: len(self._people)] @ mean
         most = min(_SHORTLIST, len(near))
-        shortlist = np.argpartition(-near, most - 1)[:most]
-        shortlist = shortlist[np.argsort(-near[shortlist], kind="stable")].tolist()
+        nearest = np.argpartition(-near, most - 1)[:most]
+        shortlist: list[int] = nearest[np.argsort(-near[nearest], kind="stable")].tolist()
         if seen is not None:
             shortlist = [k for k in shortlist if not self._excluded(self._people[k], seen)]
         if not shortlist:

@@ -19,7 +19,7 @@ class OutboxEvent:
     """One thing that happened. seq: its place in the order, never used twice. wall: Unix seconds.
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
-    TrackletMoved, OperationUndone or IdentitiesResolved.
+    TrackletMoved, TrackletRejected, OperationUndone or IdentitiesResolved.
     """
 
     seq: int
@@ -32,10 +32,22 @@ class OutboxEvent:
 
 
 def tell(connection: Connection, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Add events in the caller's transaction: they are there exactly if what they tell of is."""
+    """Add events in the caller's transaction: they are there exactly if what they tell of is.
+
+    A payload's "tracklet" is kept apart, so that the event goes when the tracklet is erased; no other key may
+    name tracklets.
+    """
     now = time.time()
     if events:
-        rows = [{"wall": now, "kind": kind, "payload": json.dumps(payload)} for kind, payload in events]
+        rows = [
+            {
+                "wall": now,
+                "kind": kind,
+                "tracklet": payload.get("tracklet"),
+                "payload": json.dumps({key: value for key, value in payload.items() if key != "tracklet"}),
+            }
+            for kind, payload in events
+        ]
         connection.execute(insert(outbox), rows)
 
 
@@ -43,7 +55,12 @@ def events_after(gallery: Gallery, seq: int, most: int = 1000) -> list[OutboxEve
     """The events that follow ``seq``, in order, at most ``most``."""
     query = select(outbox).where(outbox.c.seq > seq).order_by(outbox.c.seq).limit(most)
     with gallery.read() as connection:
-        return [OutboxEvent(row.seq, row.wall, row.kind, json.loads(row.payload)) for row in connection.execute(query)]
+        rows = connection.execute(query).all()
+    events = []
+    for row in rows:
+        payload = {"tracklet": row.tracklet} if row.tracklet else {}
+        events.append(OutboxEvent(row.seq, row.wall, row.kind, {**payload, **json.loads(row.payload)}))
+    return events
 
 
 def all_events_after(gallery: Gallery, seq: int) -> Iterator[OutboxEvent]:

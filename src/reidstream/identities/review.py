@@ -6,7 +6,6 @@ resolving obeys. Links name tracklets, because people come and go as identities 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -25,7 +24,7 @@ from reidstream.identities.people import (
     prepare,
     rename,
 )
-from reidstream.identities.schema import links, members, operations, people
+from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
 
 
 class Review:
@@ -55,7 +54,7 @@ class Review:
             operation.link(connection, "same", [(group[0], m) for group in (kept, moved) for m in group[1:]])
             assign(connection, [(tracklet, first, 1.0) for tracklet in moved])
             operation.says(f"merged {other} into {keep} ({len(moved)} tracklets)")
-            operation.event("IdentityMerged", person=first, merged=second, tracklets=moved)
+            operation.event("IdentityMerged", person=first, merged=second, tracklets=len(moved))
 
         return self._do("merge", change)
 
@@ -79,7 +78,7 @@ class Review:
             new = create_person(connection, moved[0])
             assign(connection, [(tracklet, new, 1.0) for tracklet in moved])
             operation.says(f"split {len(moved)} tracklets from {person}")
-            operation.event("IdentitySplit", person=owner, new=new, tracklets=moved)
+            operation.event("IdentitySplit", person=owner, new=new, tracklets=len(moved))
 
         return self._do("split", change)
 
@@ -94,13 +93,13 @@ class Review:
                 raise IdentityError(f"{tracklet} belongs to {person} already")
             former = person_of_tracklets(connection, [moved]).get(moved)
             rest = [t for t in members_of(connection, former[0]) if t != moved] if former else []
-            operation.touch(connection, [moved, *anchors[:1], *rest[:1]], [target])
+            operation.touch(connection, [moved, *anchors, *rest], [target])
             operation.unlink(connection, [moved], rest)
             operation.unlink(connection, [moved], anchors, "different")
-            operation.link(connection, "same", [(anchors[0], moved)])
+            operation.link(connection, "same", [(anchor, moved) for anchor in anchors])
             operation.link(connection, "different", [(rest[0], moved)] if rest else [])
             assign(connection, [(moved, target, 1.0)])
-            operation.says(f"moved {moved[:8]} to {person}")
+            operation.says(f"moved a tracklet to {person}")
             operation.event("TrackletMoved", tracklet=moved, person=target)
 
         return self._do("move", change)
@@ -120,7 +119,7 @@ class Review:
             operation.link(connection, "different", [(t, rejected) for t in rest])
             if rejected in held:
                 assign(connection, [(rejected, create_person(connection, rejected), 1.0)])
-            operation.says(f"{rejected[:8]} is not {person}")
+            operation.says(f"a tracklet is not {person}")
             operation.event("TrackletRejected", tracklet=rejected, person=owner)
 
         return self._do("reject", change)
@@ -151,7 +150,9 @@ class Review:
         """Take back an operation, the last one by default; one that later operations build on is refused."""
 
         def change(connection: Connection, operation: _Operation) -> None:
-            done = select(operations).where(operations.c.undone_by.is_(None), operations.c.undoes.is_(None))
+            done = select(operations).where(
+                operations.c.id < operation.id, operations.c.undone_by.is_(None), operations.c.undoes.is_(None)
+            )
             if number is not None:
                 done = done.where(operations.c.id == number)
             row = connection.execute(done.order_by(operations.c.id.desc())).first()
@@ -159,17 +160,10 @@ class Review:
                 raise IdentityError(
                     "nothing to undo" if number is None else f"no operation {number} that can be undone"
                 )
-            before = json.loads(row.before)
-            touched = set(before["members"]) | set(before["people"])
-            for later in connection.execute(
-                select(operations).where(
-                    operations.c.id > row.id, operations.c.undone_by.is_(None), operations.c.undoes.is_(None)
-                )
-            ):
-                state = json.loads(later.before)
-                if touched & (set(state["members"]) | set(state["people"])):
-                    raise IdentityError(f"operation {later.id} ({later.summary}) builds on it; undo that first")
-            _restore(connection, before, row.id)
+            later = _built_on(connection, row.id, operation.id)
+            if later is not None:
+                raise IdentityError(f"operation {later.id} ({later.summary}) builds on it; undo that first")
+            _restore(connection, row.id)
             operation.undoes = row.id
             operation.says(f"undid {row.id}: {row.summary}")
             operation.event("OperationUndone", operation=row.id, summary=row.summary)
@@ -195,38 +189,42 @@ class _Operation:
     def __init__(self, kind: str, author: str) -> None:
         self._kind, self._author = kind, author
         self._summary = ""
-        self._before: dict[str, Any] = {"members": {}, "people": {}, "links": []}
         self._events: list[tuple[str, dict[str, Any]]] = []
-        self._id = 0
+        self.id = 0
         self.undoes: int | None = None
 
     def open(self, connection: Connection) -> int:
-        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": "", "before": "{}"}
+        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": ""}
         result = connection.execute(insert(operations).values(**values))
         assert result.inserted_primary_key is not None
-        self._id = int(result.inserted_primary_key[0])
-        return self._id
+        self.id = int(result.inserted_primary_key[0])
+        return self.id
 
     def close(self, connection: Connection) -> None:
-        values = {"summary": self._summary, "before": json.dumps(self._before), "undoes": self.undoes}
-        connection.execute(update(operations).where(operations.c.id == self._id).values(**values))
+        values = {"summary": self._summary, "undoes": self.undoes}
+        connection.execute(update(operations).where(operations.c.id == self.id).values(**values))
         if self.undoes is not None:
-            connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self._id))
-        tell(connection, [(kind, {"operation": self._id, **payload}) for kind, payload in self._events])
+            connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self.id))
+        tell(connection, [(kind, {"operation": self.id, **payload}) for kind, payload in self._events])
 
     def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
         """Remember how these were, for undoing."""
         held = person_of_tracklets(connection, tracklets)
-        self._before["members"] = {t: held.get(t) for t in tracklets}
+        for tracklet in dict.fromkeys(tracklets):
+            person, probability = held.get(tracklet, (None, None))
+            values = {"tracklet": tracklet, "person": person, "probability": probability}
+            connection.execute(insert(former_members).values(changed_by=self.id, **values))
         rows = connection.execute(select(people.c.id, people.c.name, people.c.notes).where(people.c.id.in_(persons)))
-        self._before["people"] = {row.id: [row.name, row.notes] for row in rows}
+        for row in rows.all():
+            values = {"person": row.id, "name": row.name, "notes": row.notes}
+            connection.execute(insert(former_people).values(changed_by=self.id, **values))
 
     def link(self, connection: Connection, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
         for a, b in pairs:
             first, second = sorted((a, b))
             key = (links.c.a == first, links.c.b == second, links.c.kind == kind)
             if connection.execute(select(links.c.a).where(*key)).first() is None:
-                connection.execute(insert(links).values(a=first, b=second, kind=kind, operation=self._id))
+                connection.execute(insert(links).values(a=first, b=second, kind=kind, operation=self.id))
 
     def unlink(self, connection: Connection, some: Sequence[str], others: Sequence[str], kind: str = "same") -> None:
         """An earlier decision is overruled by this one: its links between the two sides go."""
@@ -234,7 +232,8 @@ class _Operation:
         near = select(links).where(links.c.kind == kind, or_(links.c.a.in_(one), links.c.b.in_(one)))
         for row in connection.execute(near).all():
             if (row.a in one and row.b in two) or (row.b in one and row.a in two):
-                self._before["links"].append([row.a, row.b, row.kind, row.operation])
+                values = {"a": row.a, "b": row.b, "kind": row.kind, "operation": row.operation}
+                connection.execute(insert(former_links).values(changed_by=self.id, **values))
                 connection.execute(
                     delete(links).where(links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
                 )
@@ -246,15 +245,30 @@ class _Operation:
         self._events.append((kind, payload))
 
 
-def _restore(connection: Connection, before: dict[str, Any], operation: int) -> None:
+def _built_on(connection: Connection, operation: int, now: int) -> Any:
+    """The first later operation that is in force and changed anything that this one changed."""
+    later = select(operations).where(
+        operations.c.id > operation,
+        operations.c.id < now,
+        operations.c.undone_by.is_(None),
+        operations.c.undoes.is_(None),
+    )
+    tracklets = select(former_members.c.tracklet).where(former_members.c.changed_by == operation)
+    persons = select(former_people.c.person).where(former_people.c.changed_by == operation)
+    touching = select(former_members.c.changed_by).where(former_members.c.tracklet.in_(tracklets))
+    naming = select(former_people.c.changed_by).where(former_people.c.person.in_(persons))
+    both = or_(operations.c.id.in_(touching), operations.c.id.in_(naming))
+    return connection.execute(later.where(both).order_by(operations.c.id)).first()
+
+
+def _restore(connection: Connection, operation: int) -> None:
     connection.execute(delete(links).where(links.c.operation == operation))
-    for a, b, kind, former in before["links"]:
-        connection.execute(insert(links).values(a=a, b=b, kind=kind, operation=former))
-    now = person_of_tracklets(connection, before["members"])
-    back = [(t, *state) for t, state in before["members"].items() if state is not None and t in now]
-    assign(connection, [(tracklet, person, float(probability)) for tracklet, person, probability in back])
-    for person, (name, notes) in before["people"].items():
-        rename(connection, person, name, notes)
+    for row in connection.execute(select(former_links).where(former_links.c.changed_by == operation)).all():
+        connection.execute(insert(links).values(a=row.a, b=row.b, kind=row.kind, operation=row.operation))
+    rows = connection.execute(select(former_members).where(former_members.c.changed_by == operation)).all()
+    assign(connection, [(row.tracklet, row.person, row.probability) for row in rows if row.person is not None])
+    for row in connection.execute(select(former_people).where(former_people.c.changed_by == operation)).all():
+        rename(connection, row.person, row.name, row.notes)
 
 
 def _refuse_apart(connection: Connection, some: Sequence[str], others: Sequence[str]) -> None:

@@ -1,18 +1,26 @@
 """The tables of identities, beside the gallery's own.
 
 What people decided (``links``, names, notes) outlives the tracklets' assignment, which is derived and may be made anew
-at any time. ``operations`` is the log: each entry holds what it changed, so that it can be undone.
+at any time. ``operations`` is the log; ``former_members``, ``former_links`` and ``former_people`` hold what each entry
+changed, so that it can be undone. Whatever names a tracklet goes with it when it is erased.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Connection, Double, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Connection, Double, ForeignKey, Index, Integer, MetaData, Table, Text
 
 from reidstream.gallery import Migration
+from reidstream.gallery.schema import tracklets
 
 metadata = MetaData()
 
 _Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _tracklet(name: str, *, key: bool = False, optional: bool = False) -> Column[str]:
+    reference = ForeignKey(tracklets.c.id, ondelete="CASCADE")
+    return Column(name, Text, reference, primary_key=key, nullable=optional)
+
 
 people = Table(
     "people",
@@ -27,7 +35,7 @@ people = Table(
 members = Table(
     "members",
     metadata,
-    Column("tracklet", Text, primary_key=True),
+    _tracklet("tracklet", key=True),
     Column("person", Text, nullable=False, index=True),
     Column("probability", Double, nullable=False),
 )
@@ -36,8 +44,8 @@ members = Table(
 links = Table(
     "links",
     metadata,
-    Column("a", Text, primary_key=True),
-    Column("b", Text, primary_key=True),
+    _tracklet("a", key=True),
+    _tracklet("b", key=True),
     Column("kind", Text, primary_key=True),
     Column("operation", _Number, nullable=False),
 )
@@ -50,9 +58,36 @@ operations = Table(
     Column("author", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("summary", Text, nullable=False),
-    Column("before", Text, nullable=False),
     Column("undone_by", _Number),
     Column("undoes", _Number),
+)
+
+former_members = Table(
+    "former_members",
+    metadata,
+    Column("changed_by", _Number, primary_key=True),
+    _tracklet("tracklet", key=True),
+    Column("person", Text),
+    Column("probability", Double),
+)
+
+former_links = Table(
+    "former_links",
+    metadata,
+    Column("changed_by", _Number, primary_key=True),
+    _tracklet("a", key=True),
+    _tracklet("b", key=True),
+    Column("kind", Text, primary_key=True),
+    Column("operation", _Number, nullable=False),
+)
+
+former_people = Table(
+    "former_people",
+    metadata,
+    Column("changed_by", _Number, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("notes", Text, nullable=False),
 )
 
 outbox = Table(
@@ -61,7 +96,9 @@ outbox = Table(
     Column("seq", _Number, primary_key=True, autoincrement=True),
     Column("wall", Double, nullable=False),
     Column("kind", Text, nullable=False),
+    _tracklet("tracklet", optional=True),
     Column("payload", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 
 deliveries = Table(
@@ -71,6 +108,7 @@ deliveries = Table(
     Column("seq", _Number, nullable=False),
 )
 
+Index("outbox_tracklet", outbox.c.tracklet)
 Index("links_b", links.c.b)
 
 

@@ -1,0 +1,165 @@
+"""What people decide holds, can be undone, and survives resolving."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.errors import IdentityError, TrackletNotFound
+from reidstream.gallery import Gallery
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.people import history, list_people
+from reidstream.identities.proposal import apply, propose
+from reidstream.identities.review import Review
+from tests.identities.conftest import Fill, made_tracklet
+
+VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
+IDS = [made_tracklet(*visit).id for visit in VISITS]
+
+
+@pytest.fixture
+def gallery(fill: Fill) -> Gallery:
+    made = fill(VISITS)
+    OnlineIdentities(made, IdentityConfig()).catch_up()
+    return made
+
+
+def state(gallery: Gallery) -> set[tuple[str, str, frozenset[str]]]:
+    return {(p.name, p.notes, frozenset(p.tracklets)) for p in list_people(gallery)}
+
+
+def groups(gallery: Gallery) -> set[frozenset[str]]:
+    return {frozenset(p.tracklets) for p in list_people(gallery)}
+
+
+def resolve_again(gallery: Gallery) -> None:
+    apply(gallery, propose(gallery, IdentityConfig()))
+
+
+def test_a_merge_holds_through_resolving_and_undo_brings_both_back(gallery: Gallery) -> None:
+    before = state(gallery)
+    review = Review(gallery, "ana")
+    number = review.merge("1", "3")
+    assert frozenset([IDS[0], IDS[2], IDS[5], IDS[3]]) in groups(gallery)
+    resolve_again(gallery)
+    assert frozenset([IDS[0], IDS[2], IDS[5], IDS[3]]) in groups(gallery)
+    review.undo(number)
+    resolve_again(gallery)
+    assert state(gallery) == before
+
+
+def test_a_split_holds_through_resolving(gallery: Gallery) -> None:
+    Review(gallery, "ana").split("1", [IDS[5]])
+    assert frozenset([IDS[5]]) in groups(gallery)
+    resolve_again(gallery)
+    assert frozenset([IDS[5]]) in groups(gallery)
+    assert frozenset([IDS[0], IDS[2]]) in groups(gallery)
+
+
+def test_merge_then_split_of_the_same_is_what_was_before(gallery: Gallery) -> None:
+    before = groups(gallery)
+    review = Review(gallery, "ana")
+    review.merge("1", "2")
+    review.split("1", [IDS[1], IDS[4]])
+    assert groups(gallery) == before
+    resolve_again(gallery)
+    assert groups(gallery) == before
+
+
+def test_not_this_person_holds_however_alike_they_look(gallery: Gallery) -> None:
+    Review(gallery, "ana").reject(IDS[2], "1")
+    assert frozenset([IDS[0], IDS[5]]) in groups(gallery)
+    resolve_again(gallery)
+    assert not any({IDS[0], IDS[2]} <= group or {IDS[5], IDS[2]} <= group for group in groups(gallery))
+
+
+def test_a_moved_tracklet_stays_where_it_was_put(gallery: Gallery) -> None:
+    Review(gallery, "ana").move(IDS[3], "2")
+    assert frozenset([IDS[1], IDS[4], IDS[3]]) in groups(gallery)
+    resolve_again(gallery)
+    assert frozenset([IDS[1], IDS[4], IDS[3]]) in groups(gallery)
+
+
+def test_names_and_notes_stay_with_the_person_through_resolving(gallery: Gallery) -> None:
+    Review(gallery, "ana").label("1", name="Grace", notes="red coat")
+    resolve_again(gallery)
+    (grace,) = [p for p in list_people(gallery) if p.name == "Grace"]
+    assert grace.notes == "red coat"
+    assert set(grace.tracklets) == {IDS[0], IDS[2], IDS[5]}
+
+
+def test_the_log_says_who_did_what_and_what_was_undone(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    first = review.label("1", name="Grace")
+    Review(gallery, "ben").undo()
+    log = history(gallery)
+    assert [(o.author, o.kind) for o in log] == [("ana", "label"), ("ben", "undo")]
+    assert (log[0].undone_by, log[1].undoes) == (log[1].id, first)
+
+
+def test_undoing_what_a_later_operation_builds_on_is_refused_by_name(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    first = review.merge("1", "2")
+    review.reject(IDS[3], "1")
+    with pytest.raises(IdentityError, match="builds on it; undo that first"):
+        review.undo(first)
+
+
+def test_contradictions_and_strangers_are_refused_and_leave_no_log(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.label("1", name="Grace")
+    with pytest.raises(IdentityError, match="same person already"):
+        review.merge("1", "Grace")
+    with pytest.raises(IdentityError, match="no person called '99'"):
+        review.merge("1", "99")
+    with pytest.raises(IdentityError, match="already"):
+        review.label("2", name="Grace")
+    with pytest.raises(IdentityError, match="both sides"):
+        review.split("3", [IDS[3]])
+    with pytest.raises(IdentityError, match="not tracklets of"):
+        review.split("1", [IDS[3]])
+    with pytest.raises(TrackletNotFound):
+        review.move("ffffffff", "1")
+    review.reject(IDS[2], "1")
+    other = next(p for p in list_people(gallery) if p.tracklets == (IDS[2],))
+    with pytest.raises(IdentityError, match="different people"):
+        review.merge("1", str(other.number))
+    assert len(history(gallery)) == 2
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["merge", "split", "move", "reject", "label"]), st.integers(0, 5), st.integers(0, 5)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_undoing_everything_restores_the_first_state(gallery: Gallery, steps: list[tuple[str, int, int]]) -> None:
+    before = state(gallery)
+    review = Review(gallery, "ana")
+    done = 0
+    for kind, a, b in steps:
+        people = list_people(gallery)
+        one, two = people[a % len(people)], people[b % len(people)]
+        try:
+            if kind == "merge":
+                review.merge(one.id, two.id)
+            elif kind == "split":
+                review.split(one.id, [one.tracklets[0]])
+            elif kind == "move":
+                review.move(one.tracklets[0], two.id)
+            elif kind == "reject":
+                review.reject(one.tracklets[0], one.id)
+            else:
+                review.label(one.id, name=f"name {a}")
+            done += 1
+        except IdentityError:
+            continue
+    for _ in range(done):
+        review.undo()
+    assert state(gallery) == before
+    with pytest.raises(IdentityError, match="nothing to undo"):
+        review.undo()
