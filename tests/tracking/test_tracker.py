@@ -263,3 +263,15 @@ def test_any_detections_give_sound_tracks(seed: int, count: int) -> None:
     ended += [track_id for track_id, _ in tracker.finish(EndReason.SOURCE_ENDED)]
     assert len(ended) == len(set(ended))
     assert reported <= set(ended)
+
+
+def test_a_track_that_slipped_to_somebody_else_is_given_up(faces: dict[str, FloatArray]) -> None:
+    # Somebody a little like a: not enough to be refused at once, too little for one person over several looks.
+    like = faces["c"] + 0.3 * faces["a"]
+    tracker, shown = Tracker(TrackerConfig(), SIZE), {"a": faces["a"], "x": like / np.linalg.norm(like)}
+    ids: dict[bool, list[int]] = {False: [], True: []}
+    for t in _times(10, 8):
+        tracks = tracker.update(_detections(_walker(0, x=200)), t, _looking(["a" if t < 3 else "x"], shown))
+        ids[t >= 3] += [int(i) for i in tracks.track_ids[tracks.rows >= 0]]
+    assert len(set(ids[False])) == 1
+    assert ids[True][-1] != ids[False][-1]

@@ -17,7 +17,8 @@ class TrackTable:
     """Open tracks, confirmed or not, in the order in which they started.
 
     ids: uint64. first, last: seconds when first and last seen. hits: detections joined. evidence: the sum of their
-    scores. box: float32 (n, 4), the last detection. due: seconds when the next look at the track is due.
+    scores. box: float32 (n, 4), the last detection. due: seconds when the next look at the track is due. suspicion: how
+    much its latest looks spoke against its being one person, 0 when nothing does.
     """
 
     def __init__(self) -> None:
@@ -26,6 +27,7 @@ class TrackTable:
         self.ids = np.zeros(0, np.uint64)
         self.first, self.last, self.due = np.zeros(0), np.zeros(0), np.zeros(0)
         self.hits, self.evidence = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        self.suspicion = np.zeros(0, np.float32)
         self.box = np.zeros((0, 4), np.float32)
 
     def __len__(self) -> int:
@@ -44,6 +46,7 @@ class TrackTable:
         self.due = np.concatenate([self.due, np.full(count, time)])
         self.hits = np.concatenate([self.hits, np.ones(count, np.int64)])
         self.evidence = np.concatenate([self.evidence, detections.scores[rows]])
+        self.suspicion = np.concatenate([self.suspicion, np.zeros(count, np.float32)])
         self.box = np.concatenate([self.box, detections.boxes[rows]])
 
     def join(self, tracks: IntArray, detections: Detections, rows: IntArray, time: float) -> None:
@@ -59,5 +62,5 @@ class TrackTable:
         """Drop the tracks where ``rows`` is False."""
         self.motion.keep(rows)
         self.appearance.keep(rows)
-        for name in ("ids", "first", "last", "due", "hits", "evidence", "box"):
+        for name in ("ids", "first", "last", "due", "hits", "evidence", "suspicion", "box"):
             setattr(self, name, getattr(self, name)[rows])

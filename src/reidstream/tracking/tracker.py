@@ -35,6 +35,10 @@ _FOUND_AGAIN = 0.5
 """Least agreement for that, when the boxes do not overlap."""
 _VETO = -0.6
 """Agreement below which a detection shows somebody else, whatever its place."""
+_SUSPICION = 1.0
+"""A track is given up when the disagreements of its clean looks add up to more than this (CUSUM, Page 1954)."""
+_RECHECK = 0.2
+"""A track under suspicion is looked at again after this."""
 _WEAK = 0.4
 """A best pair with less overlap than this is looked at."""
 _SETTLED = 0.5
@@ -160,7 +164,8 @@ class Tracker:
         allowed = fits >= _SURE_FLOOR
         if looks is not None:
             weights = weights + looks.agreement
-            same = ~looks.known | (looks.agreement >= np.where(stale, 0, _VETO))
+            suspicion = np.where(clean, tracks.suspicion[:, None], 0) - looks.agreement
+            same = ~looks.known | ((looks.agreement >= np.where(stale, 0, _VETO)) & (suspicion <= _SUSPICION))
             allowed |= near & looks.known & (looks.agreement >= _FOUND_AGAIN)
         matched = np.full(len(tracks), -1, np.int64)
         taken, with_row = assignment(weights, allowed & same & sure)
@@ -205,13 +210,17 @@ class Tracker:
         taken = np.flatnonzero(matched >= 0)
         taken = taken[(order[matched[taken]] >= 0) & clean[matched[taken]]]
         columns = matched[taken]
-        own = looks.cosines[taken, columns]
-        surely = looks.known[taken, columns] & (fits[taken, columns] >= _SETTLED)
+        own, known = looks.cosines[taken, columns], looks.known[taken, columns]
+        surely = known & (fits[taken, columns] >= _SETTLED)
         others = looks.known[:, columns] & ~stale[:, None]
         others[taken, np.arange(len(taken))] = False
         tracks.appearance.calibrate(own[surely], looks.cosines[:, columns][others])
-        tracks.appearance.learn(taken, looks.embeddings[order[columns]])
-        tracks.due[taken] = self._time + _REFRESH
+        # Unknown counts as 0, which neither raises nor clears suspicion.
+        agreement = looks.agreement[taken, columns]
+        tracks.suspicion[taken] = np.maximum(tracks.suspicion[taken] - agreement, 0)
+        familiar = agreement >= 0
+        tracks.appearance.learn(taken[familiar], looks.embeddings[order[columns[familiar]]])
+        tracks.due[taken] = self._time + np.where(tracks.suspicion[taken] > 0, _RECHECK, _REFRESH)
 
     def _confirm(self) -> None:
         tracks = self._tracks
