@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import nvds
 from gi.repository import GObject, Gst
-from nvds_surface import buffer_bytes
+from nvds_surface import bgr_of_i420, buffer_bytes
 
 READ_WRITE = GObject.ParamFlags.READWRITE
 
@@ -120,13 +120,9 @@ class _NvStreamMux(Gst.Element):
         if source is None or source.caps is None:
             return Gst.FlowReturn.FLUSHING
         width, height = source.caps
-        stride = (width * 3 + 3) // 4 * 4
-        rows = buffer_bytes(hash(buffer))[: stride * height].reshape(height, stride)
-        pixels = rows[:, : width * 3].reshape(height, width, 3)
+        pixels = bgr_of_i420(buffer_bytes(hash(buffer)), width, height)
         if self.scales and (width, height) != (self._value("width"), self._value("height")):
             pixels = cv2.resize(pixels, (self._value("width"), self._value("height")), interpolation=cv2.INTER_LINEAR)
-        else:
-            pixels = pixels.copy()
         frame = _Frame(pixels, buffer.pts, (width, height))
         with self._changed:
             while self._running and not source.released and len(source.waiting) >= 2:

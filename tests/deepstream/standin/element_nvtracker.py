@@ -136,10 +136,9 @@ class NvTracker(GstBase.BaseTransform):
             object_id = stream.base + track_id
             stream.highest = max(stream.highest, object_id)
             if row >= 0:
+                # The box stays the detector's, as with NVIDIA's IOU tracker; ours reports a smoothed one.
                 address, item = objects[row]
                 item.object_id = object_id
-                rect = item.rect_params
-                rect.left, rect.top, rect.width, rect.height = x1, y1, x2 - x1, y2 - y1
             else:
                 address = nvds.add_object(
                     batch, frame_address, (x1, y1, x2 - x1, y2 - y1), object_id, confidence=confidence

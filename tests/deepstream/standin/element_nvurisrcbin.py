@@ -1,4 +1,4 @@
-"""A stand-in for nvurisrcbin on the CPU: GStreamer's own decoders, BGR in system memory instead of NVMM surfaces."""
+"""A stand-in for nvurisrcbin on the CPU: GStreamer's own decoders, I420 in system memory instead of NVMM surfaces."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class NvUriSrcBin(Gst.Bin):
         self._decoder = Gst.ElementFactory.make("uridecodebin", None)
         self._convert = Gst.ElementFactory.make("videoconvert", None)
         self._filter = Gst.ElementFactory.make("capsfilter", None)
-        self._filter.set_property("caps", Gst.Caps.from_string("video/x-raw,format=BGR"))
+        self._filter.set_property("caps", Gst.Caps.from_string("video/x-raw,format=I420"))
         for element in (self._decoder, self._convert, self._filter):
             self.add(element)
         self._convert.link(self._filter)

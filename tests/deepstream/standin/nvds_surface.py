@@ -10,6 +10,8 @@ import numpy.typing as npt
 import nvds
 from nvds_layout import NvDsFrameMeta
 
+from reidstream.sources.picture import VideoPicture
+
 
 class GstMapInfo(c.Structure):
     _fields_ = (
@@ -41,6 +43,23 @@ def buffer_bytes(buffer: int) -> npt.NDArray[np.uint8]:
     view = np.frombuffer((c.c_uint8 * info.size).from_address(info.data), np.uint8)
     _gstreamer().gst_buffer_unmap(buffer, c.byref(info))
     return view
+
+
+def bgr_of_i420(data: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """uint8 (height, width, 3) of a frame in GStreamer's I420 layout, rows padded to four bytes; even sizes only.
+
+    The conversion is that of the local sources: GStreamer 1.22 rounds every value down, two grey levels on average.
+    """
+    import av
+
+    planes = []
+    start = 0
+    for w, h in ((width, height), (width // 2, height // 2), (width // 2, height // 2)):
+        stride = (w + 3) // 4 * 4
+        planes.append(data[start : start + stride * h].reshape(h, stride)[:, :w].reshape(-1))
+        start += stride * h
+    i420 = np.concatenate(planes).reshape(height * 3 // 2, width)
+    return np.array(VideoPicture(av.VideoFrame.from_ndarray(i420, format="yuv420p")).bgr())
 
 
 def frame_pixels(buffer: int, frame: NvDsFrameMeta) -> npt.NDArray[np.uint8]:

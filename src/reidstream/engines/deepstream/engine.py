@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import tempfile
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,11 +79,12 @@ class DeepStreamEngine:
         deepstream = config.deepstream
         config = config.model_copy(update={"sources": tuple(source for _, source in sources)})
         self._config = config
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        if folder is None and deepstream.folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="reidstream-deepstream-")
-            folder = Path(self._temporary.name)
-        self._rendered = render_configs(config, folder or Path(str(deepstream.folder)))
+        if folder is None and deepstream.folder is not None:
+            folder = Path(deepstream.folder)
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="reidstream-deepstream-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._rendered = render_configs(config, folder)
         check_mux(self._rendered.elements)
         self._space = open_embedder(self._rendered.reid, config.embedding).space
         self._status = EngineStatus(warnings=dict.fromkeys(self._rendered.warnings, 1))
@@ -316,10 +319,9 @@ class DeepStreamEngine:
         if not self._pipeline.stop():
             self._warn("NVIDIA's elements did not stop in time and were left behind")
         self._bus.stop()
+        self._probe.detach()
         if self._cutter is not None:
             self._cutter.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
 
     def _source(self, pad: int) -> _Source | None:
         with self._lock:

@@ -33,6 +33,7 @@ SECTIONS = {
 class _SourceBranch:
     element: Any
     sink: Any
+    handler: int
 
 
 class Pipeline:
@@ -104,9 +105,9 @@ class Pipeline:
                 return
             linked(_fps(pad))
 
-        element.connect("pad-added", on_pad)
+        handler = element.connect("pad-added", on_pad)
         with self._lock:
-            self._branches[index] = _SourceBranch(element, sink)
+            self._branches[index] = _SourceBranch(element, sink, handler)
         self.pipeline.add(element)
         element.sync_state_with_parent()
 
@@ -116,6 +117,7 @@ class Pipeline:
             branch = self._branches.pop(index, None)
         if branch is None:
             return
+        branch.element.disconnect(branch.handler)
         branch.element.set_state(self.gst.State.NULL)
         branch.sink.send_event(self.gst.Event.new_flush_stop(False))
         self._mux.release_request_pad(branch.sink)
@@ -149,6 +151,11 @@ class Pipeline:
         done = threading.Thread(target=self.pipeline.set_state, args=(self.gst.State.NULL,), daemon=True)
         done.start()
         done.join(_STOPPING)
+        with self._lock:
+            # Handlers refer to the elements and these to the handlers: left alone, neither would ever be freed.
+            for branch in self._branches.values():
+                branch.element.disconnect(branch.handler)
+            self._branches.clear()
         return not done.is_alive()
 
 

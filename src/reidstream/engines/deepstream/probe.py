@@ -28,13 +28,21 @@ class Probe:
         self._reader = reader
         self._handover = handover
         self._failed = False
+        self._attached: list[tuple[Any, int]] = []
         self.seconds = 0.0
         self.batches = 0
 
     def attach(self, pad: Any) -> None:
         kinds = self._gst.PadProbeType
-        pad.add_probe(kinds.BUFFER, self._on_buffer)
-        pad.add_probe(kinds.EVENT_DOWNSTREAM, self._on_event)
+        self._attached = [
+            (pad, pad.add_probe(kinds.BUFFER, self._on_buffer)),
+            (pad, pad.add_probe(kinds.EVENT_DOWNSTREAM, self._on_event)),
+        ]
+
+    def detach(self) -> None:
+        for pad, probe in self._attached:
+            pad.remove_probe(probe)
+        self._attached.clear()
 
     def _on_buffer(self, _pad: Any, info: Any) -> Any:
         if not self._failed:

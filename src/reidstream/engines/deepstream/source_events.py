@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+import cv2
 import numpy as np
 
 from reidstream.engines.deepstream.metadata import FrameArrays
 from reidstream.engines.deepstream.spent_ids import SpentIds
 from reidstream.sources.clock import MediaClock
+from reidstream.tracklets import sharpness
 from reidstream.types import (
     EndReason,
     Event,
@@ -29,6 +31,22 @@ _FOREIGN = 1 << 62
 """Where ids begin for object ids that the tracker used a second time."""
 _STALL = 5.0
 """Seconds beyond the time-out after which tracks of a live source end though no frame comes at all."""
+
+
+def _samples(arrays: FrameArrays) -> Samples | None:
+    """The frame's samples; where there are pictures, their sharpness counts as on the local engine."""
+    if not len(arrays.rows):
+        return None
+    quality = arrays.quality
+    if arrays.crops:
+        sharp = np.array([_sharpness(crop) for crop in arrays.crops], np.float32)
+        quality = quality * (0.5 + 0.5 * sharp)
+    return Samples(arrays.rows, arrays.embeddings, quality, arrays.crops)
+
+
+def _sharpness(jpeg: bytes | None) -> float:
+    pixels = None if jpeg is None else cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    return 1.0 if pixels is None else sharpness(pixels.astype(np.uint8, copy=False))
 
 
 @dataclass(slots=True)
@@ -115,9 +133,7 @@ class SourceEvents:
                 track_ids=track_ids,
                 boxes=arrays.boxes,
                 confidences=arrays.confidences,
-                samples=Samples(arrays.rows, arrays.embeddings, arrays.quality, arrays.crops)
-                if len(arrays.rows)
-                else None,
+                samples=_samples(arrays),
             )
         )
         late = [

@@ -1,0 +1,464 @@
+"""The DeepStream engine as a whole, on stand-in elements that run the very files meant for NVIDIA's."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from reidstream.config import Config, SourceConfig, load_config
+from reidstream.errors import ConfigError, EngineError, MissingDependency
+from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded, Tracklet
+from tests.blobs import write_blobs
+from tests.deepstream import blob_models, standins
+
+pytestmark = pytest.mark.gstreamer
+
+YOLOX = [
+    'deepstream.pgie.preset="yolox"',
+    'deepstream.pgie.parser_library="libyolox.so"',
+    'deepstream.pgie.parser_function="NvDsInferParseYolox"',
+    "deepstream.pgie.threshold=0.1",
+    "deepstream.pgie.nms_iou=0.65",
+    "deepstream.mux.timeout_us=4000000",
+]
+
+
+@pytest.fixture(autouse=True)
+def elements() -> Iterator[Any]:
+    """The stand-ins; afterwards everything that was attached to a buffer must have been given back."""
+    standins.register()
+    import nvds
+
+    yield
+    gc.collect()
+    assert nvds.ledger.alive == 0
+
+
+def engine_for(config: Config, sources: Sequence[tuple[str, Path]], **options: Any) -> Any:
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    return DeepStreamEngine(config, [(name, SourceConfig(uri=str(path))) for name, path in sources], **options)
+
+
+def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:
+    grouped: dict[str, list[Event]] = {}
+    for event in events:
+        grouped.setdefault(event.source, []).append(event)
+    return grouped
+
+
+def end_of(events: Sequence[Event], source: str) -> SourceEnded:
+    (end,) = [event for event in events if isinstance(event, SourceEnded) and event.source == source]
+    return end
+
+
+def frames_of(events: Sequence[Event], source: str) -> list[Observed]:
+    return [event for event in events if isinstance(event, Observed) and event.source == source]
+
+
+def cut(source: Path, target: Path, frames: int, square: int | None = None) -> Path:
+    """The first frames of a video: its packets copied, or a square out of its middle encoded anew."""
+    with av.open(str(source)) as reading, av.open(str(target), "w") as writing:
+        stream = reading.streams.video[0]
+        if square is None:
+            copy = writing.add_stream_from_template(stream)
+            packets = [packet for packet in reading.demux(stream) if packet.dts is not None][:frames]
+            for packet in packets:
+                packet.stream = copy
+                writing.mux(packet)
+            return target
+        encoded = writing.add_stream("libx264", rate=stream.average_rate, options={"crf": "12"})
+        encoded.width = encoded.height = square
+        for index, frame in enumerate(reading.decode(stream)):
+            if index == frames:
+                break
+            left = (frame.width - frame.height) // 2
+            pixels = np.ascontiguousarray(frame.to_ndarray(format="rgb24")[:, left : left + frame.height])
+            scaled = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(square, square, "yuv420p")
+            scaled.pts = None
+            writing.mux(encoded.encode(scaled))
+        writing.mux(encoded.encode())
+    return target
+
+
+def overlap(one: Tracklet, other: Tracklet) -> float:
+    """Mean IoU of two paths over the frames that they share."""
+    _, a, b = np.intersect1d(one.frames, other.frames, return_indices=True)
+    p, q = one.boxes[a], other.boxes[b]
+    shared = np.clip(np.minimum(p[:, 2:], q[:, 2:]) - np.maximum(p[:, :2], q[:, :2]), 0, None).prod(axis=1)
+    total = (p[:, 2:] - p[:, :2]).prod(axis=1) + (q[:, 2:] - q[:, :2]).prod(axis=1) - shared
+    return float((shared / total).mean())
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_the_command_line_runs_two_real_clips(shared_data: Path, tmp_path: Path) -> None:
+    """`reidstream run --engine deepstream`, unchanged, in a process of its own."""
+    one = cut(shared_data / "videos" / "retail02.mp4", tmp_path / "shop.mp4", 90)
+    two = shutil.copy(cut(shared_data / "videos" / "campus.mp4", tmp_path / "campus.mp4", 60), tmp_path / "yard.mp4")
+    settings = [f"--set={text}" for text in (*YOLOX, standins.crops())]
+    command = [sys.executable, "-m", "reidstream", "run", str(one), str(two), "--engine", "deepstream", "--json"]
+    run = subprocess.run(
+        [*command, "--gallery", str(tmp_path / "gallery"), *settings],
+        capture_output=True,
+        text=True,
+        env=standins.environment(),
+        check=False,
+        timeout=280,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Unknown or legacy key" not in run.stderr
+    summary = json.loads(run.stdout)
+    assert {source["source"]: (source["state"], source["frames"]) for source in summary["sources"]} == {
+        "shop": ("complete", 90),
+        "yard": ("complete", 60),
+    }
+    assert summary["stored"] == summary["tracklets"] >= 8
+    assert (tmp_path / "gallery.deepstream" / "sgie.txt").is_file()
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same clip and models: the same tracks, their embeddings at a cosine of .99 or more.
+
+    The clip is square like the detector's input: nvinfer pads with black where the model was trained on grey, which
+    moves boxes and is no matter of this engine. Both choose crops by their boxes alone: the local engine looks at
+    their sharpness too, for which DeepStream would need the pixels on the CPU.
+    """
+    monkeypatch.setattr("reidstream.engines.local.sampling.sharpness", lambda crop: 1.0)
+    from reidstream.engines.local import LocalEngine
+    from reidstream.tracklets import TrackletCollector
+
+    clip = cut(shared_data / "videos" / "retail02.mp4", tmp_path / "square.mp4", 100, square=832)
+    config = load_config(
+        None,
+        [
+            *YOLOX,
+            "deepstream.mux.width=832",
+            "deepstream.mux.height=832",
+            "deepstream.crops=false",
+            "tracker.appearance=false",
+        ],
+    )
+    source = [("cam", SourceConfig(uri=str(clip)))]
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    found = []
+    for engine in (LocalEngine(config, source), DeepStreamEngine(config, source)):
+        collector = TrackletCollector(config.tracklets, config.embedding.per_track)
+        found.append([tracklet for event in engine.events() for tracklet in collector.take(event)])
+    local, deepstream = found
+    spans = [sorted((t.start_frame, t.end_frame) for t in tracklets) for tracklets in found]
+    assert spans[0] == spans[1]
+    assert len(local) >= 5
+    pairs = [
+        (one, other)
+        for one in local
+        for other in deepstream
+        if (one.start_frame, one.end_frame) == (other.start_frame, other.end_frame) and overlap(one, other) > 0.5
+    ]
+    assert len(pairs) == len(local) == len({id(other) for _, other in pairs})
+    assert min(float(one.embedding @ other.embedding) for one, other in pairs) >= 0.99
+
+
+def test_every_source_keeps_its_own_pixels_ids_and_rate(tmp_path: Path) -> None:
+    """Boxes come back from the mux's 640x480 to the sources' 320x240."""
+    config = blob_models.config(tmp_path, ["deepstream.mux.width=640", "deepstream.mux.height=480"])
+    a, b = write_blobs(tmp_path / "a.mp4", [0, 1], 60), write_blobs(tmp_path / "b.mp4", [2], 45)
+    engine = engine_for(config, [("a", a), ("b", b)])
+    events = list(engine.events())
+    started = {event.source: event for event in events if isinstance(event, SourceStarted)}
+    assert {name: (event.size, event.fps, event.live) for name, event in started.items()} == {
+        "a": ((320, 240), 20.0, False),
+        "b": ((320, 240), 20.0, False),
+    }
+    last = frames_of(events, "a")[40]
+    assert last.media_time == pytest.approx(2.0, abs=0.01)
+    np.testing.assert_allclose(np.sort(last.boxes[:, 1]), [20, 130], atol=3)
+    np.testing.assert_allclose(last.boxes[:, 0], 130, atol=4)
+    assert engine.counts["embeddings"] > 0
+    assert engine.status.frames == {"a": 60, "b": 45}
+
+
+def test_the_new_mux_keeps_mixed_sizes_apart(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from reidstream.config import SourceConfig
+from reidstream.engines.deepstream.engine import DeepStreamEngine
+from reidstream.types import Observed
+from tests.deepstream import blob_models
+folder = Path(sys.argv[1])
+config = blob_models.config(folder, ["deepstream.mux.new_mux=true"])
+engine = DeepStreamEngine(config, [("a", SourceConfig(uri=sys.argv[2]))])
+events = [event for event in engine.events() if isinstance(event, Observed)]
+print(len(events), events[40].boxes.round().tolist())
+"""
+    clip = write_blobs(tmp_path / "a.mp4", [0], 50)
+    environment = standins.environment() | {"USE_NEW_NVSTREAMMUX": "yes"}
+    environment["PYTHONPATH"] += f":{Path(__file__).parents[2]}"
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(clip)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    count, boxes = run.stdout.split(" ", 1)
+    assert count == "50"
+    np.testing.assert_allclose(json.loads(boxes), [[130, 20, 161, 101]], atol=4)
+
+
+@pytest.mark.skipif(standins.real_pyds_file() is not None, reason="the real object encoder needs a GPU")
+def test_crops_are_jpeg_files_of_the_people(tmp_path: Path) -> None:
+    import cv2
+
+    engine = engine_for(blob_models.config(tmp_path), [("a", write_blobs(tmp_path / "a.mp4", [0], 40))])
+    crops = [
+        crop
+        for event in engine.events()
+        if isinstance(event, Observed) and event.samples is not None
+        for crop in event.samples.crops
+    ]
+    assert crops
+    for crop in crops:
+        assert crop is not None
+        pixels = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
+        assert pixels.shape[0] > pixels.shape[1]
+        assert pixels.reshape(-1, 3).mean(axis=0).argmax() == 2
+
+
+def test_type_1_embeds_now_and_then_and_every_embedding_counts(tmp_path: Path) -> None:
+    config = blob_models.config(
+        tmp_path, ["deepstream.sgie.network_type=1", "deepstream.sgie.reinfer_interval=9", "deepstream.crops=false"]
+    )
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 60))])
+    with_samples = [event.frame for event in engine.events() if isinstance(event, Observed) and event.samples]
+    assert 5 <= len(with_samples) <= 7
+    assert np.diff(with_samples).min() == 10
+
+
+def test_the_trackers_own_vectors_replace_the_second_nvinfer(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path, ['deepstream.embeddings="tracker"', "embedding.batch=4"])
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 40))])
+    assert engine.configs.sgie is None
+    samples = [event.samples for event in engine.events() if isinstance(event, Observed) and event.samples]
+    assert samples
+    assert samples[0].embeddings.shape == (1, 8)
+
+
+def test_tracks_end_without_terminated_lists_too(tmp_path: Path) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0], 150, speed=6.0)  # it has left the picture after a third of the time
+    for terminated in ("true", "false"):
+        config = blob_models.config(
+            tmp_path, ["tracker.timeout=1.0", f"deepstream.tracker.terminated_tracks={terminated}"]
+        )
+        events = list(engine_for(config, [("a", path)]).events())
+        (ended,) = [event for event in events if isinstance(event, TrackEnded)]
+        assert ended.reason == EndReason.LEFT
+        after = frames_of(events[: events.index(ended)], "a")[-1].frame
+        assert 60 < after < 100
+
+
+def test_an_early_end_and_a_source_that_never_starts_leave_the_others_alone(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path)
+    short, long = write_blobs(tmp_path / "short.mp4", [0], 20), write_blobs(tmp_path / "long.mp4", [1], 90)
+    dead = tmp_path / "dead.mp4"
+    dead.write_bytes(b"\0" * 4000)
+    events = list(engine_for(config, [("short", short), ("dead", dead), ("long", long)]).events())
+    assert end_of(events, "short").frames == 20
+    assert end_of(events, "short").error is None
+    assert "dead.mp4" in str(end_of(events, "dead").error)
+    assert (end_of(events, "long").frames, end_of(events, "long").error) == (90, None)
+    assert [e.frame for e in frames_of(events, "long")] == list(range(90))
+    # The short one ends in its turn, not at the end of the run.
+    assert events.index(end_of(events, "short")) < events.index(frames_of(events, "long")[-1])
+
+
+def test_a_camera_that_is_not_there_ends_with_the_reason(tmp_path: Path) -> None:
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    camera = SourceConfig(uri="rtsp://user:secret@127.0.0.1:9/none", reconnect=False)
+    clip = SourceConfig(uri=str(write_blobs(tmp_path / "a.mp4", [0], 40)))
+    config = blob_models.config(tmp_path, ["deepstream.mux.timeout_us=20000"])
+    events = list(DeepStreamEngine(config, [("cam", camera), ("a", clip)]).events())
+    error = end_of(events, "cam").error
+    assert error is not None
+    assert "secret" not in error
+    assert end_of(events, "a").frames == 40
+
+
+def test_a_source_can_be_removed_in_the_middle_and_another_added(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path)
+    paths = {name: write_blobs(tmp_path / f"{name}.mp4", [0], 200, speed=1.0) for name in ("a", "b", "c")}
+    engine = engine_for(config, [("a", paths["a"]), ("b", paths["b"])])
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.source == "a" and event.frame == 30:
+            engine.remove_source("b")
+            engine.add_source("c", SourceConfig(uri=str(paths["c"])))
+            with pytest.raises(ConfigError, match="no source 'x'"):
+                engine.remove_source("x")
+            with pytest.raises(ConfigError, match="source 'a' already"):
+                engine.add_source("a", SourceConfig(uri=str(paths["a"])))
+    end = end_of(events, "b")
+    assert end.stopped
+    assert end.error is None
+    assert 0 < end.frames < 200
+    assert [e.reason for e in by_source(events)["b"] if isinstance(e, TrackEnded)] == [EndReason.SHUTDOWN]
+    assert end_of(events, "a").frames == end_of(events, "c").frames == 200
+
+
+def test_the_camera_list_adds_and_removes_while_running(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path)
+    for name in ("a", "b"):
+        write_blobs(tmp_path / f"{name}.mp4", [0], 700, speed=0.3)
+    listed = tmp_path / "cameras.toml"
+    listed.write_text('[[sources]]\nuri = "a.mp4"\n')
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.sources import expand_sources
+
+    engine = DeepStreamEngine(config, [("a", expand_sources([str(listed)])[0])], camera_list=listed)
+    seen: set[str] = set()
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if event.source not in seen:
+            seen.add(event.source)
+            if event.source == "a":
+                listed.write_text("[[sources]\nbroken")
+                listed.write_text('[[sources]]\nuri = "b.mp4"\n')
+            else:
+                engine.stop()
+    assert seen == {"a", "b"}
+    assert end_of(events, "a").frames <= 700
+    assert end_of(events, "b").stopped
+
+
+def test_ids_that_come_again_are_other_tracks(tmp_path: Path) -> None:
+    """After a reset a tracker may count from the start; nobody is taken for somebody who was there before."""
+    from reidstream.engines.deepstream.metadata import FrameArrays
+    from reidstream.engines.deepstream.source_events import SourceEvents
+
+    started = SourceStarted("cam", "rtsp://x", "c", (100, 100), 10.0, 0.0, live=True)
+    source = SourceEvents(started, timeout=1.0, shadow=10)
+
+    def frame(number: int, ids: list[int]) -> list[Event]:
+        n = len(ids)
+        boxes = np.tile(np.array([40, 40, 60, 90], np.float32), (n, 1))
+        none = np.zeros(0, np.int64)
+        arrays = FrameArrays(
+            0, number, number * 100_000_000, None, (100, 100), np.array(ids, np.uint64), boxes,
+            np.ones(n, np.float32), none, np.zeros((0, 8), np.float32), np.zeros(0, np.float32),
+        )  # fmt: skip
+        return source.frame(arrays)
+
+    events = [*frame(0, [1, 2]), *frame(1, [1, 2]), *source.terminated(np.array([1, 99], np.uint64))]
+    events += [*frame(2, [2]), *frame(3, [1, 2])]
+    for number in range(4, 30):
+        events += frame(number, [2])
+    events += [*frame(0, [2]), *source.end(None, False, 0), *source.end(None, False, 0)]
+    ended = [event.track_id for event in events if isinstance(event, TrackEnded)]
+    reused = [event for event in events if isinstance(event, Observed)][3].track_ids.tolist()
+    assert ended[0] == 1
+    assert 1 not in reused
+    assert sorted(ended) == sorted({1, 2, *reused})
+    numbers = [event.frame for event in events if isinstance(event, Observed)]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_reset_of_the_stream_starts_new_tracks(tmp_path: Path) -> None:
+    import nvds
+
+    config = blob_models.config(tmp_path, ["tracker.timeout=0.5"])
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 120, speed=1.0))])
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.frame == 30:
+            libs = nvds.libraries()
+            pad = engine._pipeline._branches[0].sink.get_peer()
+            libs.gstreamer.gst_pad_push_event(hash(pad), libs.helper.gst_nvevent_new_stream_reset(0))
+    ids = {int(i) for e in frames_of(events, "a") for i in e.track_ids}
+    assert len(ids) == 2
+    assert {e.track_id for e in events if isinstance(e, TrackEnded)} == ids
+
+
+def test_without_any_embedding_the_run_stops_with_the_likely_causes(tmp_path: Path) -> None:
+    config = blob_models.config(
+        tmp_path, ["deepstream.patience=20", 'deepstream.sgie.keys={"output-tensor-meta"=0}', "deepstream.crops=false"]
+    )
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 100))])
+    events: list[Event] = []
+    with pytest.raises(EngineError, match=r"not one carried an embedding.*sgie\.txt.*output-tensor-meta"):
+        events.extend(engine.events())
+
+
+def test_what_nvinfer_refuses_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path)
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 40))])
+    text = engine.configs.sgie.read_text()
+    engine.configs.sgie.write_text(text.replace("gie-unique-id=2", "gie-unique-id=0"))
+    events: list[Event] = []
+    with pytest.raises(EngineError, match="Unique ID not set"):
+        events.extend(engine.events())
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('deepstream.mux.properties={"batched-push-timout"=1}', r"nvstreammux has no property.*Did you mean 'batched"),
+        ('deepstream.pgie.properties={"nonsense"=1}', r"deepstream.pgie.properties: nvinfer .*It has: .*unique-id"),
+        ('deepstream.tracker.properties={"tracker-width"=-1}', r"nvtracker.tracker-width takes uint from 0"),
+        ('deepstream.mux.properties={"sync-inputs"="yes"}', r"takes true or false, got 'yes'"),
+        ('deepstream.mux.properties={"enable-padding"=true}', r"enable-padding cannot be used"),
+    ],
+)
+def test_properties_are_refused_by_name(tmp_path: Path, setting: str, message: str) -> None:
+    config = blob_models.config(tmp_path, [setting])
+    with pytest.raises(ConfigError, match=message):
+        engine_for(config, [("a", tmp_path / "a.mp4")])
+
+
+def test_a_wrong_source_property_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path, ['deepstream.source.properties={"num-buffers"=10}'])
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 10))])
+    with pytest.raises(ConfigError, match="nvurisrcbin has no property 'num-buffers'"):
+        list(engine.events())
+
+
+def test_an_element_that_is_not_there_is_named() -> None:
+    from reidstream.engines.deepstream.gst_properties import load_gst, make_element
+
+    with pytest.raises(MissingDependency, match="no element 'nvnothing'"):
+        make_element(load_gst(), "nvnothing")
+
+
+def test_ten_runs_leave_no_threads_and_no_files_behind(tmp_path: Path) -> None:
+    import psutil
+
+    config = blob_models.config(tmp_path)
+    clip = write_blobs(tmp_path / "a.mp4", [0], 20)
+    process = psutil.Process()
+    list(engine_for(config, [("a", clip)]).events())
+    before, threads = process.num_fds(), set(threading.enumerate())
+    for _ in range(10):
+        list(engine_for(config, [("a", clip)]).events())
+    gc.collect()
+    assert set(threading.enumerate()) <= threads
+    assert process.num_fds() <= before + 2
