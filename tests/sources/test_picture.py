@@ -20,6 +20,7 @@ from reidstream.sources.picture import VideoPicture
 MakeClip = Callable[..., Path]
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p", "nv12"]
+TEN_BITS = ["yuv420p10le", "yuv422p10le", "yuv444p10le"]
 SUBSAMPLING = {"yuv420p": (2, 2), "yuv422p": (2, 1), "yuv444p": (1, 1), "nv12": (2, 2)}
 WEIGHTS = {1: (0.2126, 0.0722), 2: (0.299, 0.114), 5: (0.299, 0.114), 9: (0.2627, 0.0593)}
 
@@ -30,7 +31,10 @@ def random_frame(pix_fmt: str, width: int = 66, height: int = 38, seed: int = 0)
     frame = av.VideoFrame(width, height, pix_fmt)
     for i, plane in enumerate(frame.planes):
         low, high = (16, 236) if i == 0 else (90, 166)
-        plane.update(rng.integers(low, high, plane.buffer_size, dtype=np.uint8).tobytes())
+        if pix_fmt in TEN_BITS:
+            plane.update(rng.integers(4 * low, 4 * high, plane.buffer_size // 2, dtype=np.uint16).tobytes())
+        else:
+            plane.update(rng.integers(low, high, plane.buffer_size, dtype=np.uint8).tobytes())
     return frame
 
 
@@ -38,7 +42,9 @@ def exact_bgr(frame: Any) -> npt.NDArray[np.float64]:
     """The standards' formulas in double precision, each chroma sample shared by its pixels."""
     width, height, name = frame.width, frame.height, frame.format.name
     rows = [np.frombuffer(p, np.uint8).reshape(-1, p.line_size).astype(float) for p in frame.planes]
-    sx, sy = SUBSAMPLING[name.replace("j", "")]
+    if name in TEN_BITS:
+        rows = [np.frombuffer(p, np.uint16).reshape(-1, p.line_size // 2) / 4 for p in frame.planes]
+    sx, sy = SUBSAMPLING[name.replace("j", "").replace("10le", "")]
     luma = rows[0][:height, :width]
     u, v = (rows[1][:, 0::2], rows[1][:, 1::2]) if name == "nv12" else rows[1:]
     u, v = (c.repeat(sy, 0).repeat(sx, 1)[:height, :width] - 128 for c in (u, v))
@@ -61,6 +67,15 @@ def test_conversion_agrees_with_the_standards(pix_fmt: str, colorspace: int, siz
     assert np.abs(VideoPicture(frame).bgr() - exact_bgr(frame)).max() <= 1.0
 
 
+@pytest.mark.parametrize("pix_fmt", TEN_BITS)
+def test_ten_bits_are_rounded_and_no_more(pix_fmt: str) -> None:
+    frame = random_frame(pix_fmt, 67, 39)
+    difference = np.abs(VideoPicture(frame).bgr() - exact_bgr(frame))
+    # Half a level of each plane, weighted by the matrix (1.16 + 2.02 at most), and the final rounding.
+    assert difference.max() <= 0.5 * (1.17 + 2.02) + 1
+    assert difference.mean() < 0.7
+
+
 @pytest.mark.parametrize("color_range", [1, 2])
 def test_range_flag_is_respected(color_range: int) -> None:
     frame = random_frame("yuv420p")
@@ -68,7 +83,7 @@ def test_range_flag_is_respected(color_range: int) -> None:
     assert np.abs(VideoPicture(frame).bgr() - exact_bgr(frame)).max() <= 1.0
 
 
-@pytest.mark.parametrize("pix_fmt", [*FORMATS, "yuv420p10le", "rgb24", "gray"])
+@pytest.mark.parametrize("pix_fmt", [*FORMATS, *TEN_BITS, "yuv420p12le", "rgb24", "gray"])
 @pytest.mark.parametrize("colorspace", [1, 5])
 def test_conversion_agrees_with_swscale(pix_fmt: str, colorspace: int) -> None:
     # Smooth pictures: swscale's fast path rounds coarsely, and interpolates the chroma of some formats.
@@ -82,7 +97,7 @@ def test_conversion_agrees_with_swscale(pix_fmt: str, colorspace: int) -> None:
 
 
 @given(
-    pix_fmt=st.sampled_from([*FORMATS, "rgb24"]),
+    pix_fmt=st.sampled_from([*FORMATS, *TEN_BITS, "rgb24"]),
     x=st.tuples(st.integers(0, 66), st.integers(0, 66)).filter(lambda p: p[0] != p[1]),
     y=st.tuples(st.integers(0, 70), st.integers(0, 70)).filter(lambda p: p[0] != p[1]),
     matrix=st.sampled_from(
@@ -108,7 +123,7 @@ def test_crop_is_that_part_of_the_whole(
         np.testing.assert_array_equal(picture.crop(x1, y1, x2, y2), whole[y1:y2, x1:x2])
 
 
-@pytest.mark.parametrize("pix_fmt", [*FORMATS, "yuv420p10le"])
+@pytest.mark.parametrize("pix_fmt", [*FORMATS, *TEN_BITS, "yuv420p12le"])
 def test_scaled_is_close_to_the_scaled_whole(pix_fmt: str) -> None:
     image = cv2.GaussianBlur(np.random.default_rng(3).integers(0, 255, (240, 320, 3), dtype=np.uint8), (0, 0), 6)
     frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=pix_fmt)
@@ -159,7 +174,7 @@ def test_boxes_outside_the_picture_are_refused() -> None:
 
 
 def test_pictures_can_be_used_by_many_threads_at_once(make_clip: MakeClip) -> None:
-    with open_source(SourceConfig(uri=str(make_clip("wide.mkv", 12, "libx265", "yuv420p10le"))), "cam") as source:
+    with open_source(SourceConfig(uri=str(make_clip("wide.mkv", 12, "libx265", "yuv422p12le"))), "cam") as source:
         frames = list(source)
     expected = [VideoPicture(frame.picture._frame).bgr().copy() for frame in frames]  # type: ignore[attr-defined]
     wrong: list[int] = []

@@ -71,8 +71,8 @@ _UPRIGHT = Orientation()
 class VideoPicture:
     """A Picture over an ``av.VideoFrame``. Safe to use from several threads.
 
-    8-bit planar YUV and NV12 are converted here, box by box; for every other format the whole frame goes once through
-    swscale. ``crop`` gives exactly the pixels that ``bgr`` has in the box.
+    Planar YUV of 8 and 10 bits and NV12 are converted here, box by box; for every other format the whole frame goes
+    once through swscale. ``crop`` gives exactly the pixels that ``bgr`` has in the box.
     """
 
     __slots__ = ("_bgr", "_frame", "_lock", "_orientation", "_planes", "_size")

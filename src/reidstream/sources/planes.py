@@ -1,4 +1,4 @@
-"""8-bit YUV planes to BGR, for the part of the picture and the size that is asked for.
+"""8-bit and 10-bit YUV planes to BGR, for the part of the picture and the size that is asked for.
 
 Converting a whole 1080p frame only to shrink it costs more than shrinking the planes first. The conversion follows
 ITU-R BT.601-7, BT.709-6 and BT.2020-2: with R'G'B' in 0..1, Y = Kr R + Kg G + Kb B, Cb = (B - Y) / (2 (1 - Kb)),
@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from reidstream.sources.frame import Pixels
 
+Samples = npt.NDArray[Any]
+
 # FFmpeg's AVColorSpace numbers (libavutil/pixfmt.h) to (Kr, Kb). Everything else, unspecified included, is taken as
 # BT.601, as swscale does.
 _BT601 = (0.299, 0.114)
@@ -28,12 +30,13 @@ _BAND_PIXELS = 2**17
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a pixel format lies in memory: shifts of the chroma planes, interleaved chroma, full range by name."""
+    """How a pixel format lies in memory: shifts of the chroma planes, interleaved chroma, full range by name, bits."""
 
     shift_x: int
     shift_y: int
     interleaved: bool = False
     full_range: bool = False
+    bits: int = 8
 
 
 _LAYOUTS = {
@@ -44,6 +47,9 @@ _LAYOUTS = {
     "yuvj422p": _Layout(1, 0, full_range=True),
     "yuvj444p": _Layout(0, 0, full_range=True),
     "nv12": _Layout(1, 1, interleaved=True),
+    "yuv420p10le": _Layout(1, 1, bits=10),
+    "yuv422p10le": _Layout(1, 0, bits=10),
+    "yuv444p10le": _Layout(0, 0, bits=10),
 }
 
 
@@ -68,11 +74,11 @@ def _matrix(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
 class YuvPlanes:
     """The planes of one picture, as views of the decoder's memory.
 
-    luma: uint8 (height, width). chroma: one array (h, w, 2) or two arrays (h, w), h and w rounded up.
+    luma: uint8 or uint16 (height, width). chroma: one array (h, w, 2) or two arrays (h, w), h and w rounded up.
     """
 
-    luma: Pixels
-    chroma: tuple[Pixels, ...]
+    luma: Samples
+    chroma: tuple[Samples, ...]
     layout: _Layout
     matrix: npt.NDArray[np.float32]
 
@@ -87,8 +93,8 @@ class YuvPlanes:
         height = -(-frame.height >> layout.shift_y) if layout.shift_y else frame.height
         width = -(-frame.width >> layout.shift_x) if layout.shift_x else frame.width
         return cls(
-            _view(luma, frame.width, frame.height, 1),
-            tuple(_view(plane, width, height, channels) for plane in chroma),
+            _view(luma, frame.width, frame.height, 1, layout.bits),
+            tuple(_view(plane, width, height, channels, layout.bits) for plane in chroma),
             layout,
             _matrix(frame.colorspace, layout.full_range or frame.color_range == _FULL_RANGE),
         )
@@ -97,7 +103,7 @@ class YuvPlanes:
         """The whole picture as BGR uint8 (height, width, 3), each plane resized bilinearly like ``cv2.resize``."""
         size = (width, height)
         planes = [cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in (self.luma, *self.chroma)]
-        return self._bgr(planes)
+        return self._bgr([_eight_bits(plane) for plane in planes])
 
     def crop(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
         """The box as BGR uint8 (y2 - y1, x2 - x1, 3); each chroma sample colours the pixels that share it."""
@@ -109,12 +115,12 @@ class YuvPlanes:
         for top in range(y1, y2, rows):
             bottom = min(top + rows, y2)
             cy1, cy2 = top >> sy, ((bottom - 1) >> sy) + 1
-            chroma = [plane[cy1:cy2, cx1:cx2] for plane in self.chroma]
+            chroma = [_eight_bits(plane[cy1:cy2, cx1:cx2]) for plane in self.chroma]
             if self.layout.interleaved:
                 chroma = list(cv2.split(chroma[0]))
             above, height = top - (cy1 << sy), bottom - top
             parts = [_doubled(plane, sx, sy)[above : above + height, left : left + width] for plane in chroma]
-            merged = cv2.merge([self.luma[top:bottom, x1:x2], *parts])
+            merged = cv2.merge([_eight_bits(self.luma[top:bottom, x1:x2]), *parts])
             cv2.transform(merged, self.matrix, out[top - y1 : bottom - y1])
         return out
 
@@ -130,6 +136,12 @@ def _doubled(plane: Pixels, horizontally: int, vertically: int) -> Pixels:
     return plane.repeat(2, axis=0) if vertically else plane
 
 
-def _view(plane: Any, width: int, height: int, channels: int) -> Pixels:
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, : width * channels]
+def _eight_bits(samples: Any) -> Any:
+    """10-bit samples rounded to 8 bits (black stays 16, mid-grey 128); 8-bit samples as they are."""
+    return samples if samples.dtype == np.uint8 else cv2.convertScaleAbs(samples, alpha=0.25)
+
+
+def _view(plane: Any, width: int, height: int, channels: int, bits: int) -> Samples:
+    sample = np.dtype(np.uint8 if bits == 8 else "<u2")
+    rows = np.frombuffer(plane, sample).reshape(-1, plane.line_size // sample.itemsize)[:height, : width * channels]
     return rows if channels == 1 else rows.reshape(height, width, channels)
