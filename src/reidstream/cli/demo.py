@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from reidstream.cli.common import console, print_json
+from reidstream.cli.common import console, console_error, print_json
 
 if TYPE_CHECKING:
     from reidstream.config import Config
@@ -90,15 +91,17 @@ def _scene(out: Path, silent: bool) -> SceneTruth:
 
 
 def _run(scene: SceneTruth, gallery: Path, config: Config, silent: bool) -> RunSummary:
-    from reidstream.cli.progress import RunProgress
-    from reidstream.errors import EngineError
-    from reidstream.pipeline import open_run
+    from reidstream.errors import EngineError, GalleryMismatch
 
-    with (
-        open_run([camera.video for camera in scene.cameras], config, gallery, replace=False) as run,
-        RunProgress(run.summary, shown=not silent),
-    ):
-        summary = run.run()
+    try:
+        summary = _built(scene, gallery, config, silent)
+    except GalleryMismatch:
+        # From an earlier demo with other models: it is the demo's own, so it is made anew.
+        shutil.rmtree(gallery)
+        summary = _built(scene, gallery, config, silent)
+    if summary.stopped:
+        console_error("stopped; run the demo again to go on from here")
+        raise typer.Exit(130)
     for failed in summary.failed:
         raise EngineError(f"{failed.source} could not be read to its end: {failed.error}")
     if not silent:
@@ -109,6 +112,19 @@ def _run(scene: SceneTruth, gallery: Path, config: Config, silent: bool) -> RunS
         else:
             shown.print("   there already")
     return summary
+
+
+def _built(scene: SceneTruth, gallery: Path, config: Config, silent: bool) -> RunSummary:
+    from reidstream.cli.progress import RunProgress
+    from reidstream.cli.run import interruptible
+    from reidstream.pipeline import open_run
+
+    with (
+        open_run([camera.video for camera in scene.cameras], config, gallery) as run,
+        interruptible(run, silent),
+        RunProgress(run.summary, shown=not silent),
+    ):
+        return run.run()
 
 
 def _search(gallery: Gallery, wanted: Wanted, config: Config, out: Path) -> list[Match]:

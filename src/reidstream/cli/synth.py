@@ -14,7 +14,7 @@ from reidstream.errors import ConfigError
 def synth(
     out: Path = typer.Argument(..., metavar="OUT", help="Folder for the scene; must be new or empty."),
     cameras: int = typer.Option(4, min=1, max=64, help="Number of cameras."),
-    people: int = typer.Option(30, min=1, max=10_000, help="Number of people."),
+    people: int = typer.Option(30, min=1, max=1000, help="Number of people."),
     minutes: float = typer.Option(2.0, min=0.01, max=1440, help="Length of the scene, every camera's."),
     seed: int = typer.Option(0, min=0, help="The same seed and options give the same scene."),
     size: str = typer.Option("960x540", help="Frame size, WIDTHxHEIGHT in pixels, both even."),

@@ -95,7 +95,7 @@ def leg_paint(look: Look, skirted: bool) -> Paint:
         if look.bottom == "jeans":
             colour *= (1 + 0.22 * np.exp(-(((t - 0.72) / 0.13) ** 2)) * np.clip(np.sin(a), 0, 1))[:, None]
         if look.bottom == "joggers":
-            colour[np.abs(np.cos(a)) > 0.95] = (225, 225, 225)
+            colour[np.abs(np.cos(a)) > 0.86] = (225, 225, 225)
         colour[(np.abs(t - 0.48) < 0.035) & ~bare] *= 0.84
         colour[bare] = tights
         if look.bottom == "shorts" or skirted:

@@ -18,7 +18,7 @@ Tone = Callable[[Floats], Floats]
 """The sensor's colour cast and tone curve on BGR values (n, 3), 0..255."""
 
 SUBPIXEL_BITS = 3
-_COARSE_BELOW = 125.0
+_COARSE_BELOW = 150.0
 _SMOOTH_BELOW = 420
 
 

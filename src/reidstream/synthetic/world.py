@@ -19,7 +19,7 @@ from reidstream.synthetic.wardrobe import Look, make_wardrobe
 class World:
     """A scene that is fully decided by its arguments; the same arguments always give the same scene.
 
-    cameras: 1 to 64. people: 1 to 10,000. minutes: length of the scene, the same for every camera. size: width and
+    cameras: 1 to 64. people: 1 to 1,000. minutes: length of the scene, the same for every camera. size: width and
     height in pixels, both even. fps: frames per second. similar: share of people who are dressed much like somebody
     else, 0..1.
 
@@ -41,7 +41,7 @@ class World:
     def __post_init__(self) -> None:
         _in_range("seed", self.seed, 0, 2**63 - 1)
         _in_range("cameras", self.cameras, 1, 64)
-        _in_range("people", self.people, 1, 10_000)
+        _in_range("people", self.people, 1, 1000)
         _in_range("minutes", self.minutes, 0.01, 24 * 60)
         _in_range("fps", self.fps, 1, 120)
         _in_range("similar", self.similar, 0, 1)
