@@ -79,14 +79,14 @@ def crops(album: Album, chosen: Tensor, side: int, people: tuple[float, float]) 
     sizes, boxes, kinds = album.sizes[chosen], album.boxes[chosen], album.kinds[chosen].clone()
     fill = side / sizes.amax(1)
     scale = fill * torch.exp(uniform(n, -0.45, 0.7, device))
-    centre = sizes / 2 + (torch.rand(n, 2, device=device) - 0.5) * sizes * 0.6
+    centre = sizes / 2 + (torch.rand(n, 2, device=device) - 0.5) * sizes * 0.45
     person = kinds == 1
     pick = (torch.rand(kinds.shape, device=device) * person).argmax(1)
     aimed = boxes[torch.arange(n, device=device), pick]
     height = (aimed[:, 3] - aimed[:, 1]).clamp(min=4)
     low, high = np.log(people[0]), np.log(people[1])
     to_height = torch.exp(uniform(n, low, high, device)) / height
-    to_height = torch.minimum(torch.maximum(to_height, fill * 0.3), fill * 4)
+    to_height = torch.minimum(torch.maximum(to_height, fill * 0.45), fill * 4)
     near = (aimed[:, :2] + aimed[:, 2:]) / 2 + (torch.rand(n, 2, device=device) - 0.5) * 0.8 * side / to_height[:, None]
     aim = person.any(1) & (torch.rand(n, device=device) < 0.5)
     scale = torch.where(aim, to_height, scale)
@@ -141,12 +141,11 @@ def _front(boxes: Tensor, kinds: Tensor, most: int = MOST_PEOPLE) -> tuple[Tenso
 
 
 class Cutouts:
-    """People cut out of labelled pictures: RGBA, (n, 4, 192, 96), with the box of the opaque part."""
+    """People to paste: BGRA (n, 4, h, w) uint8 and the boxes (n, 4) of their opaque parts, on a device."""
 
-    def __init__(self, file: Path, device: torch.device) -> None:
-        stored = np.load(file)
-        self.pictures = torch.from_numpy(stored["pictures"]).to(device)
-        self.boxes = torch.from_numpy(stored["boxes"]).to(device)
+    def __init__(self, pictures: np.ndarray, boxes: np.ndarray, device: torch.device) -> None:
+        self.pictures = torch.from_numpy(pictures).to(device)
+        self.boxes = torch.from_numpy(boxes).to(device)
 
 
 def paste(
@@ -219,7 +218,7 @@ def scenes(album: Album, cutouts: Cutouts | None, n: int, side: int) -> tuple[Te
     if cutouts is not None:
         order = torch.randperm(n, device=views.device)
         views, boxes, kinds = views[order], boxes[order], kinds[order]
-        for first, last in ((0, n // 2), (n // 4, n // 2), (n // 3, n // 2)):
-            done = paste(views[first:last], boxes[first:last], kinds[first:last], cutouts, (14.0, 0.6 * side))
+        for first, last in ((0, n // 3), (n // 6, n // 3)):
+            done = paste(views[first:last], boxes[first:last], kinds[first:last], cutouts, (28.0, 0.6 * side))
             views[first:last], boxes[first:last], kinds[first:last] = done
     return camera(functional.avg_pool2d(views, 2)), boxes, kinds

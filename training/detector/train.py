@@ -63,7 +63,7 @@ def train(
         row = {k: round(float(v) / max(seen // recipe.batch, 1), 4) for k, v in sums.items()}
         curve.add({"step": step, "seconds": round(clock.used, 1), "per_second": round(seen / spent), **row})
         everything = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state}
-        save(checkpoint, {**everything, "step": step, "used": clock.used})
+        save(checkpoint, {**everything, "step": step, "used": clock.used, "progress": clock.progress})
         since, seen, sums = clock.used, 0, {}
 
     while not clock.over:

@@ -16,7 +16,7 @@ from training.reid.dataset import Crops, held_out
 from training.reid.network import OSNet, load_network
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
 from training.reid.retrieval import market_protocol, query_rows
-from training.reid.views import plain, varied
+from training.reid.views import normalise, placed, plain, varied
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,16 @@ class Recipe:
     people: int = 40
     views: int = 4
     others: int = 96
-    synthetic_people: int = 0
+    synthetic_people: int = 12
     rate: float = 1e-3
     decay: float = 5e-4
     strength: float = 1.0
     erase: float = 0.35
-    keep_direction: float = 1.0
-    keep_relations: float = 10.0
-    keep_market: float = 0.0
+    hide: float = 0.2
+    keep_direction: float = 3.0
+    keep_relations: float = 50.0
+    keep_market: float = 10.0
+    learn_synthetic: float = 0.3
     average: float = 0.999
     seed: int = 7
     everyone: bool = False
@@ -144,7 +146,10 @@ def train(
         score = {"rank1": round(100 * rank, 2), "mAP": round(100 * precision, 2)}
         curve.add({"step": step, "seconds": round(clock.used, 1), "per_second": round(seen / spent), **score, **row})
         everything = {"network": network.state_dict(), "heads": heads.state_dict(), "optimiser": optimiser.state_dict()}
-        save(checkpoint, {**everything, "average": average.state, "step": step, "used": clock.used})
+        save(
+            checkpoint,
+            {**everything, "average": average.state, "step": step, "used": clock.used, "progress": clock.progress},
+        )
         since, seen, sums = clock.used, 0, {}
 
     batch = recipe.people * recipe.views + recipe.synthetic_people * recipe.views + recipe.others
@@ -156,18 +161,22 @@ def train(
         with torch.no_grad():
             mine, who = known.draw(recipe.people, recipe.views)
             strange = foreign[torch.randint(len(foreign), (recipe.others,), device=device)]
-            parts = [varied(mine, recipe.strength, recipe.erase), varied(strange, recipe.strength, 0.0)]
+            clear = [placed(mine), placed(strange)]
             if made is not None:
                 drawn, actor = made.draw(recipe.synthetic_people, recipe.views)
-                parts.append(varied(drawn, recipe.strength, 0.15))
-            views = torch.cat(parts).contiguous(memory_format=torch.channels_last)
+                clear.append(placed(drawn))
+            clear = torch.cat(clear)
+            views = varied(clear, recipe.strength, recipe.erase, recipe.hide).contiguous(
+                memory_format=torch.channels_last
+            )
+            clear = normalise(255 * clear).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             features = network(views)
             with torch.no_grad():
-                taught = teacher(views)
+                taught = teacher(clear)
         features, taught = functional.normalize(features.float()), functional.normalize(taught.float())
         own = slice(0, len(mine))
-        other = slice(len(mine), len(mine) + len(strange))
+        other = slice(len(mine), None)
         losses = {
             "class": heads[0](features[own], who),
             "triplet": hardest_triplet(features[own], who),
@@ -185,7 +194,7 @@ def train(
         if made is not None:
             rest = slice(len(mine) + len(strange), None)
             losses["synthetic"] = heads[1](features[rest], actor) + hardest_triplet(features[rest], actor)
-            weights["synthetic"] = 0.5
+            weights["synthetic"] = recipe.learn_synthetic
         total = sum(weights[name] * loss for name, loss in losses.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()

@@ -31,14 +31,31 @@ def plain(pictures: Tensor) -> Tensor:
     return normalise(functional.interpolate(pictures.float(), (HEIGHT, WIDTH), mode="bilinear", align_corners=False))
 
 
-def varied(pictures: Tensor, strength: float = 1.0, erase: float = 0.35) -> Tensor:
-    """A random view of each uint8 (n, 3, h, w) RGB crop, normalised (n, 3, 256, 128).
+def occluded(x: Tensor, share: float) -> Tensor:
+    """That share of the pictures with a part hidden by another picture's person: from the side, or from below.
 
-    ``strength`` scales what changes colours and sharpness; ``erase`` is the share of views with a rectangle replaced
-    by noise.
+    The other picture is laid over as it would walk by: moved sideways by half to four fifths of the width, or up.
     """
+    device, n = x.device, len(x)
+    ys = torch.arange(HEIGHT, device=device).view(1, 1, HEIGHT, 1)
+    xs = torch.arange(WIDTH, device=device).view(1, 1, 1, WIDTH)
+    other = x[torch.randperm(n, device=device)]
+    side = torch.randint(0, 3, (n, 1, 1, 1), device=device)
+    reach = _draw(n, 0.2, 0.5, device)
+    place = (reach * WIDTH).long()
+    from_left = xs < place
+    from_right = xs >= WIDTH - place
+    from_below = ys >= HEIGHT - (reach * HEIGHT).long()
+    hidden = torch.where(side == 0, from_left, torch.where(side == 1, from_right, from_below))
+    # Whoever stands in front shows the middle of his body at the border of the picture.
+    half = WIDTH // 2
+    shifted = torch.where(side == 0, other.roll(-half, 3), torch.where(side == 1, other.roll(half, 3), other))
+    return torch.where(hidden & _chance(n, share, device).bool(), shifted, x)
+
+
+def placed(pictures: Tensor) -> Tensor:
+    """uint8 (n, 3, h, w) RGB at the network's size, 0-1, moved, scaled and mirrored a little."""
     device, n = pictures.device, len(pictures)
-    x = pictures.float()
     theta = torch.zeros(n, 2, 3, device=device)
     zoom = torch.rand(n, 2, device=device) * 0.2 + 0.86
     flip = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
@@ -46,7 +63,17 @@ def varied(pictures: Tensor, strength: float = 1.0, erase: float = 0.35) -> Tens
     theta[:, 0, 1] = (torch.rand(n, device=device) - 0.5) * 0.08
     theta[:, :, 2] = (torch.rand(n, 2, device=device) - 0.5) * torch.tensor([0.16, 0.12], device=device)
     where = functional.affine_grid(theta, [n, 3, HEIGHT, WIDTH], align_corners=False)
-    x = functional.grid_sample(x, where, padding_mode="border", align_corners=False) / 255
+    return functional.grid_sample(pictures.float(), where, padding_mode="border", align_corners=False) / 255
+
+
+def varied(x: Tensor, strength: float = 1.0, erase: float = 0.35, hide: float = 0.0) -> Tensor:
+    """What cameras and bystanders do to pictures as :func:`placed` returns them; normalised (n, 3, 256, 128).
+
+    ``strength`` scales what changes colours and sharpness; ``erase`` is the share of views with a rectangle replaced
+    by noise, ``hide`` the share of those partly hidden by another person.
+    """
+    device, n = x.device, len(x)
+    x = occluded(x, hide)
 
     # A quarter as seen from afar: shrunk, then enlarged again.
     order = torch.randperm(n, device=device)
