@@ -36,14 +36,14 @@ def _ids(tracks: Tracks) -> list[int]:
     return [int(i) for i in tracks.track_ids]
 
 
-@pytest.mark.parametrize("fps", [5, 7, 15, 30, 60])
+@pytest.mark.parametrize("fps", [2, 5, 7, 15, 30, 60])
 def test_a_walker_is_one_track_at_any_frame_rate(fps: float) -> None:
     tracker = Tracker(TrackerConfig(), SIZE)
     seen = [tracker.update(_detections(_walker(t)), t) for t in _times(fps, 4)]
     ids = {i for tracks in seen for i in _ids(tracks)}
     assert len(ids) == 1
     reported = [len(tracks) for tracks in seen]
-    assert sum(reported) >= 0.9 * len(seen)
+    assert sum(reported) >= len(seen) - 1 - 0.1 * fps
     assert not any(tracks.ended for tracks in seen)
 
 
@@ -92,6 +92,17 @@ def test_a_single_false_detection_is_never_reported() -> None:
         tracks = tracker.update(_detections(_walker(t), *flicker), t)
         assert len(tracks) <= 1
         assert tracks.ended == []
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 10])
+def test_rare_detections_still_make_tracks(every: int) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    ids = set()
+    for index, t in enumerate(_times(7, 8)):
+        tracks = tracker.update(_detections(_walker(t, x=20, speed=40)) if index % every == 0 else None, t)
+        ids.update(_ids(tracks))
+    assert len(ids) == 1
+    assert len(tracks) == 1
 
 
 def test_motion_fills_the_frames_between_detections() -> None:

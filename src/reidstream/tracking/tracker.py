@@ -54,7 +54,7 @@ _EVIDENT = 0.7
 """Mean score from which a second detection confirms a track without waiting (precision above .9 at this score)."""
 _COAST = 0.2
 """A confirmed track inside the picture that is missed is reported with its predicted box for this long."""
-_UNCONFIRMED_TIMEOUT = 0.25
+_UNCONFIRMED = 0.25
 """A track that was never confirmed is forgotten after this."""
 _BORDER = 0.02
 """How near to the border, as a part of the picture's width and height, a box counts as touching it."""
@@ -109,22 +109,24 @@ class Tracker:
         self._size = np.array(frame_size, np.float32)
         self._tracks = TrackTable()
         self._time = 0.0
-        self._detected = 0.0
+        self._detected: float | None = None
+        self._pause = 0.0
         self._next = 1
 
     def update(self, detections: Detections | None, time: float, embed: Embed | None = None) -> Tracks:
         """The confirmed tracks in the frame at ``time`` (seconds, never going back).
 
         detections: None when the detector did not look at this frame: tracks that were seen when it last did are
-        predicted. embed: called at most once, with the rows of detections for which motion alone does not decide; not
-        kept. Without it motion decides alone.
+        predicted, and none ends. embed: called at most once, with the rows of detections for which motion alone does
+        not decide; not kept. Without it motion decides alone.
         """
         tracks = self._tracks
         tracks.motion.predict(time - self._time)
         self._time = time
         if detections is None:
             rows = np.full(len(tracks), -1, np.int64)
-            return self._reported(rows, self._detected - tracks.last <= 0, np.zeros(0, np.float32))
+            return self._reported(rows, tracks.last == self._detected, np.zeros(0, np.float32))
+        self._pause = time - self._detected if self._detected is not None else 0.0
         self._detected = time
         matched = self._associate(detections, embed) if len(tracks) and len(detections) else None
         if matched is None:
@@ -133,7 +135,10 @@ class Tracker:
         tracks.append(detections, started, time)
         rows = np.concatenate([matched, started])
         seen = rows >= 0
-        return self._reported(rows, seen | ((time - tracks.last <= _COAST) & self._inside()), detections.scores)
+        coasting = (time - tracks.last <= min(_COAST, self._config.timeout)) & self._inside()
+        reported = self._reported(rows, seen | coasting, detections.scores)
+        reported.ended.extend(self._expired())
+        return reported
 
     def learn(self, track_ids: TrackIds, embeddings: FloatArray) -> None:
         """Embeddings of tracks, float32 (m, d), unit length, that were computed anyway. Unknown ids are passed over."""
@@ -154,7 +159,7 @@ class Tracker:
         tracks, scores = self._tracks, detections.scores
         fits = overlap(tracks.motion, detections.boxes)
         unseen = self._time - tracks.last
-        stale = (unseen > _STALE)[:, None]
+        stale = (unseen > self._patience(_STALE))[:, None]
         sure = scores >= self._config.high
         unsure = (scores >= self._config.low) & ~sure
         near = (distance(tracks.motion, detections.boxes) < _GATE) & stale
@@ -170,7 +175,7 @@ class Tracker:
         matched = np.full(len(tracks), -1, np.int64)
         taken, with_row = assignment(weights, allowed & same & sure)
         matched[taken] = with_row
-        left = ((matched < 0) & (unseen <= _RECENT))[:, None]
+        left = ((matched < 0) & (unseen <= self._patience(_RECENT)))[:, None]
         taken, with_row = assignment(weights, (fits >= _UNSURE_FLOOR) & same & unsure & left)
         matched[taken] = with_row
         taken = np.flatnonzero(matched >= 0)
@@ -185,7 +190,7 @@ class Tracker:
         tracks = self._tracks
         usable = detections.scores >= self._config.low
         sure = detections.scores >= self._config.high
-        fresh = self._time - tracks.last <= _STALE
+        fresh = self._time - tracks.last <= self._patience(_STALE)
         wanted = doubtful(np.where(usable, fits, 0), fresh, sure, _WEAK)
         settled = (fits[fresh] >= _SETTLED).any(axis=0)
         wanted |= (near & tracks.appearance.known[:, None]).any(axis=0) & ~settled & sure
@@ -244,6 +249,10 @@ class Tracker:
             rows = rows[~twice & (covered(boxes, others).max(axis=1) < _HIDDEN)]
         return rows
 
+    def _patience(self, seconds: float) -> float:
+        """``seconds``, or more where the detector looks so rarely that one miss takes longer."""
+        return max(seconds, 1.5 * self._pause)
+
     def _clean(self, detections: Detections) -> Mask:
         """Which detections overlap no other that counts."""
         mutual = pairwise_iou(detections.boxes, detections.boxes)
@@ -257,20 +266,20 @@ class Tracker:
         return inside
 
     def _reported(self, rows: IntArray, seen: Mask, scores: FloatArray) -> Tracks:
-        """The confirmed tracks among those ``seen``; ends what is over."""
+        """The confirmed tracks among those ``seen``."""
         tracks = self._tracks
         shown = np.flatnonzero(seen & (tracks.ids != UNCONFIRMED))
         rows = rows[shown]
         boxes = np.clip(tracks.motion.boxes()[shown], 0, np.tile(self._size, 2))
         confidences = np.full(len(shown), PREDICTED)
         confidences[rows >= 0] = scores[rows[rows >= 0]]
-        return Tracks(tracks.ids[shown], boxes, confidences, rows, self._expired())
+        return Tracks(tracks.ids[shown], boxes, confidences, rows)
 
     def _expired(self) -> list[tuple[int, EndReason]]:
         """End what was unseen for too long; tracks that were never confirmed go without a word."""
         tracks = self._tracks
         named = tracks.ids != UNCONFIRMED
-        over = self._time - tracks.last > np.where(named, self._config.timeout, _UNCONFIRMED_TIMEOUT)
+        over = self._time - tracks.last > np.where(named, self._config.timeout, self._patience(_UNCONFIRMED))
         if not over.any():
             return []
         left = self._left()
