@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from reidstream.errors import GalleryError
+from reidstream.errors import GalleryCorrupt, GalleryError
 from reidstream.gallery.building import INDEX_FOLDER, IndexPlace
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts
@@ -87,6 +87,9 @@ def check(database: Database, index: VectorIndex | None = None) -> Check:
         try:
             held = len(index)
             problems += _index_problems(database, facts, index)
+        except GalleryCorrupt:
+            # Named among the problems of the rows already.
+            return Check(count, None, problems, "the index, because a row's vector cannot be read")
         except GalleryError as error:
             return Check(count, None, [*problems, Problem("index", str(error), _REBUILD)], "")
         return Check(count, held, problems, "")

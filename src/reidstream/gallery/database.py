@@ -97,8 +97,11 @@ class Database:
         """What SQLite finds wrong with its own file; empty when all is well."""
         if not self.is_sqlite:
             return []
-        found = [str(row[0]) for row in self._alone("PRAGMA integrity_check")]
-        dangling = self._alone("PRAGMA foreign_key_check")
+        try:
+            found = [str(row[0]) for row in self._alone("PRAGMA integrity_check")]
+            dangling = self._alone("PRAGMA foreign_key_check")
+        except GalleryCorrupt as error:
+            return [str(error)]
         found += [f"a row of {row[0]} refers to a row of {row[2]} that is not there" for row in dangling]
         return [text for text in found if text != "ok"]
 

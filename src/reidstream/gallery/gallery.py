@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -26,11 +27,23 @@ from reidstream.gallery.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
 from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
 from reidstream.gallery.recordings import Begin, Recording
-from reidstream.gallery.rows import EVERYTHING, Filter, Rows, in_chunks, rows_of, tracklet_of, unpacked, whole_tracklets
+from reidstream.gallery.rows import (
+    EVERYTHING,
+    Filter,
+    Rows,
+    checked_vectors,
+    in_chunks,
+    rows_of,
+    tracklet_of,
+    unpacked,
+    whole_tracklets,
+)
 from reidstream.gallery.schema import crops, details, embeddings, tracklets
 from reidstream.gallery.searching import Searcher
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
 from reidstream.types import EmbeddingSpace, FloatArray, IntArray, Match, SourceEnded, SourceStarted, Tracklet
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +269,14 @@ class Gallery:
         for content in contents:
             self._attempts.pop(content, None)
         indexed = np.zeros((0, self.space.size), np.float32)
-        if self._indexer is not None:
+        try:
             self.flush()
-            index = self._indexer.index
-            held = set(index.ids()) if index is not None else set()
-            indexed = index.vectors([i for i in ids if i in held]) if index is not None else indexed
+        except GalleryError:
+            # An index that cannot be used does not hinder an erasure: it is made anew, and its files are searched.
+            _log.warning("the index of gallery %s cannot be used and is made anew", self.place)
+        if self._indexer is not None and (index := self._indexer.index) is not None:
+            held = set(index.ids())
+            indexed = index.vectors([i for i in ids if i in held])
         return erase(self._database, lambda: self._rebuild(progress), ids, contents, indexed=indexed, server=server)
 
     def _forget(self, content: str) -> None:
@@ -344,7 +360,7 @@ class Gallery:
                     )
                 self._refuse_unknown(ids, held)
                 blobs = [held[i] for i in ids]
-        return list(ids), unpacked(b"".join(blobs), self.space.size)
+        return list(ids), checked_vectors(ids, blobs, self.space.size)
 
     def prototypes(self, ids: Sequence[str] | None = None) -> Prototypes:
         """The prototypes of these tracklets, in the order given, or of all in order of storing."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, Row, Select, select, true
 
+from reidstream.errors import GalleryCorrupt
 from reidstream.gallery.schema import crops, details, embeddings, tracklets
 from reidstream.types import EndReason, FloatArray, IntArray, TrackIds, Tracklet
 
@@ -197,7 +198,7 @@ def tracklet_of(row: Row[Any]) -> Tracklet:
 def rows_after(connection: Connection, revision: int, limit: int, size: int) -> tuple[list[str], FloatArray, int]:
     """What was stored or changed after a revision: ids, vectors float32 (n, size), and the last one's revision.
 
-    The oldest ``limit`` of them; with none, the revision that was given.
+    The oldest ``limit`` of them; with none, the revision that was given. Raises GalleryCorrupt.
     """
     found = connection.execute(
         select(tracklets.c.revision, tracklets.c.id, embeddings.c.vector)
@@ -208,4 +209,16 @@ def rows_after(connection: Connection, revision: int, limit: int, size: int) -> 
     ).all()
     if not found:
         return [], np.zeros((0, size), np.float32), revision
-    return [row.id for row in found], unpacked(b"".join(row.vector for row in found), size), found[-1].revision
+    ids = [row.id for row in found]
+    return ids, checked_vectors(ids, [row.vector for row in found], size), found[-1].revision
+
+
+def checked_vectors(ids: Sequence[str], blobs: Sequence[bytes], size: int) -> FloatArray:
+    """float32 (n, size) of the blobs that belong to the ids. Raises GalleryCorrupt for one of another size."""
+    for id, blob in zip(ids, blobs, strict=True):
+        if len(blob) != 4 * size:
+            raise GalleryCorrupt(
+                f"tracklet {id} has a vector of {len(blob)} bytes instead of {4 * size}; "
+                "erase it (reidstream gallery erase), or restore the gallery from a backup"
+            )
+    return unpacked(b"".join(blobs), size)

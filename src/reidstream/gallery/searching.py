@@ -19,7 +19,7 @@ from reidstream.gallery.facts import Facts, read_facts
 from reidstream.gallery.index import ExactIndex, Nearest, VectorIndex
 from reidstream.gallery.indexing import Indexer
 from reidstream.gallery.ownership import index_files_at_rest
-from reidstream.gallery.rows import Filter, in_chunks, rows_after, unpacked
+from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, rows_after
 from reidstream.gallery.schema import embeddings, tracklets
 from reidstream.types import FloatArray, Match
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _FEW = 1000
 """A filter that leaves at most this many tracklets is answered by comparing them all: cheaper than to search widely."""
 
-_FIRST_WIDE = 200
+_FIRST_WIDE = 128
 """Candidates asked for first when there is a filter; the index looks at as many for fewer, so they cost nothing."""
 
 _WIDEST = 4000
@@ -90,7 +90,7 @@ class Searcher:
         )
         for rows in connection.execute(query.execution_options(yield_per=_LOAD)).partitions():
             ids, blobs = zip(*rows, strict=True)
-            index.upsert(ids, unpacked(b"".join(blobs), self._place.size))
+            index.upsert(ids, checked_vectors(ids, blobs, self._place.size))
         return index
 
     def _refreshed(self, connection: Connection, facts: Facts) -> VectorIndex | None:
@@ -214,7 +214,7 @@ def _rows_that_hold(connection: Connection, where: Filter, ids: set[str]) -> set
     held: set[str] = set()
     for some in in_chunks(sorted(ids)):
         query = select(tracklets.c.id).where(tracklets.c.id.in_(some), where.clause())
-        held.update(connection.execute(query).scalars())
+        held.update(row[0] for row in connection.execute(query).all())
     return held
 
 
