@@ -77,12 +77,13 @@ def test_an_existing_folder_is_never_overwritten_unasked(scene: SceneTruth, tmp_
         write_scene(scene.folder, World(**SMALL))
 
 
-def test_a_failed_run_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failed_run_stops_at_once_and_leaves_nothing_behind(tmp_path: Path, workers: int) -> None:
     def fail(camera: str, done: int, total: int) -> None:
         raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
-        write_scene(tmp_path / "scene", World(**SMALL), workers=1, progress=fail)
+        write_scene(tmp_path / "scene", World(**{**SMALL, "minutes": 5}), workers=workers, progress=fail)
     assert list(tmp_path.iterdir()) == []
 
 

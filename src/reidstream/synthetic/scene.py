@@ -24,6 +24,7 @@ from reidstream.synthetic.world import World
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
+    from multiprocessing.synchronize import Event
 
 Progress = Callable[[str, int, int], None]
 """Called with (camera, frames done, frames in all)."""
@@ -117,11 +118,13 @@ def _render_all(folder: Path, world: World, workers: int, progress: Progress | N
     # A fresh interpreter per worker: forking a process that has threads (ONNX Runtime's, ChromaDB's) can hang it.
     context = multiprocessing.get_context("spawn")
     reports: Queue[tuple[str, int]] = context.Queue()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_connect, initargs=(reports,)) as pool:
+    stop = context.Event()
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_connect, initargs=(reports, stop)) as pool:
         futures = [pool.submit(_render_in_worker, folder, world, camera) for camera in range(world.cameras)]
         try:
             _follow(futures, reports, world.frames, progress)
         except BaseException:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
         return [track for future in futures for track in future.result()]
@@ -142,21 +145,32 @@ def _follow(
 
 
 _reports: Queue[tuple[str, int]] | None = None
+_stop: Event | None = None
 
 
-def _connect(reports: Queue[tuple[str, int]]) -> None:
+def _connect(reports: Queue[tuple[str, int]], stop: Event) -> None:
     """Worker set-up: where progress goes, and one thread per worker."""
-    global _reports
+    global _reports, _stop
+    import signal
+
     import cv2
 
     cv2.setNumThreads(1)
-    _reports = reports
+    # Ctrl-C reaches every process of a terminal; the parent decides, and says so through ``stop``.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _reports, _stop = reports, stop
 
 
 def _render_in_worker(folder: Path, world: World, camera: int) -> list[TrackTruth]:
-    reports = _reports
-    assert reports is not None
-    return _render_camera(folder, world, camera, lambda name, done: reports.put((name, done)))
+    reports, stop = _reports, _stop
+    assert reports is not None and stop is not None
+
+    def report(name: str, done: int) -> None:
+        if stop.is_set():
+            raise InterruptedError("the scene is not wanted any more")
+        reports.put((name, done))
+
+    return _render_camera(folder, world, camera, report)
 
 
 def _render_camera(folder: Path, world: World, camera: int, report: Callable[[str, int], None]) -> list[TrackTruth]:
