@@ -50,8 +50,11 @@ def register() -> None:
     real = real_pyds_file()
     if real is not None and str(real.parent) not in sys.path:
         sys.path.insert(0, str(real.parent))
+    import nvds
     import standin_elements
 
+    # Before a real pyds, which would load its own copy of the libraries from wherever it was built.
+    nvds.libraries()
     standin_elements.register()
 
 

@@ -142,6 +142,7 @@ def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, mo
     def every(slots: Any, track_ids: Any, quality: Any, time: float) -> Any:
         return np.flatnonzero(quality > 0)
 
+    monkeypatch.setattr("reidstream.engines.deepstream.sampling._SPACING", 0.0)
     monkeypatch.setattr(SampleSlots, "wanted", every)
     monkeypatch.setattr(SampleSlots, "take", every)
     from reidstream.engines.local import LocalEngine

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 if os.environ.get("REIDSTREAM_STANDINS") == "1":
+    import nvds
     import standin_elements
 
+    nvds.libraries()
     standin_elements.register()

@@ -11,6 +11,9 @@ from reidstream.engines.deepstream.metadata import Seen
 from reidstream.tracklets import SampleSlots, box_quality
 from reidstream.types import FloatArray, IntArray, TrackIds
 
+_SPACING = 0.09
+"""Seconds between two looks for better crops in a source: a person changes little in three frames of thirty a second,
+and judging crops costs as much as reading all the rest of a batch. A frame with somebody new is always looked at."""
 _SWEEP = 256
 """Frames of a source between two looks for tracks that have gone."""
 
@@ -20,6 +23,7 @@ class _Pad:
     slots: SampleSlots
     last: dict[int, float] = field(default_factory=dict)
     frames: int = 0
+    looked: float = float("-inf")
 
 
 class BestSamples:
@@ -50,11 +54,16 @@ class BestSamples:
         pad = self._pads.get(seen.pad)
         if pad is None:
             pad = self._pads[seen.pad] = _Pad(SampleSlots(self._per_track))
-        for object_id in seen.object_ids.tolist():
+        ids = seen.object_ids.tolist()
+        known = all(object_id in pad.last for object_id in ids)
+        for object_id in ids:
             pad.last[object_id] = seen.time
         pad.frames += 1
         if pad.frames % _SWEEP == 0:
             self._sweep(pad, seen.time)
+        if not self._sparse and known and 0 <= seen.time - pad.looked < _SPACING:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        pad.looked = seen.time
         quality = box_quality(seen.boxes, seen.confidences, seen.size)
         quality[(seen.confidences < 0) | ~self._large_enough(seen)] = 0.0
         rows = np.flatnonzero(quality > 0) if self._sparse else pad.slots.wanted(seen.object_ids, quality, seen.time)
