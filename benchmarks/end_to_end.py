@@ -2,10 +2,10 @@
 
     python -m benchmarks.end_to_end [VIDEO] [--detector MODEL] [--reid MODEL] [--rounds 3] [--loops 20]
 
-Without a video: retail02.mp4 (1080p HEVC) of the shared data. Each measurement is a process of its own, the variants take
-turns, and medians are printed. "serial" runs the stages of the engine one after another in one thread; what they cost
-there, divided by the cores, is the least time that any schedule could need. ``--loops`` repeats the video inside one
-process and prints its memory after each quarter.
+Without a video: retail02.mp4 (1080p HEVC) of the shared data. Each measurement is a process of its own, the variants
+take turns, and medians are printed. "serial" runs the stages of the engine one after another in one thread; what they
+cost there, divided by the cores, is the least time that any schedule could need. ``--loops`` repeats the video inside
+one process and prints its memory after each fifth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +42,13 @@ def main() -> None:
     memory = statistics.median(r["peak_mib"] for r in results["pipeline"])
     ratio = statistics.median(a["fps"] / b["fps"] for a, b in zip(results["pipeline"], results["plain"], strict=True))
     bound = statistics.median(cores / r["seconds_per_frame"] for r in results["serial"])
-    print(
-        f"{Path(arguments.video).name}, {results['pipeline'][0]['frames']} frames, {cores} cores, {arguments.rounds} rounds"
-    )
+    frames = results["pipeline"][0]["frames"]
+    print(f"{Path(arguments.video).name}: {frames} frames, {cores} cores, medians of {arguments.rounds}")
     print(f"plain loop        {fps['plain']:7.1f} frames/s (embeds every fifth frame)")
     print(f"stages, serial    {fps['serial']:7.1f} frames/s, so at most {bound:.1f} on {cores} cores")
     print(
-        f"pipeline          {fps['pipeline']:7.1f} frames/s: {ratio:.2f} x plain, {fps['pipeline'] / bound:.0%} of the bound"
+        f"pipeline          {fps['pipeline']:7.1f} frames/s:"
+        f" {ratio:.2f} x plain, {fps['pipeline'] / bound:.0%} of the bound"
     )
     print(f"peak memory       {memory:7.0f} MiB")
     for name in ("serial", "pipeline"):
@@ -174,16 +173,12 @@ def _loops(arguments: argparse.Namespace) -> dict[str, Any]:
 
     memory = []
     with tempfile.TemporaryDirectory() as folder:
-        for number in _numbers(arguments.loops):
+        for number in range(1, arguments.loops + 1):
             with open_run([arguments.video], _config(arguments), Path(folder) / f"gallery{number}") as run:
                 run.run()
             if number % max(1, arguments.loops // 5) == 0:
                 memory.append(psutil.Process().memory_info().rss / 2**20)
     return {"memory_mib": memory}
-
-
-def _numbers(loops: int) -> Iterator[int]:
-    yield from range(1, loops + 1)
 
 
 def _result(frames: int, seconds: float, stages: dict[str, float]) -> dict[str, Any]:
