@@ -43,10 +43,13 @@ def test_camera_delivers_frames_as_they_arrive(server: Server, transport: str) -
         assert (info.size, info.live, info.frames) == ((160, 96), True, None)
         assert info.uri == f"rtsp://cam:***@127.0.0.1:{server.port}/live"
         frames = list(itertools.islice(source, 30))
-    assert [frame.index for frame in frames] == list(range(frames[0].index, frames[0].index + 30))
+    indices = np.diff([frame.index for frame in frames])
+    # A busy machine may drop some, but then they are counted.
+    assert (indices > 0).all()
+    assert (indices - 1).sum() <= source.dropped
     steps = np.diff([frame.media_time for frame in frames])
     assert (steps > 0).all()
-    assert np.median(steps) == pytest.approx(1 / 25, rel=0.05)
+    assert np.median(steps / indices) == pytest.approx(1 / 25, rel=0.05)
     assert abs(frames[-1].wall_time - time.time()) < 5
     assert frames[0].picture.bgr().max() > 200
     assert elapsed_until_threads_end(6)
