@@ -19,8 +19,9 @@ Embed = Callable[[IntArray], FloatArray]
 PREDICTED = np.float32(-0.1)
 """The confidence of a box that was predicted, not detected (DeepStream's convention)."""
 
-# Times are seconds, overlaps as in ``association.overlap``, agreements as in ``Appearance.agreement``. None is tuned to
-# a peak: halving or doubling a time, or moving another by a third, changes HOTA on the scenes measured by 2 at most.
+# Times are seconds, overlaps as in ``association.overlap``, agreements as in ``Appearance.agreement``. They lie on a
+# plateau: halving or doubling a time, or moving another by a third, changes mean HOTA on two labelled scenes, played
+# forwards and backwards, by -1.6 to +0.4.
 _SURE_FLOOR = 0.15
 """Least overlap at which a sure detection continues a track."""
 _UNSURE_FLOOR = 0.5
