@@ -7,7 +7,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, demo, doctor, gallery, models, run, search, synth
+from reidstream.cli import deepstream, demo, doctor, gallery, models, people, run, search, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
@@ -41,6 +41,7 @@ app.command()(run.run)
 app.command()(search.search)
 app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
+app.add_typer(people.app, name="people")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(models.app, name="models")
 app.add_typer(doctor.app, name="doctor")

@@ -1,0 +1,414 @@
+"""``reidstream people``: who is in a gallery, and putting right what was decided wrongly."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from reidstream.cli.common import console, print_json
+from reidstream.cli.filters import GALLERY, JSON
+
+if TYPE_CHECKING:
+    from reidstream.gallery import Gallery
+    from reidstream.identities.people import Person
+    from reidstream.identities.proposal import Proposal
+    from reidstream.identities.review import Review
+
+app = typer.Typer(help="Who is in a gallery; putting right what was decided wrongly.", no_args_is_help=True)
+
+PERSON = "A person: number, name or id (or its beginning)."
+TRACKLET = "Tracklet id, or a beginning that only one has."
+AUTHOR: Any = typer.Option(None, "--author", help="Who decides, for the log; your login name by default.")
+
+
+class CameraChoice(StrEnum):
+    """What is taken to be true of the cameras."""
+
+    AUTO = "auto"
+    SEPARATE = "separate"
+    INDEPENDENT = "independent"
+
+
+@app.command("list")
+def list_command(
+    gallery: str = GALLERY,
+    limit: int = typer.Option(100, "--limit", "-n", min=1, help="Print at most this many."),
+    as_json: bool = JSON,
+) -> None:
+    """Everybody in a gallery, by number.
+
+    Example: reidstream people list --gallery shop
+    """
+    from rich.table import Column, Table
+
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.sheet import wall_clock
+    from reidstream.identities.profiles import profiles_of
+
+    with Gallery.open(gallery) as opened:
+        profiles = profiles_of(opened)
+        stored = len(opened)
+        advice = _advice(opened, len(profiles), stored)
+    undecided = stored - sum(len(profile.person.tracklets) for profile in profiles)
+    if as_json:
+        document = {"people": [p.as_dict() for p in profiles[:limit]], "total": len(profiles)}
+        print_json({**document, "tracklets": stored, "tracklets_without_person": undecided, "advice": advice})
+        return
+    out = console()
+    if profiles:
+        table = Table(
+            Column("number", justify="right"),
+            "name",
+            Column("tracklets", justify="right"),
+            "cameras",
+            "first seen (UTC)",
+            "last seen (UTC)",
+            "least sure",
+            "notes",
+            Column("id", no_wrap=True),
+            box=None,
+        )
+        for p in profiles[:limit]:
+            seen = wall_clock(p.first_seen), wall_clock(p.last_seen)
+            sure = f"{min(p.person.probability):.2f}"
+            who = (str(p.person.number), _escaped(p.person.name), str(len(p.person.tracklets)))
+            table.add_row(*who, _escaped(", ".join(p.cameras)), *seen, sure, _escaped(p.person.notes), p.person.id)
+        out.print(table)
+    if len(profiles) > limit:
+        out.print(f"{limit} of {len(profiles)} people; --limit shows more")
+    if advice:
+        out.print(advice, markup=False)
+
+
+@app.command()
+def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY, as_json: bool = JSON) -> None:
+    """One person: every tracklet, how sure each is, and who looks most like them.
+
+    Example: reidstream people show 3 --gallery shop
+    """
+    from rich.table import Column, Table
+
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.sheet import clock, wall_clock
+    from reidstream.identities.people import find_person
+    from reidstream.identities.profiles import nearest_people, profiles_of
+
+    with Gallery.open(gallery) as opened:
+        _demand_people(opened)
+        with opened.read() as connection:
+            wanted = find_person(connection, person)
+        profiles = profiles_of(opened)
+        (profile,) = [p for p in profiles if p.person.id == wanted]
+        nearest = nearest_people(profiles, [wanted])[wanted]
+        records = list(opened.rows(ids=profile.person.tracklets).records())
+    sure = dict(zip(profile.person.tracklets, profile.person.probability, strict=True))
+    records.sort(key=lambda r: (r["start_wall"], r["id"]))
+    if as_json:
+        tracklets = [{"probability": sure[r["id"]], **r} for r in records]
+        others = [{"id": p.id, "number": p.number, "name": p.name, "similarity": s} for p, s in nearest]
+        print_json({**profile.as_dict(), "tracklets": tracklets, "nearest": others})
+        return
+    out = console()
+    found = profile.person
+    out.print(f"{found.title} (number {found.number}, id {found.id})", markup=False)
+    if found.notes:
+        out.print(found.notes, markup=False)
+    table = Table(
+        Column("tracklet", no_wrap=True), "source", "in video", "seconds", "seen (UTC)", "sure", "purity", box=None
+    )
+    for r in records:
+        seconds = f"{r['end_media'] - r['start_media']:.1f}"
+        numbers = f"{sure[r['id']]:.2f}", f"{r['purity']:.2f}"
+        place = r["id"][:12], _escaped(r["source"]), clock(r["start_media"])
+        table.add_row(*place, seconds, wall_clock(r["start_wall"]), *numbers)
+    out.print(table)
+    if nearest:
+        alike = ", ".join(f"{p.title} ({similarity:.2f})" for p, similarity in nearest)
+        out.print(f"looks most like: {alike}", markup=False)
+
+
+@app.command()
+def merge(
+    keep: str = typer.Argument(..., help=PERSON + " It stays."),
+    other: str = typer.Argument(..., help="A person who is the same."),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """Two people are one; all tracklets go to the first.
+
+    Example: reidstream people merge 3 7 --gallery shop
+    """
+    _decide(gallery, author, as_json, lambda review: review.merge(keep, other))
+
+
+@app.command()
+def split(
+    person: str = typer.Argument(..., help=PERSON),
+    tracklets: list[str] = typer.Argument(..., help="Tracklets that are somebody else; together one new person."),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """Some tracklets of a person are somebody else, one new person.
+
+    Example: reidstream people split 3 3fa1 77c0 --gallery shop
+    """
+    _decide(gallery, author, as_json, lambda review: review.split(person, tracklets))
+
+
+@app.command()
+def move(
+    tracklet: str = typer.Argument(..., help=TRACKLET),
+    person: str = typer.Argument(..., help=PERSON),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """A tracklet belongs to this person and not to whom it was given.
+
+    Example: reidstream people move 3fa1 Grace --gallery shop
+    """
+    _decide(gallery, author, as_json, lambda review: review.move(tracklet, person))
+
+
+@app.command()
+def label(
+    person: str = typer.Argument(..., help=PERSON),
+    name: str | None = typer.Option(None, "--name", help="The person's name; an empty text takes it away."),
+    notes: str | None = typer.Option(None, "--notes", help="Anything worth knowing; an empty text takes it away."),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """Give a person a name or notes.
+
+    Example: reidstream people label 3 --name Grace --notes "red coat" --gallery shop
+    """
+    from reidstream.errors import ConfigError
+
+    if name is None and notes is None:
+        raise ConfigError("nothing to write; give --name or --notes")
+    _decide(gallery, author, as_json, lambda review: review.label(person, name, notes))
+
+
+@app.command()
+def reject(
+    tracklet: str = typer.Argument(..., help=TRACKLET),
+    person: str = typer.Argument(..., help=PERSON),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """A tracklet is not this person, whoever it is.
+
+    Example: reidstream people reject 3fa1 3 --gallery shop
+    """
+    _decide(gallery, author, as_json, lambda review: review.reject(tracklet, person))
+
+
+@app.command()
+def undo(
+    number: int | None = typer.Argument(None, help="The operation's number in the history; the last one by default."),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """Take back an operation; one that later operations build on is refused.
+
+    Example: reidstream people undo --gallery shop
+    """
+    _decide(gallery, author, as_json, lambda review: review.undo(number))
+
+
+@app.command()
+def history(
+    gallery: str = GALLERY,
+    limit: int = typer.Option(50, "--limit", "-n", min=1, help="Print at most this many, the newest."),
+    as_json: bool = JSON,
+) -> None:
+    """What was decided by whom and when, the newest last.
+
+    Example: reidstream people history --gallery shop
+    """
+    from dataclasses import asdict
+
+    from rich.table import Column, Table
+
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.sheet import wall_clock
+    from reidstream.identities.people import history as operations_of
+
+    with Gallery.open(gallery) as opened:
+        operations = operations_of(opened)
+    if as_json:
+        print_json({"operations": [asdict(o) for o in operations[-limit:]], "total": len(operations)})
+        return
+    out = console()
+    if not operations:
+        out.print("nobody has decided anything yet")
+        return
+    table = Table(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
+    for o in operations[-limit:]:
+        state = f"undone by {o.undone_by}" if o.undone_by is not None else ""
+        table.add_row(str(o.id), wall_clock(o.wall), _escaped(o.author), _escaped(o.summary), state)
+    out.print(table)
+    if len(operations) > limit:
+        out.print(f"the newest {limit} of {len(operations)} operations; --limit shows more")
+
+
+@app.command()
+def resolve(
+    gallery: str = GALLERY,
+    false_merges: float | None = typer.Option(
+        None, "--false-merges", help="Accepted risk that a join is wrong, 0 to 0.5; smaller keeps people apart."
+    ),
+    cameras: CameraChoice | None = typer.Option(
+        None, "--cameras", help="separate: nobody is in two cameras at once; independent: nothing is known."
+    ),
+    topology: Path | None = typer.Option(
+        None, "--topology", help="TOML file with camera pairs: overlapping views, travel times."
+    ),
+    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Make it so; without, it is only shown (or asked for)."),
+    as_json: bool = JSON,
+) -> None:
+    """Decide anew who is who, all at once, and show what would change before it does. What people decided holds.
+
+    Example: reidstream people resolve --false-merges 0.02 --gallery shop
+    Example: reidstream people resolve --topology cameras.toml --yes --gallery shop
+    """
+    import sys
+
+    from reidstream.config import load_config
+    from reidstream.gallery import Gallery
+    from reidstream.identities.people import list_people
+    from reidstream.identities.proposal import apply, propose
+
+    given = {"false_merges": false_merges, "cameras": cameras and f'"{cameras.value}"'}
+    settings = [f"identities.{key}={value}" for key, value in given.items() if value is not None]
+    tree = load_config(config, settings).identities
+    if topology is not None:
+        tree = tree.model_copy(update={"topology": str(topology)})
+    asks = not yes and not as_json and sys.stdin.isatty()
+    # Looking needs no ownership; whoever is asked must find the gallery as it was shown.
+    with Gallery.open(gallery, write=yes or asks) as opened:
+        titles = {person.id: person.title for person in list_people(opened)}
+        proposal = propose(opened, tree)
+        summary = _summary(proposal, len(opened), tree.false_merges)
+        if not as_json:
+            _print_proposal(proposal, summary, titles)
+        if asks:
+            yes = typer.confirm("Make it so?")
+        if yes:
+            apply(opened, proposal)
+    if as_json:
+        print_json({**summary, "applied": yes})
+    else:
+        console().print("done" if yes else "nothing was changed; --yes makes it so")
+
+
+def _decide(gallery: str, author: str | None, as_json: bool, change: Callable[[Review], int]) -> None:
+    from dataclasses import asdict
+
+    from reidstream.gallery import Gallery
+    from reidstream.identities.people import history as operations_of
+    from reidstream.identities.review import Review
+
+    with Gallery.open(gallery, write=True) as opened:
+        _demand_people(opened)
+        review = Review(opened, author or _login())
+        number = change(review)
+        (done,) = [operation for operation in operations_of(opened) if operation.id == number]
+    if as_json:
+        print_json(asdict(done))
+    else:
+        back = "" if done.undoes is not None else f" (`people undo {number}` takes it back)"
+        console().print(f"{number}: {done.summary}{back}", markup=False)
+
+
+def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, Any]:
+    calibration = proposal.calibration
+    return {
+        "tracklets": tracklets,
+        "people_before": proposal.people_before,
+        "people": proposal.people,
+        "moved": list(proposal.moved),
+        "joined": [{"person": kept, "merged": list(gone)} for kept, gone in proposal.joined],
+        "divided": [{"person": person, "into": count} for person, count in proposal.divided],
+        "accepted_false_merges": accepted,
+        "threshold": calibration.threshold(accepted),
+        "calibration": {
+            "same": calibration.same,
+            "different": calibration.different,
+            "spread": calibration.spread,
+            "negatives": calibration.negatives,
+            "labelled_pairs": calibration.positives,
+            "false_merges": calibration.false_merges,
+        },
+        "separate_cameras": proposal.separate_cameras,
+    }
+
+
+def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[str, str]) -> None:
+    out = console()
+    before = f" instead of {proposal.people_before}" if proposal.people_before else ""
+    out.print(f"{summary['tracklets']} tracklets, {proposal.people} people{before}")
+    own = proposal.calibration
+    out.print(
+        f"similar enough: a cosine of {summary['threshold']:.2f} "
+        f"(accepted risk of a wrong join: {summary['accepted_false_merges']:g})"
+    )
+    if own.false_merges is None:
+        out.print("calibration: no pair was seen together here, so the model's usual values are used")
+    else:
+        out.print(
+            f"calibration: {own.negatives} pairs seen together, so two people each; "
+            f"{own.false_merges:.1%} of them look more like one person"
+            + (f"; {own.positives} pairs labelled as one person" if own.positives else "")
+        )
+    cameras = "nobody is in two at once" if proposal.separate_cameras else "somebody may be in two at once"
+    out.print(f"cameras: {cameras}")
+    for kept, gone in proposal.joined:
+        out.print(f"joined: {', '.join(titles[person] for person in gone)} into {titles[kept]}", markup=False)
+    for person, count in proposal.divided:
+        out.print(f"divided: {titles[person]} among {count} people", markup=False)
+    if proposal.people_before:
+        out.print(f"{len(proposal.moved)} tracklets change their person")
+
+
+def _advice(gallery: Gallery, people: int, stored: int) -> str | None:
+    if people or not stored:
+        return None if people else f"gallery {gallery.place} holds no tracklets yet"
+    return (
+        f"{stored} tracklets, but nobody was decided on yet: `reidstream people resolve --yes --gallery "
+        f"{gallery.place}` does it"
+    )
+
+
+def _demand_people(gallery: Gallery) -> None:
+    from reidstream.errors import IdentityError
+    from reidstream.identities.people import list_people
+
+    people: list[Person] = list_people(gallery)
+    if not people:
+        raise IdentityError(_advice(gallery, 0, len(gallery)) or "")
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # No such user in the machine's list, as in many containers.
+        return "unknown"
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
