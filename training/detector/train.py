@@ -10,30 +10,30 @@ from pathlib import Path
 import torch
 
 from training.clock import Average, Clock, Curve, cosine, save
-from training.detector.network import PersonDetector, grid, load_published
+from training.detector.network import grid, load_published
 from training.detector.objective import losses
 from training.detector.scenes import Album, Cutouts, scenes
 
-WEIGHTS = {"box": 3.0, "objectness": 1.0, "person": 1.0, "teach": 0.5, "shape": 0.5}
+WEIGHTS = {"box": 3.0, "objectness": 1.0, "person": 1.0, "teach": 2.0, "shape": 1.0}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a training depends on besides its data."""
 
-    seconds: float = 520
+    seconds: float = 395
     batch: int = 64
-    rate: float = 4e-4
+    rate: float = 2e-4
     decay: float = 1e-4
     sides: tuple[int, ...] = (352, 416, 416, 480)
     average: float = 0.9995
-    seed: int = 7
+    seed: int = 11
 
 
 def train(
     start: Path, album: Album, cutouts: Cutouts | None, recipe: Recipe, out: Path, slot: float, device: torch.device
-) -> PersonDetector:
-    """Train from the published weights ``start``, or go on from ``out/detector.pt``; returns the averaged network.
+) -> bool:
+    """Train from the published weights ``start``, or go on from ``out/detector.pt``; whether the training is done.
 
     Every minute and at the end, ``out/detector.pt`` holds all that is needed to go on, and ``out/detector.csv`` a row.
     """
@@ -93,6 +93,4 @@ def train(
         if clock.used - since > 30:
             report()
     report()
-    result = PersonDetector()
-    result.load_state_dict({k: v.cpu() for k, v in average.state.items()})
-    return result
+    return clock.progress >= 1

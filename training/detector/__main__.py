@@ -1,0 +1,101 @@
+"""From raw data to the embedded detector: ``python -m training.detector --work build/detector``.
+
+Three stages, each skipped when it is done: ``prepare`` (no GPU: labels and packs the pictures), ``train`` (a GPU;
+stops after ``--slot`` seconds and goes on where it stopped), ``ship`` (writes the ONNX file and its checksum).
+``--only`` runs one of them, so that only the middle one has to be where the GPU is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+
+from training.blend import averages, blended
+from training.detector.cutouts import cutouts_of
+from training.detector.dataset import VIDEOS, Pictures, pack, pennfudan, rendered, unlabelled
+from training.detector.labels import Teacher
+from training.detector.network import Deployed, PersonDetector, load_published
+from training.detector.scenes import Album, Cutouts
+from training.detector.train import Recipe, train
+from training.export import export_onnx
+
+# Of a picture's chance to be drawn, the share of its source; the sources named are the starts of their names.
+SHARES = {
+    "pennfudan": 4.0,
+    "retail02": 2.5,
+    "one-by": 1.0,
+    "synthetic": 0.8,
+    "classroom": 0.5,
+    "store": 1.0,
+    "worker": 0.7,
+    "person-b": 0.5,
+    "people": 0.3,
+    "face": 0.5,
+}
+SYNTHETIC_SEEDS = range(101, 104)
+# How much of the trained weights is shipped, the rest is what they began from: best on the pictures of other cameras
+# that training never sees (docs/models/person-detector.md).
+SHARE = 0.8
+AXES = {0: "batch", 2: "height", 3: "width"}
+
+
+def prepare(shared: Path, more: Path | None, work: Path) -> None:
+    """Label, shrink and pack all pictures: ``work/real.npz`` and ``work/synthetic.npz``."""
+    asked = work / "teacher.onnx"
+    published = load_published(shared / "models" / "yolox_nano_416x416.onnx")
+    export_onnx(Deployed(published.eval()), torch.rand(1, 3, 416, 416) * 255, asked, "output", AXES, {})
+    teacher, real, made = Teacher(asked), Pictures(), Pictures()
+    for name, every in VIDEOS.items():
+        pack(unlabelled(shared / "data" / "videos" / name, every, teacher), real, quality=72)
+    for path in sorted(more.iterdir()) if more is not None else []:
+        pack(unlabelled(path, 4, teacher), real, quality=72)
+    pack(pennfudan(shared / "data" / "detection" / "pennfudan", teacher), real, quality=72)
+    pack(rendered(SYNTHETIC_SEEDS, every=150), made, quality=80)
+    real.write(work / "real.npz")
+    made.write(work / "synthetic.npz")
+
+
+def run(shared: Path, work: Path, slot: float) -> bool:
+    """Train for a slot of time; whether the training is done."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    album = Album([work / "real.npz", work / "synthetic.npz"], device, SHARES)
+    cutouts = Cutouts(*cutouts_of(work / "real.npz"), device)
+    start = shared / "models" / "yolox_nano_416x416.onnx"
+    return train(start, album, cutouts, Recipe(), work, slot, device)
+
+
+def ship(shared: Path, work: Path) -> Path:
+    """Blend, export and put into the package."""
+    # Only here is the package itself needed, so that the GPU's machine gets by without its dependencies.
+    from training.shipping import ship as embed
+
+    start = load_published(shared / "models" / "yolox_nano_416x416.onnx").state_dict()
+    network = PersonDetector()
+    network.load_state_dict(blended(start, averages([work / "detector.pt"]), SHARE))
+    return embed(Deployed(network.eval()), torch.rand(1, 3, 416, 416) * 255, "person-detector", "output", AXES)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training.detector", description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, default=Path(os.environ.get("REIDSTREAM_SHARED", "../shared")))
+    parser.add_argument("--work", type=Path, default=Path("build/detector"), help="folder of packs and checkpoints")
+    parser.add_argument("--more-videos", type=Path, help="folder of more videos to label and train on")
+    parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of training in this run")
+    parser.add_argument("--only", choices=("prepare", "train", "ship"))
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    stages = (given.only,) if given.only else ("prepare", "train", "ship")
+    if "prepare" in stages and not (given.work / "synthetic.npz").exists():
+        prepare(given.shared, given.more_videos, given.work)
+    if "train" in stages and not run(given.shared, given.work, given.slot):
+        print("not done: run again to go on")
+        return
+    if "ship" in stages:
+        print(ship(given.shared, given.work))
+
+
+if __name__ == "__main__":
+    main()
