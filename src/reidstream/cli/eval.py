@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reidstream.evaluation.sequences import LabelledSequence
     from reidstream.evaluation.tracking import TrackingScores
 
-app = typer.Typer(help="Measure against a truth.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 COLUMNS = {
     "HOTA": "hota",
@@ -38,7 +38,10 @@ PIPED_WIDTH = 200
 
 @app.callback()
 def _eval() -> None:
-    """Measure against a truth."""
+    """Measure against a truth.
+
+    Example: reidstream eval tracking MOT17/train
+    """
 
 
 @app.command()
