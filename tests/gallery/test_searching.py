@@ -1,0 +1,68 @@
+"""Searches answer what exact comparison of the rows would answer, whatever the filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidstream.gallery import Filter, Gallery
+from reidstream.types import Tracklet
+
+from .conftest import SETTINGS, SPACE, some_tracklets, started
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Tracklet]:
+    door = some_tracklets(1500)
+    yard = some_tracklets(900, source="yard", content="content-yard", start=9000.0)
+    return [*door, *yard]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, people: list[Tracklet]) -> Path:
+    path = tmp_path_factory.mktemp("searching") / "g"
+    with Gallery.open(path, write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(started(), SETTINGS)
+        gallery.begin_source(started("yard", "content-yard"), SETTINGS)
+        gallery.add(people)
+    return path
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(
+    "where",
+    [
+        Filter(),
+        Filter(sources=("yard",)),
+        Filter(since=1100.0, until=2400.0),
+        Filter(sources=("door",), since=1100.0, until=1130.0),
+        Filter(media_since=30.0, media_until=31.0),
+        Filter(since=1e9),
+    ],
+)
+def test_a_filtered_search_equals_exact_comparison(
+    folder: Path, people: list[Tracklet], where: Filter, write: bool
+) -> None:
+    with Gallery.open(folder, write=write) as gallery:
+        gallery.flush()
+        allowed = set(gallery.rows(where).id.tolist())
+        chosen = [t for t in people if t.id in allowed]
+        queries = np.stack([people[n].embedding for n in (3, 700, 2000)])
+        answers = gallery.search(queries, 10, where)
+    for query, answer in zip(queries, answers, strict=True):
+        similarities = np.array([t.embedding @ query for t in chosen])
+        best = np.argsort(-similarities)[:10]
+        assert [match.tracklet for match in answer] == [chosen[n].id for n in best]
+        np.testing.assert_allclose([match.similarity for match in answer], similarities[best], atol=1e-5)
+
+
+def test_wrong_queries_are_refused(folder: Path) -> None:
+    with Gallery.open(folder) as gallery:
+        with pytest.raises(ValueError, match=r"must have shape \(q, 32\), got \(1, 31\)"):
+            gallery.search(np.ones((1, 31), np.float32))
+        with pytest.raises(ValueError, match="finite and not zero"):
+            gallery.search(np.zeros((1, 32), np.float32))
+        with pytest.raises(ValueError, match="k must be at least 1"):
+            gallery.search(np.ones((1, 32), np.float32), 0)
