@@ -17,6 +17,7 @@ ReIDStreamError
 │   └── GalleryCorrupt        what is on disk contradicts itself
 ├── TrackletNotFound          no such tracklet
 ├── IdentityError             an operation on identities contradicts the facts
+├── DeliveryError             events could not be handed over to a subscriber
 ├── EngineError               an engine stopped in the middle of its work
 └── MissingDependency         an optional package is needed for this
 
@@ -94,6 +95,10 @@ class TrackletNotFound(ReIDStreamError):
 
 class IdentityError(ReIDStreamError):
     """An operation on identities contradicts the facts or an earlier decision."""
+
+
+class DeliveryError(ReIDStreamError):
+    """Events could not be handed over to a subscriber; they are kept."""
 
 
 class EngineError(ReIDStreamError):

@@ -1,0 +1,55 @@
+"""``reidstream events``: what happens in a gallery, for other programs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from reidstream.cli.filters import GALLERY
+from reidstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reidstream.identities.delivery import Position, Subscriber
+
+
+def events(
+    gallery: str = GALLERY,
+    since: int | None = typer.Option(None, "--since", min=0, help="Only events after this number (seq)."),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what happens from now; Ctrl-C ends it."),
+    webhook: str | None = typer.Option(None, "--webhook", help="Post the events to this address instead."),
+    secret_env: str | None = typer.Option(
+        None, "--secret-env", help="Environment variable with the secret that signs requests."
+    ),
+    position: Path | None = typer.Option(
+        None, "--position", help="File that keeps how far the reader has come; webhooks have one beside the gallery."
+    ),
+) -> None:
+    """Print what happens as JSON lines, in order: tracklets stored, people created, seen again, merged and so on.
+
+    Works while a run fills the gallery. A webhook gets every event at least once.
+
+    Example: reidstream events --gallery shop --follow
+    Example: reidstream events --gallery shop --follow --webhook https://example.org/people --secret-env SECRET
+    """
+    from reidstream.gallery import Gallery
+    from reidstream.identities import delivery
+
+    secret = None
+    if secret_env is not None:
+        if webhook is None:
+            raise ConfigError("--secret-env signs what is sent to a --webhook; there is none")
+        secret = os.environ.get(secret_env)
+        if not secret:
+            raise ConfigError(f"the environment variable {secret_env} holds no secret")
+    subscriber: Subscriber = delivery.Lines() if webhook is None else delivery.Webhook(webhook, secret)
+    with Gallery.open(gallery) as opened:
+        kept: Position | None = None
+        if webhook is not None and position is None:
+            position = delivery.position_file(opened, webhook)
+        if position is not None:
+            kept = delivery.Position(position, opened)
+        begin = since if since is not None else kept.seq if kept is not None else 0
+        delivery.follow(opened, subscriber, begin, position=kept, forever=follow)

@@ -1,0 +1,195 @@
+"""Handing events over to others: every event at least once, in order.
+
+A subscriber's position is kept in a small file of its own and not in the gallery, because a follower works while
+another process owns the gallery for writing. It is moved on only after the subscriber has accepted what came before:
+after a crash in between, the last events are delivered again, and their ``seq`` tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from reidstream.config.redaction import redacted
+from reidstream.errors import ConfigError, DeliveryError
+from reidstream.gallery import Gallery
+from reidstream.identities.outbox import OutboxEvent, events_after
+from reidstream.identities.people import has_people
+
+SIGNATURE = "X-ReIDStream-Signature"
+TIMESTAMP = "X-ReIDStream-Timestamp"
+
+BATCH = 100
+"""Events handed over at once, at most."""
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 60.0
+# With the pauses in between about four minutes: longer than a server takes to start again.
+_ATTEMPTS = 10
+_POLL_SECONDS = 0.5
+# Answers of a server that may be others the next time, although they blame the request.
+_PASSING = frozenset({408, 425, 429})
+
+
+class Subscriber(Protocol):
+    """Somebody who wants events: a web server, a message broker, a pipe."""
+
+    def deliver(self, events: Sequence[OutboxEvent]) -> None:
+        """Hand events over, oldest first; return only when they are accepted.
+
+        Raises DeliveryError when they are not; the same events are then offered again by the next follower.
+        """
+
+
+class Lines:
+    """Events as JSON lines on standard output."""
+
+    def deliver(self, events: Sequence[OutboxEvent]) -> None:
+        for event in events:
+            sys.stdout.write(json.dumps(event.as_dict(), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+class Webhook:
+    """Events posted to an address as ``{"events": [...]}``; any 2xx answer accepts them.
+
+    secret: signs each request, see ``signature``. timeout: seconds without an answer. pause: waits so many seconds
+    between attempts. Another answer, or none, is tried again after growing pauses, ten times in all; answers that
+    blame the request (4xx) are not.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: str | None = None,
+        *,
+        timeout: float = 10.0,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"a webhook is an http:// or https:// address, got {redacted(url)!r}")
+        self._url, self._secret, self._timeout, self._pause = url, secret, timeout, pause
+
+    def deliver(self, events: Sequence[OutboxEvent]) -> None:
+        """See Subscriber. Raises DeliveryError when the last attempt has failed."""
+        body = json.dumps({"events": [event.as_dict() for event in events]}, ensure_ascii=False).encode()
+        wait = _FIRST_PAUSE
+        for left in reversed(range(_ATTEMPTS)):
+            trouble, final = self._post(body)
+            if trouble is None:
+                return
+            if final or not left:
+                raise DeliveryError(
+                    f"{redacted(self._url)} did not accept events {events[0].seq} to {events[-1].seq}: {trouble}; "
+                    "nothing is lost: start again, and delivery goes on from there"
+                )
+            self._pause(wait)
+            wait = min(2 * wait, _LONGEST_PAUSE)
+
+    def _post(self, body: bytes) -> tuple[str | None, bool]:
+        """What went wrong, if anything, and whether trying again is of no use."""
+        import httpx
+
+        headers = {"Content-Type": "application/json", TIMESTAMP: str(int(time.time()))}
+        if self._secret is not None:
+            headers[SIGNATURE] = signature(self._secret, headers[TIMESTAMP], body)
+        try:
+            answer = httpx.post(self._url, content=body, headers=headers, timeout=self._timeout)
+        except httpx.InvalidURL as error:
+            return str(error), True
+        except httpx.HTTPError as error:
+            return str(error) or type(error).__name__, False
+        if answer.is_success:
+            return None, True
+        # A redirect is not followed: events go to nobody but the address that was named.
+        refused = 300 <= answer.status_code < 500 and answer.status_code not in _PASSING
+        return f"it answered {answer.status_code}", refused
+
+
+class Position:
+    """How far a subscriber has come: a file that is replaced at once, never written halfway."""
+
+    def __init__(self, path: Path, gallery: Gallery) -> None:
+        """Raises ConfigError when the file holds something else, or another gallery's position."""
+        self._path = path
+        self._gallery = gallery.facts().uuid
+        self.seq = 0
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+            self.seq = int(held["seq"])
+            owner = str(held["gallery"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} is not a position in a gallery's events: {error}") from None
+        if owner != self._gallery:
+            raise ConfigError(f"{path} is the position in another gallery's events; name another file with --position")
+
+    def move_to(self, seq: int) -> None:
+        """Everything up to ``seq`` has been accepted."""
+        self.seq = seq
+        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                json.dump({"gallery": self._gallery, "seq": seq}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self._path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise DeliveryError(
+                f"the position cannot be written to {self._path}: {error.strerror or error}; "
+                "name another file with --position"
+            ) from None
+
+
+def position_file(gallery: Gallery, address: str) -> Path:
+    """Where a webhook's position is kept unless the user names a file: beside the gallery's folder."""
+    folder = gallery.place.folder
+    if folder is None:
+        raise ConfigError("name a file for the position with --position: a gallery on a server has no folder")
+    key = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return folder.resolve().with_name(f"{folder.resolve().name}.events-{key}.json")
+
+
+def signature(secret: str, timestamp: str, body: bytes) -> str:
+    """``sha256=`` and the HMAC-SHA256 in hex over the timestamp header, a full stop, and the body's bytes.
+
+    The timestamp is signed too, so that a recorded request cannot be played back later.
+    """
+    mac = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return f"sha256={mac.hexdigest()}"
+
+
+def follow(
+    gallery: Gallery,
+    subscriber: Subscriber,
+    since: int,
+    *,
+    position: Position | None = None,
+    forever: bool = False,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Deliver every event after ``since``, in order; the last one's number.
+
+    forever: wait for more instead of returning. Raises DeliveryError when the subscriber refuses.
+    """
+    while True:
+        # A gallery whose identities nobody has decided yet has no events, and no table for them.
+        batch = events_after(gallery, since, BATCH) if has_people(gallery) else []
+        if batch:
+            subscriber.deliver(batch)
+            since = batch[-1].seq
+            if position is not None:
+                position.move_to(since)
+        elif forever:
+            pause(_POLL_SECONDS)
+        else:
+            return since

@@ -1,0 +1,246 @@
+"""Events reach others: in order, at least once, signed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reidstream.cli import main
+from reidstream.config.identities import IdentityConfig
+from reidstream.errors import ConfigError, DeliveryError
+from reidstream.gallery import Gallery
+from reidstream.identities.delivery import BATCH, Position, Webhook, follow, position_file
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.outbox import OutboxEvent, all_events_after
+from tests.identities.conftest import Fill, made_tracklet
+
+VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15)]
+
+
+class Receiver:
+    """A real web server on a port of its own. ``answers``: status codes of the next requests, then 204; 0 hangs."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        self.release = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self.start(0)
+        assert self._server is not None
+        self.port = self._server.server_port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/people"
+
+    @property
+    def seqs(self) -> list[int]:
+        """Of all accepted and refused requests."""
+        return [event["seq"] for _, body in self.requests for event in json.loads(body)["events"]]
+
+    def start(self, port: int) -> None:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.answers.pop(0) if receiver.answers else 204
+                receiver.requests.append((dict(self.headers), body))
+                if status == 0:
+                    receiver.release.wait(30)
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        ThreadingHTTPServer.allow_reuse_address = True
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.release.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def gallery(fill: Fill) -> Gallery:
+    made = fill(VISITS)
+    OnlineIdentities(made, IdentityConfig()).catch_up()
+    return made
+
+
+def test_a_server_that_fails_hangs_and_restarts_gets_everything_in_order(gallery: Gallery, receiver: Receiver) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            receiver.stop()
+        if len(pauses) == 4:
+            receiver.start(receiver.port)
+
+    receiver.answers = [500, 0]
+    expected = [event.seq for event in all_events_after(gallery, 0)]
+    last = follow(gallery, Webhook(receiver.url, timeout=0.3, pause=pause), 0)
+    assert last == expected[-1]
+    assert pauses == [0.5, 1.0, 2.0, 4.0]
+    assert receiver.seqs == expected * 3
+
+
+def test_requests_are_signed_with_their_time(gallery: Gallery, receiver: Receiver) -> None:
+    follow(gallery, Webhook(receiver.url, "secret"), 0)
+    ((headers, body),) = receiver.requests
+    told = headers["X-ReIDStream-Timestamp"].encode() + b"." + body
+    assert headers["X-ReIDStream-Signature"] == f"sha256={hmac.new(b'secret', told, hashlib.sha256).hexdigest()}"
+
+
+def test_a_refused_request_is_not_tried_again_and_an_overloaded_server_is(gallery: Gallery, receiver: Receiver) -> None:
+    pauses: list[float] = []
+    receiver.answers = [404]
+    with pytest.raises(DeliveryError, match="answered 404"):
+        follow(gallery, Webhook(receiver.url, pause=pauses.append), 0)
+    assert pauses == []
+    receiver.answers = [429]
+    follow(gallery, Webhook(receiver.url, pause=pauses.append), 0)
+    assert pauses == [0.5]
+
+
+def test_attempts_are_bounded_and_what_was_not_accepted_comes_again(
+    gallery: Gallery, receiver: Receiver, tmp_path: Path
+) -> None:
+    pauses: list[float] = []
+    position = Position(tmp_path / "position.json", gallery)
+    receiver.answers = [503] * 10
+    with pytest.raises(DeliveryError, match="nothing is lost"):
+        follow(gallery, Webhook(receiver.url, pause=pauses.append), position.seq, position=position)
+    assert len(receiver.requests) == 10
+    assert max(pauses) == 60.0
+    assert position.seq == 0
+    receiver.requests.clear()
+    follow(gallery, Webhook(receiver.url), position.seq, position=position)
+    assert receiver.seqs == [event.seq for event in all_events_after(gallery, 0)]
+    again = Position(tmp_path / "position.json", gallery)
+    assert again.seq == receiver.seqs[-1]
+
+
+def test_a_crash_after_delivery_repeats_the_batch_and_loses_nothing(gallery: Gallery, tmp_path: Path) -> None:
+    got: list[int] = []
+
+    class Broker:
+        def deliver(self, events: Any) -> None:
+            got.extend(event.seq for event in events)
+
+    class Killed(Position):
+        def move_to(self, seq: int) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(gallery, Broker(), 0, position=Killed(tmp_path / "p", gallery))
+    position = Position(tmp_path / "p", gallery)
+    follow(gallery, Broker(), position.seq, position=position)
+    expected = [event.seq for event in all_events_after(gallery, 0)]
+    assert got == expected * 2
+
+
+def test_a_follower_sees_what_a_writer_adds_and_batches_are_bounded(gallery: Gallery, fill: Fill) -> None:
+    with Gallery.open(gallery.place.folder or "") as reader:
+        sizes: list[int] = []
+        seen: list[OutboxEvent] = []
+        more = [made_tracklet(5, "a", 100 + 10 * k, 105 + 10 * k) for k in range(BATCH)]
+
+        class Broker:
+            def deliver(self, events: Any) -> None:
+                sizes.append(len(events))
+                seen.extend(events)
+
+        def pause(_: float) -> None:
+            if len(seen) > 10:
+                raise KeyboardInterrupt
+            gallery.add(more)
+            OnlineIdentities(gallery, IdentityConfig()).catch_up()
+
+        with pytest.raises(KeyboardInterrupt):
+            follow(reader, Broker(), 0, forever=True, pause=pause)
+    assert [event.seq for event in seen] == [event.seq for event in all_events_after(gallery, 0)]
+    assert len(seen) == 2 * (len(VISITS) + BATCH)
+    assert max(sizes) == BATCH
+
+
+def test_a_position_of_another_gallery_or_a_broken_one_is_refused(gallery: Gallery, fill: Fill, tmp_path: Path) -> None:
+    Position(tmp_path / "p", gallery).move_to(3)
+    with pytest.raises(ConfigError, match="another gallery"):
+        Position(tmp_path / "p", fill(VISITS, "other"))
+    (tmp_path / "p").write_text("{")
+    with pytest.raises(ConfigError, match="not a position"):
+        Position(tmp_path / "p", gallery)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        sys.argv = ["reidstream", "events", "--gallery", str(gallery.place), *arguments]
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_the_command_prints_lines_while_another_process_owns_the_gallery(run: Run) -> None:
+    code, out, _ = run()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [line["kind"] for line in lines][:2] == ["TrackletStored", "IdentityCreated"]
+    _, out, _ = run("--since", str(lines[-2]["seq"]))
+    assert [json.loads(line) for line in out.splitlines()] == lines[-1:]
+
+
+def test_the_command_posts_once_and_goes_on_where_it_stopped(
+    run: Run, receiver: Receiver, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PEOPLE_SECRET", "secret")
+    arguments = ("--webhook", receiver.url, "--secret-env", "PEOPLE_SECRET")
+    assert run(*arguments)[0] == 0
+    assert run(*arguments)[0] == 0
+    assert len(receiver.requests) == 1
+    assert position_file(gallery, receiver.url).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--secret-env", "X"), "there is none"),
+        (("--webhook", "http://127.0.0.1:1/", "--secret-env", "NO_SUCH_VARIABLE"), "holds no secret"),
+        (("--webhook", "127.0.0.1"), "http:// or https://"),
+    ],
+)
+def test_wrong_use_is_explained(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    code, _, error = run(*arguments)
+    assert code == 2
+    assert says in error
