@@ -456,7 +456,7 @@ def _existing(database: Database) -> Facts:
                 f"gallery {database.place} has tables of version {version}, this program reads version "
                 f"{len(GALLERY_MIGRATIONS)}; "
                 + (
-                    "open it for writing once to bring it up to date (reidstream gallery check)"
+                    "open it for writing once to bring it up to date (reidstream gallery rebuild)"
                     if version < len(GALLERY_MIGRATIONS)
                     else "install a newer reidstream"
                 )
