@@ -54,6 +54,11 @@ class Average:
         self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
         self._steps = 0
 
+    def resume(self, state: dict[str, torch.Tensor], steps: int) -> None:
+        """Go on from a stored mean of so many steps; without their number the mean would start anew."""
+        self.state.update(state)
+        self._steps = steps
+
     @torch.no_grad()
     def update(self, network: torch.nn.Module) -> None:
         self._steps += 1

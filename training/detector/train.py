@@ -52,8 +52,8 @@ def train(
         stored = torch.load(checkpoint, map_location=device, weights_only=True)
         network.load_state_dict(stored["network"])
         optimiser.load_state_dict(stored["optimiser"])
-        average.state.update(stored["average"])
         step, used = stored["step"], stored["used"]
+        average.resume(stored["average"], step)
     clock, curve, grids = Clock(recipe.seconds, slot, used), Curve(out / "detector.csv"), {}
     since, seen, sums = clock.used, 0, {}
 

@@ -120,8 +120,8 @@ def train(
         network.load_state_dict(stored["network"])
         heads.load_state_dict(stored["heads"])
         optimiser.load_state_dict(stored["optimiser"])
-        average.state.update(stored["average"])
         step, used = stored["step"], stored["used"]
+        average.resume(stored["average"], step)
     clock, curve = Clock(recipe.seconds, slot, used), Curve(out / "reid.csv")
     since, seen, sums = clock.used, 0, {}
 
