@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Called with (camera, frames done, frames in all)."""
 
+BEGINNING = "2026-01-01T12:00:00.000000Z"
+"""When every scene begins: all cameras of a world share one clock, and the same scene has the same times again."""
+
 
 def write_scene(
     out: Path | str,
@@ -209,6 +212,7 @@ class _Encoder:
 
         self._av = av
         self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        self._container.metadata["creation_time"] = BEGINNING
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.width, self._stream.height = size
