@@ -55,8 +55,10 @@ class Erasure:
 
     @property
     def proven(self) -> bool:
-        """Whether the pieces could be read in the files before, and none can be read now."""
-        return self.before is not None and self.after is not None and bool(self.before.found) and not self.after.found
+        """Whether the pieces could be read in the files before, none can be read now, and no file is out of reach."""
+        if self.before is None or self.after is None or self.reach:
+            return False
+        return bool(self.before.found) and not self.after.found
 
 
 def erase(
