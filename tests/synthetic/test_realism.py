@@ -20,9 +20,9 @@ def test_models_that_never_saw_the_people_take_them_for_people(shared_data: Path
         "--detector": models / "yolox_nano_416x416.onnx",
         "--reid": models / "osnet_x0_25_msmt17.onnx",
         "--seed": 7,
-        "--people": 24,
-        "--minutes": 1,
-        "--every": 25,
+        "--people": 30,
+        "--minutes": 2,
+        "--every": 50,
     }
     command = [sys.executable, str(SCRIPT), *(str(part) for pair in arguments.items() for part in pair)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
