@@ -133,6 +133,33 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
 
 
 @app.command()
+def sheet(
+    persons: list[str] | None = typer.Argument(None, help="Only these people: numbers, names or ids."),
+    out: Path = typer.Option(Path("people.html"), "--out", "-o", help="The page to write."),
+    gallery: str = GALLERY,
+    limit: int = typer.Option(500, "--limit", "-n", min=1, help="Show at most this many people."),
+    as_json: bool = JSON,
+) -> None:
+    """Draw everybody on one HTML page: crops over time and cameras, how sure each is, who looks alike.
+
+    Example: reidstream people sheet --out people.html --gallery shop
+    """
+    from reidstream.gallery import Gallery
+    from reidstream.identities.people import find_person
+    from reidstream.identities.people_sheet import write_people_sheet
+
+    with Gallery.open(gallery) as opened:
+        _demand_people(opened)
+        with opened.read() as connection:
+            wanted = [find_person(connection, person) for person in persons] if persons else None
+        shown = write_people_sheet(opened, out, wanted, limit)
+    if as_json:
+        print_json({"file": str(out), "people": shown})
+    else:
+        console().print(f"wrote {shown} people to {out}", markup=False)
+
+
+@app.command()
 def merge(
     keep: str = typer.Argument(..., help=PERSON + " It stays."),
     other: str = typer.Argument(..., help="A person who is the same."),

@@ -13,6 +13,7 @@ from reidstream.errors import ConfigError, TrackletNotFound
 
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
+    from reidstream.identities.asking import Identity
     from reidstream.query import Box, Query
     from reidstream.types import Match
 
@@ -30,18 +31,24 @@ def search(
     whole: bool = typer.Option(False, "--whole", help="The whole photo is the person; do not look for people in it."),
     detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
     reid: str | None = typer.Option(None, "--reid", help="Re-ID model, if it is no longer where the gallery says."),
+    false_merges: float | None = typer.Option(
+        None, "--false-merges", help="Accepted risk that the person named is wrong, 0 to 0.5; else it is nobody."
+    ),
     sheet: Path | None = typer.Option(None, "--sheet", help="Also write an HTML page with the crops."),
     as_json: bool = JSON,
 ) -> None:
-    """Find the tracklets that look most like a person, most similar first.
+    """Say who a person is, or that it is nobody known, and find the tracklets that look most like them.
 
     In a photo people are looked for, and the largest is taken.
 
     Example: reidstream search person.jpg --gallery shop -k 5 --sheet found.html
     Example: reidstream search 3fa1 --gallery shop --source entrance
     """
+    from reidstream.config import load_config
     from reidstream.gallery import Gallery
+    from reidstream.identities.asking import who_is
 
+    config = load_config(None, [] if false_merges is None else [f"identities.false_merges={false_merges}"]).identities
     region = None if box is None else _box(box)
     if whole and region is not None:
         raise ConfigError("--whole and --box exclude each other")
@@ -52,15 +59,20 @@ def search(
         found = opened.search(asked.vector, k + (asked.tracklet is not None), where)[0]
         matches = [match for match in found if match.tracklet != asked.tracklet][:k]
         records = _records(opened, matches)
+        identity = who_is(opened, asked, config, [match.tracklet for match in matches])
         if sheet is not None:
             from reidstream.gallery.sheet import write_search_sheet
 
-            write_search_sheet(opened, sheet, f"People like {asked.about}", asked.crop, matches)
+            write_search_sheet(
+                opened, sheet, f"People like {asked.about}", asked.crop, matches, identity.titles, identity.sentence
+            )
     if as_json:
         question = {"query": asked.about, "box": asked.box, "people_in_photo": asked.people}
-        print_json({**question, "matches": records, **({"sheet": str(sheet)} if sheet else {})})
+        for record in records:
+            record["person"] = identity.person_of(record["id"])
+        print_json({**question, **identity.as_dict(), "matches": records, **({"sheet": str(sheet)} if sheet else {})})
     else:
-        _print(asked, records, sheet)
+        _print(asked, records, identity, sheet)
 
 
 def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, detector: str | None, reid: str | None) -> Query:
@@ -109,7 +121,8 @@ def _records(gallery: Gallery, matches: list[Match]) -> list[dict[str, Any]]:
     return [{"similarity": m.similarity, **rows[m.tracklet]} for m in matches if m.tracklet in rows]
 
 
-def _print(asked: Query, records: list[dict[str, Any]], sheet: Path | None) -> None:
+def _print(asked: Query, records: list[dict[str, Any]], identity: Identity, sheet: Path | None) -> None:
+    from rich.markup import escape
     from rich.table import Column, Table
 
     from reidstream.gallery.sheet import clock, wall_clock
@@ -119,8 +132,10 @@ def _print(asked: Query, records: list[dict[str, Any]], sheet: Path | None) -> N
         out.print(
             f"{asked.people} people in {asked.about}; the largest is searched for (--box names another)", markup=False
         )
+    out.print(identity.sentence, markup=False)
     table = Table(
         "similarity",
+        "person",
         Column("tracklet", no_wrap=True),
         "source",
         "in video",
@@ -133,7 +148,8 @@ def _print(asked: Query, records: list[dict[str, Any]], sheet: Path | None) -> N
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         seen, purity = wall_clock(r["start_wall"]), f"{r['purity']:.2f}"
         similarity = f"{r['similarity']:.3f}"
-        table.add_row(similarity, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity)
+        person = escape(identity.titles.get(r["id"], ""))
+        table.add_row(similarity, person, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity)
     out.print(table if records else "no tracklet fits")
     if sheet is not None:
         out.print(f"wrote {sheet}", markup=False)

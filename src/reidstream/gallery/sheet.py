@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,10 +39,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Cards that belong together, for instance those of one camera."""
+    """Cards that belong together, for instance those of one camera. note: a sentence under the title."""
 
     title: str
     cards: tuple[Card, ...]
+    note: str = ""
 
 
 def write_sheet(path: Path, title: str, subtitle: str, groups: Sequence[Group], query: Card | None = None) -> None:
@@ -84,11 +85,27 @@ def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING
     return len(chosen), len(rows)
 
 
-def write_search_sheet(gallery: Gallery, path: Path, title: str, query: bytes | None, matches: Sequence[Match]) -> None:
-    """A page of what a search has found, the most similar first. query: a JPEG of what was searched for, or None."""
-    cards = [tracklet_card(gallery.tracklet(match.tracklet), match.similarity) for match in matches]
+def write_search_sheet(
+    gallery: Gallery,
+    path: Path,
+    title: str,
+    query: bytes | None,
+    matches: Sequence[Match],
+    people: Mapping[str, str] | None = None,
+    answer: str = "",
+) -> None:
+    """A page of what a search has found, the most similar first.
+
+    query: a JPEG of what was searched for, or None. people: what to call the person of each tracklet. answer: who it
+    is, as a sentence.
+    """
+    cards = []
+    for match in matches:
+        card = tracklet_card(gallery.tracklet(match.tracklet), match.similarity)
+        person = (people or {}).get(match.tracklet)
+        cards.append(card if person is None else replace(card, title=f"{person}, {card.title}"))
     asked = Card(query, "Query", (), {}) if query is not None else None
-    groups = [Group("Most similar first", tuple(cards))]
+    groups = [Group("Most similar first", tuple(cards), answer)]
     write_sheet(path, title, f"{len(cards)} tracklets of {gallery.place}", groups, asked)
 
 

@@ -16,7 +16,7 @@ from reidstream.identities.calibration import GENERAL, Calibration, Defaults, le
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.outbox import tell
-from reidstream.identities.people import assign, create_person, person_of_tracklets, prepare
+from reidstream.identities.people import assign, create_person, has_people, person_of_tracklets, prepare
 from reidstream.identities.resolving import believed_cameras, calibration_of
 from reidstream.identities.schema import members
 from reidstream.identities.similarity import candidates, pair_similarity
@@ -41,6 +41,19 @@ class Decision:
     person: int | None
     probability: float
     candidates: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Who somebody is. person: id, None for nobody known. candidates: (person id, probability), most likely first."""
+
+    person: str | None
+    candidates: list[tuple[str, float]]
+
+    @property
+    def nobody(self) -> float:
+        """The probability that it is nobody known."""
+        return max(0.0, 1.0 - sum(probability for _, probability in self.candidates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +82,16 @@ class _Known:
 
 
 class OnlineIdentities:
-    """The people of a gallery that is open for writing, ready to recognise the next tracklet.
+    """The people of a gallery, ready to recognise the next tracklet or somebody who is asked for.
 
     Decisions depend on the order in which tracklets were stored and on nothing else. ``catch_up`` gives a person to
-    every tracklet that has none yet, which also repairs what a killed run left undone.
+    every tracklet that has none yet, which also repairs what a killed run left undone; it needs a gallery that is open
+    for writing. All else works on any gallery.
     """
 
     def __init__(self, gallery: Gallery, config: IdentityConfig, defaults: Defaults = GENERAL) -> None:
-        prepare(gallery)
+        if gallery.writable:
+            prepare(gallery)
         self._gallery = gallery
         self._config = config
         self._defaults = defaults
@@ -114,8 +129,13 @@ class OnlineIdentities:
 
         What is missing to 1 is the probability that it is nobody known.
         """
+        return self.answer(prototypes).candidates
+
+    def answer(self, prototypes: FloatArray) -> Answer:
+        """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         decision = self._decide(prototypes, 1.0, None)
-        return [(self._people[k].id, p) for k, p in decision.candidates]
+        person = None if decision.person is None else self._people[decision.person].id
+        return Answer(person, [(self._people[k].id, p) for k, p in decision.candidates])
 
     def _unassigned(self, most: int = 200) -> list[str]:
         c = tracklet_table.c
@@ -233,8 +253,10 @@ class OnlineIdentities:
     def _load(self) -> None:
         evidence = evidence_of(self._gallery)
         self._names = list(evidence.cameras)
-        with self._gallery.read() as connection:
-            held = person_of_tracklets(connection, evidence.ids)
+        held = {}
+        if has_people(self._gallery):
+            with self._gallery.read() as connection:
+                held = person_of_tracklets(connection, evidence.ids)
         for row, tracklet in enumerate(evidence.ids):
             if tracklet not in held:
                 continue
@@ -259,7 +281,10 @@ class OnlineIdentities:
         evidence = evidence or evidence_of(self._gallery)
         self._next_calibration = max(int(self._count * _GROWTH), _FIRST_CALIBRATION)
         order = [self._camera(name) for name in evidence.cameras]
-        if self._config.topology is not None:
+        if not self._gallery.writable:
+            # Whoever only asks has seen somebody at no known time, so that cameras exclude nobody.
+            cameras = Cameras.independent(len(evidence.cameras))
+        elif self._config.topology is not None:
             cameras = read_topology(Path(self._config.topology), evidence.cameras)
         else:
             i, j = candidates(evidence.vectors, 10)

@@ -1,0 +1,49 @@
+"""A page of people: each with their crops over time and cameras, how sure each is, and who looks like them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from reidstream.gallery import Gallery
+from reidstream.gallery.sheet import Card, Group, tracklet_card, wall_clock, write_sheet
+from reidstream.identities.profiles import Profile, nearest_people, profiles_of
+from reidstream.types import Tracklet
+
+
+def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = None, limit: int = 500) -> int:
+    """Write the page of everybody, or of the wanted person ids; how many people it shows (``limit`` at most)."""
+    profiles = profiles_of(gallery)
+    shown = [profile for profile in profiles if wanted is None or profile.person.id in wanted][:limit]
+    nearest = nearest_people(profiles, [profile.person.id for profile in shown]) if shown else {}
+    groups = []
+    for profile in shown:
+        others = ", ".join(f"{person.title} ({similarity:.2f})" for person, similarity in nearest[profile.person.id])
+        groups.append(_group(gallery, profile, others))
+    count = f"{len(shown)} of {len(profiles)} people" if len(shown) < len(profiles) else f"{len(profiles)} people"
+    write_sheet(path, f"People of {gallery.place}", f"{count}, each in the order of time", groups)
+    return len(shown)
+
+
+def _group(gallery: Gallery, profile: Profile, others: str) -> Group:
+    person = profile.person
+    sure = dict(zip(person.tracklets, person.probability, strict=True))
+    tracklets = sorted((gallery.tracklet(i) for i in person.tracklets), key=lambda t: (t.start_wall, t.id))
+    lines = [
+        f"{', '.join(profile.cameras)} · {wall_clock(profile.first_seen)} to {wall_clock(profile.last_seen)} · "
+        f"{profile.seconds:.0f} s in view · least sure {min(person.probability):.2f} · id {person.id}"
+    ]
+    if person.notes:
+        lines.insert(0, person.notes)
+    if others:
+        lines.append(f"looks most like: {others}")
+    title = f"{person.title} (number {person.number})" if person.name else person.title
+    return Group(title, tuple(_card(t, sure[t.id], person.title) for t in tracklets), "\n".join(lines))
+
+
+def _card(tracklet: Tracklet, sure: float, person: str) -> Card:
+    card = tracklet_card(tracklet)
+    lines = (f"sure {sure:.2f}", *card.lines)
+    return replace(
+        card, title=tracklet.source, lines=lines, sort={**card.sort, "sure": sure}, search=f"{card.search} {person}"
+    )
