@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
 from reidstream.types import EmbeddingSpace, EndReason, SourceStarted, Tracklet
 
@@ -59,8 +60,9 @@ def fill(tmp_path: Path) -> Iterator[Fill]:
     """Make a gallery of visits, stored in the given order."""
     opened: list[Gallery] = []
 
-    def make(visits: list[Visit], name: str = "gallery") -> Gallery:
-        gallery = Gallery.open(tmp_path / name, write=True, create=True, space=SPACE)
+    def make(visits: list[Visit], name: str = "gallery", index: str = "exact") -> Gallery:
+        config = GalleryConfig(index=index)
+        gallery = Gallery.open(tmp_path / name, write=True, create=True, space=SPACE, config=config)
         opened.append(gallery)
         for camera in dict.fromkeys(camera for _, camera, _, _ in visits):
             started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)

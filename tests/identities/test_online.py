@@ -81,7 +81,7 @@ def test_what_happened_is_told_in_order_and_only_once(fill: Fill) -> None:
 def test_an_erased_tracklet_leaves_no_trace_in_identities(fill: Fill, tmp_path: Path) -> None:
     from reidstream.identities.review import Review
 
-    gallery = fill(RETURNS)
+    gallery = fill(RETURNS, index="chroma")
     OnlineIdentities(gallery, IdentityConfig()).catch_up()
     review = Review(gallery, "tester")
     review.merge("1", "2")
