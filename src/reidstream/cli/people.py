@@ -387,10 +387,10 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
     before = f" instead of {proposal.people_before}" if proposal.people_before else ""
     out.print(f"{summary['tracklets']} tracklets, {proposal.people} people{before}")
     own = proposal.calibration
-    out.print(
-        f"similar enough: a cosine of {summary['threshold']:.2f} "
-        f"(accepted risk of a wrong join: {summary['accepted_false_merges']:g})"
-    )
+    enough = "nothing, looks alone are never as sure as that; only labels and long tracks join"
+    if summary["threshold"] is not None:
+        enough = f"a cosine of {summary['threshold']:.2f}"
+    out.print(f"similar enough: {enough} (accepted risk of a wrong join: {summary['accepted_false_merges']:g})")
     if own.false_merges is None:
         out.print("calibration: no pair was seen together here, so the model's usual values are used")
     else:

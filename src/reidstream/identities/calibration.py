@@ -61,9 +61,13 @@ class Calibration:
         """Log-likelihood ratio per unit of cosine: two normal distributions of equal spread."""
         return (self.same - self.different) / self.spread**2
 
-    def threshold(self, false_merges: float) -> float:
-        """The cosine that a join of two tracklets needs when this risk of a wrong one is accepted."""
-        return self.midpoint + least_log_ratio(false_merges) / self.slope
+    def threshold(self, false_merges: float) -> float | None:
+        """The cosine that a join of two tracklets needs when this risk of a wrong one is accepted.
+
+        None for a risk so small that no similarity is proof enough.
+        """
+        least = least_log_ratio(false_merges)
+        return None if least > _MOST else self.midpoint + least / self.slope
 
     def log_ratio(self, similarity: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Log-likelihood ratio of "one person" against "two people" for cosines of any shape."""
