@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
+from reidstream.cli.eval_gallery import gallery
+from reidstream.cli.eval_retrieval import retrieval
 
 if TYPE_CHECKING:
     from reidstream.config import Config
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from reidstream.evaluation.tracking import TrackingScores
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(retrieval)
+app.command()(gallery)
 
 COLUMNS = {
     "HOTA": "hota",

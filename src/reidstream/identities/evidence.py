@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,10 @@ class Evidence:
         return len(self.ids)
 
 
-def evidence_of(gallery: Gallery) -> Evidence:
-    """The evidence of all tracklets of a gallery."""
-    rows = gallery.rows()
-    ids = rows.id.tolist()
+def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Evidence:
+    """The evidence of all tracklets of a gallery, or of some of them, in the order in which they were stored."""
+    rows = gallery.rows(ids=wanted)
+    ids: list[str] = rows.id.tolist()
     size = gallery.space.size
     if not ids:
         empty = np.zeros(0, np.int64)

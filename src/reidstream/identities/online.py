@@ -31,6 +31,8 @@ _SHARE = 0.6
 # What calibration and cameras are concluded from again whenever the gallery has grown by this factor.
 _GROWTH = 1.5
 _FIRST_CALIBRATION = 16
+# So many of the newest tracklets are enough for that; all of a large gallery would halt the run for minutes.
+_CONCLUDED_FROM = 3000
 
 
 @dataclass(slots=True)
@@ -142,6 +144,12 @@ class OnlineIdentities:
         query = select(c.id).where(c.id.not_in(select(members.c.tracklet))).order_by(c.seq).limit(most)
         with self._gallery.read() as connection:
             return [row.id for row in connection.execute(query)]
+
+    def _newest(self) -> list[str]:
+        """Ids of the tracklets that conclusions are drawn from, in the order of storing."""
+        query = select(tracklet_table.c.id).order_by(tracklet_table.c.seq.desc()).limit(_CONCLUDED_FROM)
+        with self._gallery.read() as connection:
+            return [row.id for row in connection.execute(query)][::-1]
 
     def _assign(self, connection: Connection, batch: list[Tracklet]) -> None:
         events: list[tuple[str, dict[str, Any]]] = []
@@ -277,8 +285,9 @@ class OnlineIdentities:
             self._conclude(evidence)
 
     def _conclude(self, evidence: Evidence | None = None) -> None:
-        """Calibrate, and find out about the cameras, from what the gallery holds now."""
-        evidence = evidence or evidence_of(self._gallery)
+        """Calibrate, and find out about the cameras, from what the gallery has stored last."""
+        if evidence is None or len(evidence) > _CONCLUDED_FROM:
+            evidence = evidence_of(self._gallery, self._newest())
         self._next_calibration = max(int(self._count * _GROWTH), _FIRST_CALIBRATION)
         order = [self._camera(name) for name in evidence.cameras]
         if not self._gallery.writable:

@@ -194,10 +194,12 @@ class _Linkage:
                 del self._near[a][b], self._near[b][a]
                 continue
             self._join(a, b)
-            for c in self._near[a]:
-                average = self._average(a, c)
+            size = len(self._members[a])
+            for c, (total, looked_at) in self._near[a].items():
+                pairs = size * len(self._members[c])
+                average = (total + _UNLIKE * (pairs - looked_at)) / pairs
                 if average >= least:
-                    heapq.heappush(heap, (-average, min(a, c), max(a, c)))
+                    heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
 
     def groups(self) -> IntArray:
         """int64 (n,), numbered by first appearance."""
