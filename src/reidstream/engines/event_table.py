@@ -162,9 +162,9 @@ def _list_array(values: Sequence[npt.NDArray[Any] | None], kind: Any) -> Any:
     offsets = np.zeros(len(values) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     present = [value for value in values if value is not None and len(value)]
-    flat = np.concatenate(present) if present else np.zeros(0, kind.to_pandas_dtype())
+    flat = pa.array(np.concatenate(present) if present else [], kind)
     missing = pa.array([value is None for value in values])
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, kind), mask=missing)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=missing)
 
 
 def _slices(column: Any) -> list[npt.NDArray[Any] | None]:
