@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from reidstream.gallery import Gallery
-from reidstream.identities.schema import deliveries, outbox
+from reidstream.identities.schema import outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,3 @@ def all_events_after(gallery: Gallery, seq: int) -> Iterator[OutboxEvent]:
     while batch := events_after(gallery, seq):
         yield from batch
         seq = batch[-1].seq
-
-
-def delivered_up_to(connection: Connection, subscriber: str) -> int:
-    """The last event that a subscriber has confirmed, 0 for a new one."""
-    value = connection.execute(select(deliveries.c.seq).where(deliveries.c.subscriber == subscriber)).scalar()
-    return int(value or 0)
-
-
-def note_delivery(connection: Connection, subscriber: str, seq: int) -> None:
-    """The subscriber has everything up to ``seq``."""
-    connection.execute(delete(deliveries).where(deliveries.c.subscriber == subscriber))
-    connection.execute(insert(deliveries).values(subscriber=subscriber, seq=seq))
-
-
-def last_seq(connection: Connection) -> int:
-    """The newest event's number, 0 when nothing has happened."""
-    return int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)

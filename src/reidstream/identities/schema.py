@@ -101,13 +101,6 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("subscriber", Text, primary_key=True),
-    Column("seq", _Number, nullable=False),
-)
-
 Index("outbox_tracklet", outbox.c.tracklet)
 Index("links_b", links.c.b)
 
