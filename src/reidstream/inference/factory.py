@@ -5,6 +5,7 @@ from __future__ import annotations
 from reidstream.config.local import DetectorConfig, EmbeddingConfig
 from reidstream.errors import ModelMismatch
 from reidstream.inference.embedder import OnnxEmbedder
+from reidstream.inference.open_batch import with_any_batch
 from reidstream.inference.protocols import Detector, Embedder
 from reidstream.inference.session import Device, Session
 from reidstream.inference.yolox import YoloxDetector
@@ -40,4 +41,5 @@ def open_embedder(model: ResolvedModel, config: EmbeddingConfig, device: Device 
     """
     if model.spec.task != "reid":
         raise ModelMismatch(f"{model.path}: expected a Re-ID model, but it is described as {model.spec.task!r}")
-    return OnnxEmbedder(Session(model.path, device, intra=threads), model, batch=config.batch)
+    session = with_any_batch(Session(model.path, device, intra=threads), device, threads)
+    return OnnxEmbedder(session, model, batch=config.batch)
