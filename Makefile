@@ -31,7 +31,7 @@ demo: $(VENV)/.ready  ## Video to gallery on this machine, offline
 	$(VENV)/bin/reidstream demo
 
 test: $(VENV)/.ready  ## The tests that every machine can run
-	$(PY) -m pytest -q -m "not slow and not shared and not gstreamer and not browser and not torch"
+	$(PY) -m pytest -q -m "not slow and not shared and not gstreamer and not torch"
 
 lint: $(VENV)/.ready  ## ruff and mypy
 	$(VENV)/bin/ruff check .
