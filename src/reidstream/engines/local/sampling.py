@@ -27,11 +27,6 @@ class FrameCrops:
         self._crops: dict[int, Pixels] = {}
         self._embeddings: dict[int, FloatArray] = {}
 
-    @property
-    def boxes(self) -> FloatArray:
-        """float32 (n + 1, 4): the detections' boxes; the last row stands for none, so that row -1 can be asked for."""
-        return np.concatenate([self._detections.boxes, np.zeros((1, 4), np.float32)])
-
     def crop(self, row: int) -> Pixels:
         """The pixels of a detection, BGR; at least one pixel."""
         if row not in self._crops:
@@ -65,10 +60,9 @@ class CropSampler:
         """The samples of this frame, None if no crop is worth it."""
         if len(tracks.track_ids) == 0:
             return None
-        # What is cut out is what was detected, not the smoothed box of the track.
-        boxes = np.where(tracks.rows[:, None] >= 0, crops.boxes[tracks.rows], tracks.boxes)
-        quality = box_quality(boxes, tracks.confidences, self._frame_size)
-        tall = boxes[:, 3] - boxes[:, 1] >= self._min_height
+        # The smoothed boxes of the tracks say better who hides whom than the detections of this one frame do.
+        quality = box_quality(tracks.boxes, tracks.confidences, self._frame_size)
+        tall = tracks.boxes[:, 3] - tracks.boxes[:, 1] >= self._min_height
         quality[(tracks.rows < 0) | ~tall] = 0.0
         offered = self._slots.wanted(tracks.track_ids, quality, time)
         if len(offered) == 0:
