@@ -142,7 +142,8 @@ class Pipeline:
     def start(self) -> None:
         """Raises EngineError when an element refuses; why it did is on the bus."""
         if self.pipeline.set_state(self.gst.State.PLAYING) == self.gst.StateChangeReturn.FAILURE:
-            message = self.bus.pop_filtered(self.gst.MessageType.ERROR)
+            # An element may refuse on a thread of its own and say why a moment later.
+            message = self.bus.timed_pop_filtered(2 * self.gst.SECOND, self.gst.MessageType.ERROR)
             detail = error_text(message) if message is not None else "no element said why"
             raise EngineError(f"the DeepStream pipeline does not start: {detail}")
 
