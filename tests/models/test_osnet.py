@@ -53,7 +53,8 @@ def test_network_computes_what_torchreid_computes(architecture: str) -> None:
     with torch.inference_mode():
         embeddings = network(images).numpy()
     assert embeddings.shape == (2, 512)
-    np.testing.assert_allclose(embeddings[0, :6], first, rtol=1e-3, atol=1e-3)
+    # Sums in another order, as another processor's kernels take, move every number by a share of the largest.
+    np.testing.assert_allclose(embeddings[0, :6], first, rtol=1e-3, atol=2e-4 * max(first))
     np.testing.assert_allclose(embeddings.sum(), total, rtol=1e-4)
     assert sum(weight.numel() for weight in network.parameters()) == parameters
 
