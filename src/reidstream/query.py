@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from reidstream.errors import ReIDStreamError, SourceBroken, SourceNotFound, TrackletNotFound
-from reidstream.types import FloatArray
+from reidstream.types import Detections, FloatArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from reidstream.gallery import Gallery
     from reidstream.inference.protocols import Detector, Embedder
     from reidstream.sources.frame import Pixels
 
 Box = tuple[int, int, int, int]
+
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+CONFIDENCE = 0.3
+"""What counts as a person found in a photo."""
+
+# Photos in memory at once; those of cameras today take 36 to 150 MB each when they are unpacked.
+_PHOTOS_AT_ONCE = 4
+_CROPS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,11 @@ def read_photo(path: Path) -> Pixels:
         raise SourceNotFound(f"no picture at {path}") from None
     except OSError as error:
         raise SourceBroken(f"{path} cannot be read: {error.strerror or error}") from None
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:
+        # More pixels than OpenCV agrees to unpack.
+        picture = None
     if picture is None:
         raise SourceBroken(f"{path} is not a picture that can be read (JPEG, PNG, WebP, BMP or TIFF expected)")
     pixels: Pixels = picture.astype(np.uint8, copy=False)
@@ -61,7 +73,7 @@ def photo_query(
     *,
     box: Box | None = None,
     whole: bool = False,
-    confidence: float = 0.3,
+    confidence: float = CONFIDENCE,
 ) -> Query:
     """The query for a person in a photo: in ``box``, in the ``whole`` picture, or the largest one that is found.
 
@@ -69,23 +81,97 @@ def photo_query(
     Raises SourceNotFound, SourceBroken (no picture, nobody in it, box outside of it).
     """
     picture = read_photo(path)
-    height, width = picture.shape[:2]
     people = None
     if whole:
-        box = (0, 0, width, height)
+        box = (0, 0, picture.shape[1], picture.shape[0])
     elif box is None:
-        box, people = _largest_person(path, picture, detector(), confidence)
+        box, people = _largest_person(path, _detected(detector(), [picture])[0], confidence)
+    box, crop = _cut(path, picture, box)
+    return Query(embedder.embed([crop])[0], str(path), _jpeg(crop), box, people)
+
+
+def photo_queries(
+    paths: Sequence[Path],
+    embedder: Embedder,
+    detector: Callable[[], Detector],
+    *,
+    whole: bool = False,
+    confidence: float = CONFIDENCE,
+) -> Iterator[tuple[Path, Query | str]]:
+    """The queries of many photos, in the order given: as ``photo_query`` makes them, models running in batches.
+
+    A photo that cannot be read, or in which nobody is found, gives the reason as text instead of a query. Photos that
+    are named twice are asked once. The queries carry no crops.
+    """
+    paths = list(dict.fromkeys(paths))
+    for begin in range(0, len(paths), _CROPS_AT_ONCE):
+        some = paths[begin : begin + _CROPS_AT_ONCE]
+        cut: dict[Path, tuple[Box, Pixels, int | None] | str] = {}
+        for first in range(0, len(some), _PHOTOS_AT_ONCE):
+            cut |= _people_in(some[first : first + _PHOTOS_AT_ONCE], detector, whole, confidence)
+        crops = [found[1] for found in cut.values() if not isinstance(found, str)]
+        vectors = iter(embedder.embed(crops))
+        for path in some:
+            found = cut[path]
+            if isinstance(found, str):
+                yield path, found
+            else:
+                yield path, Query(next(vectors), str(path), None, box=found[0], people=found[2])
+
+
+def find_photos(place: Path) -> list[Path]:
+    """The photos in a folder and the folders in it, by name; or the file itself. Raises SourceNotFound for none."""
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise SourceNotFound(f"no photo or folder of photos at {place}")
+    photos = sorted(path for path in place.rglob("*") if path.suffix.lower() in PHOTO_ENDINGS and path.is_file())
+    if not photos:
+        raise SourceNotFound(f"no photos in {place}; looked for {', '.join(PHOTO_ENDINGS)}")
+    return photos
+
+
+def _people_in(
+    paths: Sequence[Path], detector: Callable[[], Detector], whole: bool, confidence: float
+) -> dict[Path, tuple[Box, Pixels, int | None] | str]:
+    """The box and crop of the person in each photo with the number of people there, or why there is none."""
+    cut: dict[Path, tuple[Box, Pixels, int | None] | str] = {}
+    pictures: dict[Path, Pixels] = {}
+    for path in paths:
+        try:
+            pictures[path] = read_photo(path)
+        except ReIDStreamError as error:
+            cut[path] = str(error)
+    found = None if whole or not pictures else _detected(detector(), list(pictures.values()))
+    for number, (path, picture) in enumerate(pictures.items()):
+        try:
+            box: Box = (0, 0, picture.shape[1], picture.shape[0])
+            people = None
+            if found is not None:
+                box, people = _largest_person(path, found[number], confidence)
+            box, crop = _cut(path, picture, box)
+            # A copy: the photo itself need not stay in memory.
+            cut[path] = box, crop.copy(), people
+        except ReIDStreamError as error:
+            cut[path] = str(error)
+    return cut
+
+
+def _cut(path: Path, picture: Pixels, box: Box) -> tuple[Box, Pixels]:
+    height, width = picture.shape[:2]
     x1, y1, x2, y2 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
     if x2 - x1 < 2 or y2 - y1 < 2:
         raise SourceBroken(f"box {','.join(map(str, box))} is not inside {path}, which has {width}x{height} pixels")
-    crop = picture[y1:y2, x1:x2]
-    return Query(embedder.embed([crop])[0], str(path), _jpeg(crop), (x1, y1, x2, y2), people)
+    return (x1, y1, x2, y2), picture[y1:y2, x1:x2]
 
 
-def _largest_person(path: Path, picture: Pixels, detector: Detector, confidence: float) -> tuple[Box, int]:
+def _detected(detector: Detector, pictures: Sequence[Pixels]) -> list[Detections]:
     from reidstream.sources.frame import ArrayPicture
 
-    found = detector.detect([ArrayPicture(picture)])[0]
+    return detector.detect([ArrayPicture(picture) for picture in pictures])
+
+
+def _largest_person(path: Path, found: Detections, confidence: float) -> tuple[Box, int]:
     boxes = found.boxes[found.scores >= confidence]
     if not len(boxes):
         raise SourceBroken(

@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reidstream.cli import main
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.identities.asking import Verdict, verdict_of
+from reidstream.identities.calibration import probabilities
 from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.people import list_people
 from reidstream.identities.review import Review
 from tests.identities.conftest import Fill, made_tracklet
 
@@ -71,14 +76,49 @@ def test_a_stranger_is_nobody_known(run: Run, folder: Path, tmp_path: Path) -> N
     assert "nobody known" in run("search", tmp_path / "q.npy", "-g", folder)
 
 
-def test_a_smaller_accepted_risk_turns_a_name_into_nobody(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_smaller_accepted_risk_names_nobody_and_does_not_call_them_unknown(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
     query = vector_file(tmp_path / "q.npy", 2)
-    assert search(run, query, "-g", folder, "--false-merges", "0.0001")["person"] is None
+    found = search(run, query, "-g", folder, "--false-merges", "0.0001")
+    assert (found["person"], found["verdict"]) == (None, "unclear")
+    assert "who it is: unclear" in run("search", query, "-g", folder, "--false-merges", "0.0001")
+
+
+@given(
+    st.lists(st.floats(-6, 4), max_size=6).map(lambda ratios: probabilities(np.sort(np.array(ratios))[::-1]).tolist()),
+    st.floats(0.001, 0.499),
+)
+def test_words_and_probabilities_never_contradict_each_other(people: list[float], risk: float) -> None:
+    nobody = 1 - sum(people)
+    best = max(people, default=0.0)
+    verdict = verdict_of(people, nobody, risk)
+    assert (verdict is Verdict.PERSON) == (best >= 1 - risk)
+    if verdict is Verdict.NOBODY:
+        assert nobody >= best
+    if verdict is Verdict.UNCLEAR:
+        assert nobody < best < 1 - risk
+
+
+def test_two_people_who_look_alike_are_unclear_and_neither_is_named(run: Run, fill: Fill, tmp_path: Path) -> None:
+    gallery = fill([(1, "a", 0, 5), (1, "b", 10, 15)], "twins")
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    (one,) = list_people(gallery)
+    Review(gallery, "ana").split(one.id, [one.tracklets[1]])
+    gallery.close()
+    found = search(run, vector_file(tmp_path / "q.npy", 1), "-g", str(gallery.place))
+    assert (found["verdict"], found["person"]) == ("unclear", None)
+    assert found["nobody"] < 0.1
+    assert [round(c["probability"], 1) for c in found["candidates"]] == [0.5, 0.5]
+    said = run("search", tmp_path / "q.npy", "-g", str(gallery.place)).splitlines()[0]
+    assert said.startswith("who it is: unclear, no name is sure enough (person ")
 
 
 def test_a_stored_tracklet_is_who_it_was_given(run: Run, folder: Path) -> None:
     found = search(run, IDS[1], "-g", folder)
     assert found["person"]["number"] == 2
+    assert (found["verdict"], found["nobody"]) == ("given", None)
+    assert "as decided for this tracklet" in run("search", IDS[1], "-g", folder)
     assert IDS[1] not in [match["id"] for match in found["matches"]]
 
 

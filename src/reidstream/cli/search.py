@@ -12,14 +12,23 @@ from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL
 from reidstream.errors import ConfigError, TrackletNotFound
 
 if TYPE_CHECKING:
-    from reidstream.gallery import Gallery
+    from collections.abc import Iterator
+
+    from reidstream.config.identities import IdentityConfig
+    from reidstream.gallery import Filter, Gallery
+    from reidstream.gallery.reranking import Reranking
     from reidstream.identities.asking import Identity
+    from reidstream.inference.protocols import Detector, Embedder
     from reidstream.query import Box, Query
     from reidstream.types import Match
 
 
 def search(
-    query: str = typer.Argument(..., help="A photo, a tracklet id (or its beginning), or a .npy file with a vector."),
+    queries: list[str] = typer.Argument(
+        ...,
+        metavar="QUERY...",
+        help="A photo, a tracklet id (or its beginning), a .npy file with a vector; or photos and folders of photos.",
+    ),
     gallery: str = GALLERY,
     k: int = typer.Option(10, "-k", min=1, max=10000, help="How many to find."),
     source: list[str] | None = SOURCE,
@@ -29,10 +38,16 @@ def search(
     stop: str | None = TO,
     box: str | None = typer.Option(None, "--box", help="The person in the photo, as x1,y1,x2,y2 in pixels."),
     whole: bool = typer.Option(False, "--whole", help="The whole photo is the person; do not look for people in it."),
+    rerank: bool = typer.Option(
+        False, "--rerank", help="Put the first answers into a better order by their mutual neighbours (k-reciprocal)."
+    ),
     detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
     reid: str | None = typer.Option(None, "--reid", help="Re-ID model, if it is no longer where the gallery says."),
     false_merges: float | None = typer.Option(
-        None, "--false-merges", help="Accepted risk that the person named is wrong, 0 to 0.5; else it is nobody."
+        None, "--false-merges", help="Accepted risk that the person named is wrong, 0 to 0.5; else nobody is named."
+    ),
+    out: Path | None = typer.Option(
+        None, "--out", "-o", help="Write a table of all photos' answers: .parquet, .csv or .json."
     ),
     sheet: Path | None = typer.Option(None, "--sheet", help="Also write an HTML page with the crops."),
     as_json: bool = JSON,
@@ -43,20 +58,36 @@ def search(
 
     Example: reidstream search person.jpg --gallery shop -k 5 --sheet found.html
     Example: reidstream search 3fa1 --gallery shop --source entrance
+    Example: reidstream search photos/ more/ --gallery shop --out results.parquet
     """
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
+    from reidstream.gallery.reranking import Reranking, search_reranked
     from reidstream.identities.asking import who_is
 
     config = load_config(None, [] if false_merges is None else [f"identities.false_merges={false_merges}"]).identities
     region = None if box is None else _box(box)
     if whole and region is not None:
         raise ConfigError("--whole and --box exclude each other")
+    reranking = Reranking() if rerank else None
+    many = out is not None or len(queries) > 1 or Path(queries[0]).is_dir()
+    if many and (region is not None or sheet is not None):
+        raise ConfigError("--box and --sheet are for one query; leave them out for several photos or --out")
+    if many and out is None:
+        raise ConfigError("name a file for the answers of several photos with --out: .parquet, .csv or .json")
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
-        asked = _query(opened, query, region, whole, detector, reid)
+        models = _Models(opened, detector, reid)
+        if out is not None:
+            _search_many(opened, queries, models, config, k, where, whole, reranking, out, as_json)
+            return
+        asked = _query(opened, queries[0], region, whole, models)
         # A tracklet is most like itself; that is not what is asked.
-        found = opened.search(asked.vector, k + (asked.tracklet is not None), where)[0]
+        most = k + (asked.tracklet is not None)
+        if reranking is None:
+            found = opened.search(asked.vector, most, where)[0]
+        else:
+            found = search_reranked(opened, asked.vector, most, reranking, where)[0]
         matches = [match for match in found if match.tracklet != asked.tracklet][:k]
         records = _records(opened, matches)
         identity = who_is(opened, asked, config, [match.tracklet for match in matches])
@@ -75,7 +106,36 @@ def search(
         _print(asked, records, identity, sheet)
 
 
-def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, detector: str | None, reid: str | None) -> Query:
+class _Models:
+    """The models that photos need, opened when the first photo does."""
+
+    def __init__(self, gallery: Gallery, detector: str | None, reid: str | None) -> None:
+        from reidstream.config import DetectorConfig, EmbeddingConfig
+
+        self._gallery = gallery
+        self._detection = DetectorConfig(model=detector or DetectorConfig().model)
+        self._embedding = EmbeddingConfig(model=reid or gallery.model or EmbeddingConfig().model)
+        self._opened: Detector | None = None
+
+    def embedder(self) -> Embedder:
+        from reidstream.gallery.facts import check_space
+        from reidstream.inference import open_embedder
+        from reidstream.models import resolve_model
+
+        embedder = open_embedder(resolve_model(self._embedding.model, "reid"), self._embedding)
+        check_space(str(self._gallery.place), self._gallery.space, embedder.space)
+        return embedder
+
+    def detector(self) -> Detector:
+        from reidstream.inference import open_detector
+        from reidstream.models import resolve_model
+
+        if self._opened is None:
+            self._opened = open_detector(resolve_model(self._detection.model, "detector"), self._detection)
+        return self._opened
+
+
+def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, models: _Models) -> Query:
     from reidstream.query import photo_query, tracklet_query, unknown_query, vector_query
 
     path = Path(text)
@@ -86,23 +146,60 @@ def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, detector: 
             return tracklet_query(gallery, text)
         except TrackletNotFound as error:
             raise unknown_query(text, gallery) from error
+    return photo_query(path, models.embedder(), models.detector, box=box, whole=whole)
 
-    from reidstream.config import DetectorConfig, EmbeddingConfig
-    from reidstream.gallery.facts import check_space
-    from reidstream.inference import open_detector, open_embedder
-    from reidstream.models import resolve_model
 
-    embedding = EmbeddingConfig(model=reid or gallery.model or EmbeddingConfig().model)
-    embedder = open_embedder(resolve_model(embedding.model, "reid"), embedding)
-    check_space(str(gallery.place), gallery.space, embedder.space)
-    detection = DetectorConfig(model=detector or DetectorConfig().model)
-    return photo_query(
-        path,
-        embedder,
-        lambda: open_detector(resolve_model(detection.model, "detector"), detection),
-        box=box,
-        whole=whole,
-    )
+def _search_many(
+    gallery: Gallery,
+    places: list[str],
+    models: _Models,
+    config: IdentityConfig,
+    k: int,
+    where: Filter,
+    whole: bool,
+    reranking: Reranking | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Photos and folders of photos to a table of answers."""
+    from collections import Counter
+
+    from rich.progress import Progress
+
+    from reidstream.photo_search import PhotoAnswer, answer_rows, checked_ending, search_photos, write_answers
+    from reidstream.query import find_photos
+
+    checked_ending(out)
+    photos = list(dict.fromkeys(photo for place in places for photo in find_photos(Path(place))))
+    embedder = models.embedder()
+    verdicts: Counter[str] = Counter()
+    shown = console()
+    with Progress(console=shown, disable=as_json or not shown.is_terminal, transient=True) as bars:
+        task = bars.add_task("photos", total=len(photos))
+
+        def counted() -> Iterator[PhotoAnswer]:
+            for answer in search_photos(
+                gallery, photos, embedder, models.detector, config, k=k, where=where, whole=whole, reranking=reranking
+            ):
+                verdicts["unusable" if answer.identity is None else answer.identity.verdict.value] += 1
+                bars.advance(task)
+                yield answer
+
+        rows = write_answers(out, answer_rows(gallery, counted()))
+    if as_json:
+        print_json({"file": str(out), "photos": len(photos), "rows": rows, "verdicts": dict(sorted(verdicts.items()))})
+        return
+    shown.print(f"wrote {rows} rows about {len(photos)} photos to {out}", markup=False)
+    words = {
+        "person": "show a person of the gallery",
+        "nobody": "show nobody known",
+        "unclear": "are unclear",
+        "undecided": "could not be decided: the gallery has no people yet (reidstream people resolve)",
+        "unusable": "cannot be used (see the column reason)",
+    }
+    for verdict, text in words.items():
+        if verdicts[verdict]:
+            shown.print(f"{verdicts[verdict]} {text}", markup=False)
 
 
 def _box(text: str) -> Box:

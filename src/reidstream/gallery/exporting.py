@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,24 @@ def export(gallery: Gallery, path: Path, where: Filter = EVERYTHING) -> int:
     if write is None:
         endings = ", ".join(_WRITERS)
         raise GalleryError(f"the export's ending must be one of {endings}, got {path.name!r}")
+    with whole_file(path) as partial:
+        return write(gallery, partial, where)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write to, which takes the place of ``path`` when the block is left without an error.
+
+    Raises GalleryError when it cannot be written.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        count = write(gallery, partial, where)
+        yield partial
         partial.replace(path)
     except OSError as error:
         raise GalleryError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-    return count
 
 
 def _csv(gallery: Gallery, path: Path, where: Filter) -> int:

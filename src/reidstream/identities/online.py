@@ -47,9 +47,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Who somebody is. person: id, None for nobody known. candidates: (person id, probability), most likely first."""
+    """Who somebody is. candidates: (person id, probability), most likely first."""
 
-    person: str | None
     candidates: list[tuple[str, float]]
 
     @property
@@ -136,8 +135,7 @@ class OnlineIdentities:
     def answer(self, prototypes: FloatArray) -> Answer:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         decision = self._decide(prototypes, 1.0, None)
-        person = None if decision.person is None else self._people[decision.person].id
-        return Answer(person, [(self._people[k].id, p) for k, p in decision.candidates])
+        return Answer([(self._people[k].id, p) for k, p in decision.candidates])
 
     def _unassigned(self, most: int = 200) -> list[str]:
         c = tracklet_table.c
