@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import random
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -241,3 +243,18 @@ def test_open_files_do_not_grow(make_clip: MakeClip) -> None:
             next(source)
         read(path)
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_frames_that_were_read_are_given_back_at_once(make_clip: MakeClip) -> None:
+    """Not when the garbage collector comes by: until then a gigabyte of them could pile up."""
+    path = make_clip("long.mp4", 60)
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(SourceConfig(uri=str(path)), "cam") as source:
+            for frame in source:
+                frame.picture.bgr()
+        del frame
+        assert sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) <= 2
+    finally:
+        gc.enable()

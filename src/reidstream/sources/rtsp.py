@@ -11,7 +11,7 @@ from typing import Any, Self
 from reidstream.config import SourceConfig
 from reidstream.sources.address import redacted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
-from reidstream.sources.picture import VideoPicture
+from reidstream.sources.picture import Pictures
 
 _THREADS = 2
 """Decoding threads of a live source: each more adds a frame of delay."""
@@ -61,6 +61,7 @@ class RtspConnection:
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         import av
 
+        pictures = Pictures()
         last = time.monotonic()
         try:
             for packet in self._container.demux():
@@ -76,7 +77,7 @@ class RtspConnection:
                         last = time.monotonic()
                     for frame in frames:
                         stamp = float(frame.pts * frame.time_base) if frame.pts is not None else None
-                        yield Arrival(VideoPicture(frame), stamp)
+                        yield Arrival(pictures.of(frame), stamp)
                 if time.monotonic() - last > self._timeout:
                     raise ConnectionLost(f"no frame for {self._timeout:g} seconds")
         except av.error.FFmpegError as error:

@@ -18,7 +18,7 @@ from reidstream.sources.clock import MediaClock, Thinning
 from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.fingerprint import file_fingerprint
 from reidstream.sources.frame import Frame
-from reidstream.sources.picture import VideoPicture
+from reidstream.sources.picture import Pictures
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -118,12 +118,13 @@ class VideoFileSource:
         fps = float(stream.guessed_rate or stream.average_rate or 0)
         clock, thinning = MediaClock(fps), Thinning(self._config.max_fps)
         start = _start_time(self._container, self._path)
+        pictures = Pictures()
         index = 0
         for decoded in self._decoded(stream):
             # AVI stores only decoding times; on frames that come out of the decoder in order they serve as well.
             time = clock.media_time(decoded.dts if decoded.pts is None else decoded.pts, decoded.time_base)
             if thinning.keeps(time):
-                picture = VideoPicture(decoded)
+                picture = pictures.of(decoded)
                 if self._info is None:
                     self._info = SourceStarted(
                         source=self._id,
