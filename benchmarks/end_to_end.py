@@ -143,9 +143,7 @@ def _serial(arguments: argparse.Namespace) -> dict[str, Any]:
             detected = time.perf_counter()
             crops = FrameCrops(frame.picture, found, embedder)
             tracks = tracker.update(found, frame.media_time, crops.embed)
-            samples = sampler.sample(crops, tracks, frame.media_time)
-            if samples is not None:
-                tracker.learn(tracks.track_ids[samples.rows], samples.embeddings)
+            sampler.sample(crops, tracks, frame.media_time)
             after = time.perf_counter()
             spent["decode"] += decoded - before
             spent["detect"] += detected - decoded

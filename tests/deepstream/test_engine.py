@@ -128,10 +128,6 @@ def test_the_command_line_runs_two_real_clips(shared_data: Path, tmp_path: Path)
     assert (tmp_path / "gallery.deepstream" / "sgie.txt").is_file()
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="one of seven tracklets comes out at .886: the local engine rates crops by the smoothed boxes of its tracks",
-)
 @pytest.mark.shared
 @pytest.mark.slow
 def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,13 +126,6 @@ def test_two_sources_share_nothing() -> None:
     assert ids == [[1], [1]]
 
 
-def test_embeddings_must_fit_the_tracks_they_are_for() -> None:
-    tracker = Tracker(TrackerConfig(), SIZE)
-    with pytest.raises(ValueError, match="expected one embedding per track"):
-        tracker.learn(np.array([1], np.uint64), np.zeros((2, 4), np.float32))
-    tracker.learn(np.array([1], np.uint64), np.ones((1, 4), np.float32))  # ended meanwhile: nothing to learn
-
-
 def _looking(
     people: list[str], faces: dict[str, FloatArray], asked: list[int] | None = None
 ) -> Callable[[IntArray], FloatArray]:
@@ -202,17 +195,6 @@ def test_people_who_cross_keep_their_own_tracks(faces: dict[str, FloatArray]) ->
             if row >= 0:
                 owners.setdefault(track_id, set()).add(people[row])
     assert sorted(map(sorted, owners.values())) == [["a"], ["b"]]
-
-
-def test_gallery_embeddings_spare_the_tracker_its_own_looks(faces: dict[str, FloatArray]) -> None:
-    asked: dict[bool, list[int]] = {False: [], True: []}
-    for taught in asked:
-        tracker = Tracker(TrackerConfig(), SIZE)
-        for t in _times(10, 6):
-            tracks = tracker.update(_detections(_walker(t)), t, _looking(["a"], faces, asked[taught]))
-            if taught and len(tracks):
-                tracker.learn(tracks.track_ids, faces["a"][None])
-    assert sum(asked[True]) < sum(asked[False])
 
 
 def test_a_second_box_of_the_same_person_starts_no_track() -> None:

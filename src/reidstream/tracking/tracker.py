@@ -141,14 +141,6 @@ class Tracker:
         reported.ended.extend(self._expired())
         return reported
 
-    def learn(self, track_ids: TrackIds, embeddings: FloatArray) -> None:
-        """Embeddings of tracks, float32 (m, d), unit length, that were computed anyway. Unknown ids are passed over."""
-        if len(track_ids) != len(embeddings):
-            raise ValueError(f"expected one embedding per track ({len(track_ids)}), got {len(embeddings)}")
-        _, tracks, rows = np.intersect1d(self._tracks.ids, track_ids, return_indices=True)
-        self._tracks.appearance.learn(tracks, embeddings[rows])
-        self._tracks.due[tracks] = self._time + _REFRESH
-
     def finish(self, reason: EndReason) -> list[tuple[int, EndReason]]:
         """End all tracks that are open, because the source ended or the run was stopped."""
         open_ids = sorted(self._tracks.ids[self._tracks.ids != UNCONFIRMED].tolist())

@@ -27,6 +27,13 @@ class FrameCrops:
         self._crops: dict[int, Pixels] = {}
         self._embeddings: dict[int, FloatArray] = {}
 
+    def boxes(self, rows: IntArray) -> FloatArray:
+        """float32 (m, 4): the detected boxes; anything where a row is negative."""
+        if len(self._detections) == 0:
+            return np.zeros((len(rows), 4), np.float32)
+        boxes: FloatArray = self._detections.boxes[np.maximum(rows, 0)]
+        return boxes
+
     def crop(self, row: int) -> Pixels:
         """The pixels of a detection, BGR; at least one pixel."""
         if row not in self._crops:
@@ -60,9 +67,10 @@ class CropSampler:
         """The samples of this frame, None if no crop is worth it."""
         if len(tracks.track_ids) == 0:
             return None
-        # The smoothed boxes of the tracks say better who hides whom than the detections of this one frame do.
-        quality = box_quality(tracks.boxes, tracks.confidences, self._frame_size)
-        tall = tracks.boxes[:, 3] - tracks.boxes[:, 1] >= self._min_height
+        # What is cut out is the detected box, not the track's smoothed one; who is missed may still hide others.
+        boxes = np.where((tracks.rows >= 0)[:, None], crops.boxes(tracks.rows), tracks.boxes)
+        quality = box_quality(boxes, tracks.confidences, self._frame_size)
+        tall = boxes[:, 3] - boxes[:, 1] >= self._min_height
         quality[(tracks.rows < 0) | ~tall] = 0.0
         offered = self._slots.wanted(tracks.track_ids, quality, time)
         if len(offered) == 0:

@@ -205,8 +205,6 @@ class _Tracking:
         tracks: Tracks = tracker.update(detections, frame.media_time, embed if use_appearance else None)
         tracked = time.perf_counter()
         samples = sampler.sample(crops, tracks, frame.media_time)
-        if samples is not None:
-            tracker.learn(tracks.track_ids[samples.rows], samples.embeddings)
         status.spend("track", tracked - before - embedding)
         status.spend("embed", time.perf_counter() - tracked + embedding)
         observed = Observed(
