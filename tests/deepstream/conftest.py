@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.deepstream import standins
 from tests.deepstream.standins import STANDIN, missing, real_pyds_file
 
 BINDINGS = ["stand-in", *(["real"] if real_pyds_file() else [])]
@@ -47,3 +50,14 @@ def bindings() -> dict[str, ModuleType]:
 def pyds(request: pytest.FixtureRequest, bindings: dict[str, ModuleType]) -> ModuleType:
     """The stand-in, and the real pyds as well where one can be imported."""
     return bindings[request.param]
+
+
+@pytest.fixture
+def elements() -> Iterator[None]:
+    """The stand-ins; afterwards everything that was attached to a buffer must have been given back."""
+    standins.register()
+    import nvds
+
+    yield
+    gc.collect()
+    assert nvds.ledger.alive == 0

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ import av
 import numpy as np
 import pytest
 
-from reidstream.config import Config, SourceConfig, load_config
-from reidstream.errors import ConfigError, EngineError, MissingDependency
-from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded, Tracklet
+from reidstream.config import SourceConfig, load_config
+from reidstream.errors import ConfigError, MissingDependency
+from reidstream.types import EndReason, Observed, SourceStarted, TrackEnded, Tracklet
 from tests.blobs import write_blobs
 from tests.deepstream import blob_models, standins
+from tests.deepstream.engine_runs import engine_for, frames_of
 
-pytestmark = pytest.mark.gstreamer
+pytestmark = [pytest.mark.gstreamer, pytest.mark.usefixtures("elements")]
 
 YOLOX = [
     'deepstream.pgie.preset="yolox"',
@@ -32,39 +32,6 @@ YOLOX = [
     "deepstream.pgie.nms_iou=0.65",
     "deepstream.mux.timeout_us=4000000",
 ]
-
-
-@pytest.fixture(autouse=True)
-def elements() -> Iterator[Any]:
-    """The stand-ins; afterwards everything that was attached to a buffer must have been given back."""
-    standins.register()
-    import nvds
-
-    yield
-    gc.collect()
-    assert nvds.ledger.alive == 0
-
-
-def engine_for(config: Config, sources: Sequence[tuple[str, Path]], **options: Any) -> Any:
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
-
-    return DeepStreamEngine(config, [(name, SourceConfig(uri=str(path))) for name, path in sources], **options)
-
-
-def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:
-    grouped: dict[str, list[Event]] = {}
-    for event in events:
-        grouped.setdefault(event.source, []).append(event)
-    return grouped
-
-
-def end_of(events: Sequence[Event], source: str) -> SourceEnded:
-    (end,) = [event for event in events if isinstance(event, SourceEnded) and event.source == source]
-    return end
-
-
-def frames_of(events: Sequence[Event], source: str) -> list[Observed]:
-    return [event for event in events if isinstance(event, Observed) and event.source == source]
 
 
 def cut(source: Path, target: Path, frames: int, square: int | None = None) -> Path:
@@ -282,154 +249,6 @@ def test_tracks_end_without_terminated_lists_too(tmp_path: Path) -> None:
         assert ended.reason == EndReason.LEFT
         after = frames_of(events[: events.index(ended)], "a")[-1].frame
         assert 60 < after < 100
-
-
-def test_an_early_end_and_a_source_that_never_starts_leave_the_others_alone(tmp_path: Path) -> None:
-    config = blob_models.config(tmp_path)
-    short, long = write_blobs(tmp_path / "short.mp4", [0], 20), write_blobs(tmp_path / "long.mp4", [1], 90)
-    dead = tmp_path / "dead.mp4"
-    dead.write_bytes(b"\0" * 4000)
-    events = list(engine_for(config, [("short", short), ("dead", dead), ("long", long)]).events())
-    assert end_of(events, "short").frames == 20
-    assert end_of(events, "short").error is None
-    assert "dead.mp4" in str(end_of(events, "dead").error)
-    assert (end_of(events, "long").frames, end_of(events, "long").error) == (90, None)
-    assert [e.frame for e in frames_of(events, "long")] == list(range(90))
-    # The short one ends in its turn, not at the end of the run.
-    assert events.index(end_of(events, "short")) < events.index(frames_of(events, "long")[-1])
-
-
-def test_a_camera_that_is_not_there_ends_with_the_reason(tmp_path: Path) -> None:
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
-
-    camera = SourceConfig(uri="rtsp://user:secret@127.0.0.1:9/none", reconnect=False)
-    clip = SourceConfig(uri=str(write_blobs(tmp_path / "a.mp4", [0], 40)))
-    config = blob_models.config(tmp_path, ["deepstream.mux.timeout_us=20000"])
-    events = list(DeepStreamEngine(config, [("cam", camera), ("a", clip)]).events())
-    error = end_of(events, "cam").error
-    assert error is not None
-    assert "secret" not in error
-    assert end_of(events, "a").frames == 40
-
-
-def test_a_source_can_be_removed_in_the_middle_and_another_added(tmp_path: Path) -> None:
-    config = blob_models.config(tmp_path)
-    paths = {name: write_blobs(tmp_path / f"{name}.mp4", [0], 200, speed=1.0) for name in ("a", "b", "c")}
-    engine = engine_for(config, [("a", paths["a"]), ("b", paths["b"])])
-    events: list[Event] = []
-    for event in engine.events():
-        events.append(event)
-        if isinstance(event, Observed) and event.source == "a" and event.frame == 30:
-            engine.remove_source("b")
-            engine.add_source("c", SourceConfig(uri=str(paths["c"])))
-            with pytest.raises(ConfigError, match="no source 'x'"):
-                engine.remove_source("x")
-            with pytest.raises(ConfigError, match="source 'a' already"):
-                engine.add_source("a", SourceConfig(uri=str(paths["a"])))
-    end = end_of(events, "b")
-    assert end.stopped
-    assert end.error is None
-    assert 0 < end.frames < 200
-    assert [e.reason for e in by_source(events)["b"] if isinstance(e, TrackEnded)] == [EndReason.SHUTDOWN]
-    assert end_of(events, "a").frames == end_of(events, "c").frames == 200
-
-
-def test_the_camera_list_adds_and_removes_while_running(tmp_path: Path) -> None:
-    config = blob_models.config(tmp_path)
-    for name in ("a", "b"):
-        write_blobs(tmp_path / f"{name}.mp4", [0], 700, speed=0.3)
-    listed = tmp_path / "cameras.toml"
-    listed.write_text('[[sources]]\nuri = "a.mp4"\n')
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
-    from reidstream.sources import expand_sources
-
-    engine = DeepStreamEngine(config, [("a", expand_sources([str(listed)])[0])], camera_list=listed)
-    seen: set[str] = set()
-    events: list[Event] = []
-    for event in engine.events():
-        events.append(event)
-        if event.source not in seen:
-            seen.add(event.source)
-            if event.source == "a":
-                listed.write_text("[[sources]\nbroken")
-                listed.write_text('[[sources]]\nuri = "b.mp4"\n')
-            else:
-                engine.stop()
-    assert seen == {"a", "b"}
-    assert end_of(events, "a").frames <= 700
-    assert end_of(events, "b").stopped
-
-
-def test_ids_that_come_again_are_other_tracks(tmp_path: Path) -> None:
-    """After a reset a tracker may count from the start; nobody is taken for somebody who was there before."""
-    from reidstream.engines.deepstream.metadata import FrameArrays
-    from reidstream.engines.deepstream.source_events import SourceEvents
-
-    started = SourceStarted("cam", "rtsp://x", "c", (100, 100), 10.0, 0.0, live=True)
-    source = SourceEvents(started, timeout=1.0, shadow=10)
-
-    def frame(number: int, ids: list[int]) -> list[Event]:
-        n = len(ids)
-        boxes = np.tile(np.array([40, 40, 60, 90], np.float32), (n, 1))
-        none = np.zeros(0, np.int64)
-        arrays = FrameArrays(
-            0, number, number * 100_000_000, None, (100, 100), np.array(ids, np.uint64), boxes,
-            np.ones(n, np.float32), none, np.zeros((0, 8), np.float32), np.zeros(0, np.float32),
-        )  # fmt: skip
-        return source.frame(arrays)
-
-    events = [*frame(0, [1, 2]), *frame(1, [1, 2]), *source.terminated(np.array([1, 99], np.uint64))]
-    events += [*frame(2, [2]), *frame(3, [1, 2])]
-    for number in range(4, 30):
-        events += frame(number, [2])
-    events += [*frame(0, [2]), *source.end(None, False, 0), *source.end(None, False, 0)]
-    ended = [event.track_id for event in events if isinstance(event, TrackEnded)]
-    reused = [event for event in events if isinstance(event, Observed)][3].track_ids.tolist()
-    assert ended[0] == 1
-    assert 1 not in reused
-    assert sorted(ended) == sorted({1, 2, *reused})
-    numbers = [event.frame for event in events if isinstance(event, Observed)]
-    assert numbers == sorted(set(numbers))
-
-
-def test_a_reset_of_the_stream_starts_new_tracks(tmp_path: Path) -> None:
-    import nvds
-
-    config = blob_models.config(tmp_path, ["tracker.timeout=0.5"])
-    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 120, speed=1.0))])
-    events: list[Event] = []
-    for event in engine.events():
-        events.append(event)
-        if isinstance(event, Observed) and event.frame == 30:
-            libs = nvds.libraries()
-            pad = engine._pipeline._branches[0].sink.get_peer()
-            libs.gstreamer.gst_pad_push_event(hash(pad), libs.helper.gst_nvevent_new_stream_reset(0))
-    ids = {int(i) for e in frames_of(events, "a") for i in e.track_ids}
-    assert len(ids) == 2
-    assert {e.track_id for e in events if isinstance(e, TrackEnded)} == ids
-
-
-def test_without_any_embedding_the_run_stops_with_the_likely_causes(tmp_path: Path) -> None:
-    config = blob_models.config(
-        tmp_path, ["deepstream.patience=20", 'deepstream.sgie.keys={"output-tensor-meta"=0}', "deepstream.crops=false"]
-    )
-    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 100))])
-    events: list[Event] = []
-    with pytest.raises(EngineError, match=r"not one carried an embedding.*sgie\.txt.*output-tensor-meta"):
-        events.extend(engine.events())
-
-
-@pytest.mark.xfail(
-    strict=False, reason="on a busy machine the element's reason now and then does not reach the bus in time"
-)
-def test_what_nvinfer_refuses_is_an_error_with_its_reason(tmp_path: Path) -> None:
-    config = blob_models.config(tmp_path)
-    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 40))])
-    text = engine.configs.sgie.read_text()
-    engine.configs.sgie.write_text(text.replace("gie-unique-id=2", "gie-unique-id=0"))
-    events: list[Event] = []
-    with pytest.raises(EngineError, match="Unique ID not set"):
-        events.extend(engine.events())
 
 
 @pytest.mark.parametrize(

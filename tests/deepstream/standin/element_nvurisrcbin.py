@@ -59,7 +59,7 @@ class NvUriSrcBin(Gst.Bin):
         self._values[name] = value
         if name == "uri":
             self._decoder.set_property("uri", value)
-            if not value.startswith(("file://", "rtsp://")):
+            if not value.startswith(("file://", "rtsp://", "v4l2://")):
                 raise ValueError(f"{redacted(value)}: nvurisrcbin takes URIs, not paths")
 
     def _on_pad(self, _decoder: Any, pad: Any) -> None:

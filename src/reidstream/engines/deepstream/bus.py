@@ -18,6 +18,9 @@ from reidstream.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
+_LATE_REASON = 2.0
+"""Seconds that an element gets to say why the pipeline does not start."""
+
 
 class BusWatch:
     """Turns messages into notes: end of a stream, end of all, errors of one source or of the pipeline.
@@ -58,6 +61,15 @@ class BusWatch:
 
         self._glib.idle_add(once)
 
+    def refused(self) -> None:
+        """The pipeline did not start: its end comes with the reason that an element gave.
+
+        This is the only reader of the bus, so that nobody else can take a reason away. An element may refuse on a
+        thread of its own and say why a moment later; after that the end comes without a reason.
+        """
+        error = EngineError("the DeepStream pipeline does not start, and no element said why")
+        self.every(_LATE_REASON, lambda: self._handover.put_note(PipelineOver(error)))
+
     def stop(self) -> None:
         for timer in self._timers:
             self._glib.source_remove(timer)
@@ -84,6 +96,10 @@ class BusWatch:
     def _on_error(self, message: Any) -> None:
         text = error_text(message)
         index = self._pipeline.source_of(message.src)
+        if index is None and not self._pipeline.holds(message.src):
+            # A source's decoder that is gone again; if the source cannot go on without, it says so itself.
+            self._warned(text)
+            return
         if index is None:
             self._handover.put_note(PipelineOver(EngineError(f"DeepStream stopped with an error: {text}")))
             return

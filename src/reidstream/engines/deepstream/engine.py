@@ -28,7 +28,7 @@ from reidstream.engines.deepstream.pipeline import Pipeline, check_mux, source_p
 from reidstream.engines.deepstream.probe import Probe
 from reidstream.engines.deepstream.sampling import BestSamples
 from reidstream.engines.deepstream.source_events import SourceEvents
-from reidstream.errors import ConfigError, EngineError, SourceError, SourceNotFound
+from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError, SourceNotFound
 from reidstream.inference import open_embedder
 from reidstream.sources import open_source, redacted, source_ids
 from reidstream.sources.address import Kind, device_path, kind_of, local_path
@@ -116,6 +116,8 @@ class DeepStreamEngine:
         self._probe = Probe(self._pipeline.gst, self._reader, self._handover)
         self._probe.attach(self._pipeline.last_pad)
         self._bus = BusWatch(self._pipeline, self._handover, self._warn)
+        # On a thread: nvinfer may build engines for minutes, during which Ctrl-C must be heard.
+        self._starting = threading.Thread(target=self._start, name="start", daemon=True)
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -162,12 +164,23 @@ class DeepStreamEngine:
                 self._bus.start()
                 if self._camera_list is not None:
                     self._bus.every(2.0, self._follow_camera_list)
-                self._pipeline.start()
+                self._starting.start()
                 yield from self._run()
             yield from self._end_all(stopped=self._stopping.is_set())
         finally:
             # Also when the reader of the events gives up in the middle.
             self._shut_down()
+
+    def _start(self) -> None:
+        try:
+            if not self._pipeline.start():
+                self._bus.refused()
+        except Exception as error:
+            # Nobody looks after this thread: what breaks it has to end the run.
+            logger.debug("starting the pipeline failed", exc_info=error)
+            failure = EngineError(f"the DeepStream pipeline does not start: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._handover.put_note(PipelineOver(failure))
 
     def _run(self) -> Iterator[Event]:
         """Events until the pipeline is over, every source has ended, or the engine is stopped."""
@@ -290,7 +303,13 @@ class DeepStreamEngine:
         attempts = -1 if config.reconnect_limit is None else max(1, round(config.reconnect_limit / config.timeout))
         uri = _gst_uri(config)
         properties: dict[str, PropertyValue] = source_properties(uri, config.rtsp_transport, reconnect, attempts)
-        self._pipeline.add_source(pad, uri, properties | dict(deepstream.source.properties), source.events.linked)
+        try:
+            self._pipeline.add_source(pad, uri, properties | dict(deepstream.source.properties), source.events.linked)
+        except ReIDStreamError as problem:
+            if self._starting.ident is None:
+                raise
+            # While others run, what is wrong with a new source is its own affair.
+            self._handover.put_note(StreamOver(pad, in_order=True, error=str(problem)))
 
     def _follow_camera_list(self) -> None:
         assert self._camera_list is not None
@@ -318,6 +337,8 @@ class DeepStreamEngine:
         self._handover.release()
         if not self._pipeline.stop():
             self._warn("NVIDIA's elements did not stop in time and were left behind")
+        elif self._starting.is_alive():
+            self._starting.join(5)
         self._bus.stop()
         self._probe.detach()
         if self._cutter is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
@@ -52,7 +53,11 @@ class Pipeline:
         self.gst = load_gst()
         self._elements = elements
         self._branches: dict[int, _SourceBranch] = {}
+        self._names: dict[str, int] = {}
+        self._running = False
         self._lock = threading.Lock()
+        # Held while a source is started or taken out, so that none is started that has been taken out.
+        self._changing = threading.Lock()
         self.pipeline = self.gst.Pipeline.new("reidstream")
         chain = [self._made("nvstreammux", "nvstreammux")]
         for name, factory in (("pgie", "nvinfer"), ("nvtracker", "nvtracker"), ("sgie", "nvinfer")):
@@ -108,44 +113,71 @@ class Pipeline:
         handler = element.connect("pad-added", on_pad)
         with self._lock:
             self._branches[index] = _SourceBranch(element, sink, handler)
-        self.pipeline.add(element)
-        element.sync_state_with_parent()
+            self._names[element.get_name()] = index
+            running = self._running
+        if running:
+            self._start_source(index, element)
+
+    def _start_source(self, index: int, element: Any) -> None:
+        with self._changing:
+            if index not in self.sources:
+                return
+            self.pipeline.add(element)
+            started = element.sync_state_with_parent()
+        if not started:
+            # Behind what the element itself has said; for one that said nothing.
+            error = importlib.import_module("gi.repository.GLib").Error.new_literal(
+                self.gst.CoreError.quark(), "the source cannot be started", int(self.gst.CoreError.STATE_CHANGE)
+            )
+            self.bus.post(self.gst.Message.new_error(element, error, ""))
 
     def remove_source(self, index: int) -> None:
         """Takes a source out, running or not; nothing when it is not there. The order is that of NVIDIA's sample."""
-        with self._lock:
-            branch = self._branches.pop(index, None)
-        if branch is None:
-            return
-        branch.element.disconnect(branch.handler)
-        branch.element.set_state(self.gst.State.NULL)
-        branch.sink.send_event(self.gst.Event.new_flush_stop(False))
-        self._mux.release_request_pad(branch.sink)
-        self.pipeline.remove(branch.element)
+        with self._changing:
+            with self._lock:
+                branch = self._branches.pop(index, None)
+            if branch is None:
+                return
+            branch.element.disconnect(branch.handler)
+            branch.element.set_state(self.gst.State.NULL)
+            branch.sink.send_event(self.gst.Event.new_flush_stop(False))
+            self._mux.release_request_pad(branch.sink)
+            if branch.element.get_parent() is not None:
+                self.pipeline.remove(branch.element)
 
     def source_of(self, element: Any) -> int | None:
-        """Which source an element belongs to, None when it is part of the common chain."""
-        with self._lock:
-            by_name = {branch.element.get_name(): index for index, branch in self._branches.items()}
+        """Which source an element belongs to or belonged to, None when it is none of theirs."""
         while element is not None:
-            index = by_name.get(element.get_name())
+            with self._lock:
+                index = self._names.get(element.get_name())
             if index is not None:
                 return index
             element = element.get_parent()
         return None
+
+    def holds(self, element: Any) -> bool:
+        """Whether an element is in the pipeline now: sources' decoders come and go."""
+        return element is not None and (element == self.pipeline or bool(element.has_as_ancestor(self.pipeline)))
 
     @property
     def sources(self) -> set[int]:
         with self._lock:
             return set(self._branches)
 
-    def start(self) -> None:
-        """Raises EngineError when an element refuses; why it did is on the bus."""
+    def start(self) -> bool:
+        """False when an element of the common chain refuses; the reason is for the bus's one reader, see BusWatch.
+
+        The sources start when the chain has, each for itself: one that refuses says so on the bus and stops nobody.
+        Takes minutes when nvinfer builds its engines.
+        """
         if self.pipeline.set_state(self.gst.State.PLAYING) == self.gst.StateChangeReturn.FAILURE:
-            # An element may refuse on a thread of its own and say why a moment later.
-            message = self.bus.timed_pop_filtered(2 * self.gst.SECOND, self.gst.MessageType.ERROR)
-            detail = error_text(message) if message is not None else "no element said why"
-            raise EngineError(f"the DeepStream pipeline does not start: {detail}")
+            return False
+        with self._lock:
+            self._running = True
+            elements = {index: branch.element for index, branch in self._branches.items()}
+        for index, element in elements.items():
+            self._start_source(index, element)
+        return True
 
     def stop(self) -> bool:
         """Stops everything; False when NVIDIA's elements did not come to rest and were left behind."""

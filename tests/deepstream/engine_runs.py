@@ -1,0 +1,32 @@
+"""Making a DeepStream engine for a test, and finding one's way in its events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from reidstream.config import Config, SourceConfig
+from reidstream.types import Event, Observed, SourceEnded
+
+
+def engine_for(config: Config, sources: Sequence[tuple[str, Path]], **options: Any) -> Any:
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    return DeepStreamEngine(config, [(name, SourceConfig(uri=str(path))) for name, path in sources], **options)
+
+
+def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:
+    grouped: dict[str, list[Event]] = {}
+    for event in events:
+        grouped.setdefault(event.source, []).append(event)
+    return grouped
+
+
+def end_of(events: Sequence[Event], source: str) -> SourceEnded:
+    (end,) = [event for event in events if isinstance(event, SourceEnded) and event.source == source]
+    return end
+
+
+def frames_of(events: Sequence[Event], source: str) -> list[Observed]:
+    return [event for event in events if isinstance(event, Observed) and event.source == source]
