@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from reidstream.cli.app import app
 from reidstream.errors import SourceBroken, SourceNotFound
 from reidstream.evaluation.retrieval import LabelledImages, answers, score_retrieval
+from reidstream.gallery.reranking import Reranking
 
 STORED = json.loads((Path(__file__).parent / "torchreid.json").read_text(encoding="ascii"))
 
@@ -71,6 +72,25 @@ def test_numbers_agree_with_torchreid(case: dict[str, float]) -> None:
     assert [scores.rank(k) for k in (1, 5, 10, 20)] == pytest.approx(case["cmc"], abs=1e-6)
 
 
+def test_reranked_scores_are_those_of_the_new_order() -> None:
+    rng = np.random.default_rng(5)
+    persons = np.tile(np.arange(12), 6)
+    base = rng.normal(size=(12, 8))
+    raw = base[persons] + 0.9 * rng.normal(size=(72, 8))
+    vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    gallery = LabelledImages(persons[12:], np.full(60, 2), vectors[12:])
+    queries = LabelledImages(persons[:12], np.ones(12, np.int64), vectors[:12])
+    reranking = Reranking(k1=5, k2=2, candidates=40)
+    found = score_retrieval(queries, gallery, reranking=reranking)
+    for row in range(12):
+        ranked = [right for *_, right in answers(queries, gallery, row, 60, reranking)]
+        hits = np.cumsum(ranked)
+        by_hand = sum(h / (k + 1) for k, (h, right) in enumerate(zip(hits, ranked, strict=True)) if right)
+        if hits[-1]:
+            assert found.average_precision[row] == pytest.approx(by_hand / hits[-1])
+    assert found.mean_ap != score_retrieval(queries, gallery).mean_ap
+
+
 def _eval(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["eval", "retrieval", *map(str, arguments)])
 
@@ -102,6 +122,18 @@ def test_a_folder_is_scored_by_a_model_and_reported(tmp_path: Path) -> None:
     assert "<svg" in page
     assert "http" not in page
     assert "mAP" in _eval(folder).stdout
+
+
+def test_a_folder_is_scored_with_and_without_reranking(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "market")
+    options = ("--rerank", "--k1", "2", "--k2", "1", "--candidates", "2")
+    report = json.loads(_eval(folder, *options, "--html", tmp_path / "r.html", "--json").stdout)
+    assert report["reranking"] == {"k1": 2, "k2": 1, "lambda": 0.3, "candidates": 2}
+    assert (report["reranked"]["rank1"], report["scores"]["rank1"]) == (1.0, 1.0)
+    assert report["reranking_ms_per_query"] > 0
+    assert "re-ranked" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "re-ranked" in _eval(folder, *options).stdout
+    assert "1 <= k2 <= k1" in str(_eval(folder, "--rerank", "--k1", "2").exception)
 
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:

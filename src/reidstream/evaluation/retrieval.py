@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.gallery.reranking import Reranking
 from reidstream.types import FloatArray, IntArray
 
 JUNK = -1
@@ -70,10 +71,13 @@ class LabelledImages:
         return len(self.persons)
 
 
-def score_retrieval(queries: LabelledImages, gallery: LabelledImages, max_rank: int = 50) -> RetrievalScores:
+def score_retrieval(
+    queries: LabelledImages, gallery: LabelledImages, max_rank: int = 50, reranking: Reranking | None = None
+) -> RetrievalScores:
     """Score a model's vectors. Raises ValueError when no query has an answer.
 
-    Equally similar images keep the gallery's order.
+    Equally similar images keep the gallery's order. reranking: puts the first candidates of each query, those of the
+    query's own camera included, into another order before they are scored.
     """
     kept = np.flatnonzero(gallery.persons != JUNK)
     persons, cameras, vectors = gallery.persons[kept], gallery.cameras[kept], gallery.vectors[kept]
@@ -83,6 +87,9 @@ def score_retrieval(queries: LabelledImages, gallery: LabelledImages, max_rank: 
     for begin in range(0, n, _BLOCK):
         rows = slice(begin, begin + _BLOCK)
         order = np.argsort(-(queries.vectors[rows] @ vectors.T), axis=1, kind="stable")
+        if reranking is not None:
+            for query, ranked in zip(queries.vectors[rows], order, strict=True):
+                ranked[: reranking.candidates] = _reranked(query, vectors, ranked, reranking)
         same = persons[order] == queries.persons[rows, None]
         counted = ~(same & (cameras[order] == queries.cameras[rows, None]))
         precision[rows], penalty[rows], first[rows] = _ranked(same & counted, counted)
@@ -101,13 +108,26 @@ def score_retrieval(queries: LabelledImages, gallery: LabelledImages, max_rank: 
     )
 
 
-def answers(queries: LabelledImages, gallery: LabelledImages, row: int, most: int) -> list[tuple[int, float, bool]]:
+def answers(
+    queries: LabelledImages, gallery: LabelledImages, row: int, most: int, reranking: Reranking | None = None
+) -> list[tuple[int, float, bool]]:
     """The first answers to one query: (gallery row, cosine, whether it is the person), best first."""
     similarity = gallery.vectors @ queries.vectors[row]
     same = gallery.persons == queries.persons[row]
-    similarity[(gallery.persons == JUNK) | (same & (gallery.cameras == queries.cameras[row]))] = -2.0
-    order = np.argsort(-similarity, kind="stable")[:most]
-    return [(int(k), float(similarity[k]), bool(same[k])) for k in order if similarity[k] >= -1.5]
+    order = np.argsort(-similarity, kind="stable")
+    order = order[gallery.persons[order] != JUNK]
+    if reranking is not None:
+        order[: reranking.candidates] = _reranked(queries.vectors[row], gallery.vectors, order, reranking)
+    order = order[~(same & (gallery.cameras == queries.cameras[row]))[order]][:most]
+    return [(int(k), float(similarity[k]), bool(same[k])) for k in order]
+
+
+def _reranked(
+    query: FloatArray, vectors: FloatArray, order: npt.NDArray[np.intp], reranking: Reranking
+) -> npt.NDArray[np.intp]:
+    """The first candidates of an order of rows, in their new order."""
+    first = order[: reranking.candidates]
+    return first[np.argsort(reranking.distances(query, vectors[first]), kind="stable")]
 
 
 def _ranked(
