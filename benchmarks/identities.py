@@ -1,12 +1,13 @@
-"""What each part of deciding who is who is worth, on the two labelled sequences of the shared data.
+"""What each part of deciding who is who is worth, on the labelled sequences of the shared data or made-up scenes.
 
     python -m benchmarks.identities [--sequences TUD-Campus] [--models embedded] [--json out.json]
+    python -m benchmarks.identities --scenes scene --models embedded,msmt17 --engines perfect
 
-Each gallery is made once by the local engine (embedded models; or YOLOX-nano with OSNet x0.25 trained on MSMT17) and
-once by perfect tracks (labelled boxes, real embeddings). Its tracklets are then grouped in steps: tracks alone; looked
-up in the gallery as they end, by the cosine of their means; with constraints (who is seen together is two people); by
-prototypes and purity; and all of it at once, calibrated, as `people resolve` does. Steps before the last use the
-general calibration; `online` is what a run does.
+Each gallery is made once by the local engine (embedded models; published: YOLOX-nano with OSNet x0.25 trained on
+MSMT17; msmt17: that OSNet with the embedded detector) and once by perfect tracks (labelled boxes, real embeddings). Its
+tracklets are then grouped in steps: tracks alone; looked up in the gallery as they end, by the cosine of their means;
+with constraints (who is seen together is two people); by prototypes and purity; and all of it at once, calibrated, as
+`people resolve` does. Steps before the last use the general calibration; `online` is what a run does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ from reidstream.config import Config, SourceConfig
 from reidstream.config.identities import IdentityConfig
 from reidstream.engines.local import LocalEngine
 from reidstream.evaluation.gallery_scores import GalleryScores, identities_of, score_gallery
-from reidstream.evaluation.gallery_truth import PersonBoxes, match_tracklets, people_in, truth_of_file
+from reidstream.evaluation.gallery_truth import (
+    PersonBoxes,
+    match_tracklets,
+    people_in,
+    truth_of_file,
+    truth_of_scene,
+)
 from reidstream.evaluation.perfect_tracks import LabelledBoxes, PerfectTracks
 from reidstream.evaluation.sequences import LabelledSequence, find_sequences
 from reidstream.gallery import Gallery
@@ -38,31 +45,72 @@ from reidstream.identities.resolving import resolve
 from reidstream.inference import open_detector, open_embedder
 from reidstream.models import resolve_model
 from reidstream.pipeline import GalleryRun
+from reidstream.synthetic import load_scene
+from reidstream.types import FloatArray
 
-MODELS = {"embedded": (None, None), "published": (str(DETECTOR), str(EMBEDDER))}
+MODELS = {
+    "embedded": (None, None),
+    "published": (str(DETECTOR), str(EMBEDDER)),
+    "msmt17": (None, str(EMBEDDER)),
+}
 ENGINES = ("detected", "perfect")
 
 
-def make_gallery(folder: Path, sequence: LabelledSequence, truth: PersonBoxes, models: str, engine: str) -> None:
-    """Run one sequence into a gallery."""
+@dataclass(frozen=True)
+class Scene:
+    """Labelled cameras that belong together. sources, truth, visible: by camera; visible float32, one per box."""
+
+    name: str
+    sources: dict[str, SourceConfig]
+    truth: dict[str, PersonBoxes]
+    visible: dict[str, FloatArray]
+
+
+def scene_of_sequence(sequence: LabelledSequence) -> Scene:
+    """A MOTChallenge sequence; every box counts as visible."""
+    truth = truth_of_file(sequence.truth)
+    return Scene(
+        sequence.name,
+        {sequence.name: SourceConfig(uri=str(sequence.frames))},
+        {sequence.name: truth},
+        {sequence.name: np.ones(len(truth.frames), np.float32)},
+    )
+
+
+def scene_of_folder(folder: Path) -> Scene:
+    """What `reidstream synth` made."""
+    scene, truth = load_scene(folder), truth_of_scene(folder)
+    person_of = scene.person_of()
+    visible = {}
+    for camera in scene.cameras:
+        persons = np.array([person_of[camera.name, int(track)] for track in camera.track_ids])
+        # As the truth is ordered.
+        visible[camera.name] = camera.visibility[np.lexsort((persons, camera.frames))]
+    sources = {camera.name: SourceConfig(uri=str(camera.video)) for camera in scene.cameras}
+    return Scene(folder.name, sources, truth, visible)
+
+
+def make_gallery(folder: Path, scene: Scene, models: str, engine: str) -> None:
+    """Run one scene into a gallery."""
     config = Config()
     detector, reid = MODELS[models]
-    source = SourceConfig(uri=str(sequence.frames))
-    model = resolve_model(reid or config.embedding.model, "reid")
-    embedder = open_embedder(model, config.embedding)
+    embedder = open_embedder(resolve_model(reid or config.embedding.model, "reid"), config.embedding)
     made: LocalEngine | PerfectTracks
     if engine == "perfect":
-        boxes = LabelledBoxes(
-            truth.frames, truth.persons, truth.boxes.astype(np.float32), np.ones(len(truth.frames), np.float32)
-        )
-        made = PerfectTracks(config, [(sequence.name, source, boxes)], embedder)
+        labelled = []
+        for name, source in scene.sources.items():
+            boxes = scene.truth[name]
+            people = boxes.persons >= 0
+            table = boxes.frames, boxes.persons, boxes.boxes.astype(np.float32), scene.visible[name]
+            labelled.append((name, source, LabelledBoxes(*(column[people] for column in table))))
+        made = PerfectTracks(config, labelled, embedder)
     else:
         found = open_detector(resolve_model(detector or config.detector.model, "detector"), config.detector)
-        made = LocalEngine(config, [(sequence.name, source)], detector=found, embedder=embedder)
+        made = LocalEngine(config, list(scene.sources.items()), detector=found, embedder=embedder)
     with Gallery.open(folder, write=True, create=True, space=embedder.space) as gallery:
         summary = GalleryRun(made, gallery, config, settings=f"{models} {engine}").run()
     if summary.failed:
-        raise SystemExit(f"{sequence.name}: {summary.failed[0].error}")
+        raise SystemExit(f"{scene.name}: {summary.failed[0].error}")
 
 
 def looked_up(evidence: Evidence, constrained: bool, prototypes: bool) -> list[int]:
@@ -149,35 +197,38 @@ def row_of(scores: GalleryScores) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", default="", help="names with commas between; default: all")
-    parser.add_argument("--models", default=",".join(MODELS), help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--scenes", type=Path, nargs="*", help="folders that `reidstream synth` made, instead")
+    parser.add_argument("--models", default="embedded,published", help=f"of {', '.join(MODELS)}")
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
+    parser.add_argument(
+        "--galleries", type=Path, default=None, help="keep galleries here, and use those that are there"
+    )
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     wanted = [name for name in options.sequences.split(",") if name]
+    if options.scenes:
+        scenes = [scene_of_folder(folder) for folder in options.scenes]
+    else:
+        found = find_sequences(SHARED / "data" / "mot")
+        scenes = [scene_of_sequence(sequence) for sequence in found if not wanted or sequence.name in wanted]
     report: list[dict[str, Any]] = []
-    for sequence in find_sequences(SHARED / "data" / "mot"):
-        if wanted and sequence.name not in wanted:
-            continue
-        truth = truth_of_file(sequence.truth)
+    for scene in scenes:
         for models in options.models.split(","):
             for engine in options.engines.split(","):
-                with tempfile.TemporaryDirectory() as folder:
-                    make_gallery(Path(folder) / "gallery", sequence, truth, models, engine)
-                    with Gallery.open(Path(folder) / "gallery") as gallery:
-                        matched = match_tracklets(gallery.tracklets(), {sequence.name: truth})
-                        # Everybody labelled counts as a person, however short.
-                        people = people_in({sequence.name: truth}, {})
+                with tempfile.TemporaryDirectory() as temporary:
+                    folder = (options.galleries or Path(temporary)) / f"{scene.name}-{models}-{engine}"
+                    if not folder.exists():
+                        make_gallery(folder, scene, models, engine)
+                    with Gallery.open(folder) as gallery:
+                        fps = {recording.source: recording.fps for recording in gallery.sources()}
+                        matched = match_tracklets(gallery.tracklets(), scene.truth)
+                        # In sequences everybody labelled counts as a person, however short.
+                        people = people_in(scene.truth, fps if options.scenes else {})
                         for step, identities in steps(gallery).items():
                             figures = row_of(score_gallery(matched, identities, people))
                             report.append(
-                                {
-                                    "sequence": sequence.name,
-                                    "models": models,
-                                    "engine": engine,
-                                    "step": step,
-                                    **figures,
-                                }
+                                {"sequence": scene.name, "models": models, "engine": engine, "step": step, **figures}
                             )
                             print(_line(report[-1]), flush=True)
     if options.json is not None:
