@@ -7,7 +7,8 @@ Each gallery is made once by the local engine (embedded models; published: YOLOX
 MSMT17; msmt17: that OSNet with the embedded detector) and once by perfect tracks (labelled boxes, real embeddings). Its
 tracklets are then grouped in steps: tracks alone; looked up in the gallery as they end, by the cosine of their means;
 with constraints (who is seen together is two people); by prototypes and purity; and all of it at once, calibrated, as
-`people resolve` does. Steps before the last use the general calibration; `online` is what a run does.
+`people resolve` does. Steps before the last use the general calibration; `online` is what a run does. The truth of
+PETS09-S2L1 is the table of benchmarks/pets_people.py unless --by-number is given.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import pets_people
 from benchmarks.labelled_scenes import DETECTOR, EMBEDDER, SHARED
 from reidstream.config import Config, SourceConfig
 from reidstream.config.identities import IdentityConfig
@@ -66,9 +68,11 @@ class Scene:
     visible: dict[str, FloatArray]
 
 
-def scene_of_sequence(sequence: LabelledSequence) -> Scene:
-    """A MOTChallenge sequence; every box counts as visible."""
+def scene_of_sequence(sequence: LabelledSequence, by_number: bool) -> Scene:
+    """A MOTChallenge sequence; every box counts as visible. by_number: who returns is somebody else in PETS, too."""
     truth = truth_of_file(sequence.truth)
+    if sequence.name == pets_people.SEQUENCE and not by_number:
+        truth = pets_people.as_people(truth)
     return Scene(
         sequence.name,
         {sequence.name: SourceConfig(uri=str(sequence.frames))},
@@ -198,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sequences", default="", help="names with commas between; default: all")
     parser.add_argument("--scenes", type=Path, nargs="*", help="folders that `reidstream synth` made, instead")
+    parser.add_argument("--by-number", action="store_true", help="PETS: every number of the labels is a person")
     parser.add_argument("--models", default="embedded,published", help=f"of {', '.join(MODELS)}")
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
     parser.add_argument(
@@ -211,7 +216,8 @@ def main() -> None:
         scenes = [scene_of_folder(folder) for folder in options.scenes]
     else:
         found = find_sequences(SHARED / "data" / "mot")
-        scenes = [scene_of_sequence(sequence) for sequence in found if not wanted or sequence.name in wanted]
+        chosen = [sequence for sequence in found if not wanted or sequence.name in wanted]
+        scenes = [scene_of_sequence(sequence, options.by_number) for sequence in chosen]
     report: list[dict[str, Any]] = []
     for scene in scenes:
         for models in options.models.split(","):
