@@ -159,7 +159,9 @@ def show(
 
 @app.command()
 def export(
-    file: Path = typer.Argument(..., help="Where to: .parquet (everything), .npz (vectors), .csv or .json (metadata)."),
+    file: Path = typer.Argument(
+        ..., help="Where to: a new folder, for import; .parquet (tracklets), .npz (vectors), .csv or .json (metadata)."
+    ),
     gallery: str = GALLERY,
     source: list[str] | None = SOURCE,
     since: str | None = SINCE,
@@ -168,19 +170,54 @@ def export(
     stop: str | None = TO,
     as_json: bool = JSON,
 ) -> None:
-    """Write tracklets to a Parquet, CSV, JSON or NumPy file; its ending says which.
+    """Write tracklets to a folder that can be imported, with people and decisions, or to a file for other programs.
 
+    A name without an ending is a folder; an ending says which kind of file.
+
+    Example: reidstream gallery export shop-export --gallery shop
     Example: reidstream gallery export people.parquet --gallery shop
     """
     from reidstream.gallery import Gallery
     from reidstream.gallery.exporting import export as write
+    from reidstream.identities.archive import export_gallery
 
     with Gallery.open(gallery) as opened:
-        count = write(opened, file, filter_of(opened, source, since, until, start, stop))
+        where = filter_of(opened, source, since, until, start, stop)
+        count = write(opened, file, where) if file.suffix else export_gallery(opened, file, where)
     if as_json:
         print_json({"file": str(file), "tracklets": count})
     else:
         console().print(f"wrote {count} tracklets to {file}", markup=False)
+
+
+@app.command("import")
+def import_command(
+    folder: Path = typer.Argument(..., help="A folder that `gallery export FOLDER` wrote."),
+    gallery: str = GALLERY,
+    as_json: bool = JSON,
+) -> None:
+    """Add an exported gallery, with its people and decisions, to a gallery; it is made if there is none.
+
+    Importing the same again adds nothing.
+
+    Example: reidstream gallery import shop-export --gallery all-shops
+    """
+    from reidstream.gallery import Gallery
+    from reidstream.identities.archive import import_gallery, open_archive
+
+    archive = open_archive(folder)
+    with Gallery.open(gallery, write=True, create=True, space=archive.space, model=archive.model) as opened:
+        done = import_gallery(opened, archive)
+    if as_json:
+        print_json({"gallery": gallery, **asdict(done)})
+        return
+    out = console()
+    out.print(
+        f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {gallery}",
+        markup=False,
+    )
+    if done.kept:
+        out.print(f"{done.kept} decisions were left out: later ones in {gallery} contradict them", markup=False)
 
 
 @app.command()

@@ -31,7 +31,10 @@ def export(gallery: Gallery, path: Path, where: Filter = EVERYTHING) -> int:
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         endings = ", ".join(_WRITERS)
-        raise GalleryError(f"the export's ending must be one of {endings}, got {path.name!r}")
+        raise GalleryError(
+            f"the export's ending must be one of {endings}, or none at all for a folder that can be imported; "
+            f"got {path.name!r}"
+        )
     with whole_file(path) as partial:
         return write(gallery, partial, where)
 
@@ -87,7 +90,8 @@ def _numpy(gallery: Gallery, path: Path, where: Filter) -> int:
     return len(rows)
 
 
-def _parquet(gallery: Gallery, path: Path, where: Filter) -> int:
+def write_parquet(gallery: Gallery, path: Path, where: Filter) -> int:
+    """Everything about the tracklets that a filter leaves, a row each; how many."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -133,7 +137,7 @@ def _space(space: EmbeddingSpace) -> dict[str, Any]:
 
 
 _WRITERS: dict[str, Callable[[Gallery, Path, Filter], int]] = {
-    ".parquet": _parquet,
+    ".parquet": write_parquet,
     ".csv": _csv,
     ".json": _json,
     ".npz": _numpy,

@@ -211,9 +211,13 @@ class Gallery:
             self._open_sources[started.source] = started.content
         return begin
 
-    def end_source(self, ended: SourceEnded) -> None:
-        """Note how a source ended. One that was never begun, or was not wanted, is none of the gallery's business."""
-        content = self._open_sources.pop(ended.source, None)
+    def end_source(self, ended: SourceEnded, content: str | None = None) -> None:
+        """Note how a source ended. One that was never begun, or was not wanted, is none of the gallery's business.
+
+        content: which of its recordings has ended; the one that was begun last if not given.
+        """
+        begun = self._open_sources.pop(ended.source, None)
+        content = content or begun
         if content is None:
             return
         with self._writing, self.write() as connection:

@@ -19,7 +19,7 @@ class OutboxEvent:
     """One thing that happened. seq: its place in the order, never used twice. wall: Unix seconds.
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
-    TrackletMoved, TrackletRejected, OperationUndone or IdentitiesResolved.
+    TrackletMoved, TrackletRejected, OperationUndone, IdentitiesResolved or GalleryImported.
     """
 
     seq: int

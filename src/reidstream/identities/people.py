@@ -162,10 +162,13 @@ def history(gallery: Gallery) -> list[Operation]:
     """Every operation, oldest first."""
     if not has_people(gallery):
         return []
+    c = operations.c
+    # Not the origin: galleries that were last written by an earlier version have none yet.
+    columns = (c.id, c.wall, c.author, c.kind, c.summary, c.undone_by, c.undoes)
     with gallery.read() as connection:
         return [
             Operation(row.id, row.wall, row.author, row.kind, row.summary, row.undone_by, row.undoes)
-            for row in connection.execute(select(operations).order_by(operations.c.id))
+            for row in connection.execute(select(*columns).order_by(operations.c.id))
         ]
 
 

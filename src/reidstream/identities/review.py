@@ -160,10 +160,10 @@ class Review:
                 raise IdentityError(
                     "nothing to undo" if number is None else f"no operation {number} that can be undone"
                 )
-            later = _built_on(connection, row.id, operation.id)
+            later = built_on(connection, row.id, operation.id)
             if later is not None:
                 raise IdentityError(f"operation {later.id} ({later.summary}) builds on it; undo that first")
-            _restore(connection, row.id)
+            restore(connection, row.id)
             operation.undoes = row.id
             operation.says(f"undid {row.id}: {row.summary}")
             operation.event("OperationUndone", operation=row.id, summary=row.summary)
@@ -245,7 +245,7 @@ class _Operation:
         self._events.append((kind, payload))
 
 
-def _built_on(connection: Connection, operation: int, now: int) -> Any:
+def built_on(connection: Connection, operation: int, now: int) -> Any:
     """The first later operation that is in force and changed anything that this one changed."""
     later = select(operations).where(
         operations.c.id > operation,
@@ -261,10 +261,14 @@ def _built_on(connection: Connection, operation: int, now: int) -> Any:
     return connection.execute(later.where(both).order_by(operations.c.id)).first()
 
 
-def _restore(connection: Connection, operation: int) -> None:
+def restore(connection: Connection, operation: int) -> None:
+    """Make everything as it was before an operation that nothing builds on."""
     connection.execute(delete(links).where(links.c.operation == operation))
     for row in connection.execute(select(former_links).where(former_links.c.changed_by == operation)).all():
-        connection.execute(insert(links).values(a=row.a, b=row.b, kind=row.kind, operation=row.operation))
+        key = (links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
+        # An imported decision may have said the same again meanwhile.
+        if connection.execute(select(links.c.a).where(*key)).first() is None:
+            connection.execute(insert(links).values(a=row.a, b=row.b, kind=row.kind, operation=row.operation))
     rows = connection.execute(select(former_members).where(former_members.c.changed_by == operation)).all()
     assign(connection, [(row.tracklet, row.person, row.probability) for row in rows if row.person is not None])
     for row in connection.execute(select(former_people).where(former_people.c.changed_by == operation)).all():

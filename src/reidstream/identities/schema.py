@@ -8,6 +8,8 @@ changed, so that it can be undone. Whatever names a tracklet goes with it when i
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Connection, Double, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import inspect as inspected
+from sqlalchemy import text as statement
 
 from reidstream.gallery import Migration
 from reidstream.gallery.schema import tracklets
@@ -60,6 +62,8 @@ operations = Table(
     Column("summary", Text, nullable=False),
     Column("undone_by", _Number),
     Column("undoes", _Number),
+    # Where an imported operation was made: that gallery's uuid, a colon, and its number there. None for our own.
+    Column("origin", Text),
 )
 
 former_members = Table(
@@ -109,6 +113,13 @@ def _tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def _origin_of_operations(connection: Connection) -> None:
+    # Tables that were made a moment ago have the column already.
+    if "origin" not in {column["name"] for column in inspected(connection).get_columns("operations")}:
+        connection.execute(statement("ALTER TABLE operations ADD COLUMN origin TEXT"))
+
+
 IDENTITY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for people, members, links, operations and the outbox", _tables),
+    Migration("where imported operations were made", _origin_of_operations),
 )

@@ -1,0 +1,274 @@
+"""A gallery in a folder of plain files: facts and tracklets with vectors, paths and crops, for taking them elsewhere.
+
+gallery.json        format, embedding space, recordings, and the checksums of the other files
+tracklets.parquet   as ``gallery export people.parquet`` writes them
+people.json         what other packages keep beside the tracklets (people and decisions)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
+from reidstream.gallery.exporting import write_parquet
+from reidstream.gallery.gallery import Gallery
+from reidstream.gallery.recordings import Recording, State
+from reidstream.gallery.rows import Filter
+from reidstream.types import EmbeddingSpace, EndReason, SourceEnded, SourceStarted, Tracklet
+
+FACTS, TRACKLETS, PEOPLE = "gallery.json", "tracklets.parquet", "people.json"
+FORMAT, VERSION = "reidstream gallery", 1
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive that was found to be whole. gallery: uuid of the gallery it was made from. space, model: its vectors.
+
+    recordings: what the tracklets were read from. people: the document of PEOPLE.
+    """
+
+    folder: Path
+    gallery: str
+    space: EmbeddingSpace
+    model: str
+    recordings: tuple[Recording, ...]
+    people: dict[str, Any]
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """The id of each tracklet, and the recording that it is from."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder / TRACKLETS, columns=["id", "content"])
+        yield from zip(table["id"].to_pylist(), table["content"].to_pylist(), strict=True)
+
+    def tracklets(self) -> Iterator[list[Tracklet]]:
+        """All tracklets in the order in which they were stored, some hundreds at once."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.folder / TRACKLETS) as file:
+            for batch in file.iter_batches(_AT_ONCE):
+                yield _tracklets(batch, self.space.size)
+
+
+def write_archive(
+    gallery: Gallery, folder: Path, where: Filter, people: Callable[[list[str]], Mapping[str, Any]]
+) -> int:
+    """Write the tracklets that a filter leaves to a new folder; how many. It is there completely, or not at all.
+
+    people: makes the document of PEOPLE for these tracklets. Raises GalleryError when there is something already.
+    """
+    import pyarrow.parquet as pq
+
+    with _whole_folder(folder) as partial:
+        count = write_parquet(gallery, partial / TRACKLETS, where)
+        table = pq.read_table(partial / TRACKLETS, columns=["id", "content"])
+        text = json.dumps(people(table["id"].to_pylist()), ensure_ascii=False)
+        (partial / PEOPLE).write_text(text + "\n", encoding="utf-8")
+        left = Counter(table["content"].to_pylist())
+        facts = gallery.facts()
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "gallery": facts.uuid,
+            "exported_wall": time.time(),
+            "space": {"fingerprint": facts.space.fingerprint, "model": facts.space.model, "size": facts.space.size},
+            "model": facts.model,
+            "tracklets": count,
+            "recordings": [
+                _plain(recording, left[recording.content])
+                for recording in gallery.sources()
+                if not where or recording.content in left
+            ],
+            "sha256": {name: _sha256(partial / name) for name in (TRACKLETS, PEOPLE)},
+        }
+        text = json.dumps(document, indent=1, ensure_ascii=False)
+        (partial / FACTS).write_text(text + "\n", encoding="utf-8")
+    return count
+
+
+def read_archive(folder: Path) -> Archive:
+    """An archive, checked against its checksums.
+
+    Raises GalleryNotFound when there is none, GalleryMismatch for a newer format, GalleryCorrupt when it is damaged.
+    """
+    if not (folder / FACTS).is_file():
+        raise GalleryNotFound(
+            f"no exported gallery at {folder}: expected a folder with {FACTS}, {TRACKLETS} and {PEOPLE}, as "
+            "`reidstream gallery export FOLDER` writes it"
+        )
+    try:
+        document = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or int(document["version"]) > VERSION:
+            raise GalleryMismatch(
+                f"{folder / FACTS} has format {document['format']!r} version {document['version']}; this program reads "
+                f"{FORMAT!r} up to version {VERSION}: install a newer reidstream"
+            )
+        for name, expected in document["sha256"].items():
+            found = _sha256(folder / name)
+            if found != expected:
+                raise GalleryCorrupt(
+                    f"{folder / name} is not as it was written (SHA-256 {found[:12]}, expected {expected[:12]}); "
+                    "export the gallery again"
+                )
+        people = json.loads((folder / PEOPLE).read_text(encoding="utf-8"))
+        recordings = tuple(
+            Recording(**{**values, "state": State(values["state"]), "size": tuple(values["size"])})
+            for values in document["recordings"]
+        )
+        return Archive(
+            folder,
+            document["gallery"],
+            EmbeddingSpace(**document["space"]),
+            document["model"],
+            recordings,
+            people,
+        )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise GalleryCorrupt(
+            f"the exported gallery in {folder} cannot be read: {type(error).__name__}: {error}; export it again"
+        ) from None
+
+
+def refuse_other_contents(gallery: Gallery, archive: Archive) -> None:
+    """Raise GalleryMismatch unless every recording of the archive may be added to the gallery."""
+    here = {recording.content: recording for recording in gallery.sources()}
+    for recording in archive.recordings:
+        known = here.get(recording.content)
+        if known is not None and known.source != recording.source:
+            raise GalleryMismatch(
+                f"what {archive.folder} calls {recording.source!r} is in gallery {gallery.place} as {known.source!r}; "
+                "one recording cannot have two names: import into another gallery"
+            )
+        if known is not None and known.settings != recording.settings:
+            raise GalleryMismatch(
+                f"{recording.source!r} was read into gallery {gallery.place} with other settings than the exported "
+                "one; import into another gallery"
+            )
+
+
+def add_archived(gallery: Gallery, archive: Archive) -> tuple[int, list[Recording]]:
+    """Add the tracklets of recordings that are not complete here: how many were new, and the recordings begun.
+
+    ``end_archived`` must follow; until then they count as being read, and importing again completes them.
+    """
+    here = {recording.content: recording for recording in gallery.sources()}
+    stored = set(gallery.rows().id.tolist())
+    lacking = {content for tracklet, content in archive.contents() if tracklet not in stored}
+    begun = []
+    for recording in archive.recordings:
+        known = here.get(recording.content)
+        if known is not None:
+            more = recording.content in lacking or recording.state is State.COMPLETE or known.state is State.RUNNING
+            if known.state is State.COMPLETE or not more:
+                continue
+        started = SourceStarted(
+            recording.source,
+            recording.uri,
+            recording.content,
+            recording.size,
+            recording.fps,
+            recording.started_wall,
+            live=recording.live,
+        )
+        gallery.begin_source(started, recording.settings)
+        begun.append(recording)
+    wanted = {recording.content for recording in begun}
+    new = 0
+    for batch in archive.tracklets():
+        new += gallery.add([tracklet for tracklet in batch if tracklet.content in wanted])
+    return new, begun
+
+
+def end_archived(gallery: Gallery, begun: list[Recording]) -> None:
+    """Note how recordings ended, as they did when they were read."""
+    for recording in begun:
+        failed = recording.error if recording.state is State.FAILED else None
+        stopped = recording.state is State.STOPPED
+        ended = SourceEnded(
+            recording.source,
+            recording.frames or 0,
+            recording.ended_wall or recording.started_wall,
+            error=failed,
+            stopped=stopped,
+            dropped=recording.dropped,
+        )
+        gallery.end_source(ended, content=recording.content)
+
+
+def _plain(recording: Recording, tracklets: int) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(recording, name) for name in Recording.__slots__}
+    state = recording.state
+    if state is State.RUNNING or tracklets < recording.tracklets:
+        # Not all of it is in the archive: reading it again should add the rest.
+        state = State.STOPPED
+    return {**values, "state": state.value, "size": list(recording.size), "tracklets": tracklets}
+
+
+def _tracklets(batch: Any, size: int) -> list[Tracklet]:
+    """Rows of the Parquet file; ragged columns are cut out of flat arrays, never built number by number."""
+    import pyarrow.compute as pc
+
+    n = len(batch)
+    columns = {name: batch.column(name) for name in batch.schema.names}
+
+    def flat(name: str, width: int | None, dtype: npt.DTypeLike) -> list[npt.NDArray[Any]]:
+        column = columns[name]
+        values = column.flatten() if width is None else column.flatten().flatten()
+        array = values.to_numpy(zero_copy_only=False).astype(dtype)
+        ends = np.cumsum(pc.list_value_length(column).to_numpy())[:-1]
+        return np.split(array if width is None else array.reshape(-1, width), ends)
+
+    vectors = columns["embedding"].flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(n, size)
+    ragged = {
+        "prototypes": flat("prototypes", size, np.float32),
+        "prototype_weights": flat("prototype_weights", None, np.float32),
+        "frames": flat("frames", None, np.int64),
+        "boxes": flat("boxes", 4, np.float32),
+    }
+    arrays = {"embedding", *ragged}
+    plain = {name: column.to_pylist() for name, column in columns.items() if name not in arrays}
+    tracklets = []
+    for row in range(n):
+        values: dict[str, Any] = {name: column[row] for name, column in plain.items()}
+        values["reason"] = EndReason(values["reason"])
+        values["crop_box"] = None if values["crop_box"] is None else tuple(values["crop_box"])
+        values |= {name: np.ascontiguousarray(column[row]) for name, column in ragged.items()}
+        tracklets.append(Tracklet(embedding=vectors[row].copy(), **values))
+    return tracklets
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes ``folder`` when the block is left without an error."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GalleryError(f"{folder} is there already; an export needs a new or empty folder")
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.is_dir():
+            folder.rmdir()
+        partial.replace(folder)
+    except OSError as error:
+        raise GalleryError(f"{folder} cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

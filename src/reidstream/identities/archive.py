@@ -1,0 +1,90 @@
+"""A whole gallery out of one place and into another: tracklets, people, and every decision with its time and author."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reidstream.gallery import Filter, Gallery
+from reidstream.gallery.archive import (
+    Archive,
+    add_archived,
+    end_archived,
+    read_archive,
+    refuse_other_contents,
+    write_archive,
+)
+from reidstream.gallery.facts import check_space
+from reidstream.gallery.rows import EVERYTHING
+from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
+from reidstream.identities.outbox import tell
+from reidstream.identities.people import prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import added. tracklets, people, operations: how many were not there before.
+
+    kept: decisions of the archive that were left out because a later one here contradicts them.
+    """
+
+    tracklets: int
+    people: int
+    operations: int
+    kept: int
+
+
+def export_gallery(gallery: Gallery, folder: Path, where: Filter = EVERYTHING) -> int:
+    """Write a new folder that ``import_gallery`` reads; how many tracklets. Raises GalleryError."""
+    return write_archive(gallery, folder, where, lambda tracklets: decisions_of(gallery, tracklets))
+
+
+def open_archive(folder: Path) -> Archive:
+    """An exported gallery whose files were found to be whole. Raises GalleryNotFound, -Mismatch or -Corrupt."""
+    archive = read_archive(folder)
+    checked_document(archive.people)
+    return archive
+
+
+def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
+    """Add an exported gallery to one that is open for writing. Importing again adds nothing.
+
+    Whatever could be refused is refused before anything is changed: GalleryMismatch for another embedding space, and
+    for recordings that are here under another name or were read with other settings. An import that is cut off is
+    completed by repeating it.
+    """
+    check_space(str(gallery.place), gallery.space, archive.space)
+    refuse_other_contents(gallery, archive)
+    prepare(gallery)
+    document = checked_document(archive.people)
+    new, begun = add_archived(gallery, archive)
+    uuid = gallery.facts().uuid
+    rows = gallery.rows()
+    facts = {record["id"]: record for record in rows.records()}
+    with gallery.write() as connection:
+        taken = take_over(connection, document, uuid, set(facts))
+        tell(connection, _events(taken, facts, archive, new))
+    end_archived(gallery, begun)
+    return Imported(new, len(taken.people), taken.operations, taken.kept)
+
+
+def _events(
+    taken: TakenOver, facts: dict[str, dict[str, Any]], archive: Archive, new: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """Who follows a gallery hears of imported visits as of any others, in the order of their ends."""
+    events: list[tuple[str, dict[str, Any]]] = []
+    created = set(taken.people)
+    for tracklet, person, probability in sorted(taken.assigned, key=lambda row: (facts[row[0]]["end_wall"], row[0])):
+        seen = facts[tracklet]
+        told = {"tracklet": tracklet, "source": seen["source"], "start": seen["start_wall"]}
+        events.append(("TrackletStored", {**told, "end": seen["end_wall"]}))
+        if person in created:
+            created.discard(person)
+            events.append(("IdentityCreated", {**told, "person": person}))
+        else:
+            events.append(("IdentitySeenAgain", {**told, "person": person, "probability": round(probability, 4)}))
+    if new or taken.people or taken.operations:
+        counts = {"tracklets": new, "people": len(taken.people), "operations": taken.operations}
+        events.append(("GalleryImported", {"gallery": archive.gallery, **counts}))
+    return events
