@@ -126,6 +126,58 @@ def test_the_real_pyds_and_the_stand_in_read_the_same(bindings: dict[str, Module
     assert [(pad, ids.tolist()) for pad, ids in first.terminated] == [(3, [1 << 40, 9])]
 
 
+def test_copied_objects_are_what_the_attributes_say(pyds: ModuleType, ledger: Any) -> None:
+    """Where an object's numbers lie is learned from pyds itself; where it shows nothing, it is asked for each."""
+    from reidstream.engines.deepstream.object_table import AttributeObjects, CopiedObjects, open_object_reader
+
+    def broken() -> None:
+        raise AssertionError
+
+    batch, rng = Batch(5), np.random.default_rng(5)
+    for pad in range(5):
+        frame = batch.frame(pad)
+        for _ in range(pad * 7):
+            numbers = {"class_id": int(rng.integers(-1, 4)), "component": int(rng.integers(1 << 31))}
+            box = tuple(rng.normal(0, 1e3, 4).tolist())
+            object_id = int(rng.integers(1 << 64, dtype=np.uint64))
+            batch.person(frame, box, object_id, confidence=float(rng.normal()), **numbers)
+    node, heads = pyds.gst_buffer_get_nvds_batch_meta(hash(batch.buffer)).frame_meta_list, []
+    while node is not None:
+        heads.append(pyds.NvDsFrameMeta.cast(node.data).obj_meta_list)
+        node = node.next
+    assert heads[0] is None
+    one, other = CopiedObjects(pyds, broken), AttributeObjects(pyds, broken)
+    copied, asked = one.read(heads), other.read(heads)
+    assert copied.lists.tolist() == asked.lists.tolist() == [pad for pad in range(5) for _ in range(pad * 7)]
+    for name in asked.values.dtype.names:
+        np.testing.assert_array_equal(copied.values[name], asked.values[name])
+    for a, b in zip(copied.handles, asked.handles, strict=True):
+        assert one.meta(a).object_id == other.meta(b).object_id
+    assert isinstance(open_object_reader(pyds, broken), CopiedObjects)
+    hidden = ModuleType("pyds")
+    hidden.NvDsObjectMeta = pyds.NvDsObjectMeta  # type: ignore[attr-defined]
+    assert isinstance(open_object_reader(hidden, broken), AttributeObjects)
+    batch.drop()
+
+
+def test_an_object_list_that_leads_back_to_itself_gives_each_object_once(pyds: ModuleType, ledger: Any) -> None:
+    from nvds_layout import NvDsFrameMeta
+
+    batch = Batch()
+    frame = batch.frame()
+    for object_id in (1, 2, 3):
+        batch.person(frame, (0, 0, 50, 100), object_id)
+    head = NvDsFrameMeta.from_address(frame).obj_meta_list
+    last = head.contents.next.contents.next
+    last.contents.next = head
+    reader = BatchReader(LAYOUT, pyds)
+    (read,) = batch.read(reader).frames
+    last.contents.next = None
+    batch.drop()
+    assert read.object_ids.tolist() == [1, 2, 3]
+    assert reader.counts["broken list"] == 1
+
+
 def test_embeddings_are_copies_that_survive_the_buffer(pyds: ModuleType, ledger: Any) -> None:
     batch = Batch()
     batch.tensor(batch.person(batch.frame(), (0, 0, 50, 100), 1), vectors(1, 128))

@@ -56,6 +56,12 @@ class _View:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._c, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _View.__slots__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._c, name, value)
+
 
 class GList(_View):
     struct = layout.GList
@@ -117,6 +123,12 @@ class NvDsFrameMeta(_View):
 
 class NvDsObjectMeta(_View):
     struct = layout.NvDsObjectMeta
+    __slots__ = ("_own",)
+
+    def __init__(self, address: int | None = None) -> None:
+        """Without an address a new one, which belongs to this object."""
+        object.__setattr__(self, "_own", layout.NvDsObjectMeta() if address is None else None)
+        super().__init__(c.addressof(self._own) if address is None else address)
 
     @property
     def obj_user_meta_list(self) -> GList | None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.engines.deepstream.object_table import LONGEST_LIST, list_nodes, open_object_reader
 from reidstream.errors import EngineError, MissingDependency
 from reidstream.types import FloatArray, IntArray, TrackIds
 
@@ -29,11 +30,9 @@ OBJECT_REID = 17
 TERMINATED_LIST = 18
 """Values of NvDsMetaType. Given as numbers because pyds 1.2 has no name for the last; 12 is the same since 6.x."""
 
-_LONGEST_LIST = 100_000
-"""No list of NVIDIA's is longer; a broken one that leads back to itself must not hold the stream for ever."""
-
 _LAYER_TYPES: dict[int, type[np.generic]] = {0: np.float32, 1: np.float16}
 _NO_TIME = 0xFFFFFFFFFFFFFFFF
+_NO_ROWS, _NO_QUALITY = np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 
 def load_pyds() -> ModuleType:
@@ -131,6 +130,29 @@ class EveryRow:
         """Nothing to remember."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One NvDsFrameMeta and what it says. time: seconds."""
+
+    meta: Any
+    pad: int
+    number: int
+    pts: int | None
+    time: float
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """The people of a whole batch; those of frame i are the rows from starts[i] to starts[i + 1]."""
+
+    starts: list[int]
+    handles: list[Any]
+    ids: TrackIds
+    boxes: FloatArray
+    confidences: FloatArray
+
+
 Cut = Callable[[int, list[Any], Any], tuple[bytes | None, ...]]
 """(buffer address, NvDsObjectMeta of the wanted rows, NvDsFrameMeta) -> JPEG files."""
 
@@ -159,6 +181,8 @@ class BatchReader:
         self._sampling: Sampling = sampling or EveryRow()
         self._cut = cut
         self._keeps = keeps
+        self._objects = open_object_reader(self._pyds, self._broken_list)
+        self._classes = np.array(sorted(layout.person_classes), np.int32)
         self._layer_index: int | None = None
         self._size: int | None = None
 
@@ -172,53 +196,84 @@ class BatchReader:
             self.counts["buffer without a batch"] += 1
             return BatchArrays(())
         cast = self._pyds.NvDsFrameMeta.cast
-        frames = []
+        frames: list[_Frame] = []
         for data in self._nodes(batch.frame_meta_list):
-            frame = cast(data)
-            if frame is None:
-                continue
-            pts = int(frame.buf_pts)
-            time = pts / 1e9 if pts != _NO_TIME else int(frame.frame_num) / 30
-            if self._keeps is None or self._keeps(int(frame.pad_index), time):
-                frames.append(self._frame(buffer, frame, time))
-        return BatchArrays(tuple(frames), self._terminated(batch))
+            meta = cast(data)
+            pts, pad, number = int(meta.buf_pts), int(meta.pad_index), int(meta.frame_num)
+            time = pts / 1e9 if pts != _NO_TIME else number / 30
+            if self._keeps is None or self._keeps(pad, time):
+                size = (int(meta.source_frame_width), int(meta.source_frame_height))
+                frames.append(_Frame(meta, pad, number, None if pts == _NO_TIME else pts, time, size))
+        if not frames:
+            return BatchArrays((), self._terminated(batch))
+        people = self._people(frames)
+        read = tuple(
+            self._frame(buffer, frame, people, slice(first, last))
+            for frame, first, last in zip(frames, people.starts, people.starts[1:], strict=False)
+        )
+        return BatchArrays(read, self._terminated(batch))
 
     def _nodes(self, node: Any) -> Iterator[Any]:
-        """The data pointers of a GList; the list advances before anybody looks at its data."""
-        for _ in range(_LONGEST_LIST):
-            if node is None:
-                return
-            data = node.data
-            node = node.next
-            if data is not None:
-                yield data
+        return list_nodes(node, self._broken_list)
+
+    def _broken_list(self) -> None:
         self.counts["broken list"] += 1
 
-    def _frame(self, buffer: int, frame: Any, time: float) -> FrameArrays:
-        size = (int(frame.source_frame_width), int(frame.source_frame_height))
-        objects, ids, rects, confidences = self._objects(frame)
-        boxes = self._source_boxes(rects, size)
+    def _people(self, frames: list[_Frame]) -> _People:
+        """The tracked people of all frames, those of one frame sorted by object id: the lists' order means nothing."""
+        table = self._objects.read([frame.meta.obj_meta_list for frame in frames])
+        values, lists = table.values, table.lists
+        ids = values["object_id"]
+        ours = (values["unique_component_id"] == self.layout.detector_id) & np.isin(values["class_id"], self._classes)
+        tracked = ours & (ids != UNTRACKED)
+        rects = np.stack([values["left"], values["top"], values["width"], values["height"]], axis=1)
+        boxes = self._source_boxes(rects, np.array([frame.size for frame in frames], np.float32)[lists])
         whole = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        if not whole.all():
-            self.counts["broken box"] += int((~whole).sum())
-            objects = [item for item, keep in zip(objects, whole, strict=True) if keep]
-            ids, boxes, confidences = ids[whole], boxes[whole], confidences[whole]
-        self.counts["person-frames"] += len(ids)
-        pad, number = int(frame.pad_index), int(frame.frame_num)
-        seen = Seen(pad, time, size, ids, boxes, confidences)
-        wanted, quality = self._sampling.wanted(seen) if len(ids) else (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        chosen = [objects[row] for row in wanted]
-        found, embeddings = self._embeddings(chosen)
-        rows, quality = wanted[found], quality[found]
-        self._sampling.took(pad, ids[rows], quality, time)
-        crops = self._cut(buffer, [chosen[i] for i in found], frame) if self._cut is not None and len(found) else ()
-        pts, ntp = int(frame.buf_pts), int(frame.ntp_timestamp)
+        rows = np.flatnonzero(tracked & whole)
+        rows = rows[np.lexsort((ids[rows], lists[rows]))]
+        people = int(tracked.sum())
+        for name, count in (
+            ("other class", len(ours) - int(ours.sum())),
+            ("untracked", int(ours.sum()) - people),
+            ("broken box", people - len(rows)),
+            ("person-frames", len(rows)),
+        ):
+            if count:
+                self.counts[name] += count
+        starts = np.searchsorted(lists[rows], np.arange(len(frames) + 1))
+        handles = [table.handles[row] for row in rows.tolist()]
+        return _People(starts.tolist(), handles, ids[rows], boxes[rows], values["confidence"][rows])
+
+    def _source_boxes(self, rects: FloatArray, sizes: FloatArray) -> FloatArray:
+        """left, top, width, height in mux pixels -> xyxy in source pixels, clipped to the frame."""
+        boxes = np.empty_like(rects)
+        with np.errstate(invalid="ignore", over="ignore"):
+            boxes[:, :2] = rects[:, :2]
+            boxes[:, 2:] = rects[:, :2] + rects[:, 2:]
+            if self.layout.mux_size is not None:
+                boxes *= np.tile(sizes / np.maximum(np.array(self.layout.mux_size, np.float32), 1), 2)
+            return np.clip(boxes, 0, np.tile(sizes, 2))
+
+    def _frame(self, buffer: int, frame: _Frame, people: _People, part: slice) -> FrameArrays:
+        ids, boxes, confidences = people.ids[part], people.boxes[part], people.confidences[part]
+        rows, quality, embeddings = _NO_ROWS, _NO_QUALITY, self._none
+        crops: tuple[bytes | None, ...] = ()
+        if len(ids):
+            wanted, worth = self._sampling.wanted(Seen(frame.pad, frame.time, frame.size, ids, boxes, confidences))
+            if len(wanted):
+                chosen = [self._objects.meta(people.handles[part.start + row]) for row in wanted.tolist()]
+                found, embeddings = self._embeddings(chosen)
+                rows, quality = wanted[found], worth[found]
+                self._sampling.took(frame.pad, ids[rows], quality, frame.time)
+                if self._cut is not None and len(found):
+                    crops = self._cut(buffer, [chosen[index] for index in found], frame.meta)
+        ntp = int(frame.meta.ntp_timestamp)
         return FrameArrays(
-            pad=pad,
-            number=number,
-            pts=None if pts == _NO_TIME else pts,
+            pad=frame.pad,
+            number=frame.number,
+            pts=frame.pts,
             ntp=None if ntp in (0, _NO_TIME) else ntp,
-            size=size,
+            size=frame.size,
             object_ids=ids,
             boxes=boxes,
             confidences=confidences,
@@ -228,45 +283,9 @@ class BatchReader:
             crops=crops,
         )
 
-    def _objects(self, frame: Any) -> tuple[list[Any], TrackIds, FloatArray, FloatArray]:
-        """The frame's tracked people, sorted by object id: the order of NVIDIA's lists means nothing."""
-        cast = self._pyds.NvDsObjectMeta.cast
-        detector, classes = self.layout.detector_id, self.layout.person_classes
-        found: list[tuple[int, float, float, float, float, float, Any]] = []
-        untracked = other = 0
-        for data in self._nodes(frame.obj_meta_list):
-            item = cast(data)
-            if item.unique_component_id != detector or item.class_id not in classes:
-                other += 1
-                continue
-            object_id = item.object_id
-            if object_id == UNTRACKED:
-                untracked += 1
-                continue
-            rect = item.rect_params
-            found.append((object_id, rect.left, rect.top, rect.width, rect.height, item.confidence, item))
-        if untracked:
-            self.counts["untracked"] += untracked
-        if other:
-            self.counts["other class"] += other
-        found.sort(key=lambda row: row[0])
-        ids = np.array([row[0] for row in found], np.uint64)
-        numbers = np.array([row[1:6] for row in found], np.float64).reshape(-1, 5)
-        with np.errstate(over="ignore", invalid="ignore"):
-            rects, confidences = numbers[:, :4].astype(np.float32), numbers[:, 4].astype(np.float32)
-        return [row[6] for row in found], ids, rects, confidences
-
-    def _source_boxes(self, rects: FloatArray, size: tuple[int, int]) -> FloatArray:
-        """left, top, width, height in mux pixels -> xyxy in source pixels, clipped to the frame."""
-        width, height = size
-        mux_width, mux_height = self.layout.mux_size or size
-        scale = np.array([width / max(mux_width, 1), height / max(mux_height, 1)] * 2, np.float32)
-        boxes = np.empty_like(rects)
-        with np.errstate(invalid="ignore", over="ignore"):
-            boxes[:, :2] = rects[:, :2]
-            boxes[:, 2:] = rects[:, :2] + rects[:, 2:]
-            boxes *= scale
-        return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    @property
+    def _none(self) -> FloatArray:
+        return np.zeros((0, self._size or 0), np.float32)
 
     def _embeddings(self, objects: list[Any]) -> tuple[IntArray, FloatArray]:
         """Which of the objects carry a usable embedding, and the unit-length embeddings."""
@@ -424,7 +443,7 @@ class CropCutter:
 
     def _jpeg(self, item: Any) -> bytes | None:
         pyds, node = self._pyds, item.obj_user_meta_list
-        for _ in range(_LONGEST_LIST):
+        for _ in range(LONGEST_LIST):
             if node is None:
                 break
             user = pyds.NvDsUserMeta.cast(node.data)

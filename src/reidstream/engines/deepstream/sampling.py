@@ -14,6 +14,8 @@ from reidstream.types import FloatArray, IntArray, TrackIds
 _SPACING = 0.09
 """Seconds between two looks for better crops in a source: a person changes little in three frames of thirty a second,
 and judging crops costs as much as reading all the rest of a batch. A frame with somebody new is always looked at."""
+_GOLDEN = 0.618
+"""Multiples of the golden ratio, without their whole part, are spread evenly however many there are."""
 _SWEEP = 256
 """Frames of a source between two looks for tracks that have gone."""
 
@@ -63,7 +65,9 @@ class BestSamples:
             self._sweep(pad, seen.time)
         if not self._sparse and known and 0 <= seen.time - pad.looked < _SPACING:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        pad.looked = seen.time
+        # Sources that start together would all be looked at in the same batches, and the others cost next to nothing.
+        early = pad.looked == float("-inf")
+        pad.looked = seen.time - _SPACING * (seen.pad * _GOLDEN % 1) if early else seen.time
         quality = box_quality(seen.boxes, seen.confidences, seen.size)
         quality[(seen.confidences < 0) | ~self._large_enough(seen)] = 0.0
         rows = np.flatnonzero(quality > 0) if self._sparse else pad.slots.wanted(seen.object_ids, quality, seen.time)
