@@ -129,6 +129,8 @@ def test_later_decisions_and_undoings_follow_with_the_next_export(gallery: Galle
         assert (done.tracklets, done.people, done.operations) == (0, 0, 2)
         assert groups(other) == groups(gallery)
         assert sorted(p.name for p in list_people(other)) == ["", "", "Grace", "Linus"]
+        moved = [event for event in all_events_after(other, 0) if event.kind == "TrackletMoved"]
+        assert [event.payload["tracklet"] for event in moved] == [IDS[3]]
 
 
 def test_two_galleries_become_one_with_both_histories(gallery: Gallery, fill: Fill, tmp_path: Path) -> None:

@@ -7,23 +7,29 @@ import hmac
 import json
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from reidstream.cli import main
 from reidstream.config.identities import IdentityConfig
-from reidstream.errors import ConfigError, DeliveryError
+from reidstream.errors import ConfigError, DeliveryError, IdentityError
 from reidstream.gallery import Gallery
-from reidstream.identities.delivery import BATCH, Position, Webhook, follow, position_file
+from reidstream.identities.delivery import BATCH, Position, Subscriber, Webhook, follow, position_file
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
+from reidstream.identities.people import history, list_people
+from reidstream.identities.proposal import apply, propose
+from reidstream.identities.review import Review
+from reidstream.identities.schema import links
 from tests.identities.conftest import Fill, made_tracklet
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15)]
+VISIT_IDS = [made_tracklet(*visit).id for visit in VISITS]
 
 
 class Receiver:
@@ -195,6 +201,134 @@ def test_a_position_of_another_gallery_or_a_broken_one_is_refused(gallery: Galle
     (tmp_path / "p").write_text("{")
     with pytest.raises(ConfigError, match="not a position"):
         Position(tmp_path / "p", gallery)
+
+
+def mirrored(gallery: Gallery) -> dict[str, str]:
+    """The person of every tracklet, as somebody knows it who has nothing but the events."""
+    person: dict[str, str] = {}
+    for event in all_events_after(gallery, 0):
+        told = event.payload
+        if event.kind == "TrackletStored":
+            assert told["tracklet"] not in person
+        elif event.kind in ("IdentityCreated", "IdentitySeenAgain", "TrackletMoved"):
+            person[told["tracklet"]] = told["person"]
+        elif event.kind == "IdentityMerged" and isinstance(told["merged"], str):
+            person = {t: told["person"] if p == told["merged"] else p for t, p in person.items()}
+    return person
+
+
+def held(gallery: Gallery) -> dict[str, str]:
+    return {tracklet: person.id for person in list_people(gallery) for tracklet in person.tracklets}
+
+
+def test_every_visit_is_told_once_and_people_when_they_are_new_or_come_again(gallery: Gallery) -> None:
+    events = list(all_events_after(gallery, 0))
+    assert [event.kind for event in events] == [
+        "TrackletStored", "IdentityCreated", "TrackletStored", "IdentityCreated", "TrackletStored", "IdentitySeenAgain",
+    ]  # fmt: skip
+    assert [event.seq for event in events] == sorted({event.seq for event in events})
+    assert events[0].payload.keys() == {"tracklet", "source", "start", "end"}
+    assert events[5].payload["person"] == events[1].payload["person"]
+    assert 0.5 < events[5].payload["probability"] <= 1
+
+
+def test_events_alone_tell_who_everybody_is_after_runs_merges_and_resolving(gallery: Gallery) -> None:
+    assert mirrored(gallery) == held(gallery)
+    people = list_people(gallery)
+    number = Review(gallery, "ana").merge(people[0].id, people[1].id)
+    assert mirrored(gallery) == held(gallery)
+    with gallery.write() as connection:
+        # As if nobody had ever said so: resolving takes the two apart again.
+        connection.execute(delete(links).where(links.c.operation == number))
+    apply(gallery, propose(gallery, IdentityConfig()))
+    kinds = [event.kind for event in all_events_after(gallery, 0)]
+    assert kinds.count("IdentityMerged") == 1
+    assert kinds[-1] == "IdentitiesResolved"
+    assert mirrored(gallery) == held(gallery)
+    assert len(set(held(gallery).values())) == 2
+    Review(gallery, "ana").split(held(gallery)[VISIT_IDS[0]], [VISIT_IDS[0]])
+    assert mirrored(gallery) == held(gallery)
+    Review(gallery, "ana").undo()
+    assert mirrored(gallery) == held(gallery)
+
+
+def test_a_gallery_that_is_first_resolved_tells_of_everybody(fill: Fill) -> None:
+    made = fill(VISITS, "undecided")
+    apply(made, propose(made, IdentityConfig()))
+    kinds = [event.kind for event in all_events_after(made, 0)]
+    assert (kinds.count("TrackletStored"), kinds.count("IdentityCreated"), kinds.count("IdentitySeenAgain")) == (
+        3,
+        2,
+        1,
+    )
+    assert mirrored(made) == held(made)
+
+
+@pytest.mark.parametrize(
+    ("decide", "kind"),
+    [
+        (lambda review: review.merge("1", "2"), "IdentityMerged"),
+        (lambda review: review.split("1", [VISIT_IDS[2]]), "IdentitySplit"),
+        (lambda review: review.move(VISIT_IDS[2], "2"), "TrackletMoved"),
+        (lambda review: review.reject(VISIT_IDS[2], "1"), "TrackletRejected"),
+        (lambda review: review.label("1", name="Grace"), "IdentityLabelled"),
+        (lambda review: review.duplicates(VISIT_IDS[:2]), "DuplicatesLabelled"),
+        (lambda review: review.undo(review.label("1", name="Grace")), "OperationUndone"),
+    ],
+)
+def test_every_decision_has_its_event_in_its_own_transaction(
+    gallery: Gallery, decide: Callable[[Review], int], kind: str
+) -> None:
+    number = decide(Review(gallery, "ana"))
+    event = list(all_events_after(gallery, 0))[-1]
+    assert (event.kind, event.payload.get("operation")) == (kind, number if kind != "OperationUndone" else number - 1)
+    assert mirrored(gallery) == held(gallery)
+    with pytest.raises(IdentityError):
+        Review(gallery, "ana").label("99", name="nobody")
+    assert list(all_events_after(gallery, 0))[-1] == event
+
+
+def test_a_number_is_never_used_again_after_its_tracklet_was_erased(gallery: Gallery) -> None:
+    last = list(all_events_after(gallery, 0))[-1]
+    gallery.erase([last.payload["tracklet"]])
+    assert all(event.payload.get("tracklet") != last.payload["tracklet"] for event in all_events_after(gallery, 0))
+    Review(gallery, "ana").label("1", name="Grace")
+    assert list(all_events_after(gallery, 0))[-1].seq == last.seq + 1
+
+
+def test_a_decision_that_fails_halfway_leaves_no_event(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(all_events_after(gallery, 0))
+    monkeypatch.setattr("reidstream.identities.review.assign", _broken)
+    with pytest.raises(RuntimeError, match="disk"):
+        Review(gallery, "ana").merge("1", "2")
+    assert list(all_events_after(gallery, 0)) == before
+    assert history(gallery) == []
+
+
+def _broken(*_: Any) -> None:
+    raise RuntimeError("disk")
+
+
+def test_a_broker_is_one_class_with_one_method(gallery: Gallery, tmp_path: Path) -> None:
+    class Broker:
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+            self.fails = True
+
+        def deliver(self, events: Sequence[OutboxEvent]) -> None:
+            if self.fails:
+                raise DeliveryError("the broker is away")
+            self.lines += [json.dumps(event.as_dict()) for event in events]
+
+    broker: Any = Broker()
+    subscriber: Subscriber = broker
+    position = Position(tmp_path / "broker.json", gallery)
+    with pytest.raises(DeliveryError, match="away"):
+        follow(gallery, subscriber, position.seq, position=position)
+    assert Position(tmp_path / "broker.json", gallery).seq == 0
+    broker.fails = False
+    follow(gallery, subscriber, position.seq, position=position)
+    assert [json.loads(line)["seq"] for line in broker.lines] == [e.seq for e in all_events_after(gallery, 0)]
 
 
 Run = Callable[..., tuple[int, str, str]]

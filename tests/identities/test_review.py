@@ -163,3 +163,64 @@ def test_undoing_everything_restores_the_first_state(gallery: Gallery, steps: li
     assert state(gallery) == before
     with pytest.raises(IdentityError, match="nothing to undo"):
         review.undo()
+
+
+# Two boxes on person 1 at the same time, and a later visit.
+DOUBLE = [(1, "a", 0, 5), (1, "a", 0.8, 5.8), (2, "a", 1, 6), (1, "a", 20, 25), (2, "b", 30, 35)]
+TWINS = [made_tracklet(*visit).id for visit in DOUBLE]
+
+
+@pytest.fixture
+def doubled(fill: Fill) -> Gallery:
+    made = fill(DOUBLE, "doubled")  # type: ignore[arg-type]
+    OnlineIdentities(made, IdentityConfig()).catch_up()
+    return made
+
+
+def test_overlapping_tracklets_are_two_people_until_they_are_labelled_duplicates(doubled: Gallery) -> None:
+    assert not any({TWINS[0], TWINS[1]} <= group for group in groups(doubled))
+    number = Review(doubled, "ana").duplicates([TWINS[0], TWINS[1]])
+    assert any({TWINS[0], TWINS[1]} <= group for group in groups(doubled))
+    resolve_again(doubled)
+    assert frozenset([TWINS[0], TWINS[1], TWINS[3]]) in groups(doubled)
+    assert history(doubled)[-1].kind == "duplicates"
+    Review(doubled, "ben").undo(number)
+    resolve_again(doubled)
+    assert not any({TWINS[0], TWINS[1]} <= group for group in groups(doubled))
+
+
+def test_duplicates_are_no_example_of_two_people(doubled: Gallery) -> None:
+    before = propose(doubled, IdentityConfig()).calibration
+    Review(doubled, "ana").duplicates([TWINS[0], TWINS[1]])
+    after = propose(doubled, IdentityConfig()).calibration
+    assert after.negatives == before.negatives - 1
+    assert after.different < before.different
+    assert after.positives == before.positives
+
+
+def test_duplicates_take_along_what_reviewers_tied_to_them(doubled: Gallery) -> None:
+    review = Review(doubled, "ana")
+    person = {t: p for p in list_people(doubled) for t in p.tracklets}
+    if person[TWINS[3]].id != person[TWINS[1]].id:
+        review.move(TWINS[3], person[TWINS[1]].id)
+    review.duplicates([TWINS[0], TWINS[1]])
+    now = groups(doubled)
+    assert any({TWINS[0], TWINS[1], TWINS[3]} <= group for group in now)
+    resolve_again(doubled)
+    assert groups(doubled) == now
+
+
+def test_only_tracklets_of_one_camera_and_time_are_duplicates(doubled: Gallery) -> None:
+    review = Review(doubled, "ana")
+    for wrong, says in (
+        ([TWINS[0]], "two or more tracklets of one camera"),
+        ([TWINS[2], TWINS[4]], "of one camera"),
+        ([TWINS[0], TWINS[3]], "not seen at the same time"),
+    ):
+        with pytest.raises(IdentityError, match=says):
+            review.duplicates(wrong)
+    review.split(next(p.id for p in list_people(doubled) if TWINS[2] in p.tracklets), [TWINS[2]])
+    review.reject(TWINS[2], next(p.id for p in list_people(doubled) if TWINS[0] in p.tracklets))
+    with pytest.raises(IdentityError, match="different people"):
+        review.duplicates([TWINS[0], TWINS[2]])
+    assert [operation.kind for operation in history(doubled)] == ["split", "reject"]

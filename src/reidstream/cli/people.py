@@ -240,6 +240,22 @@ def reject(
 
 
 @app.command()
+def duplicates(
+    tracklets: list[str] = typer.Argument(..., help="Tracklets of one camera that show one person at the same time."),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    as_json: bool = JSON,
+) -> None:
+    """Tracklets of one camera and one time are one person after all: two boxes on somebody, or a mirror.
+
+    They go to the person of the first. Without this, whoever is seen together counts as two people.
+
+    Example: reidstream people duplicates 3fa1 77c0 --gallery shop
+    """
+    _decide(gallery, author, as_json, lambda review: review.duplicates(tracklets))
+
+
+@app.command()
 def undo(
     number: int | None = typer.Argument(None, help="The operation's number in the history; the last one by default."),
     gallery: str = GALLERY,

@@ -19,7 +19,7 @@ from reidstream.gallery.facts import check_space
 from reidstream.gallery.rows import EVERYTHING
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
 from reidstream.identities.outbox import tell
-from reidstream.identities.people import prepare
+from reidstream.identities.people import person_of_tracklets, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,12 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
     rows = gallery.rows()
     facts = {record["id"]: record for record in rows.records()}
     with gallery.write() as connection:
+        before = person_of_tracklets(connection, facts)
         taken = take_over(connection, document, uuid, set(facts))
-        tell(connection, _events(taken, facts, archive, new))
+        now = person_of_tracklets(connection, before)
+        events = _events(taken, facts, archive, new)
+        moved = [t for t, (person, _) in sorted(now.items()) if person != before[t][0]]
+        tell(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
     end_archived(gallery, begun)
     return Imported(new, len(taken.people), taken.operations, taken.kept)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ class OutboxEvent:
     """One thing that happened. seq: its place in the order, never used twice. wall: Unix seconds.
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
-    TrackletMoved, TrackletRejected, OperationUndone, IdentitiesResolved or GalleryImported.
+    TrackletMoved, TrackletRejected, DuplicatesLabelled, OperationUndone, IdentitiesResolved or GalleryImported.
     """
 
     seq: int
@@ -29,6 +29,16 @@ class OutboxEvent:
 
     def as_dict(self) -> dict[str, Any]:
         return {"seq": self.seq, "wall": self.wall, "kind": self.kind, **self.payload}
+
+
+def stored(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What TrackletStored says of a tracklet; record: its row as ``Rows.records`` gives it."""
+    return {
+        "tracklet": record["id"],
+        "source": record["source"],
+        "start": record["start_wall"],
+        "end": record["end_wall"],
+    }
 
 
 def tell(connection: Connection, events: Sequence[tuple[str, dict[str, Any]]]) -> None:

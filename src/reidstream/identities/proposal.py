@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.calibration import Calibration
 from reidstream.identities.constraints import HumanLinks, read_topology
 from reidstream.identities.evidence import evidence_of
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import stored, tell
 from reidstream.identities.people import (
     assign,
     create_person,
@@ -93,15 +95,38 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
 
 
 def apply(gallery: Gallery, proposal: Proposal) -> None:
-    """Make a proposal true, in one transaction. Names and notes stay with the person that most of a group was."""
+    """Make a proposal true, in one transaction. Names and notes stay with the person that most of a group was.
+
+    Events say of every tracklet that changes its person where it went, so that who follows them knows all people.
+    """
     prepare(gallery)
+    moved = set(proposal.moved)
+    seen = {record["id"]: record for record in gallery.rows().records()}
+    events: list[tuple[str, dict[str, Any]]] = []
     with gallery.write() as connection:
+        known = person_of_tracklets(connection, seen)
         for group, owner in zip(proposal.groups, proposal.owners, strict=True):
             person = owner or create_person(connection, group[0])
             assign(connection, [(tracklet, person, proposal.probability[tracklet]) for tracklet in group])
-        told = {"people": proposal.people, "before": proposal.people_before, "moved": len(proposal.moved)}
-        events = [("IdentityMerged", {"person": kept, "merged": list(gone)}) for kept, gone in proposal.joined]
-        tell(connection, [*events, ("IdentitiesResolved", told)])
+            first = seen[group[0]]
+            events += [("TrackletStored", stored(seen[tracklet])) for tracklet in group if tracklet not in known]
+            others: Sequence[str] = group
+            if owner is None:
+                told = {"tracklet": group[0], "source": first["source"], "start": first["start_wall"]}
+                events.append(("IdentityCreated", {**told, "person": person}))
+                others = group[1:]
+            for tracklet in others:
+                told = {"tracklet": tracklet, "person": person}
+                if tracklet in moved:
+                    events.append(("TrackletMoved", told))
+                elif tracklet not in known:
+                    place = {"source": seen[tracklet]["source"], "start": seen[tracklet]["start_wall"]}
+                    sure = round(proposal.probability[tracklet], 4)
+                    events.append(("IdentitySeenAgain", {**told, **place, "probability": sure}))
+        for kept, gone in proposal.joined:
+            events.append(("IdentityMerged", {"person": kept, "merged": list(gone)}))
+        counts = {"people": proposal.people, "before": proposal.people_before, "moved": len(proposal.moved)}
+        tell(connection, [*events, ("IdentitiesResolved", counts)])
 
 
 def _owners(groups: list[list[str]], before: dict[str, str]) -> list[str | None]:

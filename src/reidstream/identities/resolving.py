@@ -96,10 +96,16 @@ def mutual_best(i: IntArray, j: IntArray, similarity: FloatArray, n: int) -> Int
 
 
 def calibration_of(evidence: Evidence, table: TimeTable, links: HumanLinks, defaults: Defaults) -> Calibration:
-    """The calibration that a gallery's own certain pairs give."""
+    """The calibration that a gallery's own certain pairs give; what people said of a pair goes before its times."""
     a, b = seen_together(evidence, table)
-    negatives = pair_similarity(evidence, a, b)
-    labelled = pair_similarity(evidence, links.same[:, 0], links.same[:, 1])
+    label = groups_of(len(evidence), map(tuple, links.same.tolist()))
+    two = label[a] != label[b]
+    negatives = pair_similarity(evidence, a[two], b[two])
+    # Duplicates show one person at one moment and say nothing about how alike somebody is who returns.
+    i, j = links.same[:, 0], links.same[:, 1]
+    together = np.minimum(evidence.end[i], evidence.end[j]) > np.maximum(evidence.start[i], evidence.start[j])
+    apart = ~(together & (evidence.camera[i] == evidence.camera[j]))
+    labelled = pair_similarity(evidence, i[apart], j[apart])
     return calibrated(negatives, within_similarity(evidence), labelled, defaults)
 
 

@@ -1,4 +1,4 @@
-"""What people decide: merge, split, move, reject, label; all of it logged, and all of it can be undone.
+"""What people decide: merge, split, move, reject, duplicates, label; all of it logged, and all of it can be undone.
 
 A decision is kept twice: as the assignment that it leads to now, and as links between tracklets that every later
 resolving obeys. Links name tracklets, because people come and go as identities are resolved anew.
@@ -7,7 +7,7 @@ resolving obeys. Links name tracklets, because people come and go as identities 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
@@ -77,6 +77,7 @@ class Review:
             operation.link(connection, "same", [(group[0], m) for group in (rest, moved) for m in group[1:]])
             new = create_person(connection, moved[0])
             assign(connection, [(tracklet, new, 1.0) for tracklet in moved])
+            operation.tell_moves(connection, dict.fromkeys(moved, (owner, 1.0)))
             operation.says(f"split {len(moved)} tracklets from {person}")
             operation.event("IdentitySplit", person=owner, new=new, tracklets=len(moved))
 
@@ -119,10 +120,39 @@ class Review:
             operation.link(connection, "different", [(t, rejected) for t in rest])
             if rejected in held:
                 assign(connection, [(rejected, create_person(connection, rejected), 1.0)])
+                operation.tell_moves(connection, {rejected: (owner, 1.0)})
             operation.says(f"a tracklet is not {person}")
             operation.event("TrackletRejected", tracklet=rejected, person=owner)
 
         return self._do("reject", change)
+
+    def duplicates(self, tracklets: Sequence[str]) -> int:
+        """These tracklets of one camera, seen at the same time, show one person: two boxes on them, say, or a mirror.
+
+        They all go to the person of the first, with what reviewers have tied to them before.
+        """
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            chosen = list(dict.fromkeys(self._tracklets(tracklets)))
+            self._demand_overlap(chosen)
+            held = person_of_tracklets(connection, chosen)
+            if chosen[0] not in held:
+                raise IdentityError(f"tracklet {tracklets[0]} has no person yet; run `reidstream people resolve` first")
+            owner = held[chosen[0]][0]
+            anchors = [t for t in members_of(connection, owner) if t not in chosen[1:]]
+            moved = [t for t in _tied(connection, chosen[1:]) if t not in anchors]
+            left = {person for person, _ in person_of_tracklets(connection, moved).values()} - {owner}
+            rest = [t for person in left for t in members_of(connection, person) if t not in moved]
+            operation.touch(connection, [*anchors, *moved, *rest], [owner])
+            _refuse_apart(connection, anchors, moved)
+            operation.link(connection, "same", [(chosen[0], other) for other in chosen[1:]])
+            before = person_of_tracklets(connection, moved)
+            assign(connection, [(tracklet, owner, 1.0) for tracklet in moved])
+            operation.tell_moves(connection, before)
+            operation.says(f"{len(chosen)} tracklets of the same time are one person")
+            operation.event("DuplicatesLabelled", person=owner, tracklets=len(chosen))
+
+        return self._do("duplicates", change)
 
     def label(self, person: str, name: str | None = None, notes: str | None = None) -> int:
         """Give a person a name or notes; an empty text takes them away. Names are unique."""
@@ -163,12 +193,32 @@ class Review:
             later = built_on(connection, row.id, operation.id)
             if later is not None:
                 raise IdentityError(f"operation {later.id} ({later.summary}) builds on it; undo that first")
+            changed = select(former_members.c.tracklet).where(former_members.c.changed_by == row.id)
+            before = person_of_tracklets(connection, list(connection.execute(changed).scalars()))
             restore(connection, row.id)
+            operation.tell_moves(connection, before)
             operation.undoes = row.id
             operation.says(f"undid {row.id}: {row.summary}")
             operation.event("OperationUndone", operation=row.id, summary=row.summary)
 
         return self._do("undo", change)
+
+    def _demand_overlap(self, chosen: Sequence[str]) -> None:
+        """Raise IdentityError unless all are of one camera and every one is seen together with another."""
+        rows = {record["id"]: record for record in self._gallery.rows(ids=chosen).records()}
+        cameras = {rows[t]["source"] for t in chosen}
+        if len(chosen) < 2 or len(cameras) > 1:
+            raise IdentityError(
+                f"duplicates are two or more tracklets of one camera, got {len(chosen)} of {len(cameras)}; "
+                "merge people or move tracklets instead"
+            )
+        for one in chosen:
+            begin, end = rows[one]["start_wall"], rows[one]["end_wall"]
+            if not any(rows[t]["start_wall"] < end and begin < rows[t]["end_wall"] for t in chosen if t != one):
+                raise IdentityError(
+                    f"tracklet {one[:12]} is not seen at the same time as another of these; "
+                    "merge people or move tracklets instead"
+                )
 
     def _tracklets(self, words: Sequence[str]) -> list[str]:
         return [self._gallery.find(word) for word in words]
@@ -241,6 +291,13 @@ class _Operation:
     def says(self, summary: str) -> None:
         self._summary = summary
 
+    def tell_moves(self, connection: Connection, before: Mapping[str, tuple[str, float]]) -> None:
+        """Say of every tracklet whose person is another one than before where it went."""
+        now = person_of_tracklets(connection, before)
+        for tracklet, (person, _) in sorted(now.items()):
+            if person != before[tracklet][0]:
+                self.event("TrackletMoved", tracklet=tracklet, person=person)
+
     def event(self, kind: str, **payload: Any) -> None:
         self._events.append((kind, payload))
 
@@ -273,6 +330,21 @@ def restore(connection: Connection, operation: int) -> None:
     assign(connection, [(row.tracklet, row.person, row.probability) for row in rows if row.person is not None])
     for row in connection.execute(select(former_people).where(former_people.c.changed_by == operation)).all():
         rename(connection, row.person, row.name, row.notes)
+
+
+def _tied(connection: Connection, tracklets: Sequence[str]) -> list[str]:
+    """These tracklets, and all that earlier decisions say are the same people."""
+    neighbours: dict[str, list[str]] = {}
+    for row in connection.execute(select(links).where(links.c.kind == "same")):
+        neighbours.setdefault(row.a, []).append(row.b)
+        neighbours.setdefault(row.b, []).append(row.a)
+    found = dict.fromkeys(tracklets)
+    waiting = list(tracklets)
+    while waiting:
+        fresh = [t for t in neighbours.get(waiting.pop(), ()) if t not in found]
+        found.update(dict.fromkeys(fresh))
+        waiting += fresh
+    return list(found)
 
 
 def _refuse_apart(connection: Connection, some: Sequence[str], others: Sequence[str]) -> None:
