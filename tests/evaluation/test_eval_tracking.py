@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.errors import ConfigError, SourceNotFound
+from reidstream.evaluation.motchallenge import read_ground_truth, read_tracks
+from reidstream.evaluation.tracking_cases import Switch, match_sequence
 
 
 def _eval(*arguments: str | Path) -> Result:
@@ -66,6 +69,62 @@ def test_a_sequence_of_images_is_tracked_and_written(tmp_path: Path) -> None:
     assert (tmp_path / "found" / "A.txt").read_text(encoding="ascii") == ""
     assert len(report["models"]["detector"]["sha256"]) == 64
     assert report["config"]["tracker"]["timeout"] == 2.0
+
+
+def _walk(folder: Path) -> Path:
+    """Two people cross the picture; the tracks lose one of them halfway and see a ghost."""
+    (folder / "gt").mkdir(parents=True)
+    (folder / "img1").mkdir()
+    truth, found = [], []
+    for frame in range(1, 21):
+        image = np.full((240, 320, 3), 90, np.uint8)
+        for person, y in ((1, 20), (2, 130)):
+            x = 10 * frame
+            cv2.rectangle(image, (x, y), (x + 30, y + 80), (40, 40, 200 if person == 1 else 20), -1)
+            truth.append(f"{frame},{person},{x},{y},30,80,1,-1,-1,-1\n")
+            if person == 2 and 8 < frame < 12:
+                continue
+            track = 7 if person == 1 else 8 if frame <= 8 else 9
+            found.append(f"{frame},{track},{x + 1},{y},30,80,1,-1,-1,-1\n")
+        found.append(f"{frame},5,270,150,30,80,1,-1,-1,-1\n")
+        cv2.imwrite(str(folder / "img1" / f"{frame:06d}.jpg"), image)
+    (folder / "gt" / "gt.txt").write_text("".join(truth), encoding="ascii")
+    (folder.parent / f"{folder.name}.txt").write_text("".join(found), encoding="ascii")
+    return folder
+
+
+def test_switches_misses_and_surplus_are_found_where_they_are(tmp_path: Path) -> None:
+    folder = _walk(tmp_path / "W")
+    truth = read_ground_truth(folder / "gt" / "gt.txt").people
+    matches = match_sequence(truth, read_tracks(tmp_path / "W.txt"))
+    assert matches.switches() == [Switch(person=2, earlier=8, frame=12, old=8, new=9, pieces=(8, 9))]
+    assert matches.coverage() == {1: 1.0, 2: 17 / 20}
+    assert matches.surplus()[5] == 20 - int((matches.tracks == 5).sum())
+    report = json.loads(_eval(folder, "--tracks", tmp_path, "--json").stdout)
+    assert report["combined"]["switches"] == len(matches.switches())
+
+
+def test_the_page_shows_the_worst_frames(tmp_path: Path) -> None:
+    folder = _walk(tmp_path / "<W>")
+    done = _eval(folder, "--tracks", tmp_path, "--html", tmp_path / "r.html", "--out", tmp_path / "r.json")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "&lt;W&gt;, person 2: track 8 (8 frames) becomes 9 (9 frames)" in page
+    assert page.count("data:image/jpeg") == 2 + 3 + 3
+    for words in ("85% of 20 boxes", "of 20 boxes on nobody", "Tracks per person", "HOTA", "<svg"):
+        assert words in page
+    assert "<W>" not in page
+    assert "http" not in page
+    assert json.loads((tmp_path / "r.json").read_text())["combined"]["switches"] == 1
+
+
+def test_the_page_does_without_frames_that_are_not_at_hand(tmp_path: Path) -> None:
+    folder = _walk(tmp_path / "W")
+    shutil.rmtree(folder / "img1")
+    assert _eval(folder, "--tracks", tmp_path, "--html", tmp_path / "r.html").exit_code == 0
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert "no picture" in page
 
 
 @pytest.mark.shared

@@ -60,6 +60,7 @@ def tracking(
     config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
     settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
     out: Path | None = typer.Option(None, "--out", "-o", help="Also write the JSON report to this file."),
+    html: Path | None = typer.Option(None, "--html", help="Also write a page with plots and the worst cases."),
     json_output: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """Score tracks against MOTChallenge ground truth: HOTA, IDF1, MOTA and what they are made of.
@@ -96,11 +97,21 @@ def tracking(
     report["sequences"] = {name: result.as_dict() for name, result in results.items()}
     report["combined"] = total.as_dict()
     if out is not None:
-        _write_json(out, report)
+        from reidstream.evaluation.report import write_json
+
+        write_json(out, report)
+    columns, rows = ("sequence", *COLUMNS), _rows(results, total)
+    if html is not None:
+        from reidstream.evaluation.report import Table
+        from reidstream.evaluation.tracking_report import write_tracking_report
+
+        facts = {key: value for key, value in report.items() if key in {"models", "config", "tracks"}}
+        table = Table("Scores", columns, rows)
+        write_tracking_report(html, sequences, truths, answers, counts, table, facts)
     if json_output:
         print_json(report)
     else:
-        _print_table(results, total)
+        _print_table(columns, rows)
 
 
 def _read(sequences: list[LabelledSequence], folder: Path) -> list[TrackedBoxes]:
@@ -144,23 +155,24 @@ def _found(
     return answers, {key: {"name": m.spec.name, "sha256": m.sha256} for key, m in models.items()}
 
 
-def _write_json(path: Path, report: dict[str, Any]) -> None:
-    import json
+def _rows(results: dict[str, TrackingScores], total: TrackingScores) -> tuple[tuple[str, ...], ...]:
+    """The table's rows: one per sequence, and all together if there are several."""
+    named = list(results.items()) + ([("all", total)] if len(results) > 1 else [])
+    rows = []
+    for name, result in named:
+        values = (getattr(result, attribute) for attribute in COLUMNS.values())
+        rows.append((name, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values)))
+    return tuple(rows)
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
-
-def _print_table(results: dict[str, TrackingScores], total: TrackingScores) -> None:
+def _print_table(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
     from rich.table import Table
 
-    table = Table("sequence")
-    for name in COLUMNS:
+    table = Table(columns[0])
+    for name in columns[1:]:
         table.add_column(name, justify="right")
-    rows = list(results.items()) + ([("all", total)] if len(results) > 1 else [])
-    for name, result in rows:
-        values = (getattr(result, attribute) for attribute in COLUMNS.values())
-        table.add_row(name, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values))
+    for row in rows:
+        table.add_row(*row)
     shown = console()
     if not shown.is_terminal:
         shown.width = PIPED_WIDTH

@@ -15,11 +15,15 @@ from reidstream.errors import ReIDStreamError
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture of a case. jpeg: its file, or None when none was kept. tone: "good", "bad" or "" (its frame)."""
+    """One picture of a case. jpeg: its file, or None when none was kept. tone: "good", "bad" or "" (its frame).
+
+    wide: a piece of a scene rather than a crop of a person.
+    """
 
     jpeg: bytes | None
     caption: str
     tone: str = ""
+    wide: bool = False
 
     @property
     def data_uri(self) -> str | None:

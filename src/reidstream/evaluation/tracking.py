@@ -7,7 +7,7 @@ All but HOTA and its parts count a pair as a match from an IoU of 0.5.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -196,22 +196,37 @@ def _identity(pair: SequencePair) -> dict[str, Any]:
     }
 
 
-def _clear(pair: SequencePair) -> dict[str, Any]:
-    """Matches of the frame before are kept where they still overlap; then overlap decides."""
-    people = len(pair.truth_counts)
-    matched_frames = np.zeros(people, np.int64)
-    fragments = np.zeros(people, np.int64)
-    last: Indices = np.full(people, -1, np.int64)
-    before: Indices = np.full(people, -1, np.int64)
-    tp, overlap, switches = 0, 0.0, 0
+def clear_matches(pair: SequencePair) -> Iterator[tuple[Indices, Indices]]:
+    """The matches of CLEAR MOT, frame by frame: rows and columns of each frame's overlap.
+
+    Matches of the frame before are kept where they still overlap; then overlap decides.
+    """
+    before: Indices = np.full(len(pair.truth_counts), -1, np.int64)
+    none: Indices = np.zeros(0, np.int64)
     for frame in pair.frames:
         if not len(frame.truth) or not len(frame.tracks):
+            yield none, none
             continue
         kept = frame.tracks[None, :] == before[frame.truth][:, None]
         weights = np.where(frame.overlap < 0.5 - EPSILON, 0, 1000 * kept + frame.overlap)
         rows, columns = best_pairs(weights)
         sound = weights[rows, columns] > EPSILON
         rows, columns = rows[sound], columns[sound]
+        before[:] = -1
+        before[frame.truth[rows]] = frame.tracks[columns]
+        yield rows, columns
+
+
+def _clear(pair: SequencePair) -> dict[str, Any]:
+    people = len(pair.truth_counts)
+    matched_frames = np.zeros(people, np.int64)
+    fragments = np.zeros(people, np.int64)
+    last: Indices = np.full(people, -1, np.int64)
+    before: Indices = np.full(people, -1, np.int64)
+    tp, overlap, switches = 0, 0.0, 0
+    for frame, (rows, columns) in zip(pair.frames, clear_matches(pair), strict=True):
+        if not len(frame.truth) or not len(frame.tracks):
+            continue
         truth, tracks = frame.truth[rows], frame.tracks[columns]
         switches += int(((last[truth] >= 0) & (last[truth] != tracks)).sum())
         matched_frames[truth] += 1
