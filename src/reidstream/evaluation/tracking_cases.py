@@ -19,6 +19,7 @@ from reidstream.sources import open_source
 from reidstream.sources.frame import Pixels
 
 _PEOPLE, _RIGHT, _WRONG, _OTHERS = (90, 200, 60), (235, 140, 40), (40, 40, 220), (150, 150, 150)
+_MISSED = (30, 220, 250)
 # A picture shows so many times a person's height, in this many pixels.
 _AROUND, _WIDTH, _HEIGHT = 2.6, 400, 300
 
@@ -226,6 +227,9 @@ def _cut(image: Pixels, shot: _Shot, matches: Matches) -> bytes:
         colours[shot.wrong] = _WRONG
     draw(matches.answer, 2, colours)
     draw(matches.truth, 1, None)
+    if not colours:
+        a, b, c, d = ((shot.box - [left, top, left, top]) * scale).round().astype(int).tolist()
+        cv2.rectangle(canvas, (a, b), (c, d), _MISSED, 2)
     done, data = cv2.imencode(".jpg", canvas, [cv2.IMWRITE_JPEG_QUALITY, 85])
     assert done
     return data.tobytes()

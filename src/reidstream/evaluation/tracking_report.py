@@ -67,7 +67,7 @@ def write_tracking_report(
             ),
             Chapter(
                 "People missed",
-                "Frames in which no track covers somebody who is labelled, in the middle of the picture.",
+                "Frames in which no track covers somebody who is labelled (yellow).",
                 _worst(missed_cases, sequences, matched),
             ),
             Chapter(
