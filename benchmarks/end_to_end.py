@@ -131,12 +131,12 @@ def _serial(arguments: argparse.Namespace) -> dict[str, Any]:
     embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding)
     spent = {"decode": 0.0, "detect": 0.0, "track and embed": 0.0}
     frames = 0
+    # Before the decoder starts threads of its own: they inherit it, and what they cost counts too.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with open_source(SourceConfig(uri=arguments.video), "video") as source:
         started = source.started()
         tracker, sampler = Tracker(config.tracker, started.size), CropSampler(config.embedding, started.size)
         before = time.perf_counter()
-        # Only one core counts here, also for the decoder's own threads.
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         for frame in source:
             decoded = time.perf_counter()
             (found,) = detector.detect([frame.picture])
