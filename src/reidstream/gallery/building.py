@@ -23,6 +23,7 @@ from reidstream.errors import GalleryError
 from reidstream.gallery.database import Database, Place
 from reidstream.gallery.facts import read_facts
 from reidstream.gallery.index import VectorIndex
+from reidstream.gallery.ownership import WORKER_LOCK_FILE
 from reidstream.gallery.rows import rows_after
 from reidstream.gallery.schema import tracklets
 
@@ -60,6 +61,15 @@ class IndexPlace:
         if self.is_server:
             return ChromaIndex.on_server(self.kind, self._collection(generation), self.size)
         return ChromaIndex.in_folder(self.files(generation), self.size)
+
+    def open_apart(self, generation: int) -> VectorIndex:
+        """The same for the gallery's owner: calls that take long do not hold up the other threads of this process."""
+        if self.is_server:
+            return self.open(generation)
+        from reidstream.gallery.index_process import ProcessIndex
+
+        assert self.folder is not None
+        return ProcessIndex(self.files(generation), self.size, self.folder / WORKER_LOCK_FILE)
 
     def delete_others(self, generation: int) -> None:
         """Delete every generation of this gallery's index but one."""

@@ -13,6 +13,7 @@ from reidstream.gallery.building import IndexPlace, Progress, build
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts, write_facts
 from reidstream.gallery.index import VectorIndex
+from reidstream.gallery.index_process import renew
 from reidstream.gallery.rows import rows_after
 from reidstream.gallery.schema import tracklets
 from reidstream.types import FloatArray
@@ -107,6 +108,8 @@ class Indexer:
             self._generation = generation
             if former is not None:
                 former.close()
+            if not self._place.is_server:
+                renew()
             self._place.delete_others(generation)
             with self._state:
                 self._done, self._checked = done, True
@@ -165,7 +168,7 @@ class Indexer:
         if self._index is None:
             if not self._place.is_server:
                 self._place.delete_others(self._generation)
-            self._index = self._place.open(self._generation)
+            self._index = self._place.open_apart(self._generation)
         return self._index
 
     def _batch(self, index: VectorIndex) -> int:

@@ -20,7 +20,9 @@ from reidstream.errors import GalleryError, GalleryLocked
 LOCK_FILE = "writer.lock"
 OWNER_FILE = "writer.json"
 INDEX_LOCK_FILE = "index.lock"
-OWN_FILES = frozenset({LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE})
+WORKER_LOCK_FILE = "indexing.lock"
+"""Held by the process that has the index open for a writer; it may outlive the writer by one call."""
+OWN_FILES = frozenset({LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE, WORKER_LOCK_FILE})
 
 READER_PATIENCE = 120.0
 """Seconds a new writer waits for readers that are just loading the index files."""
@@ -99,16 +101,16 @@ class ServerOwnership:
 @contextlib.contextmanager
 def index_files_at_rest(folder: Path) -> Iterator[bool]:
     """Whether nobody writes the index files of this folder; if so, nobody begins to until the block is left."""
-    lock = FileLock(folder / INDEX_LOCK_FILE, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    locks = [FileLock(folder / name, thread_local=False) for name in (INDEX_LOCK_FILE, WORKER_LOCK_FILE)]
+    with contextlib.ExitStack() as held:
+        try:
+            for lock in locks:
+                held.enter_context(lock.acquire(timeout=0))
+        except (Timeout, OSError):
+            at_rest = False
+        else:
+            at_rest = True
+        yield at_rest
 
 
 def writer_of(folder: Path) -> str | None:
