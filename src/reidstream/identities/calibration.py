@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +37,17 @@ class Defaults:
 
 # Measured on tracklets of synthetic scenes and labelled sequences; other models of the OSNet family lie close by.
 GENERAL = Defaults(same=0.80, different=0.57, spread=0.10, within=0.80)
+
+DEFAULTS_FILE = Path(__file__).with_name("model_defaults.json")
+"""Defaults of the models that were measured, by the fingerprint of their embedding space; written by
+benchmarks/calibration_defaults.py."""
+
+
+@cache
+def defaults_of(fingerprint: str) -> Defaults:
+    """What a new gallery of this embedding space starts from; GENERAL for a model that was never measured."""
+    held = json.loads(DEFAULTS_FILE.read_text(encoding="utf-8")).get(fingerprint)
+    return GENERAL if held is None else Defaults(**{f.name: float(held[f.name]) for f in fields(Defaults)})
 
 
 @dataclass(frozen=True, slots=True)
