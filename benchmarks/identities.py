@@ -40,7 +40,7 @@ from reidstream.evaluation.gallery_truth import (
 from reidstream.evaluation.perfect_tracks import LabelledBoxes, PerfectTracks
 from reidstream.evaluation.sequences import LabelledSequence, find_sequences
 from reidstream.gallery import Gallery
-from reidstream.identities.calibration import GENERAL, Calibration, least_log_ratio
+from reidstream.identities.calibration import GENERAL, Calibration, defaults_of, least_log_ratio
 from reidstream.identities.constraints import Cameras, TimeTable
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.resolving import resolve
@@ -161,6 +161,7 @@ def looked_up(evidence: Evidence, constrained: bool, prototypes: bool) -> list[i
 def steps(gallery: Gallery) -> dict[str, dict[str, str]]:
     """The identities that each step decides on: tracklet id -> identity."""
     evidence = evidence_of(gallery)
+    defaults = defaults_of(gallery.space.fingerprint)
     n = len(evidence)
     means = replace(
         evidence,
@@ -174,8 +175,8 @@ def steps(gallery: Gallery) -> dict[str, dict[str, str]]:
         "+ gallery lookup": lambda: looked_up(evidence, constrained=False, prototypes=False),
         "+ constraints": lambda: looked_up(evidence, constrained=True, prototypes=False),
         "+ prototypes and purity": lambda: looked_up(evidence, constrained=True, prototypes=True),
-        "all at once, calibrated, means": lambda: resolve(means, IdentityConfig()).group.tolist(),
-        "all at once, calibrated": lambda: resolve(evidence, IdentityConfig()).group.tolist(),
+        "all at once, calibrated, means": lambda: resolve(means, IdentityConfig(), defaults=defaults).group.tolist(),
+        "all at once, calibrated": lambda: resolve(evidence, IdentityConfig(), defaults=defaults).group.tolist(),
     }
     found = {
         name: {tracklet: str(group) for tracklet, group in zip(evidence.ids, decide(), strict=True)}

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.gallery.schema import tracklets as tracklet_table
-from reidstream.identities.calibration import GENERAL, Calibration, Defaults, least_log_ratio, probabilities
+from reidstream.identities.calibration import Calibration, defaults_of, least_log_ratio, probabilities
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.outbox import tell
@@ -90,12 +90,12 @@ class OnlineIdentities:
     for writing. All else works on any gallery.
     """
 
-    def __init__(self, gallery: Gallery, config: IdentityConfig, defaults: Defaults = GENERAL) -> None:
+    def __init__(self, gallery: Gallery, config: IdentityConfig) -> None:
         if gallery.writable:
             prepare(gallery)
         self._gallery = gallery
         self._config = config
-        self._defaults = defaults
+        self._defaults = defaults = defaults_of(gallery.space.fingerprint)
         self._people: list[_Known] = []
         self._row: dict[str, int] = {}
         self._means = np.zeros((0, gallery.space.size), np.float32)

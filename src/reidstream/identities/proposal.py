@@ -10,7 +10,7 @@ from typing import Any
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.calibration import Calibration
+from reidstream.identities.calibration import Calibration, defaults_of
 from reidstream.identities.constraints import HumanLinks, read_topology
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.outbox import stored, tell
@@ -62,7 +62,7 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
             links = human_links(connection, rows)
             present = person_of_tracklets(connection, evidence.ids)
     cameras = read_topology(Path(config.topology), evidence.cameras) if config.topology else None
-    found = resolve(evidence, config, links, cameras)
+    found = resolve(evidence, config, links, cameras, defaults_of(gallery.space.fingerprint))
     groups: list[list[str]] = [[] for _ in range(found.people)]
     for tracklet, group in zip(evidence.ids, found.group.tolist(), strict=True):
         groups[group].append(tracklet)
