@@ -14,6 +14,8 @@ from reidstream.gallery import Gallery
 from reidstream.identities import calibration
 from reidstream.identities.calibration import DEFAULTS_FILE, GENERAL, Defaults, defaults_of
 from reidstream.identities.proposal import propose
+from reidstream.inference.embedder import fingerprint
+from reidstream.models import resolve_model
 from reidstream.types import EmbeddingSpace, SourceStarted
 from tests.identities.conftest import made_tracklet
 
@@ -49,9 +51,14 @@ def test_a_new_gallery_starts_from_what_belongs_to_its_model(file: Path, tmp_pat
     assert measured.spread < unknown.spread
 
 
+def test_the_embedded_model_was_measured() -> None:
+    # New weights need new values: python -m benchmarks.calibration_defaults --scenes ... --write
+    assert fingerprint(resolve_model("person-reid", "reid")) in json.loads(DEFAULTS_FILE.read_text(encoding="utf-8"))
+
+
 def test_what_is_shipped_can_be_read_and_is_sound() -> None:
-    for fingerprint, row in json.loads(DEFAULTS_FILE.read_text(encoding="utf-8")).items():
-        held = defaults_of(fingerprint)
+    for key, row in json.loads(DEFAULTS_FILE.read_text(encoding="utf-8")).items():
+        held = defaults_of(key)
         assert row["model"]
         assert 0 < held.different < held.same < 1
         assert 0.01 < held.spread < 0.3
