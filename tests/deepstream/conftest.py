@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ import pytest
 
 from tests.deepstream import standins
 from tests.deepstream.standins import STANDIN, missing, real_pyds_file
+from tests.rtsp import PROBE, Server
 
 BINDINGS = ["stand-in", *(["real"] if real_pyds_file() else [])]
 
@@ -61,3 +64,13 @@ def elements() -> Iterator[None]:
     yield
     gc.collect()
     assert nvds.ledger.alive == 0
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A camera on loopback."""
+    if subprocess.run([sys.executable, "-c", PROBE], capture_output=True, check=False).returncode:
+        pytest.skip("GstRtspServer is missing (Debian: gir1.2-gst-rtsp-server-1.0)")
+    server = Server(sys.executable)
+    yield server
+    server.kill()

@@ -169,25 +169,40 @@ def test_every_source_keeps_its_own_pixels_ids_and_rate(tmp_path: Path) -> None:
     assert engine.status.frames == {"a": 60, "b": 45}
 
 
+def scaled(source: Path, target: Path, size: tuple[int, int]) -> Path:
+    """A video at another size."""
+    with av.open(str(source)) as reading, av.open(str(target), "w") as writing:
+        stream = writing.add_stream("mpeg4", rate=reading.streams.video[0].average_rate)
+        (stream.width, stream.height), stream.bit_rate = size, 8_000_000
+        for frame in reading.decode(video=0):
+            pixels = frame.reformat(*size, "bgr24").to_ndarray()
+            writing.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        writing.mux(stream.encode())
+    return target
+
+
 def test_the_new_mux_keeps_mixed_sizes_apart(tmp_path: Path) -> None:
+    """It scales nothing: each source's boxes are in its own pixels as they come. In a process of its own, since
+    NVIDIA's plugin decides once which of its two muxes it is."""
     code = """
-import sys
+import json, sys
 from pathlib import Path
 from reidstream.config import SourceConfig
 from reidstream.engines.deepstream.engine import DeepStreamEngine
 from reidstream.types import Observed
 from tests.deepstream import blob_models
-folder = Path(sys.argv[1])
-config = blob_models.config(folder, ["deepstream.mux.new_mux=true"])
-engine = DeepStreamEngine(config, [("a", SourceConfig(uri=sys.argv[2]))])
+config = blob_models.config(Path(sys.argv[1]), ["deepstream.mux.new_mux=true"])
+engine = DeepStreamEngine(config, [(name, SourceConfig(uri=name)) for name in sys.argv[2:]])
 events = [event for event in engine.events() if isinstance(event, Observed)]
-print(len(events), events[40].boxes.round().tolist())
+frames = [[event for event in events if event.source == name] for name in sys.argv[2:]]
+print(json.dumps([(len(seen), seen[40].boxes.tolist()) for seen in frames]))
 """
-    clip = write_blobs(tmp_path / "a.mp4", [0], 50)
+    small = write_blobs(tmp_path / "a.mp4", [0], 50)
+    large = scaled(small, tmp_path / "b.mp4", (640, 480))
     environment = standins.environment() | {"USE_NEW_NVSTREAMMUX": "yes"}
     environment["PYTHONPATH"] += f":{Path(__file__).parents[2]}"
     run = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path), str(clip)],
+        [sys.executable, "-c", code, str(tmp_path), str(small), str(large)],
         capture_output=True,
         text=True,
         env=environment,
@@ -195,9 +210,18 @@ print(len(events), events[40].boxes.round().tolist())
         timeout=120,
     )
     assert run.returncode == 0, run.stderr
-    count, boxes = run.stdout.split(" ", 1)
-    assert count == "50"
-    np.testing.assert_allclose(json.loads(boxes), [[130, 20, 161, 101]], atol=4)
+    one, two = json.loads(run.stdout)
+    assert one[0] == two[0] == 50
+    np.testing.assert_allclose(one[1], [[130, 20, 161, 101]], atol=4)
+    np.testing.assert_allclose(two[1], [[260, 40, 322, 202]], atol=8)
+
+
+def test_the_legacy_mux_scales_mixed_sizes_and_boxes_come_back(tmp_path: Path) -> None:
+    small = write_blobs(tmp_path / "a.mp4", [0], 50)
+    large = scaled(small, tmp_path / "b.mp4", (640, 480))
+    events = list(engine_for(blob_models.config(tmp_path), [("a", small), ("b", large)]).events())
+    np.testing.assert_allclose(frames_of(events, "a")[40].boxes, [[130, 20, 161, 101]], atol=4)
+    np.testing.assert_allclose(frames_of(events, "b")[40].boxes, [[260, 40, 322, 202]], atol=8)
 
 
 @pytest.mark.skipif(standins.real_pyds_file() is not None, reason="the real object encoder needs a GPU")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from reidstream.types import EndReason, Event, Observed, SourceStarted, TrackEnd
 from tests.blobs import write_blobs
 from tests.deepstream import blob_models
 from tests.deepstream.engine_runs import by_source, end_of, engine_for, frames_of
+from tests.rtsp import Server
 
 pytestmark = [pytest.mark.gstreamer, pytest.mark.usefixtures("elements")]
 
@@ -187,3 +190,107 @@ def test_a_camera_whose_element_refuses_to_start_ends_alone(tmp_path: Path) -> N
     assert "/dev/video93" in str(end_of(events, "first").error)
     assert "/dev/video94" in str(end_of(events, "second").error)
     assert (end_of(events, "a").frames, end_of(events, "a").error) == (120, None)
+
+
+def cameras(tmp_path: Path, **sources: SourceConfig) -> Any:
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    config = blob_models.config(tmp_path, ["deepstream.mux.timeout_us=40000"])
+    return DeepStreamEngine(config, list(sources.items()))
+
+
+def test_a_camera_that_comes_back_goes_on_where_it_was(tmp_path: Path, server: Server) -> None:
+    """NVIDIA's reconnecting is a GLib time-out: it works because a main loop runs."""
+    engine = cameras(tmp_path, cam=SourceConfig(uri=server.url, timeout=1))
+    events: list[Event] = []
+    again = 0
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.frame == 20:
+            server.kill()
+            server.start()
+            before = time.monotonic()
+        if isinstance(event, Observed) and event.frame > 20:
+            again = event.frame if time.monotonic() - before > 1 else again
+            if again > 40:
+                engine.stop()
+    (started,) = [event for event in events if isinstance(event, SourceStarted)]
+    assert (started.size, started.live) == ((160, 96), True)
+    numbers = [event.frame for event in frames_of(events, "cam")]
+    assert numbers == sorted(set(numbers))
+    times = [event.media_time for event in frames_of(events, "cam")]
+    assert times == sorted(times)
+    assert (end_of(events, "cam").error, end_of(events, "cam").stopped) == (None, True)
+    assert any("Trying reconnection" in text for text in engine.status.warnings)
+    assert not any("hunter2" in text for text in engine.status.warnings)
+
+
+def test_a_camera_that_stays_away_is_given_up_alone(tmp_path: Path, server: Server) -> None:
+    clip = write_blobs(tmp_path / "a.mp4", [0], 40)
+    camera = SourceConfig(uri=server.url, timeout=1, reconnect_limit=2)
+    engine = cameras(tmp_path, cam=camera, a=SourceConfig(uri=str(clip)))
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.source == "cam" and event.frame == 10:
+            server.kill()
+    assert "connecting again was given up" in str(end_of(events, "cam").error)
+    assert end_of(events, "cam").frames >= 10
+    assert (end_of(events, "a").frames, end_of(events, "a").error) == (40, None)
+
+
+def test_a_camera_that_must_not_reconnect_ends_when_it_breaks_off(tmp_path: Path, server: Server) -> None:
+    engine = cameras(tmp_path, cam=SourceConfig(uri=server.url, reconnect=False))
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.frame == 10:
+            server.kill()
+    end = end_of(events, "cam")
+    assert end.error
+    assert not end.stopped
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_the_pipeline_ends_when_an_element_asks_for_it(tmp_path: Path, force: bool) -> None:
+    """NVIDIA's message force-pipeline-eos; its field can also say no."""
+    from gi.repository import Gst
+
+    engine = engine_for(blob_models.config(tmp_path), [("a", write_blobs(tmp_path / "a.mp4", [0], 400, speed=0.5))])
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.frame == 20:
+            structure = Gst.Structure.new_empty("force-pipeline-eos")
+            structure.set_value("force_eos", force)
+            mux = engine._pipeline._mux
+            mux.post_message(Gst.Message.new_element(mux, structure))
+    end = end_of(events, "a")
+    assert end.error is None
+    assert 20 < end.frames < 400 if force else end.frames == 400
+    assert [event.reason for event in events if isinstance(event, TrackEnded)] == [EndReason.SOURCE_ENDED]
+
+
+def test_a_camera_loses_its_oldest_frames_when_the_reader_lags_and_says_how_many(
+    tmp_path: Path, server: Server
+) -> None:
+    from reidstream.engines.deepstream.engine import DeepStreamEngine
+
+    config = blob_models.config(tmp_path, ["deepstream.mux.timeout_us=40000", "deepstream.queue=3"])
+    engine = DeepStreamEngine(config, [("cam", SourceConfig(uri=server.url))])
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.frame == 5:
+            deadline = time.monotonic() + 20
+            while engine.status.dropped["cam"] < 5 and time.monotonic() < deadline:
+                time.sleep(0.02)
+        if isinstance(event, Observed) and event.frame > 20:
+            engine.stop()
+    numbers = [event.frame for event in frames_of(events, "cam")]
+    lost = numbers[-1] + 1 - len(numbers)
+    assert 5 <= lost <= end_of(events, "cam").dropped == engine.status.dropped["cam"]
+    # Three that had waited come first; the gap is before them, where the oldest were.
+    gap = int(np.diff(numbers).argmax())
+    assert numbers[gap] == 5
+    assert np.diff(numbers)[gap + 1 : gap + 3].tolist() == [1, 1]

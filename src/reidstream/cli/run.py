@@ -103,11 +103,12 @@ def interruptible(job: GalleryRun, silent: bool) -> Iterator[None]:
         if job.summary.stopped:
             # Everything acknowledged is committed, and the index is derived from it: leaving here loses nothing.
             os._exit(128 + number)
+        # Before it is said, so that a second signal is one however soon it comes.
+        job.summary.stopped = True
         if not silent:
             sys.stderr.write("\nfinishing; press Ctrl-C again to stop at once\n")
         # Stopping takes locks that the interrupted thread may hold.
         threading.Thread(target=job.stop, name="stop", daemon=True).start()
-        job.summary.stopped = True
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

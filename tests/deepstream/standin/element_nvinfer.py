@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,10 @@ class NvInfer(GstBase.BaseTransform):
         self._values[spec.name] = value
 
     def do_start(self) -> bool:
+        build = float(os.environ.get("REIDSTREAM_STANDIN_BUILD", 0))
+        if build:
+            print("Trying to create engine from model files", file=sys.stderr, flush=True)
+            time.sleep(build)
         try:
             self._open(read_nvinfer_file(Path(self._values.get("config-file-path", ""))))
         except BadConfig as error:

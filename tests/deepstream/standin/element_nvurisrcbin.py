@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from gi.repository import GObject, Gst
+import nvds
+from gi.repository import GLib, GObject, Gst
 
 from reidstream.sources.address import redacted
 
@@ -39,6 +41,8 @@ class NvUriSrcBin(Gst.Bin):
         "low-latency-mode": (bool, "latency", "low latency", False, READ_WRITE),
     }
 
+    _watch = 0  # messages come while the parent class is still being initialised
+
     def __init__(self) -> None:
         super().__init__()
         self._values: dict[str, Any] = {}
@@ -50,6 +54,9 @@ class NvUriSrcBin(Gst.Bin):
             self.add(element)
         self._convert.link(self._filter)
         self._decoder.connect("pad-added", self._on_pad)
+        self._ghost: Any = None
+        self._alive = 0.0
+        self._attempts = 0
 
     def do_get_property(self, spec: Any) -> Any:
         return self._values.get(spec.name.replace("_", "-"), spec.default_value)
@@ -62,12 +69,76 @@ class NvUriSrcBin(Gst.Bin):
             if not value.startswith(("file://", "rtsp://", "v4l2://")):
                 raise ValueError(f"{redacted(value)}: nvurisrcbin takes URIs, not paths")
 
+    def do_change_state(self, transition: Any) -> Any:
+        interval = self._values.get("rtsp-reconnect-interval", 0)
+        if transition == Gst.StateChange.NULL_TO_READY and interval and self._values["uri"].startswith("rtsp://"):
+            # As with NVIDIA's, nothing of this happens unless a main loop runs on the default context.
+            self._alive = time.monotonic()
+            self._watch = GLib.timeout_add_seconds(1, self._look, interval)
+        elif transition == Gst.StateChange.READY_TO_NULL:
+            self._unwatch()
+        return Gst.Bin.do_change_state(self, transition)
+
+    def do_handle_message(self, message: Any) -> None:
+        if self._watch and message.type == Gst.MessageType.ERROR:
+            # A watched source's errors must not end the pipeline.
+            error, details = message.parse_error()
+            message = Gst.Message.new_warning(message.src, error, details or "")
+        Gst.Bin.do_handle_message(self, message)
+
+    def _unwatch(self) -> None:
+        if self._watch:
+            GLib.source_remove(self._watch)
+            self._watch = 0
+
+    def _look(self, interval: int) -> bool:
+        """NVIDIA's watch_source_status: after a time without a buffer the source starts anew, so many times."""
+        silent = time.monotonic() - self._alive
+        if silent < interval:
+            return True
+        allowed = self._values.get("rtsp-reconnect-attempts", -1)
+        self._attempts += 1
+        if allowed >= 0 and self._attempts > allowed:
+            self._watch = 0
+            self._post_given_up()
+            return False
+        self._warn(f"No data from source since last {silent:.0f} sec. Trying reconnection")
+        self._alive = time.monotonic()
+        self._decoder.set_state(Gst.State.NULL)
+        self._decoder.sync_state_with_parent()
+        if self._ghost is not None:
+            nvds.push_stream_event(hash(self._filter.get_static_pad("src")), "stream_reset", 0)
+        return True
+
+    def _warn(self, text: str) -> None:
+        warning = GLib.Error.new_literal(Gst.StreamError.quark(), text, Gst.StreamError.FAILED)
+        self.post_message(Gst.Message.new_warning(self, warning, ""))
+
+    def _post_given_up(self) -> None:
+        structure = Gst.Structure.new_empty("attempt-exceeded")
+        source = GObject.Value(GObject.TYPE_UINT, max(self._values.get("source-id", -1), 0))
+        structure.set_value("source-id", source)
+        structure.set_value("attempt_exceeded", True)
+        self.post_message(Gst.Message.new_element(self, structure))
+
     def _on_pad(self, _decoder: Any, pad: Any) -> None:
         caps = pad.get_current_caps() or pad.query_caps(None)
         sink = self._convert.get_static_pad("sink")
         if not caps.get_structure(0).get_name().startswith("video/") or sink.is_linked():
             return
         pad.link(sink)
-        ghost = Gst.GhostPad.new_from_template("vsrc_0", self._filter.get_static_pad("src"), _TEMPLATE)
-        ghost.set_active(True)
-        self.add_pad(ghost)
+        if self._ghost is not None:
+            return
+        source = self._filter.get_static_pad("src")
+        source.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.EVENT_DOWNSTREAM, self._on_data)
+        self._ghost = Gst.GhostPad.new_from_template("vsrc_0", source, _TEMPLATE)
+        self._ghost.set_active(True)
+        self.add_pad(self._ghost)
+
+    def _on_data(self, _pad: Any, info: Any) -> Any:
+        if info.type & Gst.PadProbeType.BUFFER:
+            self._alive, self._attempts = time.monotonic(), 0
+        elif self._watch and info.get_event().type == Gst.EventType.EOS:
+            # A watched camera does not end, it comes back.
+            return Gst.PadProbeReturn.DROP
+        return Gst.PadProbeReturn.OK

@@ -116,7 +116,7 @@ class BusWatch:
             index = self._pipeline.source_of(message.src)
             if index is not None:
                 self._drop(index, "connecting again was given up after the allowed number of attempts")
-        elif name == "force-pipeline-eos":
+        elif name == "force-pipeline-eos" and structure.get_boolean("force_eos") != (True, False):
             self._pipeline.pipeline.send_event(self._pipeline.gst.Event.new_eos())
 
     def _drop(self, index: int, error: str) -> None:

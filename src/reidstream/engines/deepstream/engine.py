@@ -243,6 +243,8 @@ class DeepStreamEngine:
             error = f"{redacted(source.config.uri)}: ends early, {source.cut_off:,} bytes are missing at its end"
         if error is None and not stopped and source.events.frames == 0:
             error = f"{redacted(source.config.uri)}: ended without a frame"
+        if error is None and over is not None and not stopped and source.live:
+            error = f"{redacted(source.config.uri)}: the camera has ended its stream"
         yield from source.events.end(error, stopped, source.dropped)
 
     def _end_all(self, stopped: bool, error: str | None = None) -> Iterator[Event]:
