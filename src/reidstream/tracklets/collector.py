@@ -247,9 +247,15 @@ def tracklet_id(content: str, track_id: int, start_frame: int, part: int) -> str
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+# How strongly the crop to show must look like the rest of its track, against its own quality: a sharp sign in front of
+# somebody makes a sharp crop of a sign.
+_TYPICAL = 4
+
+
 def _best_crop(samples: _Samples, pooled: Pool) -> int:
-    """The best sample with a picture, one that agrees with the rest if there is one."""
-    score = np.array(samples.quality) + pooled.used + 10.0 * np.array([c is not None for c in samples.crops])
+    """The best sample with a picture that shows what the track looks like, one of those pooled if there is one."""
+    typical = np.clip(np.stack(samples.embeddings) @ pooled.embedding, 0.0, 1.0) ** _TYPICAL
+    score = np.array(samples.quality) * typical + pooled.used + 10.0 * np.array([c is not None for c in samples.crops])
     return int(score.argmax())
 
 
