@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reidstream.gallery import Filter, Gallery
 from reidstream.types import Tracklet
@@ -30,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, people: list[Tracklet]) -> 
     return path
 
 
+@pytest.mark.parametrize("few", [0, 2000])
 @pytest.mark.parametrize("write", [False, True])
 @pytest.mark.parametrize(
     "where",
@@ -43,8 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, people: list[Tracklet]) -> 
     ],
 )
 def test_a_filtered_search_equals_exact_comparison(
-    folder: Path, people: list[Tracklet], where: Filter, write: bool
+    folder: Path, people: list[Tracklet], where: Filter, write: bool, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("reidstream.gallery.searching._FEW", few)  # all by the index, or few rows one by one
     with Gallery.open(folder, write=write) as gallery:
         gallery.flush()
         allowed = set(gallery.rows(where).id.tolist())
@@ -66,3 +70,29 @@ def test_wrong_queries_are_refused(folder: Path) -> None:
             gallery.search(np.zeros((1, 32), np.float32))
         with pytest.raises(ValueError, match="k must be at least 1"):
             gallery.search(np.ones((1, 32), np.float32), 0)
+
+
+@given(
+    sources=st.sets(st.sampled_from(["yard", "door", "roof"])),
+    contents=st.sets(st.sampled_from(["content-yard", "content-door", "content-roof"])),
+    wall=st.tuples(st.none() | st.floats(900, 3000), st.none() | st.floats(900, 3000)),
+    media=st.tuples(st.none() | st.floats(0, 200), st.none() | st.floats(0, 200)),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_filter_means_the_same_in_sql_and_for_one_row(
+    folder: Path,
+    sources: set[str],
+    contents: set[str],
+    wall: tuple[float | None, float | None],
+    media: tuple[float | None, float | None],
+) -> None:
+    where = Filter(tuple(sources), wall[0], wall[1], media[0], media[1], tuple(contents))
+    with Gallery.open(folder) as gallery:
+        meant = [
+            row["id"]
+            for row in gallery.rows(Filter()).records()
+            if where.holds(
+                *(row[n] for n in ("source", "content", "start_wall", "end_wall")), row["start_media"], row["end_media"]
+            )
+        ]
+        assert gallery.rows(where).id.tolist() == meant

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, inspect, select
 
 from reidstream.errors import GalleryMismatch
-from reidstream.gallery.schema import meta, metadata
+from reidstream.gallery.schema import meta, metadata, tracklets_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,13 @@ def _first_tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
+def _index_of_ends(connection: Connection) -> None:
+    tracklets_end.create(connection, checkfirst=True)
+
+
 GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for recordings, tracklets, embeddings, details and crops", _first_tables),
+    Migration("an index of the times at which tracklets end, for searches since a time", _index_of_ends),
 )
 
 

@@ -45,6 +45,19 @@ class Filter:
         """Whether anything at all is asked for."""
         return any(getattr(self, f.name) not in (None, ()) for f in fields(self))
 
+    def holds(
+        self, source: str, content: str, start_wall: float, end_wall: float, start_media: float, end_media: float
+    ) -> bool:
+        """Whether one tracklet, given by what a filter can ask about, is meant; the same as ``clause`` says in SQL."""
+        return (
+            (not self.sources or source in self.sources)
+            and (not self.contents or content in self.contents)
+            and (self.since is None or end_wall >= self.since)
+            and (self.until is None or start_wall <= self.until)
+            and (self.media_since is None or end_media >= self.media_since)
+            and (self.media_until is None or start_media <= self.media_until)
+        )
+
     def clause(self) -> ColumnElement[bool]:
         c = tracklets.c
         clause: ColumnElement[bool] = true()

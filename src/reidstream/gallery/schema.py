@@ -88,6 +88,7 @@ tracklets = Table(
 )
 Index("tracklets_source_time", tracklets.c.source, tracklets.c.start_wall, tracklets.c.end_wall)
 Index("tracklets_time", tracklets.c.start_wall, tracklets.c.end_wall)
+tracklets_end = Index("tracklets_end", tracklets.c.end_wall)
 
 
 def _belonging(name: str, *columns: Column[bytes]) -> Table:

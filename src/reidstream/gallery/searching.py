@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from reidstream.errors import GalleryError
 from reidstream.gallery.building import IndexPlace
@@ -25,14 +26,22 @@ from reidstream.types import FloatArray, Match
 
 _log = logging.getLogger(__name__)
 
-_FEW = 1000
+_FEW = 2000
 """A filter that leaves at most this many tracklets is answered by comparing them all: cheaper than to search widely."""
 
-_FIRST_WIDE = 128
-"""Candidates asked for first when there is a filter; the index looks at as many for fewer, so they cost nothing."""
+_FIRST_WIDE = 256
+"""Candidates asked for first when there is a filter; fewer would cost hardly less, since the index looks at as many."""
+
+_AT_ONCE = 48
+"""Candidates whose rows are looked up together."""
 
 _WIDEST = 4000
 """Candidates beyond which comparing everything the filter leaves is cheaper."""
+
+_CANDIDATES = select(
+    *(tracklets.c[name] for name in ("id", "source", "content", "start_wall", "end_wall", "start_media", "end_media"))
+).where(tracklets.c.id.in_(bindparam("ids", expanding=True)))
+"""What a filter can ask about, of the rows with these ids."""
 
 _LONG_TAIL = 5000
 """Rows in the tail above which the index is looked at again."""
@@ -164,12 +173,10 @@ class Searcher:
         open_queries = np.arange(len(queries))
         while len(open_queries):
             found = self._candidates(queries[open_queries], wanted, base)
-            valid = _rows_that_hold(connection, where, {i for nearest in found for i in nearest.ids})
             unfinished = []
             fewest = k
-            for place, nearest in zip(open_queries.tolist(), found, strict=True):
-                matches = [match for match in _matches(nearest) if match.tracklet in valid]
-                answers[place] = matches[:k]
+            for place, matches in zip(open_queries.tolist(), _valid(connection, where, found, k), strict=True):
+                answers[place] = matches
                 if len(matches) < k and wanted < most:
                     unfinished.append(place)
                     fewest = min(fewest, len(matches))
@@ -210,11 +217,28 @@ def checked_queries(vectors: FloatArray, size: int) -> FloatArray:
     return unit
 
 
+def _valid(connection: Connection, where: Filter, found: Sequence[Nearest], k: int) -> list[list[Match]]:
+    """For each answer of the index the first k, or as many as there are, whose rows the filter leaves."""
+    # Mostly the first few will do, and asking SQL for a row costs more than the index takes to find it.
+    step = max(_AT_ONCE, 2 * k)
+    matches: list[list[Match]] = [[] for _ in found]
+    for start in range(0, max((len(nearest.ids) for nearest in found), default=0), step):
+        open_answers = [n for n, some in enumerate(matches) if len(some) < k]
+        if not open_answers:
+            break
+        part = slice(start, start + step)
+        valid = _rows_that_hold(connection, where, {i for n in open_answers for i in found[n].ids[part]})
+        for n in open_answers:
+            new = _matches(Nearest(found[n].ids[part], found[n].similarities[part]))
+            matches[n] += [match for match in new if match.tracklet in valid]
+    return [some[:k] for some in matches]
+
+
 def _rows_that_hold(connection: Connection, where: Filter, ids: set[str]) -> set[str]:
     held: set[str] = set()
     for some in in_chunks(sorted(ids)):
-        query = select(tracklets.c.id).where(tracklets.c.id.in_(some), where.clause())
-        held.update(row[0] for row in connection.execute(query).all())
+        # Not filtered by SQL: SQLite then goes through all rows of a camera instead of through these few.
+        held.update(row[0] for row in connection.execute(_CANDIDATES, {"ids": list(some)}) if where.holds(*row[1:]))
     return held
 
 
