@@ -64,7 +64,7 @@ def fill(tmp_path: Path) -> Iterator[Fill]:
         config = GalleryConfig(index=index)
         gallery = Gallery.open(tmp_path / name, write=True, create=True, space=SPACE, config=config)
         opened.append(gallery)
-        for camera in dict.fromkeys(camera for _, camera, _, _ in visits):
+        for camera in dict.fromkeys(visit[1] for visit in visits):
             started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
             gallery.begin_source(started, "settings")
         gallery.add([made_tracklet(*visit) for visit in visits])

@@ -109,6 +109,17 @@ def test_decisions_hold_through_resolving_and_can_be_undone_in_their_new_place(
         assert [person.name for person in list_people(other)] == ["", "", ""]
 
 
+def test_decisions_outlive_the_index(fill: Fill) -> None:
+    indexed = fill(VISITS, "indexed", index="chroma")
+    OnlineIdentities(indexed, IdentityConfig()).catch_up()
+    Review(indexed, "ana").merge("1", "3")
+    before = tables(indexed)
+    indexed.rebuild()
+    assert tables(indexed) == before
+    apply(indexed, propose(indexed, IdentityConfig()))
+    assert frozenset([IDS[0], IDS[2], IDS[5], IDS[3]]) in groups(indexed)
+
+
 def test_importing_twice_adds_nothing_and_neither_does_its_own_export(gallery: Gallery, tmp_path: Path) -> None:
     with empty(tmp_path) as other:
         carried(gallery, tmp_path, other)

@@ -8,8 +8,9 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import all_events_after
-from reidstream.identities.people import person_of_tracklets
-from tests.identities.conftest import Fill, made_tracklet
+from reidstream.identities.people import assign, create_person, list_people, person_of_tracklets
+from reidstream.identities.review import Review
+from tests.identities.conftest import Fill, Visit, made_tracklet
 
 RETURNS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
 
@@ -93,3 +94,25 @@ def test_an_erased_tracklet_leaves_no_trace_in_identities(fill: Fill, tmp_path: 
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert wanted.encode() not in path.read_bytes(), path
+
+
+def test_somebody_taken_for_two_is_not_somebody_new_with_every_visit(fill: Fill) -> None:
+    visits: list[Visit] = [(1, "a", 0, 5), (1, "b", 10, 15), *((1, "a", 20 + 10 * k, 25 + 10 * k) for k in range(6))]
+    gallery = fill(visits[:2], "torn")
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    (one,) = list_people(gallery)
+    with gallery.write() as connection:
+        # As when a bad crop had made two of them; nobody has said that they are two.
+        assign(connection, [(one.tracklets[1], create_person(connection, one.tracklets[1]), 1.0)])
+    gallery.add([made_tracklet(*visit) for visit in visits[2:]])
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    assert len(list_people(gallery)) == 2
+
+
+def test_who_was_split_by_people_remain_rivals(fill: Fill) -> None:
+    gallery = fill([(1, "a", 0, 5), (1, "b", 10, 15)], "split")
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    (one,) = list_people(gallery)
+    Review(gallery, "ana").split(one.id, [one.tracklets[1]])
+    decision = OnlineIdentities(gallery, IdentityConfig()).decide(made_tracklet(1, "a", 20, 25))
+    assert decision.person is None

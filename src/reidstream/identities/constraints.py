@@ -13,6 +13,9 @@ import numpy.typing as npt
 from reidstream.errors import ConfigError
 from reidstream.types import IntArray
 
+# So many clock settings are tried for so many pairs, the likeliest; so few may be as rare for cameras to be separate.
+_TURNS, _TESTED_PAIRS, _SURE = 999, 5000, 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
@@ -61,6 +64,22 @@ class TimeTable:
         self._camera, self._start, self._end = camera, start, end
         self._cameras = cameras
         self._overlap = overlap
+
+    def weight_together(
+        self, pairs: IntArray, weights: npt.NDArray[np.float64], turns: npt.NDArray[np.float64]
+    ) -> float:
+        """The weight of the pairs of rows int64 (m, 2) that are seen at the same time, whatever the cameras.
+
+        turns: float64 (c,), 0..1; how far each camera's clock is turned round the time that all tracklets span.
+        """
+        i, j = pairs[:, 0], pairs[:, 1]
+        span = max(float(self._end.max() - self._start.min()), 1e-6)
+        lengths = self._end - self._start
+        least = np.minimum(self._overlap, 0.5 * np.minimum(lengths[i], lengths[j]))
+        turned = (turns[self._camera[j]] - turns[self._camera[i]]) * span
+        later = (self._start[j] - self._start[i] + turned) % span
+        together = (later < lengths[i] - least) | (span - later < lengths[j] - least)
+        return float(weights[together].sum())
 
     def excluded(self, some: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """bool (a, b): whether tracklet rows ``some[i]`` and ``others[j]`` are certainly two people."""
@@ -131,35 +150,23 @@ def _pair(pair: object, number: int, path: Path, cameras: list[str]) -> tuple[in
     return a, b
 
 
-def inferred_cameras(
-    camera: IntArray,
-    start: npt.NDArray[np.float64],
-    end: npt.NDArray[np.float64],
-    alike: IntArray,
-    count: int,
-) -> Cameras:
-    """Whether the cameras are separate, from pairs of tracklets of different cameras that look most alike.
+def inferred_cameras(table: TimeTable, pairs: IntArray, weights: npt.NDArray[np.float64], count: int) -> Cameras:
+    """Whether the cameras are separate, from pairs of tracklets of different cameras that look alike.
 
-    alike: int64 (m, 2), rows of mutual best matches across cameras, most of which are one person. If views overlapped
-    or clocks differed, their times would overlap as often as those of any two tracklets of the two cameras; if nobody
-    can be in two cameras at once, hardly ever. The cameras count as separate when so few overlaps would come by chance
-    with a probability below 1 % (binomial test).
+    pairs: int64 (m, 2), rows. weights: float64 (m,), 0..1, how likely each is one person. If nobody can be in two
+    cameras at once, the likely pairs are hardly ever seen together. If clocks differed, they would be as often as
+    after any other setting of the clocks, and if views overlapped, more often: each camera's clock is turned by chance,
+    round the time that the gallery spans, 999 times. The cameras count as separate when what is seen together weighs as
+    little in fewer than 1 % of these (a permutation test: it does not matter that pairs depend on each other).
     """
-    from scipy.stats import binom
-
-    if len(alike) == 0:
+    if not len(pairs) or not weights.any():
         return Cameras.independent(count)
-    a, b = alike[:, 0], alike[:, 1]
-    overlaps = int((np.minimum(end[a], end[b]) > np.maximum(start[a], start[b])).sum())
-    # By chance: the same cameras, any other partner.
-    usual = []
-    for row, partner in alike.tolist():
-        others = np.flatnonzero(camera == camera[partner])
-        usual.append(float((np.minimum(end[row], end[others]) > np.maximum(start[row], start[others])).mean()))
-    chance = float(np.mean(usual))
-    if chance > 0 and binom.cdf(overlaps, len(alike), chance) < 0.01:
-        return Cameras.separate(count)
-    return Cameras.independent(count)
+    likely = np.argsort(-weights, kind="stable")[:_TESTED_PAIRS]
+    pairs, weights = pairs[likely], weights[likely]
+    rng = np.random.default_rng(0)
+    seen = table.weight_together(pairs, weights, np.zeros(count))
+    as_rare = sum(table.weight_together(pairs, weights, rng.uniform(0.0, 1.0, count)) <= seen for _ in range(_TURNS))
+    return Cameras.separate(count) if (1 + as_rare) / (1 + _TURNS) < _SURE else Cameras.independent(count)
 
 
 def groups_of(n: int, pairs: Iterable[tuple[int, int]]) -> IntArray:

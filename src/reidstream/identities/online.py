@@ -16,7 +16,14 @@ from reidstream.identities.calibration import Calibration, defaults_of, least_lo
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.outbox import tell
-from reidstream.identities.people import assign, create_person, has_people, person_of_tracklets, prepare
+from reidstream.identities.people import (
+    assign,
+    create_person,
+    has_people,
+    human_links,
+    person_of_tracklets,
+    prepare,
+)
 from reidstream.identities.resolving import believed_cameras, calibration_of
 from reidstream.identities.schema import members
 from reidstream.identities.similarity import candidates, pair_similarity
@@ -98,6 +105,7 @@ class OnlineIdentities:
         self._defaults = defaults = defaults_of(gallery.space.fingerprint)
         self._people: list[_Known] = []
         self._row: dict[str, int] = {}
+        self._apart: set[tuple[int, int]] = set()
         self._means = np.zeros((0, gallery.space.size), np.float32)
         self._names: list[str] = []
         self._count = 0
@@ -189,15 +197,38 @@ class OnlineIdentities:
         order = np.argsort(-ratios, kind="stable")
         ranked = [(shortlist[k], float(shares[k])) for k in order.tolist()]
         best = int(order[0])
+        enough = ratios[best] >= least_log_ratio(self._config.false_merges)
         clear = shares[best] / shares.sum() >= _SHARE
-        if ratios[best] >= least_log_ratio(self._config.false_merges) and clear:
-            return Decision(shortlist[best], float(shares[best]), ranked)
+        own = float(shares[best])
+        if enough and not clear:
+            rivals = np.array([k != best and self._two(shortlist[best], shortlist[k]) for k in range(len(shortlist))])
+            own = float(shares[~rivals].sum())
+            clear = own / shares.sum() >= _SHARE
+        if enough and clear:
+            return Decision(shortlist[best], own, ranked)
         return Decision(None, 1.0 - float(shares.max()) if clear else 0.5, ranked)
 
     def _ratio(self, person: _Known, prototypes: FloatArray, trust: float) -> float:
         similarity = np.array([float((held @ prototypes.T).max()) for held in person.prototypes])
         weights = np.minimum(np.array(person.trust), trust)
         return float((self._calibration.log_ratio(similarity) * weights).mean())
+
+    def _two(self, a: int, b: int) -> bool:
+        """Whether two known people are certainly, or more likely than not, two.
+
+        Else they are one who was taken for two, and do not rival each other: if they did, everybody who was once
+        taken for two would be somebody new with each visit.
+        """
+        if (min(a, b), max(a, b)) in self._apart:
+            return True
+        one, other = self._people[a], self._people[b]
+        if self._calibration.log_ratio(self._means[a] @ self._means[b]) < 0:
+            return True
+        n = len(one.starts)
+        cameras = np.array([*one.cameras, *other.cameras])
+        starts, ends = np.array([*one.starts, *other.starts]), np.array([*one.ends, *other.ends])
+        table = TimeTable(cameras, starts, ends, self._known_cameras(), self._config.overlap)
+        return bool(table.excluded(np.arange(n), np.arange(n, len(cameras))).any())
 
     def _excluded(self, person: _Known, seen: _Seen) -> bool:
         cameras = np.array([*person.cameras, seen.camera])
@@ -260,9 +291,11 @@ class OnlineIdentities:
         evidence = evidence_of(self._gallery)
         self._names = list(evidence.cameras)
         held = {}
+        links = HumanLinks()
         if has_people(self._gallery):
             with self._gallery.read() as connection:
                 held = person_of_tracklets(connection, evidence.ids)
+                links = human_links(connection, {tracklet: row for row, tracklet in enumerate(evidence.ids)})
         for row, tracklet in enumerate(evidence.ids):
             if tracklet not in held:
                 continue
@@ -279,6 +312,10 @@ class OnlineIdentities:
             )
             self._remember(self._row[person], seen)
             self._count += 1
+        for a, b in links.different.tolist():
+            pair = [self._row[held[evidence.ids[row]][0]] for row in (a, b) if evidence.ids[row] in held]
+            if len(pair) == 2:
+                self._apart.add((min(pair), max(pair)))
         if self._count >= _FIRST_CALIBRATION:
             self._conclude(evidence)
 
@@ -295,7 +332,8 @@ class OnlineIdentities:
             cameras = read_topology(Path(self._config.topology), evidence.cameras)
         else:
             i, j = candidates(evidence.vectors, 10)
-            cameras = believed_cameras(evidence, self._config, i, j, pair_similarity(evidence, i, j))
+            alike = pair_similarity(evidence, i, j)
+            cameras = believed_cameras(evidence, self._config, i, j, alike, self._defaults)
         table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, self._config.overlap)
         self._calibration = calibration_of(evidence, table, HumanLinks(), self._defaults)
         count = len(self._names)

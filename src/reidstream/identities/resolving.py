@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.calibration import GENERAL, Calibration, Defaults, calibrated, least_log_ratio, probabilities
+from reidstream.identities.calibration import (
+    BEST_CANDIDATE_ODDS,
+    GENERAL,
+    Calibration,
+    Defaults,
+    calibrated,
+    least_log_ratio,
+    probabilities,
+)
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.similarity import candidates, pair_similarity, within_similarity
@@ -58,7 +66,7 @@ def resolve(
     i, j = candidates(evidence.vectors, _NEIGHBOURS)
     similarity = pair_similarity(evidence, i, j)
     if cameras is None:
-        cameras = believed_cameras(evidence, config, i, j, similarity)
+        cameras = believed_cameras(evidence, config, i, j, similarity, defaults)
     table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
     calibration = calibration_of(evidence, table, links, defaults)
     if n == 0:
@@ -73,26 +81,29 @@ def resolve(
 
 
 def believed_cameras(
-    evidence: Evidence, config: IdentityConfig, i: IntArray, j: IntArray, similarity: FloatArray
+    evidence: Evidence, config: IdentityConfig, i: IntArray, j: IntArray, similarity: FloatArray, defaults: Defaults
 ) -> Cameras:
     """What the configuration says of the cameras, or what the look-alike pairs (i, j) say themselves."""
     count = len(evidence.cameras)
     if config.cameras == "separate":
         return Cameras.separate(count)
+    independent = Cameras.independent(count)
     if config.cameras == "independent" or count < 2:
-        return Cameras.independent(count)
+        return independent
     across = evidence.camera[i] != evidence.camera[j]
-    alike = mutual_best(i[across], j[across], similarity[across], len(evidence))
-    return inferred_cameras(evidence.camera, evidence.start, evidence.end, alike, count)
+    i, j = i[across], j[across]
+    # The gallery's own calibration needs to know the cameras, so that the model's usual values have to do.
+    ratio = Calibration(defaults.same, defaults.different, defaults.spread).log_ratio(similarity[across])
+    table = TimeTable(evidence.camera, evidence.start, evidence.end, independent, config.overlap)
+    return inferred_cameras(table, np.stack([i, j], axis=1), mutual_shares(i, j, ratio, len(evidence)), count)
 
 
-def mutual_best(i: IntArray, j: IntArray, similarity: FloatArray, n: int) -> IntArray:
-    """The pairs in which each is the other's most similar: int64 (m, 2)."""
-    best = np.full(n, -2.0, np.float32)
-    np.maximum.at(best, i, similarity)
-    np.maximum.at(best, j, similarity)
-    rows = np.flatnonzero((similarity == best[i]) & (similarity == best[j]))
-    return np.stack([i[rows], j[rows]], axis=1)
+def mutual_shares(i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+    """float64 (m,): how likely each pair of n rows is one person when each row shares itself among all its pairs."""
+    weights = BEST_CANDIDATE_ODDS * np.exp(ratio)
+    total = 1.0 + np.bincount(i, weights, n) + np.bincount(j, weights, n)
+    shares: npt.NDArray[np.float64] = np.minimum(weights / total[i], weights / total[j])
+    return shares
 
 
 def calibration_of(evidence: Evidence, table: TimeTable, links: HumanLinks, defaults: Defaults) -> Calibration:
