@@ -31,7 +31,8 @@ demo: $(VENV)/.ready  ## Video to gallery on this machine, offline
 	$(VENV)/bin/reidstream demo
 
 test: $(VENV)/.ready  ## The tests that every machine can run
-	$(PY) -m pytest -q -m "not slow and not shared and not gstreamer and not torch"
+	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist loadfile \
+		-m "not slow and not shared and not gstreamer and not torch"
 
 lint: $(VENV)/.ready  ## ruff and mypy
 	$(VENV)/bin/ruff check .
