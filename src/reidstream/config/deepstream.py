@@ -25,8 +25,13 @@ class SourceElementConfig(Section):
 class MuxConfig(Section):
     """nvstreammux: the frames of all sources become batches."""
 
-    width: int = Field(default=1920, ge=64, le=8192, description="Width of the batched frames in pixels.")
-    height: int = Field(default=1080, ge=64, le=8192, description="Height of the batched frames in pixels.")
+    width: int | None = Field(
+        default=None,
+        ge=64,
+        le=8192,
+        description="Width of the batched frames in pixels; none: the largest source's (a camera counts as 1920x1080).",
+    )
+    height: int | None = Field(default=None, ge=64, le=8192, description="Height of the batched frames in pixels.")
     batch: int | None = Field(default=None, ge=1, le=1024, description="Frames per batch; none: one per source.")
     timeout_us: int = Field(
         default=40_000,
@@ -42,6 +47,12 @@ class MuxConfig(Section):
     properties: dict[str, PropertyValue] = Field(
         default={}, description="Further properties of nvstreammux, set as they are."
     )
+
+    @model_validator(mode="after")
+    def _size_is_complete(self) -> MuxConfig:
+        if (self.width is None) != (self.height is None):
+            raise ValueError("width and height belong together: give both or none")
+        return self
 
 
 class PgieConfig(Section):

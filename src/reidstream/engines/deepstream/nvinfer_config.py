@@ -18,6 +18,7 @@ from pathlib import Path
 from reidstream.config import Config
 from reidstream.config.deepstream import PropertyValue
 from reidstream.engines.deepstream.detector_presets import DetectorModel, detector_model
+from reidstream.engines.deepstream.frame_shapes import Size, file_sizes, is_live, mux_size, shape_warnings
 from reidstream.engines.deepstream.gie_keys import (
     Keys,
     Network,
@@ -92,8 +93,11 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
     refuse_wrong_keys(deepstream.sgie.keys, "deepstream.sgie.keys")
     warnings: list[str] = []
     batch = deepstream.mux.batch or max(1, len(config.sources))
+    sizes = file_sizes(config.sources)
+    batched = mux_size(config, sizes)
 
     detector = detector_model(config, warnings)
+    warnings += shape_warnings(config, batched, detector.size, sizes)
     person = class_id_of(deepstream.pgie.person_class, detector.labels, detector.labels_from)
     reid = resolve_model(deepstream.sgie.model or config.embedding.model, "reid")
     facts = read_onnx_facts(reid.path)
@@ -161,7 +165,7 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
     tracker_file = _tracker_file(config, folder)
     if deepstream.tracker.config is None:
         texts[tracker_file] = yaml_text(tracker_sections(config, reid_in_tracker))
-    elements = _elements(config, batch, folder / "pgie.txt", sgie_file, tracker_file)
+    elements = _elements(config, batch, batched, folder / "pgie.txt", sgie_file, tracker_file)
     pipeline = folder / "pipeline.toml"
     texts[pipeline] = pipeline_text(elements)
     _write(texts)
@@ -182,7 +186,7 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
         pgie_engine=pgie.engine,
         reid_engine=sgie.engine,
         reid=reid,
-        mux_size=(deepstream.mux.width, deepstream.mux.height),
+        mux_size=batched,
         batch=batch,
         reid_batch=reid_batch,
         elements=elements,
@@ -272,17 +276,17 @@ def _in_place(onnx: Path, config: Config, warnings: list[str]) -> Path:
 
 
 def _elements(
-    config: Config, batch: int, pgie: Path, sgie: Path | None, tracker: Path
+    config: Config, batch: int, size: Size, pgie: Path, sgie: Path | None, tracker: Path
 ) -> dict[str, dict[str, PropertyValue]]:
     deepstream = config.deepstream
     mux: dict[str, PropertyValue] = {"batch-size": batch, "batched-push-timeout": deepstream.mux.timeout_us}
     if not deepstream.mux.new_mux:
         live = deepstream.mux.live
         if live is None:
-            live = any(source.uri.startswith(("rtsp://", "rtsps://", "/dev/video")) for source in config.sources)
+            live = any(map(is_live, config.sources))
         mux |= {
-            "width": deepstream.mux.width,
-            "height": deepstream.mux.height,
+            "width": size[0],
+            "height": size[1],
             "live-source": live,
             "gpu-id": deepstream.gpu_id,
         }
