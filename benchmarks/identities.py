@@ -94,8 +94,8 @@ def scene_of_folder(folder: Path) -> Scene:
     return Scene(folder.name, sources, truth, visible)
 
 
-def make_gallery(folder: Path, scene: Scene, models: str, engine: str) -> None:
-    """Run one scene into a gallery."""
+def make_gallery(folder: Path, scene: Scene, models: str, engine: str, min_visible: float = 0.25) -> None:
+    """Run one scene into a gallery. min_visible: how much of somebody perfect tracks must see."""
     config = Config()
     detector, reid = MODELS[models]
     embedder = open_embedder(resolve_model(reid or config.embedding.model, "reid"), config.embedding)
@@ -107,7 +107,7 @@ def make_gallery(folder: Path, scene: Scene, models: str, engine: str) -> None:
             people = boxes.persons >= 0
             table = boxes.frames, boxes.persons, boxes.boxes.astype(np.float32), scene.visible[name]
             labelled.append((name, source, LabelledBoxes(*(column[people] for column in table))))
-        made = PerfectTracks(config, labelled, embedder)
+        made = PerfectTracks(config, labelled, embedder, min_visible)
     else:
         found = open_detector(resolve_model(detector or config.detector.model, "detector"), config.detector)
         made = LocalEngine(config, list(scene.sources.items()), detector=found, embedder=embedder)
@@ -226,7 +226,7 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as temporary:
                     folder = (options.galleries or Path(temporary)) / f"{scene.name}-{models}-{engine}"
                     if not folder.exists():
-                        make_gallery(folder, scene, models, engine)
+                        make_gallery(folder, scene, models, engine, options.min_visible)
                     with Gallery.open(folder) as gallery:
                         fps = {recording.source: recording.fps for recording in gallery.sources()}
                         matched = match_tracklets(gallery.tracklets(), scene.truth)
