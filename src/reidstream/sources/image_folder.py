@@ -5,21 +5,18 @@ from __future__ import annotations
 import configparser
 import logging
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
-from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken, SourceNotFound
-from reidstream.sources.address import IMAGE_SUFFIXES, local_path, redacted
+from reidstream.sources.address import IMAGE_SUFFIXES, redacted
 from reidstream.sources.clock import Thinning
 from reidstream.sources.fingerprint import folder_fingerprint
 from reidstream.sources.frame import ArrayPicture, Frame, Pixels
+from reidstream.sources.stored import StoredSource
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -27,80 +24,16 @@ logger = logging.getLogger(__name__)
 DEFAULT_FPS = 25.0
 
 
-class ImageFolderSource:
+class ImageFolderSource(StoredSource):
     """The images of one folder in name order, numbers in names by their value. See ``Source`` for the contract.
 
-    ``folder`` may hold the images itself or an ``img1`` folder; ``seqinfo.ini`` beside ``img1`` gives the frame rate
+    The folder may hold the images itself or an ``img1`` folder; ``seqinfo.ini`` beside ``img1`` gives the frame rate
     unless the configuration does. Images that cannot be decoded are left out and counted, their place in time is kept.
     """
 
-    def __init__(self, config: SourceConfig, source_id: str) -> None:
-        self._config = config
-        self._id = source_id
-        self._folder = local_path(config.uri)
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._frames: Iterator[Frame] | None = None
-        self._first: Frame | None = None
-        self._info: SourceStarted | None = None
-        self._skipped = 0
-
-    @property
-    def id(self) -> str:
-        return self._id
-
-    @property
-    def skipped(self) -> int:
-        return self._skipped
-
-    @property
-    def dropped(self) -> int:
-        return 0
-
-    def started(self) -> SourceStarted:
-        with self._lock:
-            if self._info is None:
-                self._first = self._next()
-                if self._first is None:
-                    raise SourceBroken(f"{self._folder}: closed before its first frame")
-            assert self._info is not None
-            return self._info
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        with self._lock:
-            frame, self._first = self._first, None
-            frame = None if self._closed.is_set() else frame or self._next()
-            if frame is None:
-                raise StopIteration
-            return frame
-
-    def close(self) -> None:
-        self._closed.set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _next(self) -> Frame | None:
-        if self._closed.is_set():
-            return None
-        if self._frames is None:
-            self._frames = self._read()
-        try:
-            return next(self._frames, None)
-        except OSError as error:
-            raise SourceBroken(f"{self._folder}: {error.strerror or error}") from None
-
-    def _read(self) -> Iterator[Frame]:
-        if not self._folder.is_dir():
-            raise SourceNotFound(f"{self._folder}: no such folder")
+    def _read(self) -> Generator[Frame, None, None]:
+        if not self._path.is_dir():
+            raise SourceNotFound(f"{self._path}: no such folder")
         paths, fps = self._images()
         start = paths[0].stat().st_mtime
         thinning = Thinning(self._config.max_fps)
@@ -125,11 +58,11 @@ class ImageFolderSource:
                 )
             yield Frame(self._id, index, time, start + time, ArrayPicture(pixels))
         if self._info is None:
-            raise SourceBroken(f"{self._folder}: none of its {len(paths)} images can be decoded")
+            raise SourceBroken(f"{self._path}: none of its {len(paths)} images can be decoded")
 
     def _images(self) -> tuple[list[Path], float]:
-        inner = self._folder / "img1"
-        folder = inner if inner.is_dir() else self._folder
+        inner = self._path / "img1"
+        folder = inner if inner.is_dir() else self._path
         names = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
         if not names:
             raise SourceBroken(

@@ -5,20 +5,19 @@ from __future__ import annotations
 import datetime
 import logging
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from reidstream.config import SourceConfig
-from reidstream.errors import SourceBroken, SourceError, SourceNotFound
-from reidstream.sources.address import local_path, redacted
+from reidstream.errors import SourceBroken, SourceNotFound
+from reidstream.sources.address import redacted
 from reidstream.sources.clock import MediaClock, Thinning
 from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.fingerprint import file_fingerprint
 from reidstream.sources.frame import Frame
 from reidstream.sources.picture import Pictures
+from reidstream.sources.stored import StoredSource, reason
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -29,90 +28,19 @@ _READ_ERRORS = 100
 """Errors in a row without a readable packet between after which a file is given up."""
 
 
-class VideoFileSource:
+class VideoFileSource(StoredSource):
     """Frames of a video file, in order of presentation. See ``Source`` for the contract."""
 
     def __init__(self, config: SourceConfig, source_id: str) -> None:
-        self._config = config
-        self._id = source_id
-        self._path = local_path(config.uri)
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
+        super().__init__(config, source_id)
         self._container: Any = None
-        self._frames: Iterator[Frame] | None = None
-        self._first: Frame | None = None
-        self._info: SourceStarted | None = None
-        self._skipped = 0
-
-    @property
-    def id(self) -> str:
-        return self._id
-
-    @property
-    def skipped(self) -> int:
-        return self._skipped
-
-    @property
-    def dropped(self) -> int:
-        return 0
-
-    def started(self) -> SourceStarted:
-        with self._lock:
-            if self._info is None:
-                self._first = self._next()
-                if self._first is None:
-                    raise SourceBroken(f"{self._path}: closed before its first frame")
-            assert self._info is not None
-            return self._info
-
-    def __iter__(self) -> Iterator[Frame]:
-        return self
-
-    def __next__(self) -> Frame:
-        with self._lock:
-            frame, self._first = self._first, None
-            if self._closed.is_set():
-                raise StopIteration
-            frame = frame or self._next()
-            if frame is None:
-                raise StopIteration
-            return frame
-
-    def close(self) -> None:
-        self._closed.set()
-        # Whoever holds the lock is in the middle of one frame at most.
-        with self._lock:
-            self._release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _next(self) -> Frame | None:
-        if self._closed.is_set():
-            return None
-        if self._frames is None:
-            self._frames = self._read()
-        try:
-            return next(self._frames, None)
-        except SourceError:
-            raise
-        except (OSError, ValueError, RuntimeError) as error:
-            raise SourceBroken(f"{self._path}: {_reason(error)}") from None
 
     def _release(self) -> None:
-        if self._frames is not None:
-            self._frames.close()  # type: ignore[attr-defined]
         if self._container is not None:
             self._container.close()
             self._container = None
-        self._first = None
 
-    def _read(self) -> Iterator[Frame]:
+    def _read(self) -> Generator[Frame, None, None]:
         cut_off = self._checked_file()
         stream = self._opened(cut_off)
         fps = float(stream.guessed_rate or stream.average_rate or 0)
@@ -153,7 +81,7 @@ class VideoFileSource:
                 raise SourceBroken(f"{self._path}: the file is empty")
             return missing_bytes(self._path)
         except OSError as error:
-            raise SourceBroken(f"{self._path}: {_reason(error)}") from None
+            raise SourceBroken(f"{self._path}: {reason(error)}") from None
 
     def _opened(self, cut_off: int) -> Any:
         import av
@@ -163,7 +91,7 @@ class VideoFileSource:
             self._container = av.open(f"file:{self._path}", metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceBroken(
-                f"{self._path}: not a video that can be read ({_reason(error)}){_cut_off(cut_off)}"
+                f"{self._path}: not a video that can be read ({reason(error)}){_cut_off(cut_off)}"
             ) from None
         # What FFmpeg generates for missing presentation times is wrong for AVI with B-frames.
         self._container.flags &= ~av.container.Flags.gen_pts.value
@@ -190,7 +118,7 @@ class VideoFileSource:
                 frames = packet.decode()
             except av.error.FFmpegError as error:
                 self._skipped += 1
-                logger.debug("%s: left out a damaged packet (%s)", self._id, _reason(error))
+                logger.debug("%s: left out a damaged packet (%s)", self._id, reason(error))
                 continue
             yield from frames
 
@@ -209,7 +137,7 @@ class VideoFileSource:
                 errors += 1
                 self._skipped += 1
                 if errors >= _READ_ERRORS:
-                    raise SourceBroken(f"{self._path}: cannot be read any further ({_reason(error)})") from None
+                    raise SourceBroken(f"{self._path}: cannot be read any further ({reason(error)})") from None
 
 
 def _frame_count(stream: Any, fps: float) -> int | None:
@@ -218,10 +146,6 @@ def _frame_count(stream: Any, fps: float) -> int | None:
         return None
     expected = float(stream.duration * stream.time_base) * fps
     return int(stream.frames) if abs(stream.frames - expected) <= 0.1 * expected + 2 else None
-
-
-def _reason(error: BaseException) -> str:
-    return redacted(str(getattr(error, "strerror", None) or error))
 
 
 def _cut_off(missing: int) -> str:
