@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Connection, select
 
 from reidstream.config.identities import IdentityConfig
@@ -201,8 +202,7 @@ class OnlineIdentities:
         clear = shares[best] / shares.sum() >= _SHARE
         own = float(shares[best])
         if enough and not clear:
-            rivals = np.array([k != best and self._two(shortlist[best], shortlist[k]) for k in range(len(shortlist))])
-            own = float(shares[~rivals].sum())
+            own = self._own_share(shares[order], [shortlist[k] for k in order.tolist()])
             clear = own / shares.sum() >= _SHARE
         if enough and clear:
             return Decision(shortlist[best], own, ranked)
@@ -212,6 +212,21 @@ class OnlineIdentities:
         similarity = np.array([float((held @ prototypes.T).max()) for held in person.prototypes])
         weights = np.minimum(np.array(person.trust), trust)
         return float((self._calibration.log_ratio(similarity) * weights).mean())
+
+    def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
+        """The share of the best candidate and of those who are the same person as the best; both best first.
+
+        Only as many are compared with the best as it takes to know whether it is clearly ahead.
+        """
+        needed = _SHARE * float(shares.sum())
+        own, open_share = float(shares[0]), float(shares[1:].sum())
+        for share, person in zip(shares[1:].tolist(), people[1:], strict=True):
+            if own >= needed or own + open_share < needed:
+                break
+            open_share -= share
+            if not self._two(people[0], person):
+                own += share
+        return own
 
     def _two(self, a: int, b: int) -> bool:
         """Whether two known people are certainly, or more likely than not, two.
