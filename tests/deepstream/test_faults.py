@@ -294,3 +294,40 @@ def test_a_camera_loses_its_oldest_frames_when_the_reader_lags_and_says_how_many
     gap = int(np.diff(numbers).argmax())
     assert numbers[gap] == 5
     assert np.diff(numbers)[gap + 1 : gap + 3].tolist() == [1, 1]
+
+
+def test_the_bus_message_alone_ends_a_stream_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no event comes down the stream, stream-eos on the bus and a while without frames decide."""
+    monkeypatch.setattr("reidstream.engines.deepstream.probe._OVER", ("no-such-event",))
+    monkeypatch.setattr("reidstream.engines.deepstream.engine._GRACE", 0.3)
+    short, long = write_blobs(tmp_path / "short.mp4", [0], 20), write_blobs(tmp_path / "long.mp4", [1], 700, speed=0.3)
+    events = list(engine_for(blob_models.config(tmp_path), [("short", short), ("long", long)]).events())
+    end = end_of(events, "short")
+    assert (end.frames, end.error, end.stopped) == (20, None, False)
+    assert events.index(end) < events.index(frames_of(events, "long")[-1])
+    assert end_of(events, "long").frames == 700
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames_through_the_pipeline_leave_nothing_behind(tmp_path: Path) -> None:
+    """Every payload that was attached is released by its callback while the run goes on, and memory does not grow."""
+    import nvds
+    import psutil
+
+    clip = write_blobs(tmp_path / "a.mp4", [0, 1], 2500, speed=0.1)
+    config = blob_models.config(tmp_path, ["deepstream.crops=false"])
+    engine = engine_for(config, [(name, clip) for name in "abcd"])
+    process, frames, resident, released, alive = psutil.Process(), 0, 0, nvds.ledger.released, 0
+    for event in engine.events():
+        if isinstance(event, Observed):
+            frames += 1
+            alive = max(alive, nvds.ledger.alive)
+            if frames == 2000:
+                resident = process.memory_info().rss
+    grown = process.memory_info().rss - resident
+    assert frames == 10_000
+    # Two people with a tensor each; beside them every batch has the tracker's list.
+    assert nvds.ledger.released - released >= 2 * frames
+    # What a few batches in the queues hold, and no more.
+    assert alive < 400
+    assert grown < 16 << 20

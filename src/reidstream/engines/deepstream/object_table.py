@@ -60,7 +60,7 @@ def open_object_reader(pyds: Any, broken: Callable[[], None]) -> ObjectReader:
     """The faster one where it can be had. broken: called for a list that does not end."""
     try:
         return CopiedObjects(pyds, broken)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         logger.info("objects are read attribute by attribute: %s", error)
         return AttributeObjects(pyds, broken)
 
