@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,3 +90,19 @@ def test_where_time_went_and_how_many_frames_is_known(tmp_path: Path) -> None:
     list(engine.events())
     assert engine.status.frames == {"a": 30}
     assert {"decode", "detect", "track", "embed"} <= set(engine.status.stage_seconds)
+
+
+def test_an_engine_that_is_through_is_freed_at_once(tmp_path: Path) -> None:
+    """Not when the garbage collector comes by: until then models of former runs would pile up."""
+    video = write_blobs(tmp_path / "cam.mp4", [0, 1], 20)
+    gc.collect()
+    gc.disable()
+    try:
+        engine = engine_for(video)
+        for _ in engine.events():
+            pass
+        gone = weakref.ref(engine)
+        del engine
+        assert gone() is None
+    finally:
+        gc.enable()

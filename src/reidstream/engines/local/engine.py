@@ -112,6 +112,8 @@ class LocalEngine:
             for runner in self._runners:
                 runner.join()
             pool.shutdown(cancel_futures=True)
+            # They know this engine: in a circle, models and frames would stay until the garbage collector comes by.
+            self._runners = []
 
     def stop(self) -> None:
         self._stopped = True
