@@ -206,6 +206,7 @@ def main() -> None:
     parser.add_argument("--by-number", action="store_true", help="PETS: every number of the labels is a person")
     parser.add_argument("--models", default="embedded,published", help=f"of {', '.join(MODELS)}")
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
+    parser.add_argument("--min-visible", type=float, default=0.25, help="of people in perfect tracks, 0 to 1")
     parser.add_argument(
         "--galleries", type=Path, default=None, help="keep galleries here, and use those that are there"
     )
