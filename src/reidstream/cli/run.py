@@ -157,6 +157,10 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop)"
     )
+    if summary.stored and summary.people > 1:
+        out.print(
+            f"a run knows only who came before; `reidstream people resolve --gallery {gallery}` decides who is who at once"
+        )
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")
     for text, count in summary.warnings.items():
