@@ -158,9 +158,8 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f" {counts.without_embedding} without a usable crop)"
     )
     if summary.stored and summary.people > 1:
-        out.print(
-            f"a run knows only who came before; `reidstream people resolve --gallery {gallery}` decides who is who at once"
-        )
+        resolve = f"reidstream people resolve --gallery {gallery}"
+        out.print(f"a run knows only who came before; `{resolve}` decides who is who all at once")
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")
     for text, count in summary.warnings.items():
