@@ -87,6 +87,9 @@ def serve(requests: Connection, answers: Connection) -> None:
 def main() -> None:
     # Ctrl-C is meant for the process that people look at; this one ends when that one has.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The index can wait, frames of a camera cannot.
+    if hasattr(os, "nice"):
+        os.nice(10)
     # Whatever a library prints must not get between the answers.
     answers = os.dup(1)
     os.dup2(2, 1)
