@@ -1,8 +1,9 @@
 """From raw data to the embedded Re-ID model: ``python -m training.reid --work build/reid``.
 
-Three stages, each skipped when it is done: ``prepare`` (no GPU: packs Market-1501, synthetic people and the people on
-the detector's pictures, which ``python -m training.detector --only prepare`` has to have packed), ``train`` (a GPU;
-stops after ``--slot`` seconds and goes on where it stopped), ``ship`` (writes the ONNX file and its checksum).
+Four stages, each skipped when it is done: ``prepare`` (no GPU: packs Market-1501 and the people on the detector's
+pictures, which ``python -m training.detector --only prepare`` has to have packed), ``render`` (all cores: the people of
+many synthetic worlds), ``train`` (a GPU; stops after ``--slot`` seconds and goes on where it stopped), ``ship`` (writes
+the ONNX file and its checksum). ``--only`` runs some of them, so that only what needs it has to be where the GPU is.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 
 from training.blend import averages, blended
-from training.reid.dataset import Crops, encode, from_pictures, market
+from training.reid.dataset import WORLDS, WORLDS_ASIDE, Crops, encode, from_pictures, market, worlds
 from training.reid.network import Deployed, OSNet, load_network
 from training.reid.train import Recipe, train
 
@@ -28,23 +29,25 @@ RECIPES = {
 }
 # How much of the trained weights is shipped, the rest is what they began from (docs/models/person-reid.md).
 SHARE = 1.0
-SYNTHETIC = {"people": 160, "seed": 4242, "cameras": 6, "per_camera": 2}
+STAGES = ("prepare", "render", "train", "ship")
 
 
 def prepare(shared: Path, pictures: Path, work: Path) -> None:
-    """Pack all crops: ``work/market.npz``, ``work/others.npz`` and ``work/synthetic.npz``."""
-    from reidstream.synthetic import render_crops
-
+    """Pack the real crops: ``work/market.npz`` and ``work/others.npz``."""
     market(shared / "data" / "market1501_train.tar").write(work / "market.npz")
     encode(from_pictures(pictures)).write(work / "others.npz")
-    made = ((c.image, c.person, c.camera) for c in render_crops(**SYNTHETIC))
-    encode(made, 144, 72, 85).write(work / "synthetic.npz")
+
+
+def render(work: Path) -> None:
+    """Render and pack the synthetic crops: ``work/synthetic.npz``, and for choices ``work/synthetic-aside.npz``."""
+    worlds(WORLDS_ASIDE).write(work / "synthetic-aside.npz")
+    worlds(WORLDS).write(work / "synthetic.npz")
 
 
 def run(shared: Path, work: Path, slot: float, chosen: list[str], aside: bool) -> bool:
     """Train for a slot of time each; whether all trainings are done. ``aside``: hold the 100 people out."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    packs = [Crops.read(work / f"{name}.npz") for name in ("market", "others", "synthetic")]
+    packs = [Crops.read(work / f"{name}.npz") for name in ("market", "others", "synthetic", "synthetic-aside")]
     done = True
     for name in chosen:
         out = work / (f"{name}-aside" if aside else name)
@@ -74,17 +77,18 @@ def main() -> None:
     parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of each training in this run")
     parser.add_argument("--recipe", choices=RECIPES, help="train this one alone, to run both side by side")
     parser.add_argument("--aside", action="store_true", help="hold 100 people out and only train: for choices")
-    parser.add_argument("--only", choices=("prepare", "train", "ship"))
+    parser.add_argument("--only", nargs="+", choices=STAGES, default=STAGES)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    stages = (given.only,) if given.only else ("prepare", "train", "ship")
-    if "prepare" in stages and not (given.work / "synthetic.npz").exists():
+    if "prepare" in given.only and not (given.work / "others.npz").exists():
         prepare(given.shared, given.pictures, given.work)
+    if "render" in given.only and not (given.work / "synthetic.npz").exists():
+        render(given.work)
     chosen = [given.recipe] if given.recipe else list(RECIPES)
-    if "train" in stages and not run(given.shared, given.work, given.slot, chosen, given.aside):
+    if "train" in given.only and not run(given.shared, given.work, given.slot, chosen, given.aside):
         print("not done: run again to go on")
         return
-    if "ship" in stages and not given.aside:
+    if "ship" in given.only and not given.aside:
         print(ship(given.shared, given.work))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from training.sequences import crop
 # shuffled with this seed, is below HELD_OUT. They are 100 of 751, by person; no crop of theirs is trained on before
 # the recipe is fixed.
 HELD_OUT, HELD_OUT_SEED = 100, 1501
+
+# Synthetic worlds to train on: so many people each, most of them dressed much like somebody else of their world. Each
+# has cameras of its own. The worlds for choices are others.
+WORLDS, WORLDS_ASIDE = range(50_000, 50_240), range(60_000, 60_008)
+WORLD_PEOPLE, WORLD_CAMERAS = 30, 4
 
 NAME = re.compile(r"(\d{4})_c(\d)s\d_\d+_\d+\.jpg$")
 
@@ -102,3 +107,22 @@ def from_pictures(pack: Path) -> Iterable[tuple[NDArray[np.uint8], int, int]]:
             piece = crop(picture, box)
             if piece is not None and piece.shape[0] >= 40 and piece.shape[0] > 1.2 * piece.shape[1]:
                 yield piece, -1, int(sources[number])
+
+
+def world(seed: int) -> Crops:
+    """Everybody of one synthetic world by all its cameras; people and cameras counted from 0."""
+    from reidstream.synthetic import render_crops
+
+    made = render_crops(WORLD_PEOPLE, seed, cameras=WORLD_CAMERAS, per_camera=3, similar=0.65, min_visibility=0.45)
+    return encode(((c.image, c.person, c.camera) for c in made), 144, 72, 85)
+
+
+def worlds(seeds: Sequence[int]) -> Crops:
+    """Several worlds, on all cores; people of the k-th are numbered from k times WORLD_PEOPLE, cameras likewise."""
+    with ProcessPoolExecutor() as pool:
+        each = list(pool.map(world, seeds))
+    return Crops(
+        [jpeg for crops in each for jpeg in crops.jpegs],
+        np.concatenate([crops.people + k * WORLD_PEOPLE for k, crops in enumerate(each)]),
+        np.concatenate([crops.cameras + k * WORLD_CAMERAS for k, crops in enumerate(each)]),
+    )

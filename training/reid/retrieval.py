@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from training.reid.dataset import Crops
 from training.sequences import FloatArray
 
 
@@ -76,3 +77,18 @@ def segments(
             cut = np.split(visit, range(length, len(visit), length))
             pieces += [piece for piece in cut if len(piece) >= max(2, length // 2) or len(cut) == 1]
     return pieces
+
+
+def cross_camera_pairs(embeddings: FloatArray, crops: Crops, group: int) -> tuple[FloatArray, FloatArray]:
+    """Cosines of all pairs of crops of different cameras within groups of people: of one person, of two."""
+    same, different = [], []
+    for number in np.unique(crops.people // group):
+        rows = np.flatnonzero(crops.people // group == number)
+        first, second = (rows[k] for k in np.triu_indices(len(rows), 1))
+        across = crops.cameras[first] != crops.cameras[second]
+        first, second = first[across], second[across]
+        cosines = (embeddings[first] * embeddings[second]).sum(1)
+        one = crops.people[first] == crops.people[second]
+        same.append(cosines[one])
+        different.append(cosines[~one])
+    return np.concatenate(same), np.concatenate(different)

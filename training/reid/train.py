@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from training.clock import Average, Clock, Curve, cosine, save
-from training.reid.dataset import Crops, held_out
+from training.reid.dataset import WORLD_PEOPLE, Crops, held_out
 from training.reid.network import OSNet, load_network
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
-from training.reid.retrieval import market_protocol, query_rows
+from training.reid.retrieval import auc, cross_camera_pairs, market_protocol, query_rows
 from training.reid.views import normalise, placed, plain, varied
 
 
@@ -26,8 +26,9 @@ class Recipe:
     seconds: float = 510
     people: int = 40
     views: int = 4
-    others: int = 96
-    synthetic_people: int = 12
+    others: int = 128
+    worlds: int = 3
+    synthetic_people: int = 30
     rate: float = 1e-3
     decay: float = 5e-4
     strength: float = 1.0
@@ -36,7 +37,7 @@ class Recipe:
     keep_direction: float = 3.0
     keep_relations: float = 50.0
     keep_market: float = 10.0
-    learn_synthetic: float = 0.3
+    learn_synthetic: float = 0.5
     average: float = 0.999
     seed: int = 7
     everyone: bool = False
@@ -44,13 +45,21 @@ class Recipe:
 
 
 class Identities:
-    """Crops of known people on a device, drawn as so many views of so many people."""
+    """Crops of known people on a device, drawn as so many views of so many people.
 
-    def __init__(self, crops: Crops, rows: np.ndarray, size: tuple[int, int], device: torch.device) -> None:
+    group: how many consecutive numbers of people belong together, or 0; those are drawn together.
+    """
+
+    def __init__(
+        self, crops: Crops, rows: np.ndarray, size: tuple[int, int], device: torch.device, group: int = 0
+    ) -> None:
         self.pictures = torch.from_numpy(
             Crops([crops.jpegs[i] for i in np.flatnonzero(rows)], crops.people, crops.cameras).pictures(*size)
         ).to(device)
-        self.people = np.unique(crops.people[rows], return_inverse=True)[1]
+        numbers, self.people = np.unique(crops.people[rows], return_inverse=True)
+        groups = np.unique(numbers // group if group else numbers, return_inverse=True)[1]
+        self.group = torch.from_numpy(groups).to(device)
+        self.groups = int(groups.max()) + 1
         self.count = int(self.people.max()) + 1
         order = np.argsort(self.people, kind="stable")
         self.order = torch.from_numpy(order).to(device)
@@ -58,9 +67,13 @@ class Identities:
         self.counts = torch.from_numpy(counts).to(device)
         self.starts = torch.from_numpy(np.r_[0, np.cumsum(counts)[:-1]]).to(device)
 
-    def draw(self, people: int, views: int) -> tuple[Tensor, Tensor]:
+    def draw(self, people: int, views: int, groups: int | None = None) -> tuple[Tensor, Tensor]:
+        """Pictures and who they show, ``views`` of each person; of so many random ``groups`` if there are enough."""
         device = self.order.device
-        who = torch.randperm(self.count, device=device)[:people].repeat_interleave(views)
+        chance = torch.rand(self.count, device=device)
+        if groups is not None:
+            chance += torch.isin(self.group, torch.randperm(self.groups, device=device)[:groups])
+        who = chance.topk(people).indices.repeat_interleave(views)
         place = (torch.rand(len(who), device=device) * self.counts[who]).long()
         return self.pictures[self.order[self.starts[who] + place]], who
 
@@ -79,7 +92,8 @@ def train(
     start: Path,
     market: Crops,
     others: Crops,
-    synthetic: Crops | None,
+    synthetic: Crops,
+    synthetic_aside: Crops,
     recipe: Recipe,
     out: Path,
     slot: float,
@@ -88,7 +102,8 @@ def train(
     """Train from the weights ``start``, or go on from ``out/reid.pt``; whether the training is done.
 
     ``others`` are crops of unknown people from other cameras: on them the network stays close to what it was. The
-    teacher runs with the same BatchNorm mode on the same batch, so that both see the same normalisation.
+    teacher runs with the same BatchNorm mode on the same batch, so that both see the same normalisation. On synthetic
+    people it has no say: those who dress alike look alike to it.
     """
     torch.manual_seed(recipe.seed)
     aside = held_out(market.people)
@@ -97,8 +112,10 @@ def train(
     checked_people, checked_cameras = market.people[aside], market.cameras[aside]
     is_query = query_rows(checked_people, checked_cameras)
     foreign = torch.from_numpy(others.pictures(192, 96)).to(device)
-    made = Identities(synthetic, np.ones(len(synthetic.people), bool), (192, 96), device) if synthetic else None
+    made = Identities(synthetic, np.ones(len(synthetic.people), bool), (144, 72), device, WORLD_PEOPLE)
+    actors = torch.from_numpy(synthetic_aside.pictures(144, 72)).to(device)
 
+    torch.backends.cudnn.benchmark = True
     network = load_network(start).to(device, memory_format=torch.channels_last)
     teacher = copy.deepcopy(network).requires_grad_(False).train()
 
@@ -106,7 +123,7 @@ def train(
         means = torch.zeros(group.count, 512, device=device)
         return means.index_add_(0, torch.from_numpy(group.people).to(device), embed(network, group.pictures))
 
-    heads = torch.nn.ModuleList([CosineClassifier(centroids(g)) for g in (known, made) if g is not None]).to(device)
+    heads = torch.nn.ModuleList([CosineClassifier(centroids(g)) for g in (known, made)]).to(device)
     parameters = [*network.parameters(), *heads.parameters()]
     grouped = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.decay},
@@ -144,6 +161,8 @@ def train(
             checked_cameras[~is_query],
         )
         score = {"rank1": round(100 * rank, 2), "mAP": round(100 * precision, 2)}
+        acted = embed(averaged(), actors).cpu().numpy()
+        score["auc_made"] = round(auc(*cross_camera_pairs(acted, synthetic_aside, WORLD_PEOPLE)), 4)
         curve.add({"step": step, "seconds": round(clock.used, 1), "per_second": round(seen / spent), **score, **row})
         everything = {"network": network.state_dict(), "heads": heads.state_dict(), "optimiser": optimiser.state_dict()}
         save(
@@ -162,10 +181,8 @@ def train(
             mine, who = known.draw(recipe.people, recipe.views)
             strange = foreign[torch.randint(len(foreign), (recipe.others,), device=device)]
             clear = [placed(mine), placed(strange)]
-            if made is not None:
-                drawn, actor = made.draw(recipe.synthetic_people, recipe.views)
-                clear.append(placed(drawn))
-            clear = torch.cat(clear)
+            drawn, actor = made.draw(recipe.synthetic_people, recipe.views, recipe.worlds)
+            clear = torch.cat([*clear, placed(drawn)])
             views = varied(clear, recipe.strength, recipe.erase, recipe.hide).contiguous(
                 memory_format=torch.channels_last
             )
@@ -176,13 +193,15 @@ def train(
                 taught = teacher(clear)
         features, taught = functional.normalize(features.float()), functional.normalize(taught.float())
         own = slice(0, len(mine))
-        other = slice(len(mine), None)
+        other = slice(len(mine), len(mine) + len(strange))
+        acted = slice(other.stop, None)
         losses = {
             "class": heads[0](features[own], who),
             "triplet": hardest_triplet(features[own], who),
             "direction": direction(features[other], taught[other]),
             "relations": relations(features[other], taught[other]),
             "market": relations(features[own], taught[own]),
+            "synthetic": heads[1](features[acted], actor) + hardest_triplet(features[acted], actor),
         }
         weights = {
             "class": 1.0,
@@ -190,11 +209,8 @@ def train(
             "direction": recipe.keep_direction,
             "relations": recipe.keep_relations,
             "market": recipe.keep_market,
+            "synthetic": recipe.learn_synthetic,
         }
-        if made is not None:
-            rest = slice(len(mine) + len(strange), None)
-            losses["synthetic"] = heads[1](features[rest], actor) + hardest_triplet(features[rest], actor)
-            weights["synthetic"] = recipe.learn_synthetic
         total = sum(weights[name] * loss for name, loss in losses.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
