@@ -15,7 +15,8 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.schema import tracklets as tracklet_table
 from reidstream.identities.calibration import Calibration, defaults_of, least_log_ratio, probabilities
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
-from reidstream.identities.evidence import Evidence, evidence_of
+from reidstream.identities.evidence import Evidence, evidence_of, trust_of
+from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
     assign,
@@ -25,7 +26,6 @@ from reidstream.identities.people import (
     person_of_tracklets,
     prepare,
 )
-from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.resolving import believed_cameras, calibration_of
 from reidstream.identities.schema import members
 from reidstream.identities.similarity import candidates, pair_similarity
@@ -264,10 +264,10 @@ class OnlineIdentities:
         self, one: tuple[list[int], list[float], list[float]], other: tuple[list[int], list[float], list[float]]
     ) -> npt.NDArray[np.bool_]:
         """bool (a, b): whether visits given by cameras, starts and ends are certainly of two people."""
-        camera, start, end = (np.array([*a, *b]) for a, b in zip(one, other, strict=True))
-        table = TimeTable(camera, start, end, self._known_cameras(), self._config.overlap)
+        cameras, starts, ends = np.array([*one[0], *other[0]]), np.array([*one[1], *other[1]]), [*one[2], *other[2]]
+        table = TimeTable(cameras, starts, np.array(ends), self._known_cameras(), self._config.overlap)
         n = len(one[0])
-        return table.excluded(np.arange(n), np.arange(n, len(camera)))
+        return table.excluded(np.arange(n), np.arange(n, len(cameras)))
 
     def _add_person(self, person: str) -> None:
         self._row[person] = len(self._people)
@@ -292,7 +292,7 @@ class OnlineIdentities:
             tracklet.end_wall,
             tracklet.embedding,
             tracklet.prototypes,
-            float(np.clip(tracklet.purity, 0.1, 1.0)),
+            float(trust_of(tracklet.purity, tracklet.embeddings_used * tracklet.quality)),
         )
 
     def _camera(self, source: str) -> int:
