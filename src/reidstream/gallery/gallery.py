@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, LargeBinary, func, select
 
 from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
@@ -387,6 +387,22 @@ class Gallery:
             unpacked(b"".join(row.prototypes for row in rows), self.space.size),
             unpacked(b"".join(row.weights for row in rows)),
         )
+
+    def ends(self, ids: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """The first and the last box of each of these tracklets, float32 (n, 4) each, xyxy, in the order given."""
+        c, boxes = tracklets.c, details.c.boxes
+        size = func.length(boxes)
+        first = func.substr(boxes, 1, 16, type_=LargeBinary)
+        last = func.substr(boxes, size - 15, 16, type_=LargeBinary)
+        query = select(c.id, first.label("first"), last.label("last")).join(details, details.c.seq == c.seq)
+        held: dict[str, Any] = {}
+        with self.read() as connection:
+            for some in in_chunks(ids):
+                held.update((row.id, row) for row in connection.execute(query.where(c.id.in_(some), size >= 16)))
+        # A damaged row has no place; whoever checks the gallery is told of it.
+        nowhere = bytes(16)
+        found = [(held[i].first, held[i].last) if i in held else (nowhere, nowhere) for i in ids]
+        return unpacked(b"".join(f for f, _ in found), 4), unpacked(b"".join(last for _, last in found), 4)
 
     def crop(self, id: str) -> bytes | None:
         """The best crop of a tracklet as a JPEG file; None when none was kept. Raises TrackletNotFound."""

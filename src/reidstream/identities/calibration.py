@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from reidstream.types import FloatArray
 
-# Log-likelihood ratios are cut off here: no similarity is proof, neither of the same person nor of another.
-_LEAST, _MOST = -6.0, 4.0
+# Log-likelihood ratios are cut off here, high enough to tell somebody from their look-alike, ...
+_LEAST, _MOST = -6.0, 8.0
+# ... but no similarity is proof that it is anybody known: against nobody it counts as no more than this.
+_PROOF = 4.0
 # How many pairs of its own a gallery needs until they weigh as much as the defaults.
 _PAIRS = 40.0
 # The odds that the best candidate which no constraint excludes is the right person, before looking at the similarity:
@@ -81,7 +83,7 @@ class Calibration:
         None for a risk so small that no similarity is proof enough.
         """
         least = least_log_ratio(false_merges)
-        return None if least > _MOST else self.midpoint + least / self.slope
+        return None if least > _PROOF else self.midpoint + least / self.slope
 
     def log_ratio(self, similarity: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Log-likelihood ratio of "one person" against "two people" for cosines of any shape."""
@@ -131,7 +133,8 @@ def probabilities(log_ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
     two people who look alike halve each other's probability.
     """
     weights = BEST_CANDIDATE_ODDS * np.exp(log_ratios)
-    shares: npt.NDArray[np.float64] = weights / (1.0 + weights.sum())
+    nobody = np.exp(max(0.0, float(np.max(log_ratios, initial=0.0)) - _PROOF))
+    shares: npt.NDArray[np.float64] = weights / (nobody + weights.sum())
     return shares
 
 

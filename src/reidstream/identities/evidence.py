@@ -11,6 +11,10 @@ import numpy.typing as npt
 from reidstream.gallery import Gallery
 from reidstream.types import FloatArray, IntArray
 
+# An embedding that rests on so much of a good crop is trusted half. What shows nothing but legs at the border has
+# two crops of quality .15 and looks like others of its kind, not like its person.
+_HALF_TRUSTED = 0.3
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -19,7 +23,8 @@ class Evidence:
     ids: n tracklet ids. camera: int64 (n,), index into cameras. track: int64 (n,), equal for the parts and pieces of
     one track. start, end: float64 (n,), wall seconds. vectors: float32 (n, d), unit length. prototypes: float32
     (m, d); first: int64 (n + 1,), tracklet i has prototypes first[i]:first[i + 1]; weights: float32 (m,).
-    trust: float32 (n,) in 0..1, how far a tracklet's embedding speaks for one person: its purity.
+    trust: float32 (n,) in 0..1, how far a tracklet's embedding speaks for one person: its purity, and less when it
+    rests on few or poor crops. entry, exit: float32 (n, 4), the first and the last box, xyxy; zeros where unknown.
     """
 
     ids: list[str]
@@ -34,6 +39,8 @@ class Evidence:
     first: IntArray
     weights: FloatArray
     trust: FloatArray
+    entry: FloatArray
+    exit: FloatArray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,9 +55,9 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         empty = np.zeros(0, np.int64)
         none = np.zeros((0, size), np.float32)
         times = np.zeros(0)
-        return Evidence(
-            [], [], empty, empty, empty, times, times, none, none, np.zeros(1, np.int64), none[:, 0], none[:, 0]
-        )
+        first, place = np.zeros(1, np.int64), np.zeros((0, 4), np.float32)
+        few = none[:, 0]
+        return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, place, place)
     _, vectors = gallery.vectors(ids)
     held = gallery.prototypes(ids)
     order = np.argsort(held.owner, kind="stable")
@@ -69,5 +76,16 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         held.vectors[order],
         np.searchsorted(held.owner[order], np.arange(len(ids) + 1)).astype(np.int64),
         held.weights[order],
-        np.clip(rows.purity, 0.1, 1.0).astype(np.float32),
+        trust_of(rows.purity, rows.embeddings_used * rows.quality),
+        *gallery.ends(ids),
     )
+
+
+def trust_of(purity: npt.ArrayLike, crops: npt.ArrayLike) -> FloatArray:
+    """How far tracklets speak for one person, float32 in 0..1.
+
+    crops: how many crops an embedding rests on, each counted by its quality.
+    """
+    weight = np.asarray(crops, np.float64)
+    trust: FloatArray = (np.clip(purity, 0.1, 1.0) * weight / (weight + _HALF_TRUSTED)).astype(np.float32)
+    return trust

@@ -15,7 +15,8 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.schema import tracklets as tracklet_table
 from reidstream.identities.calibration import Calibration, defaults_of, least_log_ratio, probabilities
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
-from reidstream.identities.evidence import Evidence, evidence_of
+from reidstream.identities.evidence import Evidence, evidence_of, trust_of
+from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
     assign,
@@ -107,7 +108,7 @@ class OnlineIdentities:
         self._people: list[_Known] = []
         self._row: dict[str, int] = {}
         self._apart: set[tuple[int, int]] = set()
-        self._means = np.zeros((0, gallery.space.size), np.float32)
+        self._nearest = NearestMeans(gallery.space.size)
         self._names: list[str] = []
         self._count = 0
         self._next_calibration = _FIRST_CALIBRATION
@@ -184,16 +185,12 @@ class OnlineIdentities:
     def _decide(self, prototypes: FloatArray, trust: float, seen: _Seen | None) -> Decision:
         if not self._people:
             return Decision(None, 1.0)
-        mean = prototypes.mean(axis=0)
-        near = self._means[: len(self._people)] @ mean
-        most = min(_SHORTLIST, len(near))
-        nearest = np.argpartition(-near, most - 1)[:most]
-        shortlist: list[int] = nearest[np.argsort(-near[nearest], kind="stable")].tolist()
+        shortlist = self._nearest.to(prototypes.mean(axis=0), _SHORTLIST)
         if seen is not None:
-            shortlist = [k for k in shortlist if not self._excluded(self._people[k], seen)]
+            shortlist = self._possible(shortlist, seen)
         if not shortlist:
             return Decision(None, 1.0)
-        ratios = np.array([self._ratio(self._people[k], prototypes, trust) for k in shortlist])
+        ratios = self._ratios(shortlist, prototypes, trust)
         shares = probabilities(ratios)
         order = np.argsort(-ratios, kind="stable")
         ranked = [(shortlist[k], float(shares[k])) for k in order.tolist()]
@@ -208,10 +205,17 @@ class OnlineIdentities:
             return Decision(shortlist[best], own, ranked)
         return Decision(None, 1.0 - float(shares.max()) if clear else 0.5, ranked)
 
-    def _ratio(self, person: _Known, prototypes: FloatArray, trust: float) -> float:
-        similarity = np.array([float((held @ prototypes.T).max()) for held in person.prototypes])
-        weights = np.minimum(np.array(person.trust), trust)
-        return float((self._calibration.log_ratio(similarity) * weights).mean())
+    def _ratios(self, people: list[int], prototypes: FloatArray, trust: float) -> npt.NDArray[np.float64]:
+        """Mean log-likelihood ratio of what is remembered of each of these people, float64 (k,)."""
+        known = [self._people[k] for k in people]
+        alike = np.concatenate([held for person in known for held in person.prototypes]) @ prototypes.T
+        counts = np.array([len(held) for person in known for held in person.prototypes])
+        similarity = np.maximum.reduceat(alike.max(axis=1), np.cumsum(counts) - counts)
+        weights = np.minimum(np.array([t for person in known for t in person.trust]), trust)
+        tracklets = np.array([len(person.trust) for person in known])
+        sums = np.add.reduceat(self._calibration.log_ratio(similarity) * weights, np.cumsum(tracklets) - tracklets)
+        ratios: npt.NDArray[np.float64] = sums / tracklets
+        return ratios
 
     def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
         """The share of the best candidate and of those who are the same person as the best; both best first.
@@ -236,37 +240,43 @@ class OnlineIdentities:
         """
         if (min(a, b), max(a, b)) in self._apart:
             return True
-        one, other = self._people[a], self._people[b]
-        if self._calibration.log_ratio(self._means[a] @ self._means[b]) < 0:
+        if self._calibration.log_ratio(self._nearest.means[a] @ self._nearest.means[b]) < 0:
             return True
-        n = len(one.starts)
-        cameras = np.array([*one.cameras, *other.cameras])
-        starts, ends = np.array([*one.starts, *other.starts]), np.array([*one.ends, *other.ends])
-        table = TimeTable(cameras, starts, ends, self._known_cameras(), self._config.overlap)
-        return bool(table.excluded(np.arange(n), np.arange(n, len(cameras))).any())
+        return bool(self._excluded(self._times([a]), self._times([b])).any())
 
-    def _excluded(self, person: _Known, seen: _Seen) -> bool:
-        cameras = np.array([*person.cameras, seen.camera])
-        table = TimeTable(
-            cameras,
-            np.array([*person.starts, seen.start]),
-            np.array([*person.ends, seen.end]),
-            self._known_cameras(),
-            self._config.overlap,
+    def _possible(self, people: list[int], seen: _Seen) -> list[int]:
+        """Of these people those who can be the one seen, because of when and where they were seen before."""
+        clash = self._excluded(([seen.camera], [seen.start], [seen.end]), self._times(people))[0]
+        counts = np.array([len(self._people[k].starts) for k in people])
+        impossible = np.logical_or.reduceat(clash, np.cumsum(counts) - counts)
+        return [k for k, never in zip(people, impossible.tolist(), strict=True) if not never]
+
+    def _times(self, people: list[int]) -> tuple[list[int], list[float], list[float]]:
+        """Cameras, starts and ends of all that these people were seen in."""
+        known = [self._people[k] for k in people]
+        return (
+            [camera for person in known for camera in person.cameras],
+            [start for person in known for start in person.starts],
+            [end for person in known for end in person.ends],
         )
-        return bool(table.excluded(np.arange(len(cameras) - 1), [len(cameras) - 1]).any())
+
+    def _excluded(
+        self, one: tuple[list[int], list[float], list[float]], other: tuple[list[int], list[float], list[float]]
+    ) -> npt.NDArray[np.bool_]:
+        """bool (a, b): whether visits given by cameras, starts and ends are certainly of two people."""
+        cameras, starts, ends = np.array([*one[0], *other[0]]), np.array([*one[1], *other[1]]), [*one[2], *other[2]]
+        table = TimeTable(cameras, starts, np.array(ends), self._known_cameras(), self._config.overlap)
+        n = len(one[0])
+        return table.excluded(np.arange(n), np.arange(n, len(cameras)))
 
     def _add_person(self, person: str) -> None:
-        if len(self._people) == len(self._means):
-            grown = np.zeros((max(64, len(self._means)), self._means.shape[1]), np.float32)
-            self._means = np.concatenate([self._means, grown])
         self._row[person] = len(self._people)
-        self._people.append(_Known(person, np.zeros(self._means.shape[1], np.float32)))
+        self._people.append(_Known(person, np.zeros(self._gallery.space.size, np.float32)))
 
     def _remember(self, k: int, seen: _Seen) -> None:
         person = self._people[k]
         person.total = person.total + seen.vector
-        self._means[k] = person.total / max(float(np.linalg.norm(person.total)), 1e-6)
+        self._nearest.put(k, person.total / max(float(np.linalg.norm(person.total)), 1e-6))
         person.cameras.append(seen.camera)
         person.starts.append(seen.start)
         person.ends.append(seen.end)
@@ -282,7 +292,7 @@ class OnlineIdentities:
             tracklet.end_wall,
             tracklet.embedding,
             tracklet.prototypes,
-            float(np.clip(tracklet.purity, 0.1, 1.0)),
+            float(trust_of(tracklet.purity, tracklet.embeddings_used * tracklet.quality)),
         )
 
     def _camera(self, source: str) -> int:

@@ -1,4 +1,4 @@
-"""Deciding all tracklets at once: average linkage over likelihood ratios, never against a constraint."""
+"""Deciding all tracklets at once: average linkage over likelihood ratios, put right by the time between visits."""
 
 from __future__ import annotations
 
@@ -20,12 +20,18 @@ from reidstream.identities.calibration import (
 )
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import Evidence
+from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, pair_similarity, within_similarity
+from reidstream.identities.travel import TravelTimes, continuations
 from reidstream.types import FloatArray, IntArray
 
 # Neighbours per tracklet that are compared closely. A person has few tracklets among their most similar ones that are
 # not their own; more neighbours cost time and change nothing (measured up to 100,000 tracklets).
 _NEIGHBOURS = 40
+# In small galleries all others are.
+_ALL = 600
+# Larger galleries are not refined: all pairs of their tracklets do not fit into memory.
+_REFINED = 3000
 # What a pair that is not among each other's neighbours says: unlike, but unlooked-at.
 _UNLIKE = -4.0
 
@@ -63,7 +69,7 @@ def resolve(
     """
     links = links or HumanLinks()
     n = len(evidence)
-    i, j = candidates(evidence.vectors, _NEIGHBOURS)
+    i, j = candidates(evidence.vectors, n if n <= _ALL else _NEIGHBOURS)
     similarity = pair_similarity(evidence, i, j)
     if cameras is None:
         cameras = believed_cameras(evidence, config, i, j, similarity, defaults)
@@ -73,11 +79,38 @@ def resolve(
         return Resolution(np.zeros(0, np.int64), np.zeros(0, np.float32), calibration, cameras)
     ratio = trusted(calibration.log_ratio(similarity), evidence.trust[i], evidence.trust[j])
     certain = [*map(tuple, links.same.tolist()), *continued(evidence)]
-    linkage = _Linkage(evidence, table, groups_of(n, certain), links)
+    least = least_log_ratio(config.false_merges)
+    begun = groups_of(n, certain)
+    following = continuations(evidence)
+    linkage = _Linkage(evidence, table, begun, links)
     linkage.add_pairs(i, j, ratio)
-    linkage.run(least_log_ratio(config.false_merges))
+    linkage.add_pairs(*following, pairs=0.0)
+    linkage.run(least)
     group = linkage.groups()
+    if n <= _REFINED:
+        looks = np.full((n, n), _UNLIKE, np.float32)
+        looks[i, j] = looks[j, i] = ratio
+        excluded = _certainly_two(n, table, begun, links)
+        fixed = np.bincount(begun, minlength=n)[begun] > 1
+        times = TravelTimes(evidence, cameras)
+        group = refined(group, looks, excluded, fixed, evidence.start, following, times, least)
+        _, first, place = np.unique(group, return_index=True, return_inverse=True)
+        group = np.argsort(np.argsort(first))[place].astype(np.int64)
     return Resolution(group, _probabilities(group, i, j, ratio), calibration, cameras)
+
+
+def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks) -> npt.NDArray[np.bool_]:
+    """bool (n, n): rows that are two people. begun: int64 (n,), groups of what is certainly one person."""
+    everyone = np.arange(n)
+    rows = [table.excluded(everyone[a : a + 256], everyone) for a in range(0, n, 256)]
+    excluded: npt.NDArray[np.bool_] = np.concatenate(rows)
+    for a, b in links.different.tolist():
+        one, other = np.flatnonzero(begun == begun[a]), np.flatnonzero(begun == begun[b])
+        excluded[np.ix_(one, other)] = True
+        excluded[np.ix_(other, one)] = True
+    # Whatever the times say: nobody is somebody else than themselves, or than who they were labelled to be.
+    excluded[begun[:, None] == begun[None, :]] = False
+    return excluded
 
 
 def believed_cameras(
@@ -179,8 +212,11 @@ class _Linkage:
                 self._apart.setdefault(first, set()).add(second)
                 self._apart.setdefault(second, set()).add(first)
 
-    def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64]) -> None:
-        """Sum the ratios of pairs between groups: [sum, number of pairs] per neighbour."""
+    def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.floating], pairs: float = 1.0) -> None:
+        """Sum the ratios of pairs between groups: [sum, number of pairs] per neighbour.
+
+        pairs: what each counts for in the average; 0 for what is said beside its looks.
+        """
         a, b = self._label[i], self._label[j]
         between = a != b
         for first, second, value in zip(a[between].tolist(), b[between].tolist(), ratio[between].tolist(), strict=True):
@@ -188,7 +224,7 @@ class _Linkage:
             if entry is None:
                 entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
             entry[0] += value
-            entry[1] += 1.0
+            entry[1] += pairs
 
     def run(self, least: float) -> None:
         """Join until no two groups reach the least average log-likelihood ratio."""

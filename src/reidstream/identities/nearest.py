@@ -1,0 +1,57 @@
+"""The people whose mean is nearest: looked for along the strongest axes, then put in order by all of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reidstream.types import FloatArray
+
+# Fewer people are compared with in full at once.
+_MANY = 4096
+_AXES = 128
+# So many times what is asked for is looked at in full. Of the axes' nearest, the true ones are practically all among
+# these: the 128 strongest hold more than 99 % of what tells people's means apart.
+_MORE = 8
+
+
+class NearestMeans:
+    """Unit vectors of people in a table that grows.
+
+    means: float32 (n, size), one row per person; rows beyond those put in are zero.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.means = np.zeros((0, size), np.float32)
+        self._count = 0
+        self._axes: FloatArray | None = None
+        self._short = np.zeros((0, _AXES), np.float32)
+
+    def put(self, row: int, mean: FloatArray) -> None:
+        """Set the mean of a person; a new one has the row that follows the last."""
+        if row == len(self.means):
+            room = max(64, row)
+            self.means = np.concatenate([self.means, np.zeros((room, self.means.shape[1]), np.float32)])
+            self._short = np.concatenate([self._short, np.zeros((room, _AXES), np.float32)])
+        self.means[row] = mean
+        self._count = max(self._count, row + 1)
+        if self._axes is not None:
+            self._short[row] = mean @ self._axes
+        elif self._count == _MANY and self.means.shape[1] > 2 * _AXES:
+            # Decided once, from the first people: what follows depends on the order of storing only.
+            first = self.means[:_MANY]
+            _, axes = np.linalg.eigh(first.T @ first)
+            self._axes = np.ascontiguousarray(axes[:, -_AXES:])
+            self._short[:_MANY] = first @ self._axes
+
+    def to(self, vector: FloatArray, most: int) -> list[int]:
+        """Rows of the ``most`` nearest to a vector float32 (size,), the nearest first."""
+        if self._axes is None:
+            rows = np.arange(self._count)
+        else:
+            near = self._short[: self._count] @ (vector @ self._axes)
+            rows = np.sort(np.argpartition(near, -most * _MORE)[-most * _MORE :])
+        cosines = self.means[rows] @ vector
+        most = min(most, len(rows))
+        best = np.argpartition(-cosines, most - 1)[:most]
+        ordered: list[int] = rows[best[np.argsort(-cosines[best], kind="stable")]].tolist()
+        return ordered
