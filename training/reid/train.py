@@ -23,21 +23,21 @@ from training.reid.views import normalise, placed, plain, varied
 class Recipe:
     """What a training depends on besides its data. The ``keep_`` weights hold on to what the start network knows."""
 
-    seconds: float = 510
-    people: int = 40
+    seconds: float = 420
+    people: int = 32
     views: int = 4
     others: int = 128
-    worlds: int = 3
-    synthetic_people: int = 30
+    worlds: int = 4
+    synthetic_people: int = 48
     rate: float = 1e-3
     decay: float = 5e-4
     strength: float = 1.0
     erase: float = 0.35
     hide: float = 0.2
-    keep_direction: float = 3.0
-    keep_relations: float = 50.0
-    keep_market: float = 10.0
-    learn_synthetic: float = 0.5
+    keep_direction: float = 8.0
+    keep_relations: float = 150.0
+    keep_market: float = 30.0
+    learn_synthetic: float = 1.0
     average: float = 0.999
     seed: int = 7
     everyone: bool = False
