@@ -14,9 +14,12 @@ from reidstream.models.spec import ResolvedModel
 FAMILIES = ("yolox", "yolox-decoded")
 
 
-def open_detector(model: ResolvedModel, config: DetectorConfig, device: Device = "cpu", threads: int = 1) -> Detector:
+def open_detector(
+    model: ResolvedModel, config: DetectorConfig, device: Device = "cpu", threads: int = 1, lean: bool = True
+) -> Detector:
     """The detector, loaded and checked against its description. threads: ONNX Runtime threads inside one call.
 
+    lean: leave out what costs time and changes nothing, on a processor; False runs the file as it is.
     Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "detector":
@@ -31,6 +34,7 @@ def open_detector(model: ResolvedModel, config: DetectorConfig, device: Device =
         confidence=config.confidence,
         nms=config.nms,
         decoded=family == "yolox-decoded",
+        lean=lean,
     )
 
 

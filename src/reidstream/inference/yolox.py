@@ -9,6 +9,7 @@ import numpy as np
 from reidstream.boxes import non_maximum
 from reidstream.errors import ModelMismatch
 from reidstream.inference.input import Packer, input_size
+from reidstream.inference.lean_graph import LeanGraph
 from reidstream.inference.session import Session
 from reidstream.models.spec import ModelSpec
 from reidstream.sources.frame import Picture, Pixels
@@ -26,20 +27,32 @@ class YoloxDetector:
     class. With ``decoded`` (family ``yolox-decoded``) centre and size are already pixels of the input.
     The score of a box is objectness times the person score; suppression sees people only, so that a bag in
     front of a person suppresses nobody.
+
+    lean: leave out what costs time and changes nothing (see LeanGraph); otherwise the file is run as it is.
     """
 
     def __init__(
-        self, session: Session, spec: ModelSpec, person_class: str, confidence: float, nms: float, decoded: bool
+        self,
+        session: Session,
+        spec: ModelSpec,
+        person_class: str,
+        confidence: float,
+        nms: float,
+        decoded: bool,
+        lean: bool = True,
     ) -> None:
         self._session = session
         self._size = input_size(session, spec)
         self._packer = Packer(spec.preprocessing)
-        self._column = 5 + _class_index(session, spec, person_class)
+        column = 5 + _class_index(session, spec, person_class)
         self._confidence = confidence
         self._nms = nms
         self._decoded = decoded
         self._centres, self._strides = grid(self._size)
         self._check_output(len(spec.classes))
+        # Measured on processors only.
+        self._lean = LeanGraph(session, self._size, column) if lean and session.device == "cpu" else None
+        self._column = column if self._lean is None else self._lean.column
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -51,24 +64,35 @@ class YoloxDetector:
         found: list[Detections] = []
         for start in range(0, len(pictures), step):
             part = pictures[start : start + step]
-            scales, images = zip(*(self._letterbox(picture) for picture in part), strict=True)
-            output = self._session.run(self._packer(images, self._session.batch or len(part)))
+            inner = [self._inner(picture.size) for picture in part]
+            session, canvas = self._form(inner)
+            images = [self._letterbox(*pair, canvas) for pair in zip(part, inner, strict=True)]
+            output = session.run(self._packer(images, session.batch or len(part)))
             self._check_rows(output)
             found += [
-                self._decode(rows, scale, picture.size)
-                for rows, scale, picture in zip(output[: len(part)], scales, part, strict=True)
+                self._decode(rows, shown, picture.size)
+                for rows, shown, picture in zip(output[: len(part)], inner, part, strict=True)
             ]
         return found
 
-    def _letterbox(self, picture: Picture) -> tuple[tuple[float, float], Pixels]:
-        width, height = picture.size
+    def _inner(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height that a picture of this size takes of the input."""
+        width, height = size
         ratio = min(self._size[0] / width, self._size[1] / height)
-        inner = max(round(width * ratio), 1), max(round(height * ratio), 1)
-        canvas = np.full((self._size[1], self._size[0], 3), PAD, np.uint8)
-        canvas[: inner[1], : inner[0]] = picture.scaled(*inner)
-        return (inner[0] / width, inner[1] / height), canvas
+        return max(round(width * ratio), 1), max(round(height * ratio), 1)
 
-    def _decode(self, rows: FloatArray, scale: tuple[float, float], size: tuple[int, int]) -> Detections:
+    def _form(self, inner: list[tuple[int, int]]) -> tuple[Session, tuple[int, int]]:
+        """The session to run, and width and height of the input that it wants."""
+        if self._lean is None:
+            return self._session, self._size
+        return self._lean.fitting((max(width for width, _ in inner), max(height for _, height in inner)))
+
+    def _letterbox(self, picture: Picture, inner: tuple[int, int], size: tuple[int, int]) -> Pixels:
+        canvas = np.full((size[1], size[0], 3), PAD, np.uint8)
+        canvas[: inner[1], : inner[0]] = picture.scaled(*inner)
+        return canvas
+
+    def _decode(self, rows: FloatArray, inner: tuple[int, int], size: tuple[int, int]) -> Detections:
         scores = rows[:, 4] * rows[:, self._column]
         kept = np.flatnonzero(scores >= self._confidence)
         scores, rows = scores[kept], rows[kept]
@@ -78,7 +102,7 @@ class YoloxDetector:
             centres = (centres + self._centres[kept]) * strides
             # A person is never e^10 cells wide; without the bound a broken model overflows to infinity.
             sides = np.exp(np.minimum(sides, 10)) * strides
-        x, y = scale
+        x, y = inner[0] / size[0], inner[1] / size[1]
         boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
         boxes /= np.array([x, y, x, y], np.float32)
         limits = np.array([*size, *size], np.float32)

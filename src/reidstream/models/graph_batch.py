@@ -32,7 +32,7 @@ def open_batch(model: Any, image_shape: tuple[int, int, int]) -> tuple[str, ...]
     really works for other numbers has to be tried.
     """
     batch = fixed_batch(model)
-    trials = [(number, _shapes(model, number, image_shape)) for number in ((batch,) if batch else _STAND_INS)]
+    trials = [(number, value_shapes(model, number, image_shape)) for number in ((batch,) if batch else _STAND_INS)]
     graph = model.graph
     weights = weights_of(model)
     changed: list[str] = []
@@ -75,7 +75,7 @@ def _new_value(node: Any, batch: int, shapes: Shapes, weights: dict[str, Any]) -
     return None
 
 
-def _shapes(model: Any, batch: int, image_shape: tuple[int, int, int]) -> Shapes:
+def value_shapes(model: Any, batch: int, image_shape: tuple[int, int, int]) -> Shapes:
     """The shapes of all values of a graph for ``batch`` images, as far as ONNX can infer them."""
     trial = copy.deepcopy(model)
     declare_shape(trial.graph.input[0], [batch, *image_shape])

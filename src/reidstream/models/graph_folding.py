@@ -75,13 +75,13 @@ def fold_batch_norm(model: Any) -> int:
             or not _can_take(layer, weights)
             or uses[norm.input[0]] != 1
             or any(name not in weights for name in norm.input[1:5])
-            or _attribute(norm, "training_mode", 0)
+            or attribute(norm, "training_mode", 0)
         ):
             continue
         scale, shift, mean, variance = (weights[name].astype(np.float64) for name in norm.input[1:5])
-        factor = scale / np.sqrt(variance + _attribute(norm, "epsilon", 1e-5))
+        factor = scale / np.sqrt(variance + attribute(norm, "epsilon", 1e-5))
         kernel = weights[layer.input[1]]
-        along_rows = layer.op_type == "Conv" or _attribute(layer, "transB", 0)
+        along_rows = layer.op_type == "Conv" or attribute(layer, "transB", 0)
         shape = (-1, *(1,) * (kernel.ndim - 1)) if along_rows else (1, -1)
         old_bias = weights[layer.input[2]].astype(np.float64) if len(layer.input) > 2 else 0.0
         names = [_free_name(f"{layer.input[1]}.folded", weights), _free_name(f"{norm.input[2]}.folded", weights)]
@@ -150,7 +150,7 @@ def halve(model: Any) -> None:
 def drop_unused(model: Any) -> None:
     """Remove nodes and weights on which no output depends."""
     graph = model.graph
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+    if any(a.HasField("g") for node in graph.node for a in node.attribute):
         return  # what subgraphs use is not tracked here
     needed = {port.name for port in graph.output}
     kept = []
@@ -169,11 +169,12 @@ def _can_take(layer: Any, weights: Weights) -> bool:
     if any(name not in weights for name in layer.input[1:]):
         return False
     if layer.op_type == "Gemm":
-        return bool(_attribute(layer, "alpha", 1.0) == 1.0 == _attribute(layer, "beta", 1.0))
+        return bool(attribute(layer, "alpha", 1.0) == 1.0 == attribute(layer, "beta", 1.0))
     return bool(layer.op_type == "Conv")
 
 
-def _attribute(node: Any, name: str, default: Any) -> Any:
+def attribute(node: Any, name: str, default: Any) -> Any:
+    """What a node says about ``name``, or what holds when it says nothing."""
     return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
