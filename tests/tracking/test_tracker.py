@@ -197,6 +197,38 @@ def test_people_who_cross_keep_their_own_tracks(faces: dict[str, FloatArray]) ->
     assert sorted(map(sorted, owners.values())) == [["a"], ["b"]]
 
 
+def test_somebody_of_another_size_where_a_track_was_lost_is_looked_at(faces: dict[str, FloatArray]) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    lost, found = set(), set()
+    for t in _times(10, 5):
+        # Between 3 s and 3.6 s nobody is seen; then a child stands where the grown-up did.
+        hidden, child = 3 <= t < 3.6, t >= 3.6
+        boxes = [] if hidden else [(204, 145, 234, 200)] if child else [(200, 100, 240, 200)]
+        tracks = tracker.update(_detections(*boxes), t, _looking(["b" if child else "a"], faces))
+        (found if child else lost).update(int(i) for i in tracks.track_ids[tracks.rows >= 0])
+    assert len(lost) == len(found) == 1
+    assert lost.isdisjoint(found)
+
+
+def test_people_exchanged_when_they_meet_are_told_apart_as_soon_as_they_are_free(faces: dict[str, FloatArray]) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    both = faces["a"] + faces["b"]
+    shown = {**faces, "both": both / np.linalg.norm(both)}
+    owner: dict[int, str] = {}
+    wrong = []
+    for t in _times(25, 4):
+        # They meet at 2.2 s, right after a look, turn round and part; motion alone says that they passed each other.
+        gap = abs(t - 2.2) * 120
+        boxes = _detections(_walker(0, x=250 - gap / 2), _walker(0, x=250 + gap / 2))
+        looks = ["both", "both"] if gap < 24 else ["a", "b"]
+        tracks = tracker.update(boxes, t, _looking(looks, shown))
+        for track_id, row in zip(_ids(tracks), tracks.rows, strict=True):
+            if row >= 0 and owner.setdefault(track_id, "ab"[row]) != "ab"[row]:
+                wrong.append(t)
+    assert wrong
+    assert max(wrong) < 2.7
+
+
 def test_a_second_box_of_the_same_person_starts_no_track() -> None:
     tracker = Tracker(TrackerConfig(), SIZE)
     ids = set()

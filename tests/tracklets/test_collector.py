@@ -50,6 +50,31 @@ def seen(frame: int, tracks: dict[int, int], source: str = "gate", sampled: bool
     return Observed(source, frame, frame / FPS, 1000 + frame / FPS, ids, boxes, np.full(n, 0.9, np.float32), samples)
 
 
+def placed(frame: int, lefts: dict[int, float], predicted: bool = False, quality: float = 0.8) -> Observed:
+    """One frame with tracks {track id: left edge} of people 40 wide and 100 high, each as sure as the others."""
+    n = len(lefts)
+    boxes = np.array([[x, 20, x + 40, 120] for x in lefts.values()], np.float32).reshape(n, 4)
+    vectors = np.stack([appearance(track) for track in lefts])
+    samples = None if predicted else Samples(np.arange(n), vectors, np.full(n, quality, np.float32))
+    sure = np.full(n, -0.1 if predicted else 0.9, np.float32)
+    ids = np.array(list(lefts), np.uint64)
+    return Observed("gate", frame, frame / FPS, 1000 + frame / FPS, ids, boxes, sure, samples)
+
+
+def both(one: Observed, other: Observed) -> Observed:
+    """Two sets of tracks in the same frame."""
+    sampled = [(o.samples, first) for o, first in ((one, 0), (other, len(one.track_ids))) if o.samples is not None]
+    samples = Samples(
+        np.concatenate([s.rows + first for s, first in sampled]),
+        np.concatenate([s.embeddings for s, _ in sampled]),
+        np.concatenate([s.quality for s, _ in sampled]),
+    )
+    ids, boxes, sure = (
+        np.concatenate([getattr(o, name) for o in (one, other)]) for name in ("track_ids", "boxes", "confidences")
+    )
+    return Observed("gate", one.frame, one.media_time, one.wall_time, ids, boxes, sure, samples)
+
+
 def run(events: list[Event], config: TrackletConfig | None = None) -> list[Tracklet]:
     collector = TrackletCollector(config or TrackletConfig())
     return [tracklet for event in events for tracklet in collector.take(event)]
@@ -130,8 +155,57 @@ def test_tracks_too_short_or_without_a_crop_are_counted_not_stored() -> None:
     assert (collector.counts.too_short, collector.counts.without_embedding) == (1, 1)
 
 
+def test_a_tracklet_ends_where_the_person_was_last_detected() -> None:
+    events: list[Event] = [started(), *(placed(f, {1: 60 + 3 * f}, predicted=f >= 15) for f in range(18))]
+    (tracklet,) = run([*events, TrackEnded("gate", 1, EndReason.LOST)])
+    assert (tracklet.start_frame, tracklet.end_frame, tracklet.observations) == (0, 14, 15)
+
+
+def test_a_track_that_was_mostly_predicted_while_others_were_detected_is_counted_not_stored() -> None:
+    collector = TrackletCollector(TrackletConfig())
+    for event in (started(), *(seen(f, {2: 2}) for f in range(2))):
+        collector.take(event)
+    for f in range(2, 22):
+        found, guessed = placed(f, {2: 60 + 3 * f}), placed(f, {1: 300}, predicted=f % 4 != 0)
+        collector.take(both(found, guessed))
+    (kept,) = collector.take(SourceEnded("gate", 22, 0.0))
+    assert kept.track_id == 2
+    assert (collector.counts.guessed, collector.counts.tracklets) == (1, 1)
+
+
+def test_people_stay_when_the_detector_looks_at_every_fifth_frame_only() -> None:
+    events: list[Event] = [started(), *(placed(f, {1: 60 + 3 * f}, predicted=f % 5 != 0) for f in range(31))]
+    (tracklet,) = run([*events, SourceEnded("gate", 31, 0.0)])
+    assert tracklet.observations == 31
+
+
+def test_a_thing_that_never_moves_is_counted_and_somebody_who_waits_is_stored() -> None:
+    rng = np.random.default_rng(0)
+    collector = TrackletCollector(TrackletConfig())
+    collector.take(started())
+    for f in range(15 * FPS):
+        sway = 12 * np.sin(f / 20) + rng.normal(0, 1)
+        collector.take(both(placed(f, {1: 60 + rng.normal(0, 1)}), placed(f, {2: 300 + sway})))
+    (waiting,) = collector.take(SourceEnded("gate", 15 * FPS, 0.0))
+    assert waiting.track_id == 2
+    assert collector.counts.still == 1
+
+
+def test_a_short_visit_without_a_step_is_stored() -> None:
+    events: list[Event] = [started(), *(placed(f, {1: 60}) for f in range(2 * FPS)), SourceEnded("gate", 20, 0.0)]
+    assert len(run(events)) == 1
+
+
+def test_a_track_of_which_every_crop_is_useless_is_counted_not_stored() -> None:
+    collector = TrackletCollector(TrackletConfig())
+    for event in (started(), *(placed(f, {1: 60 + 3 * f}, quality=0.03) for f in range(9))):
+        collector.take(event)
+    assert collector.take(SourceEnded("gate", 9, 0.0)) == []
+    assert collector.counts.without_embedding == 1
+
+
 def test_the_path_of_a_long_track_is_thinned_and_keeps_its_ends() -> None:
-    events: list[Event] = [started(), *(seen(f, {1: 1}, sampled=f % 100 == 0) for f in range(5000))]
+    events: list[Event] = [started(), *(placed(f, {1: f % 300}) for f in range(5000))]
     (tracklet,) = run([*events, SourceEnded("gate", 5000, 0.0)])
     assert tracklet.observations == 5000
     assert len(tracklet.frames) == 2048

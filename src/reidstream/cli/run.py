@@ -155,7 +155,8 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     out.print(
         f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
-        f" {counts.without_embedding} without a usable crop)"
+        f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
+        f" {counts.still} things that never moved)"
     )
     if summary.stored and summary.people > 1:
         resolve = f"reidstream people resolve --gallery {gallery}"

@@ -54,6 +54,17 @@ class TrackletConfig(Section):
 
     min_observations: int = Field(default=3, ge=1, description="Tracks seen in fewer frames are not stored.")
     min_seconds: float = Field(default=0.0, ge=0, description="Tracks shorter than this are not stored.")
+    min_quality: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Tracks whose best crop is worse than this (too hidden, cut off or small) are not stored.",
+    )
+    still_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="What is seen for at least this long without ever moving is a thing and not stored.",
+    )
     prototypes: int = Field(default=4, ge=1, le=16, description="Typical appearances kept per tracklet, at most.")
     split: bool = Field(default=True, description="Split a track whose embeddings fall into two groups in time.")
     max_seconds: float = Field(

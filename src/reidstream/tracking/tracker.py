@@ -46,6 +46,9 @@ _SETTLED = 0.5
 """A detection that overlaps a track seen just now by this much is no candidate for a stale one."""
 _CLEAN = 0.4
 """A detection that overlaps another one less (IoU) shows one person: tracks may learn from it."""
+_FREE = 0.2
+"""A look that nothing asks for waits for a detection that overlaps others less than this: a crop with half of somebody
+else in it would speak against a track that is right."""
 _REFRESH = 1.0
 """A track is looked at this often even when nothing is in doubt: to recognise it later, and to notice drifting."""
 _DUPLICATE, _HIDDEN = 0.5, 0.65
@@ -156,14 +159,19 @@ class Tracker:
         sure = scores >= self._config.high
         unsure = (scores >= self._config.low) & ~sure
         near = (distance(tracks.motion, detections.boxes) < _GATE) & stale
-        clean = self._clean(detections)
-        looks = self._look(detections, embed, fits, near, clean) if embed is not None else None
+        mutual = self._mutual(detections)
+        clean = mutual < _CLEAN
+        looks = self._look(detections, embed, fits, near, mutual < _FREE) if embed is not None else None
         weights, same = fits * scores, np.ones(fits.shape, bool)
+        if embed is not None:
+            # Whoever comes to the place of a track that is gone for a while may be anybody, until looked at.
+            same &= ~(stale & tracks.appearance.known[:, None])
         allowed = fits >= _SURE_FLOOR
         if looks is not None:
             weights = weights + looks.agreement
             suspicion = np.where(clean, tracks.suspicion[:, None], 0) - looks.agreement
-            same = ~looks.known | ((looks.agreement >= np.where(stale, 0, _VETO)) & (suspicion <= _SUSPICION))
+            agreeing = (looks.agreement >= np.where(stale, 0, _VETO)) & (suspicion <= _SUSPICION)
+            same = np.where(looks.known, agreeing, same)
             allowed |= near & looks.known & (looks.agreement >= _FOUND_AGAIN)
         matched = np.full(len(tracks), -1, np.int64)
         taken, with_row = assignment(weights, allowed & same & sure)
@@ -175,10 +183,13 @@ class Tracker:
         tracks.join(taken, detections, matched[taken], self._time)
         if looks is not None:
             self._teach(looks, matched, fits, clean, stale[:, 0])
+        # Whoever comes out of a crowd may have been exchanged in it: the next free box is looked at.
+        crowded = taken[~clean[matched[taken]]]
+        tracks.due[crowded] = np.minimum(tracks.due[crowded], self._time)
         self._confirm()
         return matched
 
-    def _look(self, detections: Detections, embed: Embed, fits: FloatArray, near: Mask, clean: Mask) -> _Looks | None:
+    def _look(self, detections: Detections, embed: Embed, fits: FloatArray, near: Mask, free: Mask) -> _Looks | None:
         """The detections that motion leaves in doubt, and those of tracks that are due; None if there are none."""
         tracks = self._tracks
         usable = detections.scores >= self._config.low
@@ -186,9 +197,10 @@ class Tracker:
         fresh = self._time - tracks.last <= self._patience(_STALE)
         wanted = doubtful(np.where(usable, fits, 0), fresh, sure, _WEAK)
         settled = (fits[fresh] >= _SETTLED).any(axis=0)
-        wanted |= (near & tracks.appearance.known[:, None]).any(axis=0) & ~settled & sure
+        reached = near | ((fits >= _SURE_FLOOR) & ~fresh[:, None])
+        wanted |= (reached & tracks.appearance.known[:, None]).any(axis=0) & ~settled & sure
         due = (tracks.due <= self._time) & (tracks.hits >= 2)
-        wanted |= (fits[due] >= _SETTLED).any(axis=0) & clean & sure
+        wanted |= (fits[due] >= _SETTLED).any(axis=0) & free & sure
         rows = np.flatnonzero(wanted & usable)
         if not len(rows):
             return None
@@ -246,12 +258,12 @@ class Tracker:
         """``seconds``, or more where the detector looks so rarely that one miss takes longer."""
         return max(seconds, 1.5 * self._pause)
 
-    def _clean(self, detections: Detections) -> Mask:
-        """Which detections overlap no other that counts."""
+    def _mutual(self, detections: Detections) -> FloatArray:
+        """float32 (detections,): how much each overlaps the other that it overlaps most (IoU)."""
         mutual = pairwise_iou(detections.boxes, detections.boxes)
         np.fill_diagonal(mutual, 0)
-        clean: Mask = mutual.max(axis=1) < _CLEAN
-        return clean
+        most: FloatArray = mutual.max(axis=1)
+        return most
 
     def _inside(self) -> Mask:
         boxes = self._tracks.motion.boxes()

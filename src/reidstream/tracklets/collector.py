@@ -16,6 +16,7 @@ from reidstream.types import (
     EndReason,
     Event,
     FloatArray,
+    IntArray,
     Observed,
     SourceEnded,
     SourceStarted,
@@ -25,6 +26,13 @@ from reidstream.types import (
 
 # The path of a tracklet is kept with at most this many points, so that a day-long track stays small.
 _PATH_POINTS = 2048
+
+# Least part of the frames in which the detector found anybody that has to show this track. What is predicted for the
+# rest is a place where nobody was found: two people as one box, a box between two, or somebody hidden.
+_DETECTED = 0.6
+# How far, in heights, the box of a thing moves at most. Boxes of people who stand and wait move by .14 to .3 (5 s and
+# more, synthetic scenes), that of a bin moved by .08 in two minutes.
+_STILL = 0.1
 
 
 @dataclass(slots=True)
@@ -61,12 +69,17 @@ class _OpenSource:
 
 @dataclass(slots=True)
 class CollectorCounts:
-    """What became of the tracks: finished tracklets, tracks too short to store, tracks without a usable crop,
-    and tracks that were split because they held more than one person."""
+    """What became of the tracks: finished tracklets, and tracks that were split because they held more than one person.
+
+    Not stored, and counted for the first reason that holds: tracks (or parts of one that was split) that were too
+    short; without a usable crop; guessed: predicted rather than detected; still: of a thing that never moved.
+    """
 
     tracklets: int = 0
     too_short: int = 0
     without_embedding: int = 0
+    guessed: int = 0
+    still: int = 0
     split: int = 0
 
 
@@ -161,7 +174,8 @@ class TrackletCollector:
         if track is None:
             # It ended before it was confirmed, or was cut as too long and not seen again since.
             return []
-        path = source.log.path(track_id, track.start_media)
+        path = source.log.path(track_id, track.start_media).to_last_detection()
+        looked = source.log.detected(track.start_media)
         source.log.forget_before(min((t.start_media for t in source.tracks.values()), default=float("inf")))
         seconds = path.media[-1] - path.media[0]
         if len(path) < self._config.min_observations or seconds < self._config.min_seconds:
@@ -171,12 +185,29 @@ class TrackletCollector:
             self.counts.without_embedding += 1
             return []
         parts = self._parts(track.samples, path)
-        self.counts.tracklets += len(parts)
         self.counts.split += len(parts) > 1
-        return [
+        finished = [
             self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece)
             for number, (samples, piece) in enumerate(parts)
+            if self._shows_somebody(samples, piece, looked)
         ]
+        self.counts.tracklets += len(finished)
+        return finished
+
+    def _shows_somebody(self, samples: _Samples, path: TrackPath, looked: IntArray) -> bool:
+        """Whether a part of a track is worth storing; counts why not."""
+        if max(samples.quality) < self._config.min_quality:
+            self.counts.without_embedding += 1
+            return False
+        found = int((path.confidences >= 0).sum())
+        first, last = np.searchsorted(looked, [path.frames[0], path.frames[-1] + 1]).tolist()
+        if found < _DETECTED * (last - first):
+            self.counts.guessed += 1
+            return False
+        if path.media[-1] - path.media[0] >= self._config.still_seconds and path.travel() < _STILL:
+            self.counts.still += 1
+            return False
+        return True
 
     def _parts(self, samples: _Samples, path: TrackPath) -> list[tuple[_Samples, TrackPath]]:
         """The track as one part, or as several when its embeddings fall into groups in time."""

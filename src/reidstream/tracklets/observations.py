@@ -34,6 +34,22 @@ class TrackPath:
         found = self.confidences[self.confidences >= 0]
         return float(found.mean()) if len(found) else 0.0
 
+    def to_last_detection(self) -> TrackPath:
+        """The path without the boxes at its end that were only predicted; all of it when none was detected."""
+        found = np.flatnonzero(self.confidences >= 0)
+        return self if not len(found) else self._rows(np.arange(int(found[-1]) + 1))
+
+    def travel(self) -> float:
+        """How far the box moved or changed its size, in heights: the widest of the ranges in which 90 % of the detected
+        centres, heights and widths lie. 0 when fewer than two were detected."""
+        boxes = self.boxes[self.confidences >= 0]
+        if len(boxes) < 2:
+            return 0.0
+        sides = boxes[:, 2:] - boxes[:, :2]
+        facts = np.concatenate([boxes[:, :2] + sides / 2, sides], axis=1)
+        low, high = np.quantile(facts, [0.05, 0.95], axis=0)
+        return float((high - low).max() / max(float(np.median(sides[:, 1])), 1.0))
+
     def split(self, media: float) -> tuple[TrackPath, TrackPath]:
         """The path up to and after a media time."""
         cut = int(np.searchsorted(self.media, media, side="right"))
@@ -90,6 +106,16 @@ class ObservationLog:
         if not found:
             raise KeyError(track_id)
         return _concatenated(found)
+
+    def detected(self, since: float) -> IntArray:
+        """The frames from media time ``since`` on in which anything was detected: int64, ascending.
+
+        A frame that is missing was not looked at, or showed nobody but predicted boxes.
+        """
+        blocks = self._blocks + ([_joined(self._recent)] if self._recent else [])
+        paths = [block.path for block in blocks if block.path.media[-1] >= since]
+        frames = [path.frames[(path.media >= since) & (path.confidences >= 0)] for path in paths]
+        return np.unique(np.concatenate(frames)) if frames else np.zeros(0, np.int64)
 
     def forget_before(self, media: float) -> None:
         """Drop blocks in which everything is older than ``media``."""
