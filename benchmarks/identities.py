@@ -6,8 +6,9 @@
 Each gallery is made once by the local engine (embedded models; published: YOLOX-nano with OSNet x0.25 trained on
 MSMT17; msmt17: that OSNet with the embedded detector) and once by perfect tracks (labelled boxes, real embeddings). Its
 tracklets are then grouped in steps: tracks alone; looked up in the gallery as they end, by the cosine of their means;
-with constraints (who is seen together is two people); by prototypes and purity; and all of it at once, calibrated, as
-`people resolve` does. Steps before the last use the general calibration; `online` is what a run does. The truth of
+with constraints (who is seen together is two people); by prototypes and trust; all at once, calibrated, by looks alone;
+with tracks that go on where others ended; and put right by travel times, as `people resolve` and the end of a run do.
+Steps before those all at once use the general calibration; `online` is what a run does before its end. The truth of
 PETS09-S2L1 is the table of benchmarks/pets_people.py unless --by-number is given.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -40,6 +42,7 @@ from reidstream.evaluation.gallery_truth import (
 from reidstream.evaluation.perfect_tracks import LabelledBoxes, PerfectTracks
 from reidstream.evaluation.sequences import LabelledSequence, find_sequences
 from reidstream.gallery import Gallery
+from reidstream.identities import resolving
 from reidstream.identities.calibration import GENERAL, Calibration, defaults_of, least_log_ratio
 from reidstream.identities.constraints import Cameras, TimeTable
 from reidstream.identities.evidence import Evidence, evidence_of
@@ -96,7 +99,7 @@ def scene_of_folder(folder: Path) -> Scene:
 
 def make_gallery(folder: Path, scene: Scene, models: str, engine: str, min_visible: float = 0.25) -> None:
     """Run one scene into a gallery. min_visible: how much of somebody perfect tracks must see."""
-    config = Config()
+    config = Config(identities=IdentityConfig(resolve=False))
     detector, reid = MODELS[models]
     embedder = open_embedder(resolve_model(reid or config.embedding.model, "reid"), config.embedding)
     made: LocalEngine | PerfectTracks
@@ -170,13 +173,21 @@ def steps(gallery: Gallery) -> dict[str, dict[str, str]]:
         weights=np.ones(n, np.float32),
         trust=np.ones(n, np.float32),
     )
+    nowhere = replace(evidence, entry=np.zeros_like(evidence.entry), exit=np.zeros_like(evidence.exit))
+
+    def at_once(known: Evidence, refined: bool = True) -> list[int]:
+        with patch.object(resolving, "_REFINED", resolving._REFINED if refined else 0):
+            return resolve(known, IdentityConfig(), defaults=defaults).group.tolist()
+
     groups: dict[str, Callable[[], list[int]]] = {
         "tracks alone": lambda: list(range(n)),
         "+ gallery lookup": lambda: looked_up(evidence, constrained=False, prototypes=False),
         "+ constraints": lambda: looked_up(evidence, constrained=True, prototypes=False),
-        "+ prototypes and purity": lambda: looked_up(evidence, constrained=True, prototypes=True),
-        "all at once, calibrated, means": lambda: resolve(means, IdentityConfig(), defaults=defaults).group.tolist(),
-        "all at once, calibrated": lambda: resolve(evidence, IdentityConfig(), defaults=defaults).group.tolist(),
+        "+ prototypes and trust": lambda: looked_up(evidence, constrained=True, prototypes=True),
+        "all at once, by looks": lambda: at_once(nowhere, refined=False),
+        "+ tracks that go on": lambda: at_once(evidence, refined=False),
+        "+ travel times: as resolve decides": lambda: at_once(evidence),
+        "the same, means for prototypes": lambda: at_once(means),
     }
     found = {
         name: {tracklet: str(group) for tracklet, group in zip(evidence.ids, decide(), strict=True)}

@@ -17,6 +17,7 @@ from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery_writer import GalleryWriter
 from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.proposal import Proposal, settle
 from reidstream.tracklets import TrackletCollector
 from reidstream.tracklets.collector import CollectorCounts
 from reidstream.types import Event, Observed, SourceEnded, SourceStarted
@@ -52,7 +53,8 @@ class RunSummary:
     """What a run did, and while it goes on, has done so far.
 
     seconds: wall time. tracklets: finished; stored: of them new in the gallery. people: identities in the
-    gallery. open_tracks: people in view now.
+    gallery. resolved: what deciding everybody anew at the end came to, None when that was not done. open_tracks:
+    people in view now.
     counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
     """
 
@@ -61,6 +63,7 @@ class RunSummary:
     tracklets: int = 0
     stored: int = 0
     people: int = 0
+    resolved: Proposal | None = None
     open_tracks: int = 0
     counts: CollectorCounts = field(default_factory=CollectorCounts)
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -146,10 +149,19 @@ class GalleryRun:
         self.summary.stored = writer.stored
         self.summary.people = identities.people
         self.summary.open_tracks = 0
+        if self._config.identities.resolve and not self._goes_on:
+            self.summary.resolved = settle(self._gallery, self._config.identities)
+            if self.summary.resolved is not None:
+                self.summary.people = self.summary.resolved.people
         self.summary.seconds = time.monotonic() - began
         self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
         self.summary.warnings = dict(self._engine.status.warnings)
         return self.summary
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the rest of something that was stopped will be read by the next run."""
+        return any(source.state == "stopped" and not source.live for source in self.summary.sources.values())
 
     def _take(self, event: Event, collector: TrackletCollector, writer: GalleryWriter) -> None:
         source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))

@@ -43,6 +43,9 @@ def run(
     replay: Path | None = typer.Option(None, "--replay", help="Take the events from such a recording."),
     render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
+    resolve: bool | None = typer.Option(
+        None, "--resolve/--no-resolve", help="End by deciding anew who is who, all at once (identities.resolve)."
+    ),
     max_seconds: float | None = typer.Option(None, "--max-seconds", min=0.1, help="Stop after this many seconds."),
     json_output: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
@@ -62,7 +65,12 @@ def run(
     from reidstream.pipeline import open_replay, open_run
     from reidstream.sources import expand_sources
 
-    shortcuts = {"detector.model": detector, "embedding.model": reid, "detector.every": detect_every}
+    shortcuts = {
+        "detector.model": detector,
+        "embedding.model": reid,
+        "detector.every": detect_every,
+        "identities.resolve": resolve,
+    }
     given = [f"{key}={_toml(value)}" for key, value in shortcuts.items() if value is not None]
     tree = load_config(config, [*(settings or []), *given])
     opened: AbstractContextManager[GalleryRun]
@@ -122,7 +130,7 @@ def _toml(value: Any) -> str:
     """A value as ``--set`` reads it; text is quoted so that a path is never taken for anything else."""
     import json
 
-    return json.dumps(value) if isinstance(value, str) else str(value)
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
 def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
@@ -134,11 +142,20 @@ def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
         "tracklets": summary.tracklets,
         "stored": summary.stored,
         "people": summary.people,
+        "resolved": _resolved(summary),
         "tracks": asdict(summary.counts),
         "stage_seconds": summary.stage_seconds,
         "warnings": summary.warnings,
         "stopped": summary.stopped,
     }
+
+
+def _resolved(summary: RunSummary) -> dict[str, int] | None:
+    """What deciding everybody anew at the end came to."""
+    proposal = summary.resolved
+    if proposal is None:
+        return None
+    return {"before": proposal.people_before, "people": proposal.people, "moved": len(proposal.moved)}
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
@@ -158,7 +175,12 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
     )
-    if summary.stored and summary.people > 1:
+    if (resolved := _resolved(summary)) is not None:
+        out.print(
+            f"decided all at once at the end: {resolved['before']} people became {resolved['people']}"
+            f" ({resolved['moved']} tracklets moved)"
+        )
+    elif summary.stored and summary.people > 1:
         resolve = f"reidstream people resolve --gallery {gallery}"
         out.print(f"a run knows only who came before; `{resolve}` decides who is who all at once")
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())

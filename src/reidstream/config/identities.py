@@ -23,6 +23,11 @@ class IdentityConfig(Section):
         description="separate: nobody is in two cameras at once (clocks agree, views do not overlap); independent: "
         "nothing is known; auto: separate if the gallery's own look-alike pairs say so.",
     )
+    resolve: bool = Field(
+        default=True,
+        description="Whether a run ends by deciding everybody anew, all at once, as `people resolve` does. It never "
+        "does in a gallery that people have reviewed or that holds more than 20,000 tracklets.",
+    )
     topology: str | None = Field(
         default=None, description="TOML file with camera pairs: overlapping views and shortest travel times."
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from reidstream.gallery import Gallery
 from reidstream.types import FloatArray, IntArray
 
+_LEAST_PURE = 0.1
 # An embedding that rests on so much of a good crop is trusted half. What shows nothing but legs at the border has
 # two crops of quality .15 and looks like others of its kind, not like its person.
 _HALF_TRUSTED = 0.3
@@ -23,8 +24,9 @@ class Evidence:
     ids: n tracklet ids. camera: int64 (n,), index into cameras. track: int64 (n,), equal for the parts and pieces of
     one track. start, end: float64 (n,), wall seconds. vectors: float32 (n, d), unit length. prototypes: float32
     (m, d); first: int64 (n + 1,), tracklet i has prototypes first[i]:first[i + 1]; weights: float32 (m,).
-    trust: float32 (n,) in 0..1, how far a tracklet's embedding speaks for one person: its purity, and less when it
-    rests on few or poor crops. entry, exit: float32 (n, 4), the first and the last box, xyxy; zeros where unknown.
+    purity: float32 (n,) in 0..1, how surely a tracklet holds one person. trust: float32 (n,) in 0..1, how far its
+    embedding speaks for that person: its purity, and less when it rests on few or poor crops. entry, exit: float32
+    (n, 4), the first and the last box, xyxy; zeros where unknown.
     """
 
     ids: list[str]
@@ -38,6 +40,7 @@ class Evidence:
     prototypes: FloatArray
     first: IntArray
     weights: FloatArray
+    purity: FloatArray
     trust: FloatArray
     entry: FloatArray
     exit: FloatArray
@@ -57,10 +60,11 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         times = np.zeros(0)
         first, place = np.zeros(1, np.int64), np.zeros((0, 4), np.float32)
         few = none[:, 0]
-        return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, place, place)
+        return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, few, place, place)
     _, vectors = gallery.vectors(ids)
     held = gallery.prototypes(ids)
     order = np.argsort(held.owner, kind="stable")
+    purity = np.clip(rows.purity, _LEAST_PURE, 1.0).astype(np.float32)
     cameras, camera = np.unique(rows.source, return_inverse=True)
     tracks = np.stack([np.unique(rows.content, return_inverse=True)[1], rows.track_id.astype(np.int64)], axis=1)
     _, track = np.unique(tracks, axis=0, return_inverse=True)
@@ -76,16 +80,16 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         held.vectors[order],
         np.searchsorted(held.owner[order], np.arange(len(ids) + 1)).astype(np.int64),
         held.weights[order],
-        trust_of(rows.purity, rows.embeddings_used * rows.quality),
+        purity,
+        trust_of(purity, rows.embeddings_used * rows.quality),
         *gallery.ends(ids),
     )
 
 
-def trust_of(purity: npt.ArrayLike, crops: npt.ArrayLike) -> FloatArray:
-    """How far tracklets speak for one person, float32 in 0..1.
+def trust_of(purity: FloatArray, crops: npt.NDArray[np.float64]) -> FloatArray:
+    """How far tracklets speak for one person, float32 (n,) in 0..1.
 
-    crops: how many crops an embedding rests on, each counted by its quality.
+    crops: how many crops each embedding rests on, each counted by its quality.
     """
-    weight = np.asarray(crops, np.float64)
-    trust: FloatArray = (np.clip(purity, 0.1, 1.0) * weight / (weight + _HALF_TRUSTED)).astype(np.float32)
+    trust: FloatArray = (purity * crops / (crops + _HALF_TRUSTED)).astype(np.float32)
     return trust

@@ -15,7 +15,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.schema import tracklets as tracklet_table
 from reidstream.identities.calibration import Calibration, defaults_of, least_log_ratio, probabilities
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
-from reidstream.identities.evidence import Evidence, evidence_of, trust_of
+from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
@@ -292,7 +292,7 @@ class OnlineIdentities:
             tracklet.end_wall,
             tracklet.embedding,
             tracklet.prototypes,
-            float(trust_of(tracklet.purity, tracklet.embeddings_used * tracklet.quality)),
+            float(np.clip(tracklet.purity, 0.1, 1.0)),
         )
 
     def _camera(self, source: str) -> int:
@@ -333,7 +333,7 @@ class OnlineIdentities:
                 float(evidence.end[row]),
                 evidence.vectors[row],
                 evidence.prototypes[evidence.first[row] : evidence.first[row + 1]],
-                float(evidence.trust[row]),
+                float(evidence.purity[row]),
             )
             self._remember(self._row[person], seen)
             self._count += 1

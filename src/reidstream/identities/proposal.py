@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import func, select
+
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.calibration import Calibration, defaults_of
@@ -18,12 +20,17 @@ from reidstream.identities.people import (
     assign,
     create_person,
     has_people,
+    history,
     human_links,
     list_people,
     person_of_tracklets,
     prepare,
 )
 from reidstream.identities.resolving import resolve
+from reidstream.identities.schema import outbox
+
+# What a run does not decide anew at its end: it would take more than a minute.
+_SETTLED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,31 @@ def apply(gallery: Gallery, proposal: Proposal) -> None:
             events.append(("IdentityMerged", {"person": kept, "merged": list(gone)}))
         counts = {"people": proposal.people, "before": proposal.people_before, "moved": len(proposal.moved)}
         tell(connection, [*events, ("IdentitiesResolved", counts)])
+
+
+def settle(gallery: Gallery, config: IdentityConfig) -> Proposal | None:
+    """Decide everybody anew after a run, where nobody has looked at who is who yet: what was done, None for nothing.
+
+    Nothing is done in a gallery that people have reviewed (they are shown what would change before it does), in one of
+    more than 20,000 tracklets, and when nothing was stored since everybody was last decided anew. It is one
+    transaction that depends on the stored tracklets only, so that a run that was killed and repeated ends as one that
+    was not.
+    """
+    if len(gallery) > _SETTLED or not has_people(gallery) or history(gallery) or not _unsettled(gallery):
+        return None
+    proposal = propose(gallery, config)
+    apply(gallery, proposal)
+    return proposal
+
+
+def _unsettled(gallery: Gallery) -> bool:
+    """Whether tracklets were given people one after the other since everybody was last decided at once."""
+    last = select(func.max(outbox.c.seq)).where(outbox.c.kind == "IdentitiesResolved").scalar_subquery()
+    query = (
+        select(outbox.c.seq).where(outbox.c.kind == "TrackletStored", outbox.c.seq > func.coalesce(last, 0)).limit(1)
+    )
+    with gallery.read() as connection:
+        return connection.execute(query).first() is not None
 
 
 def _owners(groups: list[list[str]], before: dict[str, str]) -> list[str | None]:

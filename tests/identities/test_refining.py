@@ -1,0 +1,145 @@
+"""Where tracks go on, how long people take from camera to camera, and what that changes about who is who."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.identities.constraints import Cameras, HumanLinks
+from reidstream.identities.evidence import Evidence, evidence_of, trust_of
+from reidstream.identities.refining import refined
+from reidstream.identities.resolving import resolve
+from reidstream.identities.travel import TravelTimes, continuations, successions
+from tests.identities.conftest import Fill, Visit
+
+PLACE = (100.0, 50.0, 150.0, 200.0)
+ELSEWHERE = (400.0, 50.0, 450.0, 200.0)
+
+
+def pieces(fill: Fill, gap: float, place: tuple[float, ...], trust: float = 1.0) -> Evidence:
+    """Two tracklets of one camera that do not look alike: the second begins after ``gap`` seconds at a place."""
+    evidence = evidence_of(fill([(1, "a", 0, 5), (2, "a", 5 + gap, 9 + gap)], f"gap {gap} {place} {trust}"))
+    entry = np.array([ELSEWHERE, place], np.float32)
+    exit = np.array([PLACE, ELSEWHERE], np.float32)
+    return replace(evidence, entry=entry, exit=exit, trust=np.array([1.0, trust], np.float32))
+
+
+def people_of(evidence: Evidence, links: HumanLinks | None = None, cameras: str = "auto") -> list[int]:
+    config = IdentityConfig.model_validate({"cameras": cameras})
+    found: list[int] = resolve(evidence, config, links).group.tolist()
+    return found
+
+
+def test_a_poor_track_that_begins_where_and_when_another_ended_is_that_person(fill: Fill) -> None:
+    assert people_of(pieces(fill, 0.1, PLACE, trust=0.2)) == [0, 0]
+    assert people_of(pieces(fill, 0.1, ELSEWHERE, trust=0.2)) == [0, 1]
+    assert people_of(pieces(fill, 3.0, PLACE, trust=0.2)) == [0, 1]
+
+
+def test_two_who_clearly_look_different_stay_two_where_one_stepped_into_the_others_place(fill: Fill) -> None:
+    assert people_of(pieces(fill, 0.1, PLACE)) == [0, 1]
+
+
+def test_parts_of_a_track_that_was_split_for_good_reason_are_not_put_together_again(fill: Fill) -> None:
+    evidence = pieces(fill, 0.1, PLACE)
+    (sure,) = continuations(replace(evidence, track=np.array([7, 7]), part=np.array([0, 1])))[2]
+    (other,) = continuations(evidence)[2]
+    assert sure == pytest.approx(0)
+    assert other > 3
+
+
+def test_what_people_said_goes_before_where_tracks_go_on(fill: Fill) -> None:
+    evidence = pieces(fill, 0.1, PLACE, trust=0.2)
+    assert people_of(evidence, HumanLinks(different=np.array([[0, 1]]))) == [0, 1]
+
+
+def walks(people: int, seed: int) -> list[Visit]:
+    """Everybody goes from a to b in 10 s and on to c in 25 s, at their own hour."""
+    rng = np.random.default_rng(seed)
+    visits: list[Visit] = []
+    for person in range(people):
+        at = float(rng.uniform(0, 400))
+        for camera, way in (("a", 0), ("b", 10), ("c", 25)):
+            at += way * float(rng.uniform(0.95, 1.05))
+            visits.append((person, camera, round(at, 2), round(at + 4, 2)))
+            at += 4
+    return visits
+
+
+def test_the_usual_time_from_camera_to_camera_is_learnt_and_chance_is_not(fill: Fill) -> None:
+    visits = walks(30, 1)
+    evidence = evidence_of(fill(visits, "walks"))
+    who = np.array([visit[0] for visit in visits])
+    p, q = successions(who, evidence.start)
+    ratio = TravelTimes(evidence, Cameras.separate(3)).ratios(p, q)
+    assert ratio[p, q].mean() > 0.7
+    others = (who[:, None] != who[None, :]) & (evidence.start[None, :] > evidence.start[:, None])
+    assert ratio[others].mean() < 0
+    # Those who are nobody's usual time do not make it usual themselves.
+    rng = np.random.default_rng(0)
+    wrong = TravelTimes(evidence, Cameras.separate(3)).ratios(*successions(rng.permutation(who), evidence.start))
+    assert wrong[successions(rng.permutation(who), evidence.start)].mean() < 0.2
+
+
+def test_times_say_nothing_between_cameras_that_may_see_somebody_at_once(fill: Fill) -> None:
+    visits = walks(12, 2)
+    evidence = evidence_of(fill(visits, "together"))
+    who = np.array([visit[0] for visit in visits])
+    ratio = TravelTimes(evidence, Cameras.independent(3)).ratios(*successions(who, evidence.start))
+    assert not ratio[evidence.camera[:, None] != evidence.camera[None, :]].any()
+
+
+def test_who_could_be_either_of_two_by_looks_is_who_had_the_time_to_come(fill: Fill) -> None:
+    visits = walks(24, 3)
+    evidence = evidence_of(fill(visits, "either"))
+    who = np.array([visit[0] for visit in visits])
+    looks = np.where(who[:, None] == who[None, :], 6.0, -5.0).astype(np.float32)
+    # The last to come, and somebody who was through long before.
+    person, rival = int(who[evidence.start.argmax()]), int(who[evidence.start.argmin()])
+    last = 3 * person + 2
+    own, others = np.flatnonzero(who == person), np.flatnonzero(who == rival)
+    looks[last, own] = looks[own, last] = looks[last, others] = looks[others, last] = 1.0
+    # The rival was not seen by the last camera, and was given this visit.
+    looks[3 * rival + 2], looks[:, 3 * rival + 2] = -5.0, -5.0
+    begun = np.where(np.arange(len(who)) == last, rival, who)
+    begun[3 * rival + 2] = 99
+    nothing = np.zeros(0, np.int64)
+    group = refined(
+        begun,
+        looks,
+        np.zeros(looks.shape, bool),
+        np.zeros(len(who), bool),
+        evidence.start,
+        (nothing, nothing, np.zeros(0, np.float32)),
+        TravelTimes(evidence, Cameras.separate(3)),
+        0.0,
+    )
+    assert group[last] == group[3 * person]
+    assert group[last] != group[3 * rival]
+
+
+def test_labels_hold_through_refining(fill: Fill) -> None:
+    visits = walks(12, 4)
+    evidence = evidence_of(fill(visits, "labels"))
+    said = HumanLinks(same=np.array([[0, 5]]), different=np.array([[0, 1], [3, 4]]))
+    group = people_of(evidence, said)
+    assert group[0] == group[5]
+    assert group[0] != group[1]
+    assert group[3] != group[4]
+
+
+def test_refining_is_the_same_every_time_and_numbers_people_by_first_appearance(fill: Fill) -> None:
+    evidence = evidence_of(fill(walks(15, 5), "again"))
+    first, second = people_of(evidence), people_of(evidence)
+    assert first == second
+    assert list(dict.fromkeys(first)) == list(range(max(first) + 1))
+
+
+def test_few_poor_crops_are_trusted_less_than_many_good_ones() -> None:
+    trust = trust_of(np.array([1.0, 1.0, 0.5]), np.array([0.3, 4.0, 4.0]))
+    assert trust[0] == pytest.approx(0.5)
+    assert trust[1] > 0.9
+    assert trust[2] == pytest.approx(trust[1] / 2)
