@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,8 +14,8 @@ from reidstream.types import FloatArray, IntArray
 _LESSONS, _SWEEPS = 4, 6
 # A tracklet moves for no less: else two groups that fit equally well would exchange it for ever.
 _MARGIN = 0.05
-# Groups that look this unlike are not worth asking for the time between visits.
-_UNLIKE = -3.0
+# Groups that look this unlike are not worth asking for the time between visits, nor are more than so many for one row.
+_UNLIKE, _ASKED = -2.0, 12
 
 Chain = list[int]
 
@@ -73,11 +75,11 @@ class _Groups:
     ) -> None:
         n = len(label)
         self._looks, self._excluded, self._time, self._least = looks, excluded, time, least
-        self._rank = np.argsort(np.lexsort((np.arange(n), start)))
-        # One label is always free, for who leaves.
+        order = np.lexsort((np.arange(n), start))
+        self._ranks: list[int] = np.argsort(order).tolist()
         self.label = np.unique(label, return_inverse=True)[1].astype(np.int64)
         self._chains: dict[int, Chain] = {}
-        for row in np.argsort(self._rank).tolist():
+        for row in order.tolist():
             self._chains.setdefault(int(self.label[row]), []).append(row)
 
     def move_each(self, fixed: npt.NDArray[np.bool_]) -> int:
@@ -93,13 +95,13 @@ class _Groups:
             mean = np.where(sizes > 0, sums / np.maximum(sizes, 1), -np.inf)
             present = self._least
             if rest:
-                present = float(mean[own]) + self._times(self._chains[own]) - self._times(rest)
+                present = float(mean[own]) + self._added(rest, row)
             mean[self.label[self._excluded[row]]] = -np.inf
             mean[own] = -np.inf
             best, to = (self._least, n) if rest else (-np.inf, own)
-            for chain in np.flatnonzero(mean >= _UNLIKE).tolist():
-                held = self._chains[chain]
-                gain = float(mean[chain]) + self._times(self._with(held, [row])) - self._times(held)
+            asked = np.argsort(-mean, kind="stable")[:_ASKED]
+            for chain in asked[mean[asked] >= _UNLIKE].tolist():
+                gain = float(mean[chain]) + self._added(self._chains[chain], row)
                 if gain > best:
                     best, to = gain, chain
             if to == own or best <= present + _MARGIN:
@@ -149,8 +151,22 @@ class _Groups:
         times = self._times(self._with(one, other)) - self._times(one) - self._times(other)
         return float(self._looks[pairs].mean()) + times / min(len(one), len(other))
 
+    def _added(self, chain: Chain, row: int) -> float:
+        """What the times before and after a row say when it comes into a chain that does not hold it."""
+        place = bisect(chain, self._ranks[row], key=self._ranks.__getitem__)
+        before = chain[place - 1] if place else None
+        after = chain[place] if place < len(chain) else None
+        gain = 0.0
+        if before is not None:
+            gain += self._time.item(before, row)
+        if after is not None:
+            gain += self._time.item(row, after)
+        if before is not None and after is not None:
+            gain -= self._time.item(before, after)
+        return gain
+
     def _times(self, chain: Chain) -> float:
         return float(self._time[chain[:-1], chain[1:]].sum()) if len(chain) > 1 else 0.0
 
     def _with(self, one: Chain, other: Chain) -> Chain:
-        return sorted(one + other, key=self._rank.__getitem__)
+        return sorted(one + other, key=self._ranks.__getitem__)

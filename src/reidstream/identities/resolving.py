@@ -87,16 +87,24 @@ def resolve(
     linkage.add_pairs(*following, pairs=0.0)
     linkage.run(least)
     group = linkage.groups()
-    if n <= _REFINED:
-        looks = np.full((n, n), _UNLIKE, np.float32)
-        looks[i, j] = looks[j, i] = ratio
-        excluded = _certainly_two(n, table, begun, links)
-        fixed = np.bincount(begun, minlength=n)[begun] > 1
-        times = TravelTimes(evidence, cameras)
-        group = refined(group, looks, excluded, fixed, evidence.start, following, times, least)
-        _, first, place = np.unique(group, return_index=True, return_inverse=True)
-        group = np.argsort(np.argsort(first))[place].astype(np.int64)
-    return Resolution(group, _probabilities(group, i, j, ratio), calibration, cameras)
+    if n > _REFINED:
+        return Resolution(group, _probabilities(group, i, j, ratio), calibration, cameras)
+    looks = np.full((n, n), _UNLIKE, np.float32)
+    looks[i, j] = looks[j, i] = ratio
+    excluded = _certainly_two(n, table, begun, links)
+    fixed = np.bincount(begun, minlength=n)[begun] > 1
+    times = TravelTimes(evidence, cameras)
+    group = refined(group, looks, excluded, fixed, evidence.start, following, times, least)
+    _, first, place = np.unique(group, return_index=True, return_inverse=True)
+    group = np.argsort(np.argsort(first))[place].astype(np.int64)
+    # Nobody is asked how much they resemble a person that they cannot be.
+    impossible = np.zeros((n, int(group.max()) + 1), bool)
+    row, other = np.nonzero(excluded)
+    impossible[row, group[other]] = True
+    open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
+    rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
+    likely = np.concatenate([ratio[open_i], ratio[open_j]])
+    return Resolution(group, _memberships(group, rows, others, likely), calibration, cameras)
 
 
 def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks) -> npt.NDArray[np.bool_]:
@@ -291,13 +299,19 @@ class _Linkage:
 
 
 def _probabilities(group: IntArray, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64]) -> FloatArray:
-    """How sure each tracklet's membership is, against the other groups that it resembles."""
+    """How sure each tracklet's membership is, from pairs of rows of which each resembles the other."""
+    return _memberships(group, np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([ratio, ratio]))
+
+
+def _memberships(group: IntArray, rows: IntArray, others: IntArray, ratio: npt.NDArray[np.float64]) -> FloatArray:
+    """How sure each tracklet's membership is, float32 (n,), against the other groups that it resembles.
+
+    rows, others: int64 (m,); how much rows[k] resembles others[k] is ratio[k].
+    """
     n = len(group)
-    rows, others = np.concatenate([i, j]), np.concatenate([j, i])
-    both = np.concatenate([ratio, ratio])
     keys = rows * (int(group.max()) + 1) + group[others]
     unique, where = np.unique(keys, return_inverse=True)
-    mean = np.bincount(where, weights=both) / np.bincount(where)
+    mean = np.bincount(where, weights=ratio) / np.bincount(where)
     owner, candidate = unique // (int(group.max()) + 1), unique % (int(group.max()) + 1)
     sure = np.ones(n, np.float32)
     for row, begin, end in _runs(owner):
