@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,20 @@ def test_a_filter_means_the_same_in_sql_and_for_one_row(
             )
         ]
         assert gallery.rows(where).id.tolist() == meant
+
+
+@pytest.mark.parametrize("long_ones_first", [False, True])
+def test_a_reader_finds_what_began_long_before_the_time_asked_for(tmp_path: Path, long_ones_first: bool) -> None:
+    short = some_tracklets(40)
+    # In view for ten minutes and still there when the filter begins.
+    long = [replace(t, id=f"{n:032x}", start_wall=2.5e3 - 600, end_wall=2.5e3) for n, t in enumerate(short[:3])]
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as writer:
+        writer.begin_source(started(), SETTINGS)
+        writer.add(long if long_ones_first else short)
+        with Gallery.open(tmp_path / "g") as reader:
+            where = Filter(since=2499.0)
+            before = {match.tracklet for match in reader.search(short[0].embedding, 10, where)[0]}
+            assert before == ({t.id for t in long} if long_ones_first else set())
+            writer.add(short if long_ones_first else long)
+            assert {match.tracklet for match in reader.search(short[0].embedding, 10, where)[0]} == {t.id for t in long}
+            assert len(reader.search(short[0].embedding, 50, Filter(since=1000.0, until=1010.0))[0]) == 11

@@ -364,7 +364,7 @@ class Gallery:
                     )
                 self._refuse_unknown(ids, held)
                 blobs = [held[i] for i in ids]
-        return list(ids), checked_vectors(ids, blobs, self.space.size)
+        return list(ids), checked_vectors(ids, blobs, self.space.size).copy()
 
     def prototypes(self, ids: Sequence[str] | None = None) -> Prototypes:
         """The prototypes of these tracklets, in the order given, or of all in order of storing."""

@@ -96,9 +96,7 @@ class ExactIndex:
         return [self._nearest(self._vectors[:n] @ query, k) for query in np.asarray(vectors, np.float32)]
 
     def _nearest(self, similarities: FloatArray, k: int) -> Nearest:
-        n = len(similarities)
-        best = np.argpartition(-similarities, k - 1)[:k] if k < n else np.arange(n)
-        best = best[np.argsort(-similarities[best], kind="stable")]
+        best = largest(similarities, k)
         return Nearest(self._ids[best].tolist(), similarities[best])
 
     def ids(self) -> list[str]:
@@ -118,6 +116,13 @@ class ExactIndex:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def largest(similarities: FloatArray, k: int) -> npt.NDArray[np.intp]:
+    """Places of the k largest (all, when there are fewer), the largest first."""
+    n = len(similarities)
+    best = np.argpartition(-similarities, k - 1)[:k] if k < n else np.arange(n)
+    return best[np.argsort(-similarities[best], kind="stable")]
 
 
 def _check(ids: Sequence[str], vectors: FloatArray, size: int) -> None:

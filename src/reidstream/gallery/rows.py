@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ _PLAIN = (
     *("embeddings_used", "embeddings_seen", "purity", "quality", "crop_frame"),
 )
 """Columns that are called and typed like the fields of Tracklet."""
+
+Id = TypeVar("Id", str, int)
 
 _IN_AT_ONCE = 900
 """Parameters of one IN list; below the smallest limit that SQLite was ever built with (999)."""
@@ -136,8 +138,8 @@ def rows_of(connection: Connection, where: Filter, ids: Sequence[str] | None = N
     return Rows(**arrays)
 
 
-def in_chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The ids in pieces that fit into one SQL statement."""
+def in_chunks(ids: Sequence[Id]) -> Iterator[Sequence[Id]]:
+    """The ids, or row numbers, in pieces that fit into one SQL statement."""
     for start in range(0, len(ids), _IN_AT_ONCE):
         yield ids[start : start + _IN_AT_ONCE]
 
@@ -234,4 +236,4 @@ def checked_vectors(ids: Sequence[str], blobs: Sequence[bytes], size: int) -> Fl
                 f"tracklet {id} has a vector of {len(blob)} bytes instead of {4 * size}; "
                 "erase it (reidstream gallery erase), or restore the gallery from a backup"
             )
-    return unpacked(b"".join(blobs), size)
+    return np.frombuffer(b"".join(blobs), "<f4").astype(np.float32, copy=False).reshape(-1, size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, bindparam, func, select
@@ -17,7 +18,7 @@ from reidstream.errors import GalleryError
 from reidstream.gallery.building import IndexPlace
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts
-from reidstream.gallery.index import ExactIndex, Nearest, VectorIndex
+from reidstream.gallery.index import ExactIndex, Nearest, VectorIndex, largest
 from reidstream.gallery.indexing import Indexer
 from reidstream.gallery.ownership import index_files_at_rest
 from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, rows_after
@@ -43,10 +44,16 @@ _CANDIDATES = select(
 ).where(tracklets.c.id.in_(bindparam("ids", expanding=True)))
 """What a filter can ask about, of the rows with these ids."""
 
+_IDS = select(tracklets.c.seq, tracklets.c.id).where(tracklets.c.seq.in_(bindparam("numbers", expanding=True)))
+"""The ids of the rows with these numbers."""
+
 _LONG_TAIL = 5000
 """Rows in the tail above which the index is looked at again."""
 
 _LOAD = 5000
+
+_ROUNDING = 1e-3
+"""Seconds; times in Unix seconds are exact to a quarter of a microsecond."""
 
 
 class Searcher:
@@ -64,6 +71,8 @@ class Searcher:
         self._tail = ExactIndex(place.size)
         self._tail_from = 0
         self._tail_to = 0
+        self._longest = 0.0
+        self._longest_to = 0
 
     def search(self, vectors: FloatArray, k: int, where: Filter) -> list[list[Match]]:
         """The k most similar of the tracklets that the filter leaves, for each query, best first."""
@@ -72,7 +81,7 @@ class Searcher:
         queries = checked_queries(vectors, self._place.size)
         with self._database.read() as connection:
             if where and (few := self._few(connection, where)) is not None:
-                return [_matches(nearest) for nearest in few.search(queries, k)]
+                return _compared(connection, few, queries, k, self._place.size)
             with self._lock:
                 facts = read_facts(connection)
                 base = self._refreshed(connection, facts)
@@ -84,11 +93,30 @@ class Searcher:
                 self._opened.close()
                 self._opened = None
 
-    def _few(self, connection: Connection, where: Filter) -> ExactIndex | None:
-        matching = select(tracklets.c.seq).where(where.clause()).limit(_FEW + 1).subquery()
-        if connection.execute(select(func.count()).select_from(matching)).scalar_one() > _FEW:
+    def _few(self, connection: Connection, where: Filter) -> Sequence[Any] | None:
+        """Row number and vector of every tracklet that the filter leaves; None when they are not few."""
+        clause = where.clause()
+        if where.since is not None:
+            # Then the index on times need not be read from the beginning of the gallery to what the filter begins with.
+            clause &= tracklets.c.start_wall >= where.since - self._longest_until_now(connection)
+        matching = select(tracklets.c.seq).where(clause).limit(_FEW + 1)
+        if connection.execute(select(func.count()).select_from(matching.subquery())).scalar_one() > _FEW:
             return None
-        return self._exact(connection, where)
+        # Of the tracklets nothing but the number is asked for: an index has it, and their rows need not be read.
+        query = select(tracklets.c.seq, embeddings.c.vector).join(embeddings, embeddings.c.seq == tracklets.c.seq)
+        return connection.execute(query.where(clause)).all()
+
+    def _longest_until_now(self, connection: Connection) -> float:
+        """Seconds that no tracklet was in view for longer; those that were deleted count still."""
+        length = select(func.max(tracklets.c.end_wall - tracklets.c.start_wall))
+        revision = read_facts(connection).revision
+        with self._lock:
+            if revision > self._longest_to:
+                newer = length.where(tracklets.c.revision > self._longest_to) if self._longest_to else length
+                # Room for what rounding does to times in Unix seconds.
+                found = (connection.execute(newer).scalar_one() or 0.0) + _ROUNDING
+                self._longest, self._longest_to = max(self._longest, found), revision
+            return self._longest
 
     def _exact(self, connection: Connection, where: Filter) -> ExactIndex:
         index = ExactIndex(self._place.size)
@@ -249,6 +277,24 @@ def _merged(newest: Nearest, older: Nearest, tail: ExactIndex) -> Nearest:
     similarities = np.concatenate([newest.similarities, older.similarities[stay]])
     order = np.argsort(-similarities, kind="stable")
     return Nearest([ids[n] for n in order], similarities[order])
+
+
+def _compared(connection: Connection, rows: Sequence[Any], queries: FloatArray, k: int, size: int) -> list[list[Match]]:
+    """The k most similar of these rows, for each query."""
+    if not rows:
+        return [[] for _ in queries]
+    numbers, blobs = zip(*rows, strict=True)
+    vectors = checked_vectors([f"in row {number}" for number in numbers], blobs, size)
+    answers = []
+    for query in queries:
+        similarities = vectors @ query
+        best = largest(similarities, k)
+        answers.append([(numbers[place], float(similarities[place])) for place in best])
+    wanted = sorted({number for answer in answers for number, _ in answer})
+    ids: dict[int, str] = {}
+    for some in in_chunks(wanted):
+        ids.update((row[0], row[1]) for row in connection.execute(_IDS, {"numbers": list(some)}))
+    return [[Match(ids[number], similarity) for number, similarity in answer] for answer in answers]
 
 
 def _matches(nearest: Nearest) -> list[Match]:
