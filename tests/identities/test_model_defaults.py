@@ -51,9 +51,9 @@ def test_a_new_gallery_starts_from_what_belongs_to_its_model(file: Path, tmp_pat
     assert measured.spread < unknown.spread
 
 
-def test_the_embedded_model_was_measured() -> None:
-    # New weights need new values: python -m benchmarks.calibration_defaults --scenes ... --write
-    assert fingerprint(resolve_model("person-reid", "reid")) in json.loads(DEFAULTS_FILE.read_text(encoding="utf-8"))
+def test_the_embedded_model_starts_from_general_values() -> None:
+    # What made-up people look like to it does not carry over to real ones: it was trained to tell those apart.
+    assert defaults_of(fingerprint(resolve_model("person-reid", "reid"))) == GENERAL
 
 
 def test_what_is_shipped_can_be_read_and_is_sound() -> None:

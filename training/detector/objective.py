@@ -72,20 +72,12 @@ def _inside(centres: Tensor, boxes: Tensor) -> Tensor:
 
 
 def losses(
-    raw: Tensor,
-    teacher: Tensor,
-    corners: Tensor,
-    strides: Tensor,
-    people: Tensor,
-    kinds: Tensor,
-    exact: Tensor,
+    raw: Tensor, teacher: Tensor, corners: Tensor, strides: Tensor, people: Tensor, kinds: Tensor
 ) -> dict[str, Tensor]:
     """The parts of the loss by name; ``raw`` and ``teacher`` are logits (n, anchors, 6) on the same pictures.
 
     ``teach`` pulls the score where no label speaks (no person assigned) towards the published network's score, and is
     what keeps the knowledge of the 118,000 pictures which that network saw. In areas to ignore it is the only pull.
-    Where the labels leave nobody out (``exact``, (n,) bool), it has no say about the rest: whoever it sees there is
-    nobody.
     """
     raw, teacher = raw.float(), teacher.float()
     boxes = decode(raw, corners, strides)
@@ -102,9 +94,8 @@ def losses(
     teach = functional.binary_cross_entropy(score, taught, reduction="none") - functional.binary_cross_entropy(
         taught.clamp(1e-6, 1 - 1e-6), taught, reduction="none"
     )
-    open_to_it = ~hit & (ignored | ~exact[:, None])
-    teach = (teach * open_to_it).sum() / count
-    sure = (taught > 0.3) & open_to_it
+    teach = (teach * ~hit).sum() / count
+    sure = (taught > 0.3) & ~hit
     seen = decode(teacher, corners, strides)
     shape = (1 - generalised_overlap(boxes[sure], seen[sure])).sum() / count
     return {"box": box, "objectness": objectness, "person": name, "teach": teach, "shape": shape}

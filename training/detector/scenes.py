@@ -14,15 +14,13 @@ from torch.nn import functional
 SIDE = 640
 PAD = 114.0
 MOST_PEOPLE = 48
-# Sources (the starts of their names) whose labels leave nobody out.
-EXACT = "synthetic"
 
 
 class Album:
     """Packed pictures on a device, at full and at half size, with their boxes padded to :data:`MOST_PEOPLE`."""
 
     def __init__(self, files: list[Path], device: torch.device, weights: dict[str, float]) -> None:
-        canvases, sizes, boxes, kinds, chances, exact = [], [], [], [], [], []
+        canvases, sizes, boxes, kinds, chances = [], [], [], [], []
         for file in files:
             stored = np.load(file)
             ends = stored["ends"]
@@ -41,7 +39,6 @@ class Album:
             group, counts = np.unique(names, return_counts=True)
             share = {g: _weight(g, weights) / c for g, c in zip(group, counts, strict=True)}
             chances += [share[n] for n in names]
-            exact += [str(n).startswith(EXACT) for n in names]
         sizes = [c[1] for c in canvases]
         self.full = torch.from_numpy(np.stack([c[0] for c in canvases])).to(device).permute(0, 3, 1, 2).contiguous()
         self.half = torch.cat([functional.avg_pool2d(part.float(), 2).round().byte() for part in self.full.split(64)])
@@ -49,7 +46,6 @@ class Album:
         self.boxes = torch.from_numpy(np.stack(boxes)).to(device)
         self.kinds = torch.from_numpy(np.stack(kinds)).to(device)
         self.chances = torch.tensor(chances, device=device, dtype=torch.float32)
-        self.exact = torch.tensor(exact, device=device)
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -212,26 +208,17 @@ def camera(views: Tensor) -> Tensor:
     return x.clamp(0, 1) * 255
 
 
-def scenes(album: Album, cutouts: Cutouts | None, n: int, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """n training pictures (n, 3, side, side) in 0-255, boxes (n, m, 4), kinds (n, m), exact (n,).
-
-    Half are single views, half mosaics. exact: bool, whether the labels leave nobody out; a mosaic is made of such
-    pictures alone or of others alone.
-    """
+def scenes(album: Album, cutouts: Cutouts | None, n: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """n training pictures (n, 3, side, side) in 0-255, boxes (n, m, 4), kinds (n, m): half single, half mosaics."""
     single = n // 2
-    drawn = torch.multinomial(album.chances, single, replacement=True)
-    known = torch.multinomial(album.chances * album.exact + 1e-12, 4 * (n - single), replacement=True).view(-1, 4)
-    others = torch.multinomial(album.chances * ~album.exact + 1e-12, 4 * (n - single), replacement=True).view(-1, 4)
-    share = (album.chances * album.exact).sum() / album.chances.sum()
-    four = torch.where(torch.rand(n - single, 1, device=known.device) < share, known, others)
+    drawn = torch.multinomial(album.chances, single + 4 * (n - single), replacement=True)
     people = (12.0, 0.9 * side)
-    parts = [crops(album, drawn, side, people), mosaic(album, four, side, people)]
+    parts = [crops(album, drawn[:single], side, people), mosaic(album, drawn[single:].view(-1, 4), side, people)]
     views, boxes, kinds = (torch.cat(p) for p in zip(*parts, strict=True))
-    exact = album.exact[torch.cat([drawn, four[:, 0]])]
     if cutouts is not None:
         order = torch.randperm(n, device=views.device)
-        views, boxes, kinds, exact = views[order], boxes[order], kinds[order], exact[order]
+        views, boxes, kinds = views[order], boxes[order], kinds[order]
         for first, last in ((0, n // 3), (n // 6, n // 3)):
             done = paste(views[first:last], boxes[first:last], kinds[first:last], cutouts, (28.0, 0.6 * side))
             views[first:last], boxes[first:last], kinds[first:last] = done
-    return camera(functional.avg_pool2d(views, 2)), boxes, kinds, exact
+    return camera(functional.avg_pool2d(views, 2)), boxes, kinds

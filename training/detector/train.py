@@ -74,13 +74,13 @@ def train(
         if side not in grids:
             grids[side] = grid(side, side, device)
         with torch.no_grad():
-            pictures, people, kinds, exact = scenes(album, cutouts, recipe.batch, side)
+            pictures, people, kinds = scenes(album, cutouts, recipe.batch, side)
             pictures = pictures.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
             raw = network(pictures)
             with torch.no_grad():
                 taught = teacher(pictures)
-        parts = losses(raw, taught, *grids[side], people, kinds, exact)
+        parts = losses(raw, taught, *grids[side], people, kinds)
         total = sum(WEIGHTS[name] * part for name, part in parts.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
