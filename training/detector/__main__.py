@@ -42,14 +42,14 @@ SHARE = 0.8
 AXES = {0: "batch", 2: "height", 3: "width"}
 
 
-def prepare(shared: Path, more: Path | None, work: Path) -> None:
+def prepare(shared: Path, more: Path | None, work: Path, every: list[int]) -> None:
     """Label, shrink and pack all pictures: ``work/real.npz`` and ``work/synthetic.npz``."""
     asked = work / "teacher.onnx"
     published = load_published(shared / "models" / "yolox_nano_416x416.onnx")
     export_onnx(Deployed(published.eval()), torch.rand(1, 3, 416, 416) * 255, asked, "output", AXES, {})
     teacher, real, made = Teacher(asked), Pictures(), Pictures()
-    for name, every in VIDEOS.items():
-        pack(unlabelled(shared / "data" / "videos" / name, every, teacher), real, quality=72)
+    for name, step in zip(VIDEOS, every, strict=True):
+        pack(unlabelled(shared / "data" / "videos" / name, step, teacher), real, quality=72)
     for path in sorted(more.iterdir()) if more is not None else []:
         pack(unlabelled(path, 4, teacher), real, quality=72)
     pack(pennfudan(shared / "data" / "detection" / "pennfudan", teacher), real, quality=72)
@@ -83,13 +83,16 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("REIDSTREAM_SHARED", "../shared")))
     parser.add_argument("--work", type=Path, default=Path("build/detector"), help="folder of packs and checkpoints")
     parser.add_argument("--more-videos", type=Path, help="folder of more videos to label and train on")
+    parser.add_argument(
+        "--every", type=int, nargs=len(VIDEOS), default=list(VIDEOS.values()), help="label every n-th frame of each video"
+    )
     parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of training in this run")
     parser.add_argument("--only", choices=("prepare", "train", "ship"))
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     stages = (given.only,) if given.only else ("prepare", "train", "ship")
     if "prepare" in stages and not (given.work / "synthetic.npz").exists():
-        prepare(given.shared, given.more_videos, given.work)
+        prepare(given.shared, given.more_videos, given.work, given.every)
     if "train" in stages and not run(given.shared, given.work, given.slot):
         print("not done: run again to go on")
         return
