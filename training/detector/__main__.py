@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/detector"), help="folder of packs and checkpoints")
     parser.add_argument("--more-videos", type=Path, help="folder of more videos to label and train on")
     parser.add_argument(
-        "--every", type=int, nargs=len(VIDEOS), default=list(VIDEOS.values()), help="label every n-th frame of each video"
+        "--every", type=int, nargs=len(VIDEOS), default=list(VIDEOS.values()), help="label every n-th frame of a video"
     )
     parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of training in this run")
     parser.add_argument("--only", choices=("prepare", "train", "ship"))
