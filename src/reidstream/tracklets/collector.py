@@ -29,7 +29,7 @@ _PATH_POINTS = 2048
 
 # Least part of the frames in which the detector found anybody that has to show this track. What is predicted for the
 # rest is a place where nobody was found: two people as one box, a box between two, or somebody hidden.
-_DETECTED = 0.6
+_DETECTED = 0.5
 # How far, in heights, the box of a thing moves at most. Boxes of people who stand and wait move by .14 to .3 (5 s and
 # more, synthetic scenes), that of a bin moved by .08 in two minutes.
 _STILL = 0.1
