@@ -242,7 +242,7 @@ def open_run(
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
     file, one per source. record: record the events to this file.
     """
-    from reidstream.gallery import Gallery
+    from reidstream.gallery import Gallery, index_process
     from reidstream.models import resolve_model
     from reidstream.sources import redacted, source_ids
 
@@ -264,6 +264,9 @@ def open_run(
             summary.state = "skipped"
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
     with ExitStack() as stack:
+        if left and config.gallery.index == "chroma" and "://" not in str(gallery):
+            # It gets ready while the models are opened.
+            index_process.start()
         made = _engine(engine, config, left, gallery, render, stack)
         model = config.embedding.model
         # A file is known by its full path, so that a search from another folder finds it.

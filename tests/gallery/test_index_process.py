@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -83,6 +85,20 @@ def test_ctrl_c_is_not_the_workers_business(index: ProcessIndex) -> None:
     index.upsert(["a"], some(1))
     assert index.ids() == ["a"]
     index.close()
+
+
+def test_the_worker_comes_after_the_pipeline_on_busy_cores(index: ProcessIndex) -> None:
+    assert worker().nice() > psutil.Process().nice()
+    # Linux compares niceness inside a session only.
+    assert os.getsid(worker().pid) == os.getsid(0)
+    assert os.getpgid(worker().pid) != os.getpgid(0)
+    assert len(index) == 0
+
+
+def test_the_worker_starts_without_sql() -> None:
+    text = "import sys; import reidstream.gallery.index_worker; print('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_files_are_not_at_rest_while_the_worker_has_them_open(tmp_path: Path) -> None:

@@ -95,9 +95,10 @@ class _Process:
         self.open_indexes: set[int] = set()
         self._lock = threading.Lock()
         try:
-            # A session of its own: the terminal's Ctrl-C goes to this process alone.
+            # A group of its own: the terminal's Ctrl-C goes to this process alone. Not a session of its own: Linux
+            # gives each session an equal share of the cores (autogroup), whatever the niceness of its processes.
             self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, process_group=0
             )
         except OSError as error:
             raise GalleryError(f"the process of the vector index cannot be started: {error.strerror}") from None
@@ -145,6 +146,11 @@ def _process() -> _Process:
         if _current is None or not _current.alive:
             _current = _Process()
         return _current
+
+
+def start() -> None:
+    """Have the worker start now, for whoever is going to need it and has other things to do until then."""
+    _process()
 
 
 def renew() -> None:

@@ -6,6 +6,7 @@ Requests come in on standard input and answers go out on what was standard outpu
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -93,6 +94,9 @@ def main() -> None:
     # Whatever a library prints must not get between the answers.
     answers = os.dup(1)
     os.dup2(2, 1)
+    # Takes two seconds, which whoever started this process may have other work for. An error is told by the first call.
+    with contextlib.suppress(Exception):
+        import chromadb  # noqa: F401
     serve(Connection(0, writable=False), Connection(answers, readable=False))
     # ChromaDB's threads would keep the interpreter from ending; what was acknowledged is in its files' log.
     sys.stderr.flush()
