@@ -171,7 +171,6 @@ def steps(gallery: Gallery) -> dict[str, dict[str, str]]:
         prototypes=evidence.vectors,
         first=np.arange(n + 1),
         weights=np.ones(n, np.float32),
-        trust=np.ones(n, np.float32),
     )
     nowhere = replace(evidence, entry=np.zeros_like(evidence.entry), exit=np.zeros_like(evidence.exit))
 

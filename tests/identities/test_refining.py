@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from reidstream.config.identities import IdentityConfig
+from reidstream.identities.appearance import Appearance
+from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras, HumanLinks
 from reidstream.identities.evidence import Evidence, evidence_of, trust_of
 from reidstream.identities.refining import refined
@@ -24,7 +26,8 @@ def pieces(fill: Fill, gap: float, place: tuple[float, ...], trust: float = 1.0)
     evidence = evidence_of(fill([(1, "a", 0, 5), (2, "a", 5 + gap, 9 + gap)], f"gap {gap} {place} {trust}"))
     entry = np.array([ELSEWHERE, place], np.float32)
     exit = np.array([PLACE, ELSEWHERE], np.float32)
-    return replace(evidence, entry=entry, exit=exit, trust=np.array([1.0, trust], np.float32))
+    held = {"trust": np.array([1.0, trust], np.float32), "strength": np.array([4.0, 4.0 * trust**2], np.float32)}
+    return replace(evidence, entry=entry, exit=exit, **held)
 
 
 def people_of(evidence: Evidence, links: HumanLinks | None = None, cameras: str = "auto") -> list[int]:
@@ -94,23 +97,24 @@ def test_times_say_nothing_between_cameras_that_may_see_somebody_at_once(fill: F
 
 def test_who_could_be_either_of_two_by_looks_is_who_had_the_time_to_come(fill: Fill) -> None:
     visits = walks(24, 3)
-    evidence = evidence_of(fill(visits, "either"))
     who = np.array([visit[0] for visit in visits])
-    looks = np.where(who[:, None] == who[None, :], 6.0, -5.0).astype(np.float32)
-    # The last to come, and somebody who was through long before.
+    evidence = evidence_of(fill(visits, "either"))
+    # The last to come, and somebody who was through long before and was not seen by the last camera.
     person, rival = int(who[evidence.start.argmax()]), int(who[evidence.start.argmin()])
-    last = 3 * person + 2
-    own, others = np.flatnonzero(who == person), np.flatnonzero(who == rival)
-    looks[last, own] = looks[own, last] = looks[last, others] = looks[others, last] = 1.0
-    # The rival was not seen by the last camera, and was given this visit.
-    looks[3 * rival + 2], looks[:, 3 * rival + 2] = -5.0, -5.0
+    last, absent = 3 * person + 2, 3 * rival + 2
+    vectors = np.eye(len(visits), dtype=np.float32)[who]
+    vectors[last] = (vectors[3 * person] + vectors[3 * rival]) / np.sqrt(2)
+    vectors[absent] = np.eye(len(visits), dtype=np.float32)[-1]
+    evidence = replace(evidence, vectors=vectors, strength=np.full(len(who), 4, np.float32))
+    i, j = np.triu_indices(len(who), 1)
+    looks = Appearance(evidence, Calibration(0.7, 0.1, 0.2), i, j, (vectors @ vectors.T)[i, j])
     begun = np.where(np.arange(len(who)) == last, rival, who)
-    begun[3 * rival + 2] = 99
+    begun[absent] = len(who) - 1
     nothing = np.zeros(0, np.int64)
     group = refined(
         begun,
         looks,
-        np.zeros(looks.shape, bool),
+        np.zeros((len(who), len(who)), bool),
         np.zeros(len(who), bool),
         evidence.start,
         (nothing, nothing, np.zeros(0, np.float32)),
@@ -136,6 +140,87 @@ def test_refining_is_the_same_every_time_and_numbers_people_by_first_appearance(
     first, second = people_of(evidence), people_of(evidence)
     assert first == second
     assert list(dict.fromkeys(first)) == list(range(max(first) + 1))
+
+
+def alike(strength: list[float], vectors: list[list[float]], label: list[int]) -> Appearance:
+    """How tracklets with these vectors look that rest on so many good crops each; a group for each label."""
+    n = len(strength)
+    held = np.array(vectors, np.float32) / np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+    none, zeros = np.zeros(n, np.int64), np.zeros(n)
+    boxes, one = np.zeros((n, 4), np.float32), np.ones(n, np.float32)
+    evidence = Evidence(
+        [str(k) for k in range(n)],
+        ["a"],
+        none,
+        np.arange(n),
+        none,
+        zeros,
+        zeros,
+        held,
+        held,
+        np.arange(n + 1),
+        one,
+        one,
+        one,
+        np.array(strength, np.float32),
+        boxes,
+        boxes,
+    )
+    i, j = np.triu_indices(n, 1)
+    looks = Appearance(evidence, Calibration(0.8, 0.4, 0.15), i, j, (held @ held.T)[i, j])
+    looks.begin(np.array(label))
+    return looks
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_groups_look_like_is_kept_while_rows_move_and_groups_join(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 12
+    strength, vectors = rng.uniform(0, 5, n).tolist(), (rng.normal(size=(n, 6)) + 1).tolist()
+    looks = alike(strength, vectors, rng.integers(0, 4, n).tolist())
+    for _ in range(20):
+        looks.move(int(rng.integers(n)), int(rng.integers(n)))
+    one, other = np.unique(looks.label)[:2].tolist()
+    looks.join(one, other)
+    fresh = alike(strength, vectors, looks.label.tolist())
+    for row in range(n):
+        assert np.allclose(looks.of(row), fresh.of(row), atol=1e-4)
+    chains = {name: np.flatnonzero(looks.label == name).tolist() for name in np.unique(looks.label).tolist()}
+    named = {(a, b) for a in chains for b in chains if a < b and fresh.between(chains[a], chains[b]) >= -2}
+    assert named <= set(looks.alike(-2.0))
+    for a, b in named:
+        assert looks.between(chains[a], chains[b]) == pytest.approx(fresh.between(chains[a], chains[b]), abs=1e-4)
+
+
+def test_a_group_of_several_people_is_not_like_everybody() -> None:
+    people = [[1.0, 0.9, 0, 0], [1.0, 0, 0.9, 0], [1.0, 0, 0, 0.9]]
+    looks = alike([4.0] * 4, [*people, [1.0, 0.1, 0.1, 0.1]], [0, 0, 0, 1])
+    # Along the middle of the three lies the fourth, whom each of them resembles a little.
+    one_by_one = [alike([4.0] * 2, [person, [1.0, 0.1, 0.1, 0.1]], [0, 1]).of(1)[0] for person in people]
+    assert looks.of(3)[0] <= max(one_by_one) + 0.6
+
+
+def test_between_two_clear_looks_at_one_person_less_may_differ_than_between_poor_ones() -> None:
+    read = Calibration(0.8, 0.4, 0.15).log_ratio
+    poor, clear = clarity_of(0.4) ** 2, clarity_of(6.0) ** 2
+    same = np.array(0.6)
+    assert read(same, np.array(clear)) < read(same, np.array(poor))
+    high = np.linspace(-1, 1, 201)
+    for clarity in (0.0, poor, 0.65, clear, 1.0):
+        assert (np.diff(read(high, np.array(clarity))) >= -1e-9).all()
+    assert np.isfinite(read(high, np.array(clarity_of(0.0)))).all()
+
+
+def test_what_was_only_seen_in_part_founds_nobody_who_can_be_somebody_else(fill: Fill) -> None:
+    evidence = evidence_of(fill([(1, "a", 0, 5), (1, "a", 20, 25), (2, "a", 40, 45), (2, "a", 60, 65)], "parts"))
+    vectors = np.array([[1, 0.1, 0], [1, 0, 0.1], [0.5, 0.1, 0.6], [0.5, 0, 0.6]], np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    held = {"vectors": vectors, "prototypes": vectors, "first": np.arange(5), "weights": np.ones(4, np.float32)}
+    seen = replace(evidence, **held, strength=np.full(4, 4, np.float32))
+    assert people_of(seen) == [0, 0, 1, 1]
+    poor = replace(seen, strength=np.array([4, 4, 0.4, 0.4], np.float32))
+    assert people_of(poor) == [0, 0, 0, 0]
+    assert people_of(poor, HumanLinks(different=np.array([[0, 2]])))[:3] == [0, 0, 1]
 
 
 def test_few_poor_crops_are_trusted_less_than_many_good_ones() -> None:

@@ -16,6 +16,17 @@ from reidstream.types import FloatArray
 _LEAST, _MOST = -6.0, 8.0
 # ... but no similarity is proof that it is anybody known: against nobody it counts as no more than this.
 _PROOF = 4.0
+# How alike two looks at one person are hangs by how clear both are. On 3,800 pairs of labelled tracklets, partly hidden
+# people among them, (cosine - different) is .634 times the product of their clarity, to within .11 (without: .18);
+# clarity is crops / (crops + this), each crop counted by its quality.
+_HALF_CLEAR = 0.7
+# The product of two clarities at which a gallery's usual values hold.
+_USUAL = 0.65
+# Same people's spread, against that of different people, is this much less the second number times the product; the
+# third is the most, since else low similarities would speak for one person.
+_POOR, _CLEAR, _EQUAL = 1.8, 1.2, 0.98
+# However clear both looks are, one person is not expected to be more alike, nor, however poor, much less.
+_ALIKE, _APART = 0.96, 0.05
 # How many pairs of its own a gallery needs until they weigh as much as the defaults.
 _PAIRS = 40.0
 # The odds that the best candidate which no constraint excludes is the right person, before looking at the similarity:
@@ -83,13 +94,40 @@ class Calibration:
         None for a risk so small that no similarity is proof enough.
         """
         least = least_log_ratio(false_merges)
-        return None if least > _PROOF else self.midpoint + least / self.slope
+        return None if np.isinf(least) else self.midpoint + least / self.slope
 
-    def log_ratio(self, similarity: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Log-likelihood ratio of "one person" against "two people" for cosines of any shape."""
-        ratio = self.slope * (np.asarray(similarity, np.float64) - self.midpoint)
+    def log_ratio(
+        self, similarity: npt.NDArray[np.floating], clarity: npt.NDArray[np.floating] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Log-likelihood ratio of "one person" against "two people" for cosines of any shape.
+
+        clarity: the product of what both sides show of their person (see ``clarity_of``). Two clear looks at one
+        person differ less, and two poor ones more, than usual. None: as usual.
+        """
+        x = np.asarray(similarity, np.float64)
+        if clarity is None:
+            ratio = self.slope * (x - self.midpoint)
+        else:
+            clear = np.asarray(clarity, np.float64)
+            same = self.different + (self.same - self.different) * clear / _USUAL
+            same = np.clip(same, self.different + _APART, max(_ALIKE, self.same))
+            spread = self.spread * np.minimum(_POOR - _CLEAR * clear, _EQUAL)
+            one, two = spread**-2, self.spread**-2
+            # Beyond this the wider of the two normal distributions would win again.
+            x = np.minimum(x, (same * one - self.different * two) / (one - two))
+            ratio = ((x - self.different) ** 2 * two - (x - same) ** 2 * one) / 2 + np.log(self.spread / spread)
         cut: npt.NDArray[np.float64] = np.clip(ratio, _LEAST, _MOST)
         return cut
+
+
+def clarity_of(strength: npt.NDArray[np.floating] | float) -> npt.NDArray[np.float64]:
+    """How much a look shows of its person, 0..1, of the same shape.
+
+    strength: how many crops it rests on, each counted by its quality.
+    """
+    crops = np.maximum(np.asarray(strength, np.float64), 1e-3)
+    clarity: npt.NDArray[np.float64] = crops / (crops + _HALF_CLEAR)
+    return clarity
 
 
 def calibrated(
@@ -122,8 +160,12 @@ def calibrated(
 
 
 def least_log_ratio(false_merges: float) -> float:
-    """The log-likelihood ratio that the best candidate needs for the accepted risk of a wrong join."""
-    return float(np.log((1 - false_merges) / false_merges) - np.log(BEST_CANDIDATE_ODDS))
+    """The log-likelihood ratio that the best candidate needs for the accepted risk of a wrong join.
+
+    Infinite for a risk so small that no similarity is proof enough.
+    """
+    least = float(np.log((1 - false_merges) / false_merges) - np.log(BEST_CANDIDATE_ODDS))
+    return least if least <= _PROOF else float("inf")
 
 
 def probabilities(log_ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -25,8 +25,9 @@ class Evidence:
     one track. start, end: float64 (n,), wall seconds. vectors: float32 (n, d), unit length. prototypes: float32
     (m, d); first: int64 (n + 1,), tracklet i has prototypes first[i]:first[i + 1]; weights: float32 (m,).
     purity: float32 (n,) in 0..1, how surely a tracklet holds one person. trust: float32 (n,) in 0..1, how far its
-    embedding speaks for that person: its purity, and less when it rests on few or poor crops. entry, exit: float32
-    (n, 4), the first and the last box, xyxy; zeros where unknown.
+    embedding speaks for that person: its purity, and less when it rests on few or poor crops. strength: float32 (n,),
+    how many crops it rests on, each counted by its quality and all by purity. entry, exit: float32 (n, 4), the first
+    and the last box, xyxy; zeros where unknown.
     """
 
     ids: list[str]
@@ -42,6 +43,7 @@ class Evidence:
     weights: FloatArray
     purity: FloatArray
     trust: FloatArray
+    strength: FloatArray
     entry: FloatArray
     exit: FloatArray
 
@@ -60,12 +62,13 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         times = np.zeros(0)
         first, place = np.zeros(1, np.int64), np.zeros((0, 4), np.float32)
         few = none[:, 0]
-        return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, few, place, place)
+        return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, few, few, place, place)
     _, vectors = gallery.vectors(ids)
     held = gallery.prototypes(ids)
     order = np.argsort(held.owner, kind="stable")
     purity = np.clip(rows.purity, _LEAST_PURE, 1.0).astype(np.float32)
     cameras, camera = np.unique(rows.source, return_inverse=True)
+    crops = rows.embeddings_used * rows.quality
     tracks = np.stack([np.unique(rows.content, return_inverse=True)[1], rows.track_id.astype(np.int64)], axis=1)
     _, track = np.unique(tracks, axis=0, return_inverse=True)
     return Evidence(
@@ -81,7 +84,8 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         np.searchsorted(held.owner[order], np.arange(len(ids) + 1)).astype(np.int64),
         held.weights[order],
         purity,
-        trust_of(purity, rows.embeddings_used * rows.quality),
+        trust_of(purity, crops),
+        (purity * crops).astype(np.float32),
         *gallery.ends(ids),
     )
 

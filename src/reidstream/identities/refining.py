@@ -7,13 +7,16 @@ from bisect import bisect
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.identities.appearance import Appearance
 from reidstream.identities.travel import TravelTimes, successions
 from reidstream.types import FloatArray, IntArray
 
 # How often travel times are learnt anew from the grouping that they led to; sweeps over all tracklets each time.
 _LESSONS, _SWEEPS = 4, 6
-# A tracklet moves for no less: else two groups that fit equally well would exchange it for ever.
-_MARGIN = 0.05
+# A tracklet moves for no less: else two groups that fit about equally well would exchange it for ever.
+_MARGIN = 0.3
+# A person needs one tracklet that rests on as many good crops as this.
+_FOUNDS = 2.0
 # Groups that look this unlike are not worth asking for the time between visits, nor are more than so many for one row.
 _UNLIKE, _ASKED = -2.0, 12
 
@@ -22,7 +25,7 @@ Chain = list[int]
 
 def refined(
     group: IntArray,
-    looks: FloatArray,
+    looks: Appearance,
     excluded: npt.NDArray[np.bool_],
     fixed: npt.NDArray[np.bool_],
     start: npt.NDArray[np.float64],
@@ -32,14 +35,12 @@ def refined(
 ) -> IntArray:
     """A better grouping of n rows, int64 (n,).
 
-    group: int64 (n,), where to begin. looks: float32 (n, n), log-likelihood ratios of pairs; the diagonal is not used.
-    excluded: bool (n, n), who is certainly two people. fixed: bool (n,), rows that stay with their group. start:
-    float64 (n,), seconds. continued: see ``continuations``; between these rows the time says nothing else. least: the
-    log-likelihood ratio that joining needs.
+    group: int64 (n,), where to begin. looks: how alike they are; it is used up. excluded: bool (n, n), who is certainly
+    two people. fixed: bool (n,), rows that stay with their group. start: float64 (n,), seconds. continued: see
+    ``continuations``; between these rows the time says nothing else. least: the log-likelihood ratio that joining
+    needs.
     """
     n = len(group)
-    looks = looks.copy()
-    np.fill_diagonal(looks, 0.0)
     earlier, later, worth = continued
     on = np.zeros((n, n), bool)
     on[earlier, later] = True
@@ -54,20 +55,21 @@ def refined(
             if not groups.join() and not moved:
                 break
         group = groups.label
-    return group
+    groups.give_up_weak(fixed)
+    return groups.label
 
 
 class _Groups:
     """Chains of rows in the order of time.
 
-    What a row gains by being in a chain is how much it looks like the others, on average, and what the times before
-    and after it say.
+    What a row gains by being in a chain is how much it looks like the others together, and what the times before and
+    after it say.
     """
 
     def __init__(
         self,
         label: IntArray,
-        looks: FloatArray,
+        looks: Appearance,
         excluded: npt.NDArray[np.bool_],
         start: npt.NDArray[np.float64],
         time: FloatArray,
@@ -77,10 +79,14 @@ class _Groups:
         self._looks, self._excluded, self._time, self._least = looks, excluded, time, least
         order = np.lexsort((np.arange(n), start))
         self._ranks: list[int] = np.argsort(order).tolist()
-        self.label = np.unique(label, return_inverse=True)[1].astype(np.int64)
+        looks.begin(np.unique(label, return_inverse=True)[1].astype(np.int64))
         self._chains: dict[int, Chain] = {}
         for row in order.tolist():
             self._chains.setdefault(int(self.label[row]), []).append(row)
+
+    @property
+    def label(self) -> IntArray:
+        return self._looks.label
 
     def move_each(self, fixed: npt.NDArray[np.bool_]) -> int:
         """Move every row to the chain that it fits best, or to one of its own; how many moved."""
@@ -88,41 +94,64 @@ class _Groups:
         for row in np.flatnonzero(~fixed).tolist():
             own = int(self.label[row])
             rest = [other for other in self._chains[own] if other != row]
-            n = max(self._chains) + 1
-            sums = np.bincount(self.label, self._looks[row], n)
-            sizes = np.bincount(self.label, minlength=n)
-            sizes[own] -= 1
-            mean = np.where(sizes > 0, sums / np.maximum(sizes, 1), -np.inf)
-            present = self._least
-            if rest:
-                present = float(mean[own]) + self._added(rest, row)
-            mean[self.label[self._excluded[row]]] = -np.inf
-            mean[own] = -np.inf
-            best, to = (self._least, n) if rest else (-np.inf, own)
-            asked = np.argsort(-mean, kind="stable")[:_ASKED]
-            for chain in asked[mean[asked] >= _UNLIKE].tolist():
-                gain = float(mean[chain]) + self._added(self._chains[chain], row)
-                if gain > best:
-                    best, to = gain, chain
-            if to == own or best <= present + _MARGIN:
+            looks = self._looks.of(row)
+            present = float(looks[own]) + self._added(rest, row) if rest else self._least
+            best, to = self._best(row, looks, {own})
+            if rest and to is None:
+                to = next(free for free in range(len(self.label) + 1) if free not in self._chains)
+            if to is None or best <= present + _MARGIN:
                 continue
             moved += 1
-            if rest:
-                self._chains[own] = rest
-            else:
-                del self._chains[own]
-            self._chains[to] = self._with(self._chains.get(to, []), [row])
-            self.label[row] = to
+            self._move(row, to)
         return moved
+
+    def _best(self, row: int, looks: npt.NDArray[np.float64], but: set[int]) -> tuple[float, int | None]:
+        """The chain that a row fits best by looks and times, and how well; none that is worth less than a join.
+
+        looks: how much it looks like each chain. but: chains that do not count.
+        """
+        open_to = looks.copy()
+        open_to[self.label[self._excluded[row]]] = -np.inf
+        open_to[list(but)] = -np.inf
+        asked = np.argsort(-open_to, kind="stable")[:_ASKED]
+        best: float = self._least
+        to: int | None = None
+        for chain in asked[open_to[asked] >= _UNLIKE].tolist():
+            gain = float(open_to[chain]) + self._added(self._chains[chain], row)
+            if gain > best:
+                best, to = gain, chain
+        return best, to
+
+    def _move(self, row: int, to: int) -> None:
+        own = int(self.label[row])
+        self._chains[own].remove(row)
+        if not self._chains[own]:
+            del self._chains[own]
+        self._chains[to] = self._with(self._chains.get(to, []), [row])
+        self._looks.move(row, to)
+
+    def give_up_weak(self, fixed: npt.NDArray[np.bool_]) -> None:
+        """Poor tracklets found nobody where they can be somebody: groups of nothing else are shared out.
+
+        Half-hidden people look like each other, whoever they are, and would make people of their own.
+        """
+        weak = {
+            a for a, rows in self._chains.items() if self._looks.strongest(rows) < _FOUNDS and not fixed[rows].any()
+        }
+        for a in sorted(weak, key=lambda a: (self._looks.strongest(self._chains[a]), a)):
+            for row in list(self._chains[a]):
+                to = self._best(row, self._looks.of(row), weak)[1]
+                if to is not None:
+                    self._move(row, to)
 
     def join(self) -> int:
         """Join chains, the likeliest first, until none is likely enough; how often."""
-        gains = {pair: gain for pair in self._alike() if (gain := self._gain(*pair)) >= self._least}
+        gains = {pair: gain for pair in self._looks.alike(_UNLIKE) if (gain := self._gain(*pair)) >= self._least}
         joined = 0
         while gains:
             a, b = min(gains, key=lambda pair: (-gains[pair], pair))
+            self._looks.join(b, a)
             self._chains[a] = self._with(self._chains[a], self._chains.pop(b))
-            self.label[self._chains[a]] = a
             near = {c for pair in gains if a in pair or b in pair for c in pair} - {a, b}
             gains = {pair: gain for pair, gain in gains.items() if a not in pair and b not in pair}
             for c in near:
@@ -132,24 +161,13 @@ class _Groups:
             joined += 1
         return joined
 
-    def _alike(self) -> list[tuple[int, int]]:
-        """Pairs of chains that look alike enough to be asked, the smaller label first."""
-        n = len(self.label)
-        names, place = np.unique(self.label, return_inverse=True)
-        order = np.argsort(place, kind="stable")
-        begins = np.searchsorted(place[order], np.arange(len(names)))
-        sums = np.add.reduceat(np.add.reduceat(self._looks[order], begins, axis=0)[:, order], begins, axis=1)
-        sizes = np.diff([*begins, n])
-        a, b = np.nonzero(np.triu(sums / np.outer(sizes, sizes) >= _UNLIKE, 1))
-        return list(zip(names[a].tolist(), names[b].tolist(), strict=True))
-
     def _gain(self, a: int, b: int) -> float:
         one, other = self._chains[a], self._chains[b]
         pairs = np.ix_(one, other)
         if self._excluded[pairs].any():
             return -np.inf
         times = self._times(self._with(one, other)) - self._times(one) - self._times(other)
-        return float(self._looks[pairs].mean()) + times / min(len(one), len(other))
+        return self._looks.between(one, other) + times / min(len(one), len(other))
 
     def _added(self, chain: Chain, row: int) -> float:
         """What the times before and after a row say when it comes into a chain that does not hold it."""

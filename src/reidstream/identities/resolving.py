@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
+from reidstream.identities.appearance import Appearance
 from reidstream.identities.calibration import (
     BEST_CANDIDATE_ODDS,
     GENERAL,
     Calibration,
     Defaults,
     calibrated,
+    clarity_of,
     least_log_ratio,
     probabilities,
 )
@@ -77,20 +79,20 @@ def resolve(
     calibration = calibration_of(evidence, table, links, defaults)
     if n == 0:
         return Resolution(np.zeros(0, np.int64), np.zeros(0, np.float32), calibration, cameras)
-    ratio = trusted(calibration.log_ratio(similarity), evidence.trust[i], evidence.trust[j])
+    clarity = clarity_of(evidence.strength)
+    ratio = calibration.log_ratio(similarity, clarity[i] * clarity[j])
     certain = [*map(tuple, links.same.tolist()), *continued(evidence)]
     least = least_log_ratio(config.false_merges)
     begun = groups_of(n, certain)
     following = continuations(evidence)
-    linkage = _Linkage(evidence, table, begun, links)
+    linkage = _Linkage(clarity, table, begun, links)
     linkage.add_pairs(i, j, ratio)
     linkage.add_pairs(*following, pairs=0.0)
     linkage.run(least)
     group = linkage.groups()
     if n > _REFINED:
-        return Resolution(group, _probabilities(group, i, j, ratio), calibration, cameras)
-    looks = np.full((n, n), _UNLIKE, np.float32)
-    looks[i, j] = looks[j, i] = ratio
+        return Resolution(group, _probabilities(group, i, j, ratio, clarity), calibration, cameras)
+    looks = Appearance(evidence, calibration, i, j, similarity)
     excluded = _certainly_two(n, table, begun, links)
     fixed = np.bincount(begun, minlength=n)[begun] > 1
     times = TravelTimes(evidence, cameras)
@@ -104,7 +106,7 @@ def resolve(
     open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
     rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
     likely = np.concatenate([ratio[open_i], ratio[open_j]])
-    return Resolution(group, _memberships(group, rows, others, likely), calibration, cameras)
+    return Resolution(group, _memberships(group, rows, others, likely, clarity), calibration, cameras)
 
 
 def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks) -> npt.NDArray[np.bool_]:
@@ -197,19 +199,16 @@ def continued(evidence: Evidence) -> list[tuple[int, int]]:
     return list(zip(order[rows].tolist(), order[rows + 1].tolist(), strict=True))
 
 
-def trusted(ratio: npt.NDArray[np.float64], a: FloatArray, b: FloatArray) -> npt.NDArray[np.float64]:
-    """Log-likelihood ratios of pairs, drawn towards zero where a tracklet says little of any one person."""
-    drawn: npt.NDArray[np.float64] = ratio * np.minimum(a, b)
-    return drawn
-
-
 class _Linkage:
-    """Groups that grow by joining the two whose members are, on average, most likely one person."""
+    """Groups that grow by joining the two whose members are, on a weighted average, most likely one person."""
 
-    def __init__(self, evidence: Evidence, table: TimeTable, start: IntArray, links: HumanLinks) -> None:
+    def __init__(self, weight: npt.NDArray[np.float64], table: TimeTable, start: IntArray, links: HumanLinks) -> None:
+        """weight: float64 (n,), how much what is said of each row counts. start: int64 (n,), groups to begin with."""
         self._table = table
         self._label = start
         self._members: dict[int, list[int]] = {}
+        self._weight = weight
+        self._heard: list[float] = np.bincount(start, weight).tolist()
         for row, group in enumerate(start.tolist()):
             self._members.setdefault(group, []).append(row)
         self._near: dict[int, dict[int, list[float]]] = {group: {} for group in self._members}
@@ -221,18 +220,22 @@ class _Linkage:
                 self._apart.setdefault(second, set()).add(first)
 
     def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.floating], pairs: float = 1.0) -> None:
-        """Sum the ratios of pairs between groups: [sum, number of pairs] per neighbour.
+        """Sum the ratios of pairs between groups: [sum, weight] per neighbour.
 
-        pairs: what each counts for in the average; 0 for what is said beside its looks.
+        pairs: what each weighs in the average, times both its rows' weights; 0 for what is said beside its looks.
         """
         a, b = self._label[i], self._label[j]
         between = a != b
-        for first, second, value in zip(a[between].tolist(), b[between].tolist(), ratio[between].tolist(), strict=True):
+        weight = self._weight[i[between]] * self._weight[j[between]]
+        said = (ratio[between] * weight).tolist()
+        for first, second, value, heard in zip(
+            a[between].tolist(), b[between].tolist(), said, weight.tolist(), strict=True
+        ):
             entry = self._near[first].get(second)
             if entry is None:
                 entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
             entry[0] += value
-            entry[1] += pairs
+            entry[1] += pairs * heard
 
     def run(self, least: float) -> None:
         """Join until no two groups reach the least average log-likelihood ratio."""
@@ -255,9 +258,9 @@ class _Linkage:
                 del self._near[a][b], self._near[b][a]
                 continue
             self._join(a, b)
-            size = len(self._members[a])
+            size = self._heard[a]
             for c, (total, looked_at) in self._near[a].items():
-                pairs = size * len(self._members[c])
+                pairs = size * self._heard[c]
                 average = (total + _UNLIKE * (pairs - looked_at)) / pairs
                 if average >= least:
                     heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
@@ -271,7 +274,7 @@ class _Linkage:
 
     def _average(self, a: int, b: int) -> float:
         total, looked_at = self._near[a][b]
-        pairs = len(self._members[a]) * len(self._members[b])
+        pairs = self._heard[a] * self._heard[b]
         return (total + _UNLIKE * (pairs - looked_at)) / pairs
 
     def _excluded(self, a: int, b: int) -> bool:
@@ -281,6 +284,7 @@ class _Linkage:
 
     def _join(self, a: int, b: int) -> None:
         self._members[a] += self._members.pop(b)
+        self._heard[a] += self._heard[b]
         near_a, near_b = self._near[a], self._near.pop(b)
         near_a.pop(b, None)
         near_b.pop(a, None)
@@ -298,20 +302,31 @@ class _Linkage:
             self._apart.setdefault(a, set()).add(c)
 
 
-def _probabilities(group: IntArray, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64]) -> FloatArray:
+def _probabilities(
+    group: IntArray, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
+) -> FloatArray:
     """How sure each tracklet's membership is, from pairs of rows of which each resembles the other."""
-    return _memberships(group, np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([ratio, ratio]))
+    rows, others = np.concatenate([i, j]), np.concatenate([j, i])
+    return _memberships(group, rows, others, np.concatenate([ratio, ratio]), weight)
 
 
-def _memberships(group: IntArray, rows: IntArray, others: IntArray, ratio: npt.NDArray[np.float64]) -> FloatArray:
+def _memberships(
+    group: IntArray,
+    rows: IntArray,
+    others: IntArray,
+    ratio: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+) -> FloatArray:
     """How sure each tracklet's membership is, float32 (n,), against the other groups that it resembles.
 
-    rows, others: int64 (m,); how much rows[k] resembles others[k] is ratio[k].
+    rows, others: int64 (m,); how much rows[k] resembles others[k] is ratio[k]. weight: float64 (n,), how much each
+    tracklet's word counts among its group's.
     """
     n = len(group)
     keys = rows * (int(group.max()) + 1) + group[others]
     unique, where = np.unique(keys, return_inverse=True)
-    mean = np.bincount(where, weights=ratio) / np.bincount(where)
+    heard = weight[others]
+    mean = np.bincount(where, ratio * heard) / np.bincount(where, heard)
     owner, candidate = unique // (int(group.max()) + 1), unique % (int(group.max()) + 1)
     sure = np.ones(n, np.float32)
     for row, begin, end in _runs(owner):
