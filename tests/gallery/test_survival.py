@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event
 
 from reidstream.errors import GalleryError, GalleryLocked
 from reidstream.gallery import Begin, Gallery
-from reidstream.types import SourceEnded
+from reidstream.types import FloatArray, SourceEnded
 
 from .conftest import SETTINGS, SPACE, contents_of, same_contents, some_tracklets, started
 
@@ -31,7 +31,7 @@ spec = importlib.util.spec_from_file_location("tracklet_maker", {str(Path(__file
 maker = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(maker)
 from reidstream.gallery import Gallery
-from reidstream.types import SourceEnded
+from reidstream.types import FloatArray, SourceEnded
 
 with Gallery.open(sys.argv[1], write=True, create=True, space=maker.SPACE) as gallery:
     gallery.begin_source(maker.started(), maker.SETTINGS)
@@ -149,6 +149,36 @@ def test_lost_index_files_are_made_anew_when_the_gallery_is_opened(tmp_path: Pat
         gallery.rebuild()
         assert gallery.check().problems == []
         assert gallery.search(tracklets[5].embedding, 1)[0][0].tracklet == tracklets[5].id
+
+
+@pytest.mark.parametrize(("missed", "anew"), [(3, False), (12, True)])
+def test_an_index_is_made_anew_for_what_it_lost_but_not_for_what_its_search_just_misses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missed: int, anew: bool
+) -> None:
+    from reidstream.gallery.index import Nearest
+    from reidstream.gallery.index_process import ProcessIndex
+
+    tracklets = some_tracklets(80)
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(started(), SETTINGS)
+        gallery.add(tracklets)
+    search = ProcessIndex.search
+
+    def approximate(index: ProcessIndex, vectors: FloatArray, k: int) -> list[Nearest]:
+        found = search(index, vectors, k)
+        others = [Nearest(nearest.ids, nearest.similarities * np.float32(0.9)) for nearest in found[:missed]]
+        return [*others, *found[missed:]]
+
+    monkeypatch.setattr(ProcessIndex, "search", approximate)
+    with Gallery.open(tmp_path / "g", write=True) as gallery:
+        gallery.flush()
+        deadline = time.monotonic() + 30
+        indexer = gallery._indexer
+        assert indexer is not None
+        while not indexer._checked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert indexer._checked
+    assert ("is made anew" in caplog.text) == anew
 
 
 def test_a_rebuilt_index_equals_the_old_one(tmp_path: Path) -> None:
