@@ -36,6 +36,8 @@ _ALL = 600
 _REFINED = 3000
 # What a pair that is not among each other's neighbours says: unlike, but unlooked-at.
 _UNLIKE = -4.0
+# Numbers become Python's own in blocks, since as such they take six times the memory.
+_PAIRS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,18 +226,16 @@ class _Linkage:
 
         pairs: what each weighs in the average, times both its rows' weights; 0 for what is said beside its looks.
         """
-        a, b = self._label[i], self._label[j]
-        between = a != b
-        weight = self._weight[i[between]] * self._weight[j[between]]
-        said = (ratio[between] * weight).tolist()
-        for first, second, value, heard in zip(
-            a[between].tolist(), b[between].tolist(), said, weight.tolist(), strict=True
-        ):
-            entry = self._near[first].get(second)
-            if entry is None:
-                entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
-            entry[0] += value
-            entry[1] += pairs * heard
+        for begin in range(0, len(i), _PAIRS_AT_ONCE):
+            some = slice(begin, begin + _PAIRS_AT_ONCE)
+            a, b, heard = self._label[i[some]], self._label[j[some]], self._weight[i[some]] * self._weight[j[some]]
+            said = ratio[some] * heard
+            for first, second, value, weight in zip(*(x[a != b].tolist() for x in (a, b, said, heard)), strict=True):
+                entry = self._near[first].get(second)
+                if entry is None:
+                    entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
+                entry[0] += value
+                entry[1] += pairs * weight
 
     def run(self, least: float) -> None:
         """Join until no two groups reach the least average log-likelihood ratio."""
