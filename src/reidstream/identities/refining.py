@@ -7,7 +7,6 @@ from bisect import bisect
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.identities.appearance import Appearance
 from reidstream.identities.travel import TravelTimes, successions
 from reidstream.types import FloatArray, IntArray
 
@@ -15,8 +14,8 @@ from reidstream.types import FloatArray, IntArray
 _LESSONS, _SWEEPS = 4, 6
 # A tracklet moves for no less: else two groups that fit about equally well would exchange it for ever.
 _MARGIN = 0.3
-# A person needs one tracklet that rests on as many good crops as this.
-_FOUNDS = 2.0
+# A person needs one tracklet as clear as this: it rests on two good crops.
+_FOUNDS = 0.74
 # Groups that look this unlike are not worth asking for the time between visits, nor are more than so many for one row.
 _UNLIKE, _ASKED = -2.0, 12
 
@@ -25,7 +24,8 @@ Chain = list[int]
 
 def refined(
     group: IntArray,
-    looks: Appearance,
+    looks: FloatArray,
+    weight: npt.NDArray[np.float64],
     excluded: npt.NDArray[np.bool_],
     fixed: npt.NDArray[np.bool_],
     start: npt.NDArray[np.float64],
@@ -35,12 +35,15 @@ def refined(
 ) -> IntArray:
     """A better grouping of n rows, int64 (n,).
 
-    group: int64 (n,), where to begin. looks: how alike they are; it is used up. excluded: bool (n, n), who is certainly
-    two people. fixed: bool (n,), rows that stay with their group. start: float64 (n,), seconds. continued: see
-    ``continuations``; between these rows the time says nothing else. least: the log-likelihood ratio that joining
+    group: int64 (n,), where to begin. looks: float32 (n, n), log-likelihood ratios of pairs; the diagonal is not used.
+    weight: float64 (n,), how clear each row's looks are and how much they count, 0..1. excluded: bool (n, n), who is
+    certainly two people. fixed: bool (n,), rows that stay with their group. start: float64 (n,), seconds. continued:
+    see ``continuations``; between these rows the time says nothing else. least: the log-likelihood ratio that joining
     needs.
     """
     n = len(group)
+    looks = (looks * weight * weight[:, None]).astype(np.float32)
+    np.fill_diagonal(looks, 0.0)
     earlier, later, worth = continued
     on = np.zeros((n, n), bool)
     on[earlier, later] = True
@@ -49,7 +52,7 @@ def refined(
         learn = ~on[p, q]
         time = travel.ratios(p[learn], q[learn])
         time[earlier, later] = worth
-        groups = _Groups(group, looks, excluded, start, time, least)
+        groups = _Groups(group, looks, weight, excluded, start, time, least)
         for _ in range(_SWEEPS):
             moved = groups.move_each(fixed)
             if not groups.join() and not moved:
@@ -62,31 +65,29 @@ def refined(
 class _Groups:
     """Chains of rows in the order of time.
 
-    What a row gains by being in a chain is how much it looks like the others together, and what the times before and
-    after it say.
+    What a row gains by being in a chain is how much it looks like the others, on a weighted average, and what the times
+    before and after it say. looks: float32 (n, n), ratios times both rows' weights.
     """
 
     def __init__(
         self,
         label: IntArray,
-        looks: Appearance,
+        looks: FloatArray,
+        weight: npt.NDArray[np.float64],
         excluded: npt.NDArray[np.bool_],
         start: npt.NDArray[np.float64],
         time: FloatArray,
         least: float,
     ) -> None:
         n = len(label)
+        self._weight = weight
         self._looks, self._excluded, self._time, self._least = looks, excluded, time, least
         order = np.lexsort((np.arange(n), start))
         self._ranks: list[int] = np.argsort(order).tolist()
-        looks.begin(np.unique(label, return_inverse=True)[1].astype(np.int64))
+        self.label = np.unique(label, return_inverse=True)[1].astype(np.int64)
         self._chains: dict[int, Chain] = {}
         for row in order.tolist():
             self._chains.setdefault(int(self.label[row]), []).append(row)
-
-    @property
-    def label(self) -> IntArray:
-        return self._looks.label
 
     def move_each(self, fixed: npt.NDArray[np.bool_]) -> int:
         """Move every row to the chain that it fits best, or to one of its own; how many moved."""
@@ -94,7 +95,7 @@ class _Groups:
         for row in np.flatnonzero(~fixed).tolist():
             own = int(self.label[row])
             rest = [other for other in self._chains[own] if other != row]
-            looks = self._looks.of(row)
+            looks = self._alike(row)
             present = float(looks[own]) + self._added(rest, row) if rest else self._least
             best, to = self._best(row, looks, {own})
             if rest and to is None:
@@ -122,36 +123,55 @@ class _Groups:
                 best, to = gain, chain
         return best, to
 
+    def _alike(self, row: int) -> npt.NDArray[np.float64]:
+        """How much a row looks like each chain without itself, float64 (n + 1,) by label; -inf for no chain."""
+        n, own = len(self.label) + 1, int(self.label[row])
+        sums, heard = np.bincount(self.label, self._looks[row], n), np.bincount(self.label, self._weight, n)
+        others = np.bincount(self.label, minlength=n)
+        heard[own] -= self._weight[row]
+        others[own] -= 1
+        found = np.full(n, -np.inf)
+        found[others > 0] = sums[others > 0] / (heard[others > 0] * self._weight[row])
+        return found
+
+    def _worth_asking(self) -> list[tuple[int, int]]:
+        """Pairs of chains that look alike enough to be asked, the smaller label first."""
+        names, place = np.unique(self.label, return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        begins = np.searchsorted(place[order], np.arange(len(names)))
+        sums = np.add.reduceat(np.add.reduceat(self._looks[order], begins, axis=0)[:, order], begins, axis=1)
+        heard = np.bincount(place, self._weight)
+        a, b = np.nonzero(np.triu(sums / np.outer(heard, heard) >= _UNLIKE, 1))
+        return list(zip(names[a].tolist(), names[b].tolist(), strict=True))
+
     def _move(self, row: int, to: int) -> None:
         own = int(self.label[row])
         self._chains[own].remove(row)
         if not self._chains[own]:
             del self._chains[own]
         self._chains[to] = self._with(self._chains.get(to, []), [row])
-        self._looks.move(row, to)
+        self.label[row] = to
 
     def give_up_weak(self, fixed: npt.NDArray[np.bool_]) -> None:
         """Poor tracklets found nobody where they can be somebody: groups of nothing else are shared out.
 
         Half-hidden people look like each other, whoever they are, and would make people of their own.
         """
-        weak = {
-            a for a, rows in self._chains.items() if self._looks.strongest(rows) < _FOUNDS and not fixed[rows].any()
-        }
-        for a in sorted(weak, key=lambda a: (self._looks.strongest(self._chains[a]), a)):
+        weak = {a for a, rows in self._chains.items() if self._weight[rows].max() < _FOUNDS and not fixed[rows].any()}
+        for a in sorted(weak, key=lambda a: (self._weight[self._chains[a]].max(), a)):
             for row in list(self._chains[a]):
-                to = self._best(row, self._looks.of(row), weak)[1]
+                to = self._best(row, self._alike(row), weak)[1]
                 if to is not None:
                     self._move(row, to)
 
     def join(self) -> int:
         """Join chains, the likeliest first, until none is likely enough; how often."""
-        gains = {pair: gain for pair in self._looks.alike(_UNLIKE) if (gain := self._gain(*pair)) >= self._least}
+        gains = {pair: gain for pair in self._worth_asking() if (gain := self._gain(*pair)) >= self._least}
         joined = 0
         while gains:
             a, b = min(gains, key=lambda pair: (-gains[pair], pair))
-            self._looks.join(b, a)
             self._chains[a] = self._with(self._chains[a], self._chains.pop(b))
+            self.label[self._chains[a]] = a
             near = {c for pair in gains if a in pair or b in pair for c in pair} - {a, b}
             gains = {pair: gain for pair, gain in gains.items() if a not in pair and b not in pair}
             for c in near:
@@ -167,7 +187,9 @@ class _Groups:
         if self._excluded[pairs].any():
             return -np.inf
         times = self._times(self._with(one, other)) - self._times(one) - self._times(other)
-        return self._looks.between(one, other) + times / min(len(one), len(other))
+        return float(self._looks[pairs].sum() / (self._weight[one].sum() * self._weight[other].sum())) + times / min(
+            len(one), len(other)
+        )
 
     def _added(self, chain: Chain, row: int) -> float:
         """What the times before and after a row say when it comes into a chain that does not hold it."""

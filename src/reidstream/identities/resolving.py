@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.appearance import Appearance
 from reidstream.identities.calibration import (
     BEST_CANDIDATE_ODDS,
     GENERAL,
@@ -94,11 +93,12 @@ def resolve(
     group = linkage.groups()
     if n > _REFINED:
         return Resolution(group, _probabilities(group, i, j, ratio, clarity), calibration, cameras)
-    looks = Appearance(evidence, calibration, i, j, similarity)
+    looks = np.full((n, n), _UNLIKE, np.float32)
+    looks[i, j] = looks[j, i] = ratio
     excluded = _certainly_two(n, table, begun, links)
     fixed = np.bincount(begun, minlength=n)[begun] > 1
     times = TravelTimes(evidence, cameras)
-    group = refined(group, looks, excluded, fixed, evidence.start, following, times, least)
+    group = refined(group, looks, clarity, excluded, fixed, evidence.start, following, times, least)
     _, first, place = np.unique(group, return_index=True, return_inverse=True)
     group = np.argsort(np.argsort(first))[place].astype(np.int64)
     # Nobody is asked how much they resemble a person that they cannot be.

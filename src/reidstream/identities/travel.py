@@ -17,7 +17,7 @@ _SMOOTH = 0.12
 # Chance weighs as much as so many transitions: with few of its own a pair of cameras says next to nothing.
 _CHANCE = 12.0
 # No gap is proof, and none is as telling as looks.
-_MOST, _WEIGHT = 2.0, 0.5
+_MOST, _WEIGHT = 2.0, 0.6
 # One track goes on where another ended: no further apart in seconds, no less overlap of the boxes (IoU).
 _EARLY, _LATE, _OVERLAP = -0.1, 0.2, 0.6
 # What that is worth, as a log-likelihood ratio: of 38 such pairs on development scenes 30 were one person, where among
