@@ -11,8 +11,8 @@ import pytest
 
 from reidstream.errors import EngineError, GalleryError, GalleryLocked
 from reidstream.gallery import Gallery
-from reidstream.gallery.chroma import ChromaIndex
-from reidstream.gallery.index_process import ProcessIndex
+from reidstream.gallery.index.chroma import ChromaIndex
+from reidstream.gallery.index.process import ProcessIndex
 from reidstream.gallery.ownership import LOCK_FILE
 from reidstream.types import SourceEnded
 
@@ -79,7 +79,7 @@ def test_a_closed_index_refuses_use(tmp_path: Path, kind: type) -> None:
 
 def test_a_closed_writer_and_a_closed_recording_refuse_use(filled: Filled, tmp_path: Path) -> None:
     from reidstream.engines.recording import Recorder
-    from reidstream.gallery_writer import GalleryWriter
+    from reidstream.pipeline.writer import GalleryWriter
 
     with Gallery.open(filled(some_tracklets(2)), write=True) as gallery:
         gallery.begin_source(started(), SETTINGS)
