@@ -58,7 +58,8 @@ class Source(Protocol):
 
 def wrong_stamps(source_id: str, count: int) -> str:
     """What is said of a source of which ``count`` time stamps were replaced."""
-    return f"{source_id}: {count} time stamps were wrong and replaced by those between their neighbours"
+    what = "1 time stamp was" if count == 1 else f"{count} time stamps were"
+    return f"{source_id}: {what} wrong and replaced by times between the neighbours"
 
 
 def open_source(config: SourceConfig, source_id: str) -> Source:
