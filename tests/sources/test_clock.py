@@ -85,6 +85,13 @@ def test_a_gap_in_a_recording_stays(gap: int, behind: int) -> None:
     assert mended == 0
 
 
+def test_a_stamp_that_is_stuck_ahead_says_nothing() -> None:
+    """GStreamer's decoders give frames whose stamps go back the last one before."""
+    result, mended = timed([*steady(20), *[HOURS] * 20])
+    np.testing.assert_allclose(result, np.arange(40) * 0.04)
+    assert mended == 20
+
+
 def test_uneven_video_keeps_all_its_times() -> None:
     stamps = [0, 10_000, 20_000, 20_500, 31_000, 60_000, 61_000, 90_000]
     assert timed(list(stamps)) == (pytest.approx(np.array(stamps) / 1000), 0)

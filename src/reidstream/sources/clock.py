@@ -103,7 +103,8 @@ class MediaClock(Generic[T]):
             if moved > 0 and other - previous > _NEAR * self._step:
                 # Slow or uneven video: every frame comes late, but they come in order.
                 return self._gap(stamp, moved)
-            if other >= moved - _JUMP:
+            # Decoders that refuse stamps that go back repeat the one before, which says nothing.
+            if other >= moved - _JUMP and behind != stamp:
                 follows, previous = follows + 1, other
         if not ended and len(self._held) < _RUN:
             return None
