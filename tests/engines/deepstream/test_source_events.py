@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from reidstream.engines.deepstream.metadata import FrameArrays, Seen
-from reidstream.engines.deepstream.sampling import BestSamples
-from reidstream.engines.deepstream.source_events import SourceEvents
+from reidstream.engines.deepstream.running.sampling import BestSamples
+from reidstream.engines.deepstream.running.source_events import SourceEvents
 from reidstream.types import Event, Observed, SourceStarted, TrackEnded
 
 FPS = 10
