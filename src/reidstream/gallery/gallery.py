@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sqlalchemy import Connection, LargeBinary, func, select
@@ -44,6 +44,9 @@ from reidstream.gallery.schema import crops, details, embeddings, tracklets
 from reidstream.gallery.searching import Searcher
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
 from reidstream.types import EmbeddingSpace, FloatArray, IntArray, Match, SourceEnded, SourceStarted, Tracklet
+
+if TYPE_CHECKING:
+    from reidstream.search.query import Photo
 
 _log = logging.getLogger(__name__)
 
@@ -442,9 +445,20 @@ class Gallery:
         jpeg: bytes | None = row.jpeg
         return jpeg
 
-    def search(self, vectors: FloatArray, k: int = 10, where: Filter = EVERYTHING) -> list[list[Match]]:
-        """The k tracklets most similar to each query vector float32 (q, d), best first; fewer if there are fewer."""
-        return self._searcher.search(vectors, k, where)
+    def search(self, query: FloatArray | Photo, k: int = 10, where: Filter = EVERYTHING) -> list[list[Match]]:
+        """The k tracklets most similar to each query, best first; fewer if there are fewer.
+
+        query: vectors, float32 (q, d) or (d,); or one photo, a path or a BGR picture uint8 (height, width, 3), in which
+        the largest person is looked for with the gallery's own models. ``reidstream.search`` says who it is, too.
+        Raises SourceError for a photo that cannot be used, ValueError for vectors of another size.
+        """
+        from reidstream.search.query import is_photo
+
+        if is_photo(query):
+            from reidstream.search.answers import vectors_of
+
+            return self._searcher.search(vectors_of(self, [query]), k, where)
+        return self._searcher.search(cast("FloatArray", query), k, where)
 
     def _refuse_unknown(self, ids: Sequence[str], held: Container[str]) -> None:
         missing = [i for i in ids if i not in held]
