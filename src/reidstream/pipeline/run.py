@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,17 +32,26 @@ if TYPE_CHECKING:
 EngineName = Literal["local", "deepstream"]
 
 
+class SourceState(StrEnum):
+    """How far a run has come with a source."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    """The run was stopped before its end."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """The gallery has all of it already."""
+
+
 @dataclass(slots=True)
 class SourceSummary:
-    """What became of one source.
-
-    state: "waiting", "running", "complete", "stopped" (the run was stopped before its end), "failed" (see error), or
-    "skipped" (the gallery has all of it already). expected: frames it will have, None when unknown.
-    """
+    """What became of one source. error: why it failed. expected: frames it will have, None when unknown."""
 
     source: str
     uri: str = ""
-    state: str = "waiting"
+    state: SourceState = SourceState.WAITING
     error: str | None = None
     frames: int = 0
     expected: int | None = None
@@ -79,7 +89,7 @@ class RunSummary:
     @property
     def failed(self) -> list[SourceSummary]:
         """The sources that ended with an error."""
-        return [source for source in self.sources.values() if source.state == "failed"]
+        return [source for source in self.sources.values() if source.state is SourceState.FAILED]
 
 
 class GalleryRun:
@@ -162,7 +172,7 @@ class GalleryRun:
     @property
     def _goes_on(self) -> bool:
         """Whether the rest of something that was stopped will be read by the next run."""
-        return any(source.state == "stopped" and not source.live for source in self.summary.sources.values())
+        return any(source.state is SourceState.STOPPED and not source.live for source in self.summary.sources.values())
 
     def _take(self, event: Event, collector: TrackletCollector, writer: GalleryWriter) -> None:
         source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
@@ -171,10 +181,11 @@ class GalleryRun:
             settings = self._own_settings.get(event.source, self._settings)
             if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
                 self._unwanted.add(event.source)
-            source.state = "running"
+                self._engine.skip(event.source)
+            source.state = SourceState.RUNNING
         if event.source in self._unwanted:
             if isinstance(event, SourceEnded):
-                source.state = "skipped"
+                source.state = SourceState.SKIPPED
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
@@ -185,7 +196,8 @@ class GalleryRun:
         writer.add(finished)
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
-            source.state = "failed" if event.error else "stopped" if event.stopped else "complete"
+            whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
+            source.state = SourceState.FAILED if event.error else whole
             writer.end_source(event)
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
@@ -277,8 +289,8 @@ def open_run(
     }
     for summary, (source_id, source) in zip(summaries, named, strict=True):
         if known and _complete(source, source_id, own.get(source_id, settings), known):
-            summary.state = "skipped"
-    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
+            summary.state = SourceState.SKIPPED
+    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
         if left and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
