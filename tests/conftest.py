@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.postgres import PostgresServer
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -17,3 +22,38 @@ def shared_data() -> Path:
     if not (root / "data").is_dir():
         pytest.skip(f"no real videos in {root / 'data'}; set REIDSTREAM_SHARED to the folder that holds data/")
     return root / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; most tests want a ``postgres`` database on it."""
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    server = PostgresServer(folder)
+    yield server
+    server.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of an empty PostgreSQL database."""
+    return postgres_server.new_database()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a video, photos and a gallery (see tests/prepared.py), to be copied and not to be written to."""
+    from tests.prepared import prepare
+
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def workplace(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the prepared folder, which is the working directory while the test runs."""
+    place = tmp_path / "workplace"
+    shutil.copytree(prepared, place)
+    monkeypatch.chdir(place)
+    return place

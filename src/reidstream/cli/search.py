@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
-from reidstream.errors import ConfigError, TrackletNotFound
+from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, SETTINGS, page
+from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
     from reidstream.config.identities import IdentityConfig
     from reidstream.gallery import Filter, Gallery
     from reidstream.gallery.reranking import Reranking
-    from reidstream.inference.protocols import Detector, Embedder
-    from reidstream.search.person import Identity
-    from reidstream.search.query import Box, Query
-    from reidstream.types import Match
+    from reidstream.search.answers import Answer, QueryModels
+    from reidstream.search.query import Box
 
 
 def search(
@@ -41,7 +40,7 @@ def search(
     rerank: bool = typer.Option(
         False, "--rerank", help="Put the first answers into a better order by their mutual neighbours (k-reciprocal)."
     ),
-    detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
+    detector: str | None = DETECTOR,
     reid: str | None = typer.Option(None, "--reid", help="Re-ID model, if it is no longer where the gallery says."),
     false_merges: float | None = typer.Option(
         None, "--false-merges", help="Accepted risk that the person named is wrong, 0 to 0.5; else nobody is named."
@@ -49,110 +48,58 @@ def search(
     out: Path | None = typer.Option(
         None, "--out", "-o", help="Write a table of all photos' answers: .parquet, .csv or .json."
     ),
-    sheet: Path | None = typer.Option(None, "--sheet", help="Also write an HTML page with the crops."),
+    sheet: Path | None = page("Also write an HTML page with the crops.", "--sheet"),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
     as_json: bool = JSON,
 ) -> None:
     """Say who a person is, or that it is nobody known, and find the tracklets that look most like them.
 
     In a photo people are looked for, and the largest is taken.
 
-    Example: reidstream search person.jpg --gallery shop -k 5 --sheet found.html
+    Example: reidstream search person.jpg --gallery shop -k 5 --page found.html
     Example: reidstream search 3fa1 --gallery shop --source entrance
     Example: reidstream search photos/ more/ --gallery shop --out results.parquet
     """
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
-    from reidstream.gallery.reranking import Reranking, search_reranked
-    from reidstream.search.person import who_is
+    from reidstream.gallery.reranking import Reranking
+    from reidstream.search.answers import QueryModels, ask, query_of
 
-    config = load_config(None, [] if false_merges is None else [f"identities.false_merges={false_merges}"]).identities
+    given = [] if false_merges is None else [f"identities.false_merges={false_merges}"]
+    identities = load_config(config, [*(settings or []), *given]).identities
     region = None if box is None else _box(box)
     if whole and region is not None:
         raise ConfigError("--whole and --box exclude each other")
     reranking = Reranking() if rerank else None
     many = out is not None or len(queries) > 1 or Path(queries[0]).is_dir()
     if many and (region is not None or sheet is not None):
-        raise ConfigError("--box and --sheet are for one query; leave them out for several photos or --out")
+        raise ConfigError("--box and --page are for one query; leave them out for several photos or --out")
     if many and out is None:
         raise ConfigError("name a file for the answers of several photos with --out: .parquet, .csv or .json")
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
-        models = _Models(opened, detector, reid)
+        models = QueryModels(opened, detector, reid)
         if out is not None:
-            _search_many(opened, queries, models, config, k, where, whole, reranking, out, as_json)
+            _search_many(opened, queries, models, identities, k, where, whole, reranking, out, as_json)
             return
-        asked = _query(opened, queries[0], region, whole, models)
-        # A tracklet is most like itself; that is not what is asked.
-        most = k + (asked.tracklet is not None)
-        if reranking is None:
-            found = opened.search(asked.vector, most, where)[0]
-        else:
-            found = search_reranked(opened, asked.vector, most, reranking, where)[0]
-        matches = [match for match in found if match.tracklet != asked.tracklet][:k]
-        records = _records(opened, matches)
-        identity = who_is(opened, asked, config, [match.tracklet for match in matches])
+        asked = query_of(opened, queries[0], models, box=region, whole=whole)
+        answer = ask(opened, asked, identities, k=k, where=where, reranking=reranking)
         if sheet is not None:
             from reidstream.gallery.sheet import write_search_sheet
 
-            write_search_sheet(
-                opened, sheet, f"People like {asked.about}", asked.crop, matches, identity.titles, identity.sentence
-            )
-    if as_json:
-        question = {"query": asked.about, "box": asked.box, "people_in_photo": asked.people}
-        for record in records:
-            record["person"] = identity.person_of(record["id"])
-        print_json({**question, **identity.as_dict(), "matches": records, **({"sheet": str(sheet)} if sheet else {})})
-    else:
-        _print(asked, records, identity, sheet)
-
-
-class _Models:
-    """The models that photos need, opened when the first photo does."""
-
-    def __init__(self, gallery: Gallery, detector: str | None, reid: str | None) -> None:
-        from reidstream.config import DetectorConfig, EmbeddingConfig
-
-        self._gallery = gallery
-        self._detection = DetectorConfig(model=detector or DetectorConfig().model)
-        self._embedding = EmbeddingConfig(model=reid or gallery.model or EmbeddingConfig().model)
-        self._opened: Detector | None = None
-
-    def embedder(self) -> Embedder:
-        from reidstream.gallery.facts import check_space
-        from reidstream.inference import open_embedder
-        from reidstream.models import resolve_model
-
-        embedder = open_embedder(resolve_model(self._embedding.model, "reid"), self._embedding)
-        check_space(str(self._gallery.place), self._gallery.space, embedder.space)
-        return embedder
-
-    def detector(self) -> Detector:
-        from reidstream.inference import open_detector
-        from reidstream.models import resolve_model
-
-        if self._opened is None:
-            self._opened = open_detector(resolve_model(self._detection.model, "detector"), self._detection)
-        return self._opened
-
-
-def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, models: _Models) -> Query:
-    from reidstream.search.query import photo_query, tracklet_query, unknown_query, vector_query
-
-    path = Path(text)
-    if path.suffix.lower() == ".npy":
-        return vector_query(path, gallery.space.size)
-    if not path.is_file():
-        try:
-            return tracklet_query(gallery, text)
-        except TrackletNotFound as error:
-            raise unknown_query(text, gallery) from error
-    return photo_query(path, models.embedder(), models.detector, box=box, whole=whole)
+            title, who = f"People like {asked.about}", answer.identity
+            write_search_sheet(opened, sheet, title, asked.crop, list(answer.matches), who.titles, who.sentence)
+        if as_json:
+            print_json({**answer.as_dict(opened), **({"sheet": str(sheet)} if sheet else {})})
+        else:
+            _print(answer, answer.records(opened), sheet)
 
 
 def _search_many(
     gallery: Gallery,
     places: list[str],
-    models: _Models,
+    models: QueryModels,
     config: IdentityConfig,
     k: int,
     where: Filter,
@@ -212,19 +159,14 @@ def _box(text: str) -> Box:
     return x1, y1, x2, y2
 
 
-def _records(gallery: Gallery, matches: list[Match]) -> list[dict[str, Any]]:
-    rows = {record["id"]: record for record in gallery.rows(ids=[match.tracklet for match in matches]).records()}
-    # A tracklet that was erased a moment ago is no answer any more.
-    return [{"similarity": m.similarity, **rows[m.tracklet]} for m in matches if m.tracklet in rows]
-
-
-def _print(asked: Query, records: list[dict[str, Any]], identity: Identity, sheet: Path | None) -> None:
+def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
     from reidstream.gallery.sheet import clock, wall_clock
 
     out = console()
+    asked, identity = answer.query, answer.identity
     if asked.people is not None and asked.people > 1:
         out.print(
             f"{asked.people} people in {asked.about}; the largest is searched for (--box names another)", markup=False

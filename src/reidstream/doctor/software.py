@@ -26,7 +26,6 @@ PACKAGES = {
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "platformdirs": "platformdirs",
-    "psutil": "psutil",
     "pyarrow": "pyarrow",
     "pydantic": "pydantic",
     "rich": "rich",
