@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reidstream.engines.recording import Recorder
     from reidstream.gallery import Gallery
     from reidstream.gallery.recordings import Recording
+    from reidstream.inference import Detector, Embedder
 
 EngineName = Literal["local", "deepstream"]
 
@@ -227,13 +228,19 @@ def build_gallery(
     *,
     engine: EngineName = "local",
     replace: bool = False,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
 ) -> RunSummary:
     """Bring videos, folders and cameras into a gallery; the gallery is made when it does not exist.
 
     sources: addresses or SourceConfig; with none, those of the configuration. Content that the gallery has already
-    is skipped. Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
+    is skipped. detector, embedder: objects of your own instead of the configured models (see ``open_run``).
+    Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
     """
-    with open_run(sources, config or Config(), gallery, engine=engine, replace=replace) as run:
+    opened = open_run(
+        sources, config or Config(), gallery, engine=engine, replace=replace, detector=detector, embedder=embedder
+    )
+    with opened as run:
         return run.run()
 
 
@@ -248,11 +255,17 @@ def open_run(
     record: Path | None = None,
     replace: bool = False,
     max_seconds: float | None = None,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
     file, one per source. record: record the events to this file.
+
+    detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
+    models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
+    says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
     """
     from reidstream.gallery import Gallery
     from reidstream.gallery.index import process as index_process
@@ -262,13 +275,15 @@ def open_run(
     chosen = [_source(source) for source in sources] or list(config.sources)
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
-    checksum = resolve_model(config.embedding.model, "reid").sha256
-    settings = settings_fingerprint(config, engine, checksum)
+    if engine != "local" and (detector is not None or embedder is not None):
+        raise ConfigError(f"a detector or embedder of your own needs the local engine; got engine={engine!r}")
+    looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
+    settings = settings_fingerprint(config, engine, looks, detector=detector)
     named = list(zip(source_ids(chosen), chosen, strict=True))
     summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
     known = {} if replace else _known(gallery)
     own = {
-        source_id: settings_fingerprint(config, engine, checksum, source.max_fps)
+        source_id: settings_fingerprint(config, engine, looks, source.max_fps, detector)
         for source_id, source in named
         if source.max_fps is not None
     }
@@ -280,8 +295,8 @@ def open_run(
         if left and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()
-        made = _engine(engine, config, left, gallery, render, stack)
-        model = config.embedding.model
+        made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
+        model = config.embedding.model if embedder is None else ""
         # A file is known by its full path, so that a search from another folder finds it.
         model = str(Path(model).resolve()) if Path(model).is_file() else model
         opening = Gallery.open(gallery, write=True, create=True, space=made.space, model=model, config=config.gallery)
@@ -311,17 +326,24 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
         yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
 
 
-def settings_fingerprint(config: Config, engine: str, model: str, max_fps: float | None = None) -> str:
+def settings_fingerprint(
+    config: Config, engine: str, model: str, max_fps: float | None = None, detector: Detector | None = None
+) -> str:
     """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
 
-    max_fps: the frame rate that a source is thinned to, if it is.
+    model: names the embedding model, by its checksum or its space. max_fps: the frame rate that a source is thinned to,
+    if it is. detector: one that is used instead of the configured model.
     """
     sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
     parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
     # How many frames are detected together changes nothing but speed.
     parts["detector"].pop("batch")
     parts["embedding"].pop("batch")
-    text = json.dumps([engine, parts, model, *([] if max_fps is None else [max_fps])], sort_keys=True)
+    named: list[object] = [engine, parts, model, *([] if max_fps is None else [max_fps])]
+    if detector is not None:
+        kind = type(detector)
+        named.append({"detector": getattr(detector, "fingerprint", f"{kind.__module__}.{kind.__qualname__}")})
+    text = json.dumps(named, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -365,6 +387,8 @@ def _engine(
     gallery: str | Path,
     render: Path | None,
     stack: ExitStack,
+    detector: Detector | None,
+    embedder: Embedder | None,
 ) -> Engine:
     if name == "deepstream":
         if render is not None:
@@ -378,8 +402,8 @@ def _engine(
     from reidstream.engines.local import LocalEngine
 
     if render is None:
-        return LocalEngine(config, sources)
+        return LocalEngine(config, sources, detector=detector, embedder=embedder)
     from reidstream.rendering import Renderer
 
     renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
-    return LocalEngine(config, sources, observer=renderer.draw)
+    return LocalEngine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)
