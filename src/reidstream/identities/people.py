@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
-from reidstream.errors import IdentityError
+from reidstream.errors import PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
@@ -97,7 +97,7 @@ def people_of(connection: Connection, ids: Sequence[str] | None = None) -> list[
 
 
 def find_person(connection: Connection, word: str) -> str:
-    """The id of the person meant by a number, a name, or the beginning of an id. IdentityError if none or several."""
+    """The id of the person meant by a number, a name, or the beginning of an id. PersonNotFound if none or several."""
     with_members = select(members.c.person).distinct()
     rows = connection.execute(
         select(people.c.id, people.c.number, people.c.name).where(people.c.id.in_(with_members))
@@ -109,7 +109,7 @@ def find_person(connection: Connection, word: str) -> str:
     found = found or ({row.id for row in rows if row.id.startswith(text)} if len(text) >= 4 else set())
     if len(found) != 1:
         what = "no person" if not found else f"{len(found)} people"
-        raise IdentityError(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
+        raise PersonNotFound(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
     return str(found.pop())
 
 

@@ -1,0 +1,99 @@
+"""What commands print with --json and the server answers over HTTP: made here once, so that both say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from reidstream.identities.profiles import nearest_people, profiles_of
+
+if TYPE_CHECKING:
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.erasing import Erasure
+    from reidstream.identities.asking import Identity
+    from reidstream.identities.catalogue import Entry
+    from reidstream.identities.people import Operation
+    from reidstream.query import Query
+    from reidstream.types import Match, Tracklet
+
+
+def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> dict[str, Any]:
+    """What is in a gallery; cameras: the sources to speak of, None for all."""
+    facts, recordings = gallery.facts(), gallery.sources()
+    shown = [r for r in recordings if cameras is None or r.source in cameras]
+    return {
+        "gallery": str(gallery.place),
+        "tracklets": sum(r.tracklets for r in shown),
+        "embedding_space": asdict(facts.space),
+        "model": facts.model,
+        "index": facts.index,
+        "index_behind": facts.revision - facts.indexed if facts.index != "exact" else 0,
+        "created": facts.created,
+        "recordings": [asdict(recording) for recording in shown],
+    }
+
+
+def tracklet_document(tracklet: Tracklet) -> dict[str, Any]:
+    """All of a tracklet; its crop by its size in bytes."""
+    values: dict[str, Any] = {f.name: getattr(tracklet, f.name) for f in fields(tracklet)}
+    values["crop"] = None if tracklet.crop is None else len(tracklet.crop)
+    return values
+
+
+def people_document(entries: Sequence[Entry], total: int, stored: int, advice: str | None) -> dict[str, Any]:
+    """Some people out of ``total``; stored: tracklets in the gallery, or as many as may be seen."""
+    return {
+        "people": [entry.as_dict() for entry in entries],
+        "total": total,
+        "tracklets": stored,
+        "advice": advice,
+    }
+
+
+def person_document(
+    gallery: Gallery, entry: Entry, nearest: Iterable[tuple[Entry, float]], *, most: int | None = None
+) -> dict[str, Any]:
+    """A person with every tracklet, earliest first, and who looks most like them.
+
+    most: give this many tracklets only.
+    """
+    sure = {visit.tracklet: visit.probability for visit in entry.visits}
+    wanted = [visit.tracklet for visit in entry.visits][:most]
+    records = list(gallery.rows(ids=wanted).records())
+    records.sort(key=lambda record: (record["start_wall"], record["id"]))
+    return {
+        **entry.as_dict(),
+        "tracklets": [{"probability": sure[record["id"]], **record} for record in records],
+        "nearest": [
+            {"id": other.person.id, "number": other.person.number, "name": other.person.name, "similarity": alike}
+            for other, alike in nearest
+        ],
+    }
+
+
+def operations_document(operations: Sequence[Operation], total: int) -> dict[str, Any]:
+    """Operations, oldest first, out of ``total``."""
+    return {"operations": [asdict(operation) for operation in operations], "total": total}
+
+
+def search_document(
+    asked: Query, identity: Identity, matches: Sequence[Match], records: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The answer to one query. records: rows of the tracklets found, by id; one that was erased meanwhile is missing."""
+    found = [{"similarity": m.similarity, **records[m.tracklet]} for m in matches if m.tracklet in records]
+    for record in found:
+        record["person"] = identity.person_of(record["id"])
+    question = {"query": asked.about, "box": asked.box, "people_in_photo": asked.people}
+    return {**question, **identity.as_dict(), "matches": found}
+
+
+def erasure_document(erasure: Erasure) -> dict[str, Any]:
+    """What was erased, with the proof."""
+    return {**asdict(erasure), "proven": erasure.proven}
+
+
+def nearest_entries(gallery: Gallery, entries: Mapping[str, Entry], person: str) -> list[tuple[Entry, float]]:
+    """The people who look most like one, with the cosine of their mean embeddings."""
+    found = nearest_people(profiles_of(gallery), [person])[person]
+    return [(entries[other.id], alike) for other, alike in found if other.id in entries]

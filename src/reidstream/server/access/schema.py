@@ -1,0 +1,160 @@
+"""The server's own tables, beside the gallery's.
+
+Secrets are kept as hashes. Whatever names a tracklet goes with it when it is erased; what names a person is taken out
+by ``forget_people``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    select,
+)
+
+from reidstream.gallery import Migration
+from reidstream.gallery.schema import tracklets
+from reidstream.identities.schema import members
+
+metadata = MetaData()
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    # JSON list of sources; null for all of them.
+    Column("cameras", Text),
+    Column("created_wall", Double, nullable=False),
+)
+
+
+def _user() -> Column[int]:
+    return Column("user", _Number, ForeignKey(users.c.id, ondelete="CASCADE"), nullable=False)
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _user(),
+    Column("begun_wall", Double, nullable=False),
+    Column("used_wall", Double, nullable=False),
+    Column("address", Text, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _user(),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("cameras", Text),
+    Column("begun_wall", Double, nullable=False),
+    Column("used_wall", Double),
+)
+
+# What somebody looked at or tried; decisions are in the log of operations.
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("wall", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("person", Text, index=True),
+    Column("tracklet", Text, ForeignKey(tracklets.c.id, ondelete="CASCADE"), index=True),
+    Column("detail", Text, nullable=False, default=""),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("begun_wall", Double, nullable=False),
+    Column("ended_wall", Double),
+    # What came of it, as JSON: numbers, and never whom it was about.
+    Column("result", Text),
+    Column("error", Text),
+)
+
+hidden = Table(
+    "hidden_people",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("wall", Double, nullable=False),
+)
+
+# What a user said to a question of the review queue that no decision tells: skipped, or later.
+answers = Table(
+    "review_answers",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("one", Text, primary_key=True),
+    Column("other", Text, primary_key=True),
+    Column("answer", Text, nullable=False),
+    Column("wall", Double, nullable=False),
+)
+
+source_settings = Table(
+    "served_sources",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # A SourceConfig as JSON; its address may hold a password, which is never given out again.
+    Column("settings", Text, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False),
+)
+
+notes = Table(
+    "server_notes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+Index("looks_wall", looks.c.wall)
+
+
+def _tables(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+SERVER_MIGRATIONS: tuple[Migration, ...] = (
+    Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
+)
+
+
+def forget_people(connection: Connection) -> None:
+    """Take out what names people of whom no tracklet is left."""
+    there = select(members.c.person)
+    connection.execute(delete(looks).where(looks.c.person.is_not(None), looks.c.person.not_in(there)))
+    connection.execute(delete(hidden).where(hidden.c.person.not_in(there)))
+    connection.execute(delete(answers).where(answers.c.one.not_in(there)))
+    connection.execute(delete(answers).where(answers.c.other != "", answers.c.other.not_in(there)))
+
+
+def people_named(persons: Collection[str]) -> list[tuple[Table, Column[str]]]:
+    """The columns in which people stand, for whoever looks for traces of them."""
+    return [(looks, looks.c.person), (hidden, hidden.c.person), (answers, answers.c.one), (answers, answers.c.other)]
