@@ -25,13 +25,13 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from reidstream.engines.deepstream.metadata import BatchReader, EveryRow, Layout  # noqa: E402
-from reidstream.engines.deepstream.object_table import (  # noqa: E402
+from reidstream.engines.deepstream.metadata.object_table import (  # noqa: E402
     AttributeObjects,
     list_nodes,
     open_object_reader,
 )
-from reidstream.engines.deepstream.sampling import BestSamples  # noqa: E402
+from reidstream.engines.deepstream.metadata.reading import BatchReader, EveryRow, Layout  # noqa: E402
+from reidstream.engines.deepstream.running.sampling import BestSamples  # noqa: E402
 from tests.deepstream import standins  # noqa: E402
 
 FPS = 30.0

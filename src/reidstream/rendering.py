@@ -15,8 +15,9 @@ from typing import Any, Self
 import cv2
 import numpy as np
 
-from reidstream.engines.channel import Channel
+from reidstream.channel import Channel
 from reidstream.errors import ConfigError, EngineError
+from reidstream.files import beside
 from reidstream.sources.frame import Frame, Pixels
 from reidstream.types import Observed
 
@@ -118,7 +119,7 @@ class _Film:
     def _run(self) -> None:
         import av
 
-        unfinished = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        unfinished = beside(self.path)
         try:
             with av.open(f"file:{unfinished}", "w") as container:
                 self._encode(container)

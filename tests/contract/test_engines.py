@@ -39,7 +39,7 @@ def replay(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
 def deepstream(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     """On test-only elements in the place of NVIDIA's, from the configuration files that are meant for those."""
     standins.register()
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
     return DeepStreamEngine(blob_models.config(folder), named, folder / "configs")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from reidstream.errors import GalleryError
-from reidstream.gallery.chroma import ChromaIndex
-from reidstream.gallery.index import ExactIndex, VectorIndex
+from reidstream.gallery.index.chroma import ChromaIndex
+from reidstream.gallery.index.exact import ExactIndex, VectorIndex
 from reidstream.types import FloatArray
 
 SIZE = 24

@@ -11,7 +11,7 @@ from reidstream.types import Event, Observed, SourceEnded
 
 
 def engine_for(config: Config, sources: Sequence[tuple[str, Path]], **options: Any) -> Any:
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     return DeepStreamEngine(config, [(name, SourceConfig(uri=str(path))) for name, path in sources], **options)
 

@@ -104,12 +104,12 @@ def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, mo
     moves boxes and is no matter of this engine. Every crop counts on both: which few of them are chosen depends on
     thousandths of quality, and would compare different crops.
     """
-    from reidstream.tracklets import SampleSlots
+    from reidstream.engines.sampling import SampleSlots
 
     def every(slots: Any, track_ids: Any, quality: Any, time: float) -> Any:
         return np.flatnonzero(quality > 0)
 
-    monkeypatch.setattr("reidstream.engines.deepstream.sampling._SPACING", 0.0)
+    monkeypatch.setattr("reidstream.engines.deepstream.running.sampling._SPACING", 0.0)
     monkeypatch.setattr(SampleSlots, "wanted", every)
     monkeypatch.setattr(SampleSlots, "take", every)
     from reidstream.engines.local import LocalEngine
@@ -129,7 +129,7 @@ def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, mo
         ],
     )
     source = [("cam", SourceConfig(uri=str(clip)))]
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     found = []
     for engine in (LocalEngine(config, source), DeepStreamEngine(config, source)):
@@ -188,7 +188,7 @@ def test_the_new_mux_keeps_mixed_sizes_apart(tmp_path: Path) -> None:
 import json, sys
 from pathlib import Path
 from reidstream.config import SourceConfig
-from reidstream.engines.deepstream.engine import DeepStreamEngine
+from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 from reidstream.types import Observed
 from tests.deepstream import blob_models
 config = blob_models.config(Path(sys.argv[1]), ["deepstream.mux.new_mux=true"])
@@ -299,7 +299,7 @@ def test_a_wrong_source_property_is_refused_before_anything_runs(tmp_path: Path)
 
 
 def test_an_element_that_is_not_there_is_named() -> None:
-    from reidstream.engines.deepstream.gst_properties import load_gst, make_element
+    from reidstream.engines.deepstream.running.gst_properties import load_gst, make_element
 
     with pytest.raises(MissingDependency, match="no element 'nvnothing'"):
         make_element(load_gst(), "nvnothing")

@@ -37,7 +37,7 @@ def test_an_early_end_and_a_source_that_never_starts_leave_the_others_alone(tmp_
 
 
 def test_a_camera_that_is_not_there_ends_with_the_reason(tmp_path: Path) -> None:
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     camera = SourceConfig(uri="rtsp://user:secret@127.0.0.1:9/none", reconnect=False)
     clip = SourceConfig(uri=str(write_blobs(tmp_path / "a.mp4", [0], 40)))
@@ -77,7 +77,7 @@ def test_the_camera_list_adds_and_removes_while_running(tmp_path: Path) -> None:
         write_blobs(tmp_path / f"{name}.mp4", [0], 700, speed=0.3)
     listed = tmp_path / "cameras.toml"
     listed.write_text('[[sources]]\nuri = "a.mp4"\n')
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
     from reidstream.sources import expand_sources
 
     engine = DeepStreamEngine(config, [("a", expand_sources([str(listed)])[0])], camera_list=listed)
@@ -99,8 +99,8 @@ def test_the_camera_list_adds_and_removes_while_running(tmp_path: Path) -> None:
 
 def test_ids_that_come_again_are_other_tracks(tmp_path: Path) -> None:
     """After a reset a tracker may count from the start; nobody is taken for somebody who was there before."""
-    from reidstream.engines.deepstream.metadata import FrameArrays
-    from reidstream.engines.deepstream.source_events import SourceEvents
+    from reidstream.engines.deepstream.metadata.reading import FrameArrays
+    from reidstream.engines.deepstream.running.source_events import SourceEvents
 
     started = SourceStarted("cam", "rtsp://x", "c", (100, 100), 10.0, 0.0, live=True)
     source = SourceEvents(started, timeout=1.0, shadow=10)
@@ -193,7 +193,7 @@ def test_a_camera_whose_element_refuses_to_start_ends_alone(tmp_path: Path) -> N
 
 
 def cameras(tmp_path: Path, **sources: SourceConfig) -> Any:
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     config = blob_models.config(tmp_path, ["deepstream.mux.timeout_us=40000"])
     return DeepStreamEngine(config, list(sources.items()))
@@ -274,7 +274,7 @@ def test_the_pipeline_ends_when_an_element_asks_for_it(tmp_path: Path, force: bo
 def test_a_camera_loses_its_oldest_frames_when_the_reader_lags_and_says_how_many(
     tmp_path: Path, server: Server
 ) -> None:
-    from reidstream.engines.deepstream.engine import DeepStreamEngine
+    from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     config = blob_models.config(tmp_path, ["deepstream.mux.timeout_us=40000", "deepstream.queue=3"])
     engine = DeepStreamEngine(config, [("cam", SourceConfig(uri=server.url))])
@@ -298,8 +298,8 @@ def test_a_camera_loses_its_oldest_frames_when_the_reader_lags_and_says_how_many
 
 def test_the_bus_message_alone_ends_a_stream_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no event comes down the stream, stream-eos on the bus and a while without frames decide."""
-    monkeypatch.setattr("reidstream.engines.deepstream.probe._OVER", ("no-such-event",))
-    monkeypatch.setattr("reidstream.engines.deepstream.engine._GRACE", 0.3)
+    monkeypatch.setattr("reidstream.engines.deepstream.running.probe._OVER", ("no-such-event",))
+    monkeypatch.setattr("reidstream.engines.deepstream.running.engine._GRACE", 0.3)
     short, long = write_blobs(tmp_path / "short.mp4", [0], 20), write_blobs(tmp_path / "long.mp4", [1], 700, speed=0.3)
     events = list(engine_for(blob_models.config(tmp_path), [("short", short), ("long", long)]).events())
     end = end_of(events, "short")

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from reidstream.engines.deepstream.handover import Handover, Item, PipelineOver, StreamOver
-from reidstream.engines.deepstream.metadata import FrameArrays
+from reidstream.engines.deepstream.metadata.reading import FrameArrays
+from reidstream.engines.deepstream.running.handover import Handover, Item, PipelineOver, StreamOver
 
 LIVE, FILE = 1, 0
 

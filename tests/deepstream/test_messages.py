@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from reidstream.engines.deepstream.gst_properties import load_gst
-from reidstream.engines.deepstream.pipeline import error_text
+from reidstream.engines.deepstream.running.gst_properties import load_gst
+from reidstream.engines.deepstream.running.pipeline import error_text
 from reidstream.errors import ReIDStreamError
 
 pytestmark = pytest.mark.gstreamer

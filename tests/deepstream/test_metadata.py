@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reidstream.engines.deepstream.metadata import UNTRACKED, BatchReader, CropCutter, Layout
+from reidstream.engines.deepstream.metadata.reading import UNTRACKED, BatchReader, CropCutter, Layout
 from reidstream.errors import EngineError, MissingDependency
 
 pytestmark = pytest.mark.gstreamer
@@ -128,7 +128,7 @@ def test_the_real_pyds_and_the_stand_in_read_the_same(bindings: dict[str, Module
 
 def test_copied_objects_are_what_the_attributes_say(pyds: ModuleType, ledger: Any) -> None:
     """Where an object's numbers lie is learned from pyds itself; where it shows nothing, it is asked for each."""
-    from reidstream.engines.deepstream.object_table import AttributeObjects, CopiedObjects, open_object_reader
+    from reidstream.engines.deepstream.metadata.object_table import AttributeObjects, CopiedObjects, open_object_reader
 
     def broken() -> None:
         raise AssertionError

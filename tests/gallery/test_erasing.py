@@ -87,7 +87,8 @@ def test_an_erasure_that_was_killed_is_completed_by_the_next_writer(filled: Fill
     victims = [t.id for t in tracklets[10:20]]
     code = f"""
 import os, signal, sys
-from reidstream.gallery import Gallery, database, erasing, indexing
+from reidstream.gallery import Gallery, database, erasing
+from reidstream.gallery.index import indexing
 
 def die(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from reidstream.errors import GalleryError
-from reidstream.gallery.index_process import ProcessIndex
+from reidstream.gallery.index.process import ProcessIndex
 from reidstream.gallery.ownership import index_files_at_rest
 
 
@@ -26,7 +26,7 @@ def some(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 
 def worker() -> psutil.Process:
-    (child,) = [p for p in psutil.Process().children() if "index_worker" in " ".join(p.cmdline())]
+    (child,) = [p for p in psutil.Process().children() if "gallery.index.worker" in " ".join(p.cmdline())]
     return child
 
 
@@ -96,7 +96,7 @@ def test_the_worker_comes_after_the_pipeline_on_busy_cores(index: ProcessIndex) 
 
 
 def test_the_worker_starts_without_sql() -> None:
-    text = "import sys; import reidstream.gallery.index_worker; print('sqlalchemy' in sys.modules)"
+    text = "import sys; import reidstream.gallery.index.worker; print('sqlalchemy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

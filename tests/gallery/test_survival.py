@@ -155,8 +155,8 @@ def test_lost_index_files_are_made_anew_when_the_gallery_is_opened(tmp_path: Pat
 def test_an_index_is_made_anew_for_what_it_lost_but_not_for_what_its_search_just_misses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missed: int, anew: bool
 ) -> None:
-    from reidstream.gallery.index import Nearest
-    from reidstream.gallery.index_process import ProcessIndex
+    from reidstream.gallery.index.exact import Nearest
+    from reidstream.gallery.index.process import ProcessIndex
 
     tracklets = some_tracklets(80)
     with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
@@ -182,7 +182,7 @@ def test_an_index_is_made_anew_for_what_it_lost_but_not_for_what_its_search_just
 
 
 def test_a_rebuilt_index_equals_the_old_one(tmp_path: Path) -> None:
-    from reidstream.gallery.chroma import ChromaIndex
+    from reidstream.gallery.index.chroma import ChromaIndex
 
     tracklets = some_tracklets(700)
     held = []

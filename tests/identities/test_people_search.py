@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from reidstream.cli import main
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.asking import Verdict, verdict_of
 from reidstream.identities.calibration import probabilities
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people
 from reidstream.identities.review import Review
+from reidstream.search.person import Verdict, verdict_of
 from tests.identities.conftest import Fill, made_tracklet
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]

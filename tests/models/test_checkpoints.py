@@ -90,8 +90,8 @@ def test_safetensors_and_half_precision_are_read(tmp_path: Path) -> None:
 def test_unfolded_onnx_is_read_and_a_folded_one_explained(tmp_path: Path) -> None:
     import onnx
 
-    from reidstream.models.graph_folding import fold_batch_norm
-    from reidstream.models.network_graph import osnet_graph
+    from reidstream.models.graph.folding import fold_batch_norm
+    from reidstream.models.graph.network import osnet_graph
 
     state = weights()
     torch.save(state, tmp_path / "a.pth")

@@ -10,9 +10,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from reidstream.models.graph_folding import constants_as_weights
-from reidstream.models.graph_padding import skip_padding
-from reidstream.models.graph_savings import only_column, pools_in_turn, slices_as_convolution
+from reidstream.models.graph.folding import constants_as_weights
+from reidstream.models.graph.padding import skip_padding
+from reidstream.models.graph.savings import only_column, pools_in_turn, slices_as_convolution
 from reidstream.types import FloatArray
 
 CLASSES = 4

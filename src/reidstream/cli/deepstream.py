@@ -25,7 +25,7 @@ def config_command(
     """
     from reidstream.cli.common import console, print_json
     from reidstream.config import load_config
-    from reidstream.engines.deepstream.nvinfer_config import render_configs
+    from reidstream.engines.deepstream.files.nvinfer_config import render_configs
 
     rendered = render_configs(load_config(config, override), folder)
     if as_json:

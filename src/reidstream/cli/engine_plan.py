@@ -64,7 +64,7 @@ def _reid(config: Config, model: str | None) -> tuple[Path, tuple[int, int] | No
 
 
 def _detector(config: Config) -> tuple[Path, int]:
-    from reidstream.engines.deepstream.nvinfer_config import render_configs
+    from reidstream.engines.deepstream.files.nvinfer_config import render_configs
 
     with tempfile.TemporaryDirectory(prefix="reidstream-") as folder:
         rendered = render_configs(config, Path(folder))

@@ -15,8 +15,8 @@ from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
-    from reidstream.gallery.building import Progress
     from reidstream.gallery.erasing import Erasure
+    from reidstream.gallery.index.building import Progress
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from reidstream.config.identities import IdentityConfig
     from reidstream.gallery import Filter, Gallery
     from reidstream.gallery.reranking import Reranking
-    from reidstream.identities.asking import Identity
     from reidstream.inference.protocols import Detector, Embedder
-    from reidstream.query import Box, Query
+    from reidstream.search.person import Identity
+    from reidstream.search.query import Box, Query
     from reidstream.types import Match
 
 
@@ -63,7 +63,7 @@ def search(
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
     from reidstream.gallery.reranking import Reranking, search_reranked
-    from reidstream.identities.asking import who_is
+    from reidstream.search.person import who_is
 
     config = load_config(None, [] if false_merges is None else [f"identities.false_merges={false_merges}"]).identities
     region = None if box is None else _box(box)
@@ -136,7 +136,7 @@ class _Models:
 
 
 def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, models: _Models) -> Query:
-    from reidstream.query import photo_query, tracklet_query, unknown_query, vector_query
+    from reidstream.search.query import photo_query, tracklet_query, unknown_query, vector_query
 
     path = Path(text)
     if path.suffix.lower() == ".npy":
@@ -166,8 +166,8 @@ def _search_many(
 
     from rich.progress import Progress
 
-    from reidstream.photo_search import PhotoAnswer, answer_rows, checked_ending, search_photos, write_answers
-    from reidstream.query import find_photos
+    from reidstream.search.photos import PhotoAnswer, answer_rows, checked_ending, search_photos, write_answers
+    from reidstream.search.query import find_photos
 
     checked_ending(out)
     photos = list(dict.fromkeys(photo for place in places for photo in find_photos(Path(place))))

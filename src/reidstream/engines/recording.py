@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from reidstream.engines.event_table import SCHEMA, event_bytes, from_batch, to_batch
 from reidstream.errors import EngineError, SourceBroken, SourceNotFound
+from reidstream.files import whole_file
 from reidstream.types import EmbeddingSpace, Event
 
 VERSION = 1
@@ -75,23 +75,19 @@ class Recorder:
             return
         self._closed = True
         partial = partial_path(self._path)
-        unfinished = self._path.with_name(self._path.name + ".writing")
         try:
             self._flush()
             self._stream.close()
             self._file.close()
             with (
+                whole_file(self._path, EngineError) as unfinished,
                 pa.OSFile(str(partial), "rb") as source,
                 pq.ParquetWriter(unfinished, self._schema, compression="zstd", write_page_checksum=True) as writer,
             ):
                 for batch in pa.ipc.open_stream(source):
                     writer.write_batch(batch, row_group_size=_BATCH_EVENTS)
-            with unfinished.open("rb") as written:
-                os.fsync(written.fileno())
-            unfinished.replace(self._path)
             partial.unlink()
         except (OSError, pa.ArrowException) as error:
-            unfinished.unlink(missing_ok=True)
             raise self._failure(error) from None
 
     def __enter__(self) -> Self:

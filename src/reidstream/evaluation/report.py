@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reidstream.errors import ReIDStreamError
+from reidstream.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +90,9 @@ def write_html(
         chapters=chapters,
         facts=json.dumps(facts, indent=2, ensure_ascii=False, default=str),
     )
-    _write(path, page)
+    write_whole(path, page)
 
 
 def write_json(path: Path, report: Mapping[str, Any]) -> None:
     """Write the report, completely or not at all. Raises ReIDStreamError when it cannot be written."""
-    _write(path, json.dumps(report, indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise ReIDStreamError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, json.dumps(report, indent=2, ensure_ascii=False, default=str) + "\n")

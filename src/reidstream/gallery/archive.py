@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
+from reidstream.files import whole_folder
 from reidstream.gallery.exporting import write_parquet
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.recordings import Recording, State
@@ -73,7 +71,9 @@ def write_archive(
     """
     import pyarrow.parquet as pq
 
-    with _whole_folder(folder) as partial:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise GalleryError(f"{folder} is there already; an export needs a new or empty folder")
+    with whole_folder(folder, GalleryError) as partial:
         count = write_parquet(gallery, partial / TRACKLETS, where)
         table = pq.read_table(partial / TRACKLETS, columns=["id", "content"])
         text = json.dumps(people(table["id"].to_pylist()), ensure_ascii=False)
@@ -254,21 +254,3 @@ def _tracklets(batch: Any, size: int) -> list[Tracklet]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write to, which becomes ``folder`` when the block is left without an error."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise GalleryError(f"{folder} is there already; an export needs a new or empty folder")
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        if folder.is_dir():
-            folder.rmdir()
-        partial.replace(folder)
-    except OSError as error:
-        raise GalleryError(f"{folder} cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -11,10 +11,10 @@ import numpy as np
 from sqlalchemy import Connection, func, select
 
 from reidstream.errors import GalleryCorrupt, GalleryError
-from reidstream.gallery.building import INDEX_FOLDER, IndexPlace
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts
-from reidstream.gallery.index import VectorIndex
+from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace
+from reidstream.gallery.index.exact import VectorIndex
 from reidstream.gallery.ownership import index_files_at_rest
 from reidstream.gallery.rows import in_chunks, rows_after, unpacked
 from reidstream.gallery.schema import crops, details, embeddings, recordings, tracklets

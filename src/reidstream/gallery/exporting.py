@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reidstream.errors import GalleryError
+from reidstream.files import whole_file
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, Filter
 from reidstream.types import EmbeddingSpace
@@ -35,24 +34,8 @@ def export(gallery: Gallery, path: Path, where: Filter = EVERYTHING) -> int:
             f"the export's ending must be one of {endings}, or none at all for a folder that can be imported; "
             f"got {path.name!r}"
         )
-    with whole_file(path) as partial:
+    with whole_file(path, GalleryError) as partial:
         return write(gallery, partial, where)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A file to write to, which takes the place of ``path`` when the block is left without an error.
-
-    Raises GalleryError when it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise GalleryError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _csv(gallery: Gallery, path: Path, where: Filter) -> int:

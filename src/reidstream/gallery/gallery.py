@@ -18,12 +18,12 @@ from sqlalchemy import Connection, LargeBinary, func, select
 from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
 from reidstream.gallery import recordings
-from reidstream.gallery.building import IndexPlace, Progress
 from reidstream.gallery.checking import Check, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
 from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
-from reidstream.gallery.indexing import Indexer
+from reidstream.gallery.index.building import IndexPlace, Progress
+from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
 from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
 from reidstream.gallery.recordings import Begin, Recording

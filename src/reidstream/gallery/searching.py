@@ -15,11 +15,11 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, func, select
 
 from reidstream.errors import GalleryError
-from reidstream.gallery.building import IndexPlace
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts
-from reidstream.gallery.index import ExactIndex, Nearest, VectorIndex, largest
-from reidstream.gallery.indexing import Indexer
+from reidstream.gallery.index.building import IndexPlace
+from reidstream.gallery.index.exact import ExactIndex, Nearest, VectorIndex, largest
+from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.ownership import index_files_at_rest
 from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, rows_after
 from reidstream.gallery.schema import embeddings, tracklets

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from reidstream.errors import GalleryError
+from reidstream.files import write_whole
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, Filter
 from reidstream.types import Match, Tracklet
@@ -61,14 +61,7 @@ def write_sheet(path: Path, title: str, subtitle: str, groups: Sequence[Group], 
     page = environment.get_template("sheet.html.j2").render(
         title=title, subtitle=subtitle, groups=groups, query=query, orders=orders
     )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise GalleryError(f"{path} cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, page, GalleryError)
 
 
 def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING, limit: int = 2000) -> tuple[int, int]:

@@ -8,7 +8,6 @@ that SQLite holds on it (POSIX advisory locks; see "How To Corrupt An SQLite Dat
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.children import command_of, environment
 from reidstream.errors import GalleryError
 
 PIECE = 32
@@ -80,11 +80,8 @@ def entropy_coded(jpeg: bytes) -> bytes:
 
 def find_traces(folder: Path, pieces: Pieces) -> Traces:
     """Every place in every file below a folder where one of the pieces, uint8 (m, 32), can be read."""
-    # As a file, without the folder it is in on the path (-P): the package would load the whole database layer.
-    command = [sys.executable, "-P", __file__, str(folder)]
-    paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    child = subprocess.run(command, input=pieces.tobytes(), capture_output=True, env=environment, check=False)
+    command = command_of("reidstream.gallery.traces", str(folder))
+    child = subprocess.run(command, input=pieces.tobytes(), capture_output=True, env=environment(), check=False)
     if child.returncode != 0:
         raise GalleryError(f"the files of {folder} could not be searched: {child.stderr.decode(errors='replace')}")
     answer = json.loads(child.stdout)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from typing import Protocol
 
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError, DeliveryError
+from reidstream.files import write_whole
 from reidstream.gallery import Gallery
 from reidstream.identities.outbox import OutboxEvent, events_after
 from reidstream.identities.people import has_people
@@ -135,19 +135,8 @@ class Position:
     def move_to(self, seq: int) -> None:
         """Everything up to ``seq`` has been accepted."""
         self.seq = seq
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump({"gallery": self._gallery, "seq": seq}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise DeliveryError(
-                f"the position cannot be written to {self._path}: {error.strerror or error}; "
-                "name another file with --position"
-            ) from None
+        text = json.dumps({"gallery": self._gallery, "seq": seq})
+        write_whole(self._path, text, DeliveryError, "name another file with --position")
 
 
 def position_file(gallery: Gallery, address: str) -> Path:

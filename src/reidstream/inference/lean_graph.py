@@ -63,7 +63,7 @@ class LeanGraph:
     def _shorter(self, content: tuple[int, int]) -> Session:
         from onnx import ModelProto
 
-        from reidstream.models.graph_padding import skip_padding
+        from reidstream.models.graph.padding import skip_padding
 
         width, height = self._size
         model = ModelProto()
@@ -101,8 +101,8 @@ class LeanGraph:
 
 def _leaner(session: Session, column: int) -> tuple[Any, int]:
     """The graph for whole inputs, and the column of the score in its output."""
-    from reidstream.models.graph_folding import constants_as_weights
-    from reidstream.models.graph_savings import only_column, pools_in_turn, slices_as_convolution
+    from reidstream.models.graph.folding import constants_as_weights
+    from reidstream.models.graph.savings import only_column, pools_in_turn, slices_as_convolution
     from reidstream.models.onnx_file import load_whole
 
     if session.input.shape[1] != 3:

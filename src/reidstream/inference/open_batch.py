@@ -46,8 +46,8 @@ def with_any_batch(session: Session, device: Device, intra: int) -> Session:
 def _opened(session: Session) -> bytes:
     from onnx.external_data_helper import load_external_data_for_model
 
-    from reidstream.models.graph_batch import open_batch
-    from reidstream.models.graph_folding import constants_as_weights
+    from reidstream.models.graph.batch import open_batch
+    from reidstream.models.graph.folding import constants_as_weights
     from reidstream.models.onnx_file import load_structure
 
     model = load_structure(session.path)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from reidstream.errors import EngineError, MissingDependency, ModelError, ModelMismatch
+from reidstream.files import beside
 from reidstream.models.engine_name import engine_path
 from reidstream.models.onnx_file import external_data_files, load_structure
 
@@ -135,7 +136,7 @@ def build_engine(plan: EnginePlan, told: Callable[[str], None], *, silence: floa
             "and TensorRT version: build them where they will run, in the DeepStream container (package "
             f"libnvinfer-bin) with\n  {plan.command}"
         )
-    unfinished = plan.engine.with_name(f".{plan.engine.name}.{os.getpid()}.tmp")
+    unfinished = beside(plan.engine)
     arguments = [
         f"--saveEngine={unfinished}" if argument.startswith("--saveEngine=") else argument
         for argument in plan.arguments

@@ -9,8 +9,8 @@ from typing import Any
 
 from reidstream.errors import MissingDependency, ModelError, ModelMismatch
 from reidstream.models.checksum import file_sha256
-from reidstream.models.graph_folding import flush_denormals, fold_batch_norm, halve
-from reidstream.models.graph_ports import give_embeddings, take_raw_images
+from reidstream.models.graph.folding import flush_denormals, fold_batch_norm, halve
+from reidstream.models.graph.ports import give_embeddings, take_raw_images
 from reidstream.models.manifest import load_manifest
 from reidstream.models.metadata import metadata_of
 from reidstream.models.onnx_file import checked, written_when_done
@@ -81,7 +81,7 @@ def export_checkpoint(
     """
     try:
         from reidstream.models.checkpoints import read_checkpoint
-        from reidstream.models.network_graph import osnet_graph
+        from reidstream.models.graph.network import osnet_graph
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"exporting a checkpoint needs PyTorch, and {error.name} is not installed: "

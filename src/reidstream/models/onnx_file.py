@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reidstream.errors import ModelError, ModelMismatch, ModelNotFound
+from reidstream.files import whole_file
 
 # Opset 17 of 2022: understood by ONNX Runtime 1.12 and later and by TensorRT 8.6 and later.
 OPSET = 17
@@ -114,11 +114,5 @@ def written_when_done(output: Path, source: Path, overwrite: bool) -> Iterator[P
         raise ModelError(f"{output} is the source itself: choose another name for the result")
     if output.exists() and not overwrite:
         raise ModelError(f"{output} exists already: choose another name, or allow overwriting (--force)")
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(output, ModelError) as temporary:
         yield temporary
-        temporary.replace(output)
-    except OSError as error:
-        raise ModelError(f"{output} cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,9 +12,9 @@ import onnx
 from reidstream.errors import ModelMismatch
 from reidstream.models.checksum import file_sha256
 from reidstream.models.exporting import Description, WrittenModel, describe, model_name, require
-from reidstream.models.graph_batch import declare_shape, fixed_batch, open_batch
-from reidstream.models.graph_folding import constants_as_weights, drop_unused, flush_denormals, fold_batch_norm, halve
-from reidstream.models.graph_ports import BATCH, give_embeddings, take_raw_images
+from reidstream.models.graph.batch import declare_shape, fixed_batch, open_batch
+from reidstream.models.graph.folding import constants_as_weights, drop_unused, flush_denormals, fold_batch_norm, halve
+from reidstream.models.graph.ports import BATCH, give_embeddings, take_raw_images
 from reidstream.models.manifest import load_manifest
 from reidstream.models.metadata import spec_from_metadata
 from reidstream.models.onnx_file import IR_VERSION, OPSET, checked, load_whole, written_when_done

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from reidstream.config import SourceConfig
-from reidstream.sources.address import Kind, device_path, kind_of
 from reidstream.sources.frame import Picture
 
 
@@ -50,14 +48,3 @@ class Connection(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
-
-
-def connect(config: SourceConfig) -> Connection:
-    """A new connection to a camera. Raises ConnectionLost or ConnectionRefused with a reason for people."""
-    if kind_of(config.uri) is Kind.RTSP:
-        from reidstream.sources.rtsp import RtspConnection
-
-        return RtspConnection(config)
-    from reidstream.sources.webcam import WebcamConnection
-
-    return WebcamConnection(device_path(config.uri))

@@ -12,9 +12,9 @@ from typing import Self
 
 from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken, SourceError, SourceNotFound
-from reidstream.sources.address import redacted
+from reidstream.sources.address import Kind, device_path, kind_of, redacted
 from reidstream.sources.clock import Thinning
-from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused, connect
+from reidstream.sources.connection import Arrival, Connection, ConnectionLost, ConnectionRefused
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.frame import Frame
 from reidstream.types import SourceStarted
@@ -26,6 +26,17 @@ BUFFER = 8
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 """Seconds between attempts to connect: the first delay, doubled after each failure up to the longest."""
+
+
+def connect(config: SourceConfig) -> Connection:
+    """A new connection to a camera. Raises ConnectionLost or ConnectionRefused with a reason for people."""
+    if kind_of(config.uri) is Kind.RTSP:
+        from reidstream.sources.rtsp import RtspConnection
+
+        return RtspConnection(config)
+    from reidstream.sources.webcam import WebcamConnection
+
+    return WebcamConnection(device_path(config.uri))
 
 
 class LiveSource:

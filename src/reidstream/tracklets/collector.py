@@ -11,7 +11,7 @@ import numpy as np
 from reidstream.config import TrackletConfig
 from reidstream.tracklets.observations import ObservationLog, TrackPath
 from reidstream.tracklets.pooling import Pool, pool, seam
-from reidstream.tracklets.selection import spread
+from reidstream.tracklets.spread import spread
 from reidstream.types import (
     EndReason,
     Event,

@@ -12,7 +12,7 @@ import pytest
 from reidstream.engines.deepstream.checking import Finding, Severity, check_files, check_parsed, corrected
 from reidstream.engines.deepstream.checking.codes import CODES
 from reidstream.engines.deepstream.checking.config_file import parse_config, read_config_file
-from reidstream.engines.deepstream.checking.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS
+from reidstream.engines.deepstream.keys.nvinfer import CLASS_KEYS, PROPERTY_KEYS
 
 Writer = Callable[..., Path]
 

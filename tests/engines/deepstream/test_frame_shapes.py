@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reidstream.config import Config, load_config
-from reidstream.engines.deepstream.frame_shapes import file_sizes, mux_size, shape_warnings
-from reidstream.engines.deepstream.nvinfer_config import render_configs
+from reidstream.engines.deepstream.files.frame_shapes import file_sizes, mux_size, shape_warnings
+from reidstream.engines.deepstream.files.nvinfer_config import render_configs
 from reidstream.errors import ConfigError
 
 Video = Callable[[str, int, int], Path]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from reidstream.engines.deepstream.checking import check_parsed, corrected
 from reidstream.engines.deepstream.checking.codes import CODES
 from reidstream.engines.deepstream.checking.config_file import parse_config
-from reidstream.engines.deepstream.checking.nvinfer_keys import CLASS_KEYS, ELSEWHERE, PROPERTY_KEYS
-from reidstream.engines.deepstream.checking.nvtracker_keys import SECTIONS
+from reidstream.engines.deepstream.keys.nvinfer import CLASS_KEYS, ELSEWHERE, PROPERTY_KEYS
+from reidstream.engines.deepstream.keys.nvtracker import SECTIONS
 
 KEYS = [*PROPERTY_KEYS, *CLASS_KEYS, *ELSEWHERE, *(key for keys in SECTIONS.values() for key in keys), "nonsense"]
 VALUES = st.one_of(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reidstream.config import Config, load_config
-from reidstream.engines.deepstream.nvinfer_config import RenderedConfigs, render_configs
+from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
 from reidstream.errors import ConfigError, ModelNotFound
 from reidstream.models.spec import Preprocessing
 
@@ -282,7 +282,7 @@ def test_extra_keys_that_nvinfer_would_not_take_are_refused(
 def test_trafficcamnets_own_labels_are_read_where_it_is_installed(
     write_detector: Writer, reid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reidstream.engines.deepstream import detector_presets
+    from reidstream.engines.deepstream.files import detector_presets
 
     sample = tmp_path / "Primary_Detector"
     sample.mkdir()
@@ -321,6 +321,6 @@ def test_rendering_twice_gives_the_same_bytes(reid: Path, tmp_path: Path) -> Non
 def test_the_package_is_importable_without_gstreamer() -> None:
     code = (
         "import sys; sys.modules['gi'] = None; sys.modules['pyds'] = None\n"
-        "import reidstream.engines.deepstream.nvinfer_config"
+        "import reidstream.engines.deepstream.files.nvinfer_config"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.channel import Channel
 from reidstream.engines.local.source_runner import Observer, Shared, SourceRunner
 from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.inference import Detector, Embedder, open_detector, open_embedder

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from reidstream.config import EmbeddingConfig
+from reidstream.engines.sampling import SampleSlots, box_quality, sharpness
 from reidstream.inference import Embedder
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.tracking import Tracks
-from reidstream.tracklets import SampleSlots, box_quality, sharpness
 from reidstream.types import Detections, FloatArray, IntArray, Samples
 
 # Crops are looked at by people in sheets and pages; more pixels than this only cost space.

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.channel import Channel
 from reidstream.engines.local.sampling import CropSampler, FrameCrops
 from reidstream.errors import SourceError
 from reidstream.inference import Detector, Embedder

@@ -17,8 +17,8 @@ from reidstream.engines.deepstream.checking.config_file import ConfigFile, read_
 from reidstream.engines.deepstream.checking.findings import Finding, Severity
 from reidstream.engines.deepstream.checking.fixing import fixed_text
 from reidstream.engines.deepstream.checking.inference_file import InferenceFile
-from reidstream.engines.deepstream.checking.nvtracker_keys import SECTIONS
 from reidstream.engines.deepstream.checking.pair_rules import pairs
+from reidstream.engines.deepstream.keys.nvtracker import SECTIONS
 
 _FILES: tuple[Callable[[InferenceFile], Iterator[Finding]], ...] = (
     file_rules.missing_files,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import InferenceFile, is_file, is_folder, resolved
-from reidstream.engines.deepstream.checking.nvinfer_keys import NETWORK_MODES, PROPERTY_KEYS
-from reidstream.engines.deepstream.onnx_facts import OnnxFacts
+from reidstream.engines.deepstream.files.onnx_facts import OnnxFacts
+from reidstream.engines.deepstream.keys.nvinfer import NETWORK_MODES, PROPERTY_KEYS
 from reidstream.errors import ModelError
 
 _ENGINE = re.compile(r"(?P<onnx>.+)_b(?P<batch>\d{1,6})_gpu(?P<gpu>\d{1,3})_(?P<mode>fp32|fp16|int8|best)\.engine")

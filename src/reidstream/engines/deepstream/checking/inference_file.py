@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from reidstream.engines.deepstream.checking import values
 from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
-from reidstream.engines.deepstream.labels import labels_from_text
-from reidstream.engines.deepstream.onnx_facts import OnnxFacts, read_onnx_facts
+from reidstream.engines.deepstream.files.labels import labels_from_text
+from reidstream.engines.deepstream.files.onnx_facts import OnnxFacts, read_onnx_facts
+from reidstream.engines.deepstream.keys import values
 from reidstream.errors import ModelError
 from reidstream.models.manifest import load_manifest
 from reidstream.models.resolving import resolve_model

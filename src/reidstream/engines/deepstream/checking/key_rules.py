@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from reidstream.engines.deepstream.checking import values
 from reidstream.engines.deepstream.checking.config_file import YAML_SUFFIXES, ConfigFile, Entry
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, RemoveLine, SetLine, Severity
-from reidstream.engines.deepstream.checking.nvinfer_keys import (
+from reidstream.engines.deepstream.keys import values
+from reidstream.engines.deepstream.keys.nvinfer import (
     APPLICATION_GROUPS,
     CLASS_KEYS,
     ELSEWHERE,
@@ -18,7 +18,7 @@ from reidstream.engines.deepstream.checking.nvinfer_keys import (
     RENAMED,
     Key,
 )
-from reidstream.engines.deepstream.checking.nvtracker_keys import SECTIONS, UNCHECKED
+from reidstream.engines.deepstream.keys.nvtracker import SECTIONS, UNCHECKED
 
 
 def syntax(file: ConfigFile) -> Iterator[Finding]:

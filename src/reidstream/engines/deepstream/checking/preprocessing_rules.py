@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from reidstream.engines.deepstream.checking.file_rules import set_key
 from reidstream.engines.deepstream.checking.findings import Edit, Finding, RemoveLine, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import InferenceFile
-from reidstream.engines.deepstream.preprocessing import COLOR_FORMAT, ScalarPreprocessing, nearest_scalar
+from reidstream.engines.deepstream.files.preprocessing import COLOR_FORMAT, ScalarPreprocessing, nearest_scalar
 from reidstream.models.spec import Preprocessing
 
 _CHANNELS = {0: 3, 1: 3, 2: 1}

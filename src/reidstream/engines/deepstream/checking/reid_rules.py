@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from reidstream.engines.deepstream.checking.file_rules import set_key
 from reidstream.engines.deepstream.checking.findings import Edit, Finding, RemoveLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import InferenceFile
-from reidstream.engines.deepstream.checking.nvinfer_keys import NETWORK_TYPES, SCALING_FILTERS
+from reidstream.engines.deepstream.keys.nvinfer import NETWORK_TYPES, SCALING_FILTERS
 
 # A standing person is about 0.4 times as wide as tall, so these leave out people below about 80 and 96 pixels.
 _WIDE, _TALL = 32, 96

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from reidstream.engines.deepstream.checking import values
 from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, RemoveLine, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import is_file, resolved
-from reidstream.engines.deepstream.checking.nvtracker_keys import GONE_PROPERTIES, PROPERTIES
+from reidstream.engines.deepstream.keys import values
+from reidstream.engines.deepstream.keys.nvtracker import GONE_PROPERTIES, PROPERTIES
 
 
 def track_ends(file: ConfigFile) -> Iterator[Finding]:

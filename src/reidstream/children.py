@@ -1,0 +1,29 @@
+"""Starting another Python with this package in it: the vector index, searches through files, and decoding run there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def python_child(module: str, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+    """A child process that runs a module of this package as its main program; see ``command_of``.
+
+    options: as ``subprocess.Popen`` takes them. Raises OSError when the interpreter cannot be started.
+    """
+    return subprocess.Popen(command_of(module, *arguments), env=environment(), **options)
+
+
+def command_of(module: str, *arguments: str) -> list[str]:
+    """The command line: this interpreter, without the current folder on its path, so that no file there is taken for
+    a module."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which the child finds this package whether it is installed or not."""
+    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

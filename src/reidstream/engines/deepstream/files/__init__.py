@@ -1,0 +1,1 @@
+"""The files that NVIDIA's elements read, rendered from one typed configuration."""

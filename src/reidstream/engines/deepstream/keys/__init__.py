@@ -1,0 +1,1 @@
+"""What nvinfer and nvtracker can be told: keys, kinds of values, and what is wrong with a value."""

@@ -1,0 +1,408 @@
+"""The DeepStream engine: configuration in, events out."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reidstream.config import Config, SourceConfig
+from reidstream.config.deepstream import PropertyValue
+from reidstream.engines import EngineStatus
+from reidstream.engines.deepstream.checking import check_files
+from reidstream.engines.deepstream.checking.findings import Severity
+from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
+from reidstream.engines.deepstream.files.nvtracker_config import shadow_frames
+from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutter, FrameArrays, Layout
+from reidstream.engines.deepstream.running.bus import BusWatch
+from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
+from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
+from reidstream.engines.deepstream.running.pipeline import Pipeline, check_mux, source_properties
+from reidstream.engines.deepstream.running.probe import Probe
+from reidstream.engines.deepstream.running.sampling import BestSamples
+from reidstream.engines.deepstream.running.source_events import SourceEvents
+from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError, SourceNotFound
+from reidstream.inference import open_embedder
+from reidstream.sources import open_source, redacted, source_ids
+from reidstream.sources.address import Kind, device_path, kind_of, local_path
+from reidstream.sources.clock import Thinning
+from reidstream.sources.container_end import missing_bytes
+from reidstream.sources.fingerprint import live_fingerprint
+from reidstream.types import EmbeddingSpace, Event, SourceStarted
+
+logger = logging.getLogger(__name__)
+
+_TICK = 0.25
+"""Seconds between two looks at what time alone decides."""
+_GRACE = 3.0
+"""Seconds without a frame after which a stream that was said to have ended has ended."""
+_CROP_QUALITY = 90
+
+
+@dataclass(slots=True)
+class _Source:
+    """One source: its pad, its events, and what was said of its end before its last frame came through."""
+
+    pad: int
+    id: str
+    config: SourceConfig
+    events: SourceEvents
+    live: bool
+    thinning: Thinning
+    cut_off: int = 0
+    over: StreamOver | None = None
+    dropped: int = 0
+
+
+class DeepStreamEngine:
+    """NVIDIA DeepStream 8.0; see Engine for the contract.
+
+    sources: (source id, configuration) pairs. folder: where NVIDIA's configuration files are written; none: what
+    ``deepstream.folder`` says, else a temporary folder. camera_list: a TOML file whose changes add and remove
+    sources while running. Raises ConfigError, ModelError and MissingDependency before any source is touched.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        sources: Sequence[tuple[str, SourceConfig]],
+        folder: Path | None = None,
+        camera_list: Path | None = None,
+    ) -> None:
+        deepstream = config.deepstream
+        config = config.model_copy(update={"sources": tuple(source for _, source in sources)})
+        self._config = config
+        if folder is None and deepstream.folder is not None:
+            folder = Path(deepstream.folder)
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="reidstream-deepstream-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._rendered = render_configs(config, folder)
+        check_mux(self._rendered.elements)
+        self._space = open_embedder(self._rendered.reid, config.embedding).space
+        self._status = EngineStatus(warnings=dict.fromkeys(self._rendered.warnings, 1))
+        self._given = list(sources)
+        self._camera_list = CameraList(camera_list) if camera_list is not None else None
+        self._sources: dict[int, _Source] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._pads = 0
+        self._handover = Handover(deepstream.queue, self._is_live, self._count_dropped)
+        mux_size = None if deepstream.mux.new_mux else self._rendered.mux_size
+        layout = Layout(
+            mux_size=mux_size,
+            detector_id=self._rendered.pgie_id,
+            person_classes=frozenset({self._rendered.person_class_id}),
+            embedder_id=self._rendered.sgie_id,
+            layer=self._rendered.layer if self._rendered.sgie_id is not None else None,
+        )
+        self._cutter = CropCutter(deepstream.gpu_id, _CROP_QUALITY) if deepstream.crops else None
+        sampling = BestSamples(
+            config.embedding.per_track,
+            forget_after=2 * config.tracker.timeout + 1,
+            min_size=_smallest(config),
+            mux_size=mux_size,
+            sparse=self._rendered.sgie_id is not None and deepstream.sgie.network_type == 1,
+        )
+        self._reader = BatchReader(layout, sampling=sampling, cut=self._cutter, keeps=self._keeps)
+        self._pipeline = Pipeline(self._rendered.elements, deepstream.mux.new_mux)
+        self._probe = Probe(self._pipeline.gst, self._reader, self._handover)
+        self._probe.attach(self._pipeline.last_pad)
+        self._bus = BusWatch(self._pipeline, self._handover, self._warn)
+        # On a thread: nvinfer may build engines for minutes, during which Ctrl-C must be heard.
+        self._starting = threading.Thread(target=self._start, name="start", daemon=True)
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._space
+
+    @property
+    def status(self) -> EngineStatus:
+        return self._status
+
+    @property
+    def configs(self) -> RenderedConfigs:
+        """The files that NVIDIA's elements are run from."""
+        return self._rendered
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What the metadata held; see BatchReader."""
+        return Counter(self._reader.counts)
+
+    def add_source(self, source_id: str, config: SourceConfig) -> None:
+        """Add a source while the engine runs. Raises ConfigError when the id is in use."""
+        with self._lock:
+            if any(source.id == source_id for source in self._sources.values()):
+                raise ConfigError(f"there is a source {source_id!r} already")
+        self._bus.soon(lambda: self._open(source_id, config))
+
+    def remove_source(self, source_id: str) -> None:
+        """Take a source out while the engine runs; its tracks end. Raises ConfigError when there is none."""
+        with self._lock:
+            pads = [source.pad for source in self._sources.values() if source.id == source_id]
+        if not pads:
+            raise ConfigError(f"there is no source {source_id!r}")
+        self._handover.put_note(StreamOver(pads[0], in_order=False, stopped=True))
+        self._bus.soon(lambda: self._pipeline.remove_source(pads[0]))
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def events(self) -> Iterator[Event]:
+        try:
+            for source_id, config in self._given:
+                self._open(source_id, config)
+            if self._pipeline.sources and not self._stopping.is_set():
+                self._bus.start()
+                if self._camera_list is not None:
+                    self._bus.every(2.0, self._follow_camera_list)
+                self._starting.start()
+                yield from self._run()
+            yield from self._end_all(stopped=self._stopping.is_set())
+        finally:
+            # Also when the reader of the events gives up in the middle.
+            self._shut_down()
+
+    def _start(self) -> None:
+        try:
+            if not self._pipeline.start():
+                self._bus.refused()
+        except Exception as error:
+            # Nobody looks after this thread: what breaks it has to end the run.
+            logger.debug("starting the pipeline failed", exc_info=error)
+            failure = EngineError(f"the DeepStream pipeline does not start: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._handover.put_note(PipelineOver(failure))
+
+    def _run(self) -> Iterator[Event]:
+        """Events until the pipeline is over, every source has ended, or the engine is stopped."""
+        looked = time.monotonic()
+        while not self._stopping.is_set():
+            item = self._handover.take(_TICK)
+            if isinstance(item, FrameArrays):
+                yield from self._frame(item)
+            elif isinstance(item, TracksOver):
+                source = self._source(item.pad)
+                if source is not None:
+                    yield from source.events.terminated(item.object_ids)
+            elif isinstance(item, StreamOver):
+                yield from self._stream_over(item)
+            elif isinstance(item, PipelineOver):
+                if item.error is not None:
+                    yield from self._end_all(stopped=False, error=str(item.error))
+                    raise item.error
+                return
+            if item is None or time.monotonic() - looked > _TICK:
+                looked = time.monotonic()
+                yield from self._time_passes()
+                if self._camera_list is None and all(source.events.ended for source in self._known()):
+                    return
+        # What the probe had read when the stop came is finished; nothing waits for room any more.
+        self._handover.release()
+        while (item := self._handover.take(0)) is not None:
+            if isinstance(item, FrameArrays):
+                yield from self._frame(item)
+
+    def _frame(self, arrays: FrameArrays) -> Iterator[Event]:
+        source = self._source(arrays.pad)
+        if source is None or source.events.ended:
+            return
+        self._status.frames[source.id] = self._status.frames.get(source.id, 0) + 1
+        self._status.stage_seconds["probe"] = self._probe.seconds
+        yield from source.events.frame(arrays)
+        self._check_embeddings()
+
+    def _stream_over(self, note: StreamOver) -> Iterator[Event]:
+        source = self._source(note.pad)
+        if source is None or source.events.ended:
+            return
+        if source.over is None or (source.over.error is None and note.error is not None):
+            source.over = note
+        if note.in_order:
+            yield from self._end(source)
+
+    def _time_passes(self) -> Iterator[Event]:
+        for source in self._known():
+            if source.over is not None and source.events.silent_for > _GRACE and not len(self._handover):
+                yield from self._end(source)
+            else:
+                yield from source.events.stalled()
+
+    def _end(self, source: _Source) -> Iterator[Event]:
+        over = source.over
+        error, stopped = (over.error, over.stopped) if over is not None else (None, False)
+        if error is None and not stopped and source.cut_off:
+            error = f"{redacted(source.config.uri)}: ends early, {source.cut_off:,} bytes are missing at its end"
+        if error is None and not stopped and source.events.frames == 0:
+            error = f"{redacted(source.config.uri)}: ended without a frame"
+        if error is None and over is not None and not stopped and source.live:
+            error = f"{redacted(source.config.uri)}: the camera has ended its stream"
+        yield from source.events.end(error, stopped, source.dropped)
+
+    def _end_all(self, stopped: bool, error: str | None = None) -> Iterator[Event]:
+        for source in self._known():
+            if source.over is not None or error is not None or stopped:
+                over = source.over
+                why = over.error if over is not None and over.error else error
+                yield from source.events.end(why, stopped or bool(over and over.stopped), source.dropped)
+            else:
+                yield from self._end(source)
+
+    def _check_embeddings(self) -> None:
+        """Stops a run that would only make an empty gallery."""
+        counts, patience = self._reader.counts, self._config.deepstream.patience
+        if counts["embeddings"] == 0 and counts["no embedding"] >= patience:
+            raise EngineError(
+                f"{counts['no embedding']} people were tracked and large enough, but not one carried an embedding "
+                f"(patience is {patience} person-frames, deepstream.patience). {_likely_causes(self._rendered)}"
+            )
+
+    def _open(self, source_id: str, config: SourceConfig) -> None:
+        """Put a source into the pipeline. One that cannot be read ends at once, the others go on."""
+        with self._lock:
+            pad, self._pads = self._pads, self._pads + 1
+        self._status.frames.setdefault(source_id, 0)
+        self._status.dropped.setdefault(source_id, 0)
+        started = SourceStarted(
+            source_id, redacted(config.uri), live_fingerprint(), (0, 0), 0.0, time.time(), live=True
+        )
+        error, live, cut_off = None, False, 0
+        try:
+            live = kind_of(config.uri) in (Kind.RTSP, Kind.WEBCAM)
+            if not live:
+                started = _file_facts(source_id, config)
+                cut_off = missing_bytes(local_path(config.uri))
+        except (SourceError, OSError) as problem:
+            error = str(problem)
+        deepstream = self._config.deepstream
+        shadow = shadow_frames(self._config) if deepstream.tracker.config is None else 0
+        source = _Source(
+            pad,
+            source_id,
+            config,
+            SourceEvents(started, self._config.tracker.timeout, shadow),
+            live,
+            Thinning(config.max_fps),
+            cut_off,
+        )
+        with self._lock:
+            self._sources[pad] = source
+        if error is not None:
+            self._handover.put_note(StreamOver(pad, in_order=True, error=error))
+            source.over = StreamOver(pad, in_order=True, error=error)
+            return
+        if pad >= self._rendered.batch and deepstream.mux.batch is not None:
+            self._warn(f"there are more sources than deepstream.mux.batch ({deepstream.mux.batch}): frames will wait")
+        reconnect = config.timeout if config.reconnect else None
+        attempts = -1 if config.reconnect_limit is None else max(1, round(config.reconnect_limit / config.timeout))
+        uri = _gst_uri(config)
+        properties: dict[str, PropertyValue] = source_properties(uri, config.rtsp_transport, reconnect, attempts)
+        try:
+            self._pipeline.add_source(pad, uri, properties | dict(deepstream.source.properties), source.events.linked)
+        except ReIDStreamError as problem:
+            if self._starting.ident is None:
+                raise
+            # While others run, what is wrong with a new source is its own affair.
+            self._handover.put_note(StreamOver(pad, in_order=True, error=str(problem)))
+
+    def _follow_camera_list(self) -> None:
+        assert self._camera_list is not None
+        cameras = self._camera_list.changed()
+        if cameras is None:
+            return
+        with self._lock:
+            known = {camera_key(s.config): s for s in self._sources.values() if not s.events.ended and s.over is None}
+        for key, source in known.items():
+            if key not in cameras:
+                logger.info("camera %s is off the list", source.id)
+                self.remove_source(source.id)
+        taken = {source.id for source in self._known()}
+        for key, config in cameras.items():
+            if key not in known:
+                name = source_ids([config])[0]
+                number = 2
+                while name in taken:
+                    name, number = f"{source_ids([config])[0]}-{number}", number + 1
+                taken.add(name)
+                logger.info("camera %s is new on the list", name)
+                self._open(name, config)
+
+    def _shut_down(self) -> None:
+        self._handover.release()
+        if not self._pipeline.stop():
+            self._warn("NVIDIA's elements did not stop in time and were left behind")
+        elif self._starting.is_alive():
+            self._starting.join(5)
+        self._bus.stop()
+        self._probe.detach()
+        if self._cutter is not None:
+            self._cutter.close()
+
+    def _source(self, pad: int) -> _Source | None:
+        with self._lock:
+            return self._sources.get(pad)
+
+    def _known(self) -> list[_Source]:
+        with self._lock:
+            return list(self._sources.values())
+
+    def _is_live(self, pad: int) -> bool:
+        source = self._source(pad)
+        return source is not None and source.live
+
+    def _keeps(self, pad: int, seconds: float) -> bool:
+        source = self._source(pad)
+        return source is None or source.thinning.keeps(seconds)
+
+    def _count_dropped(self, pad: int) -> None:
+        source = self._source(pad)
+        if source is not None:
+            source.dropped += 1
+            self._status.dropped[source.id] = source.dropped
+
+    def _warn(self, text: str) -> None:
+        self._status.warnings[text] = self._status.warnings.get(text, 0) + 1
+
+
+def _smallest(config: Config) -> tuple[int, int]:
+    sgie = config.deepstream.sgie
+    return sgie.min_width, sgie.min_height or config.embedding.min_height
+
+
+def _file_facts(source_id: str, config: SourceConfig) -> SourceStarted:
+    """What the local sources say of a file: its fingerprint, times and rate, the same on both engines."""
+    if kind_of(config.uri) is Kind.FOLDER:
+        raise SourceNotFound(
+            f"{redacted(config.uri)}: DeepStream reads no folders of images; make a video of it, or use --engine local"
+        )
+    with open_source(config, source_id) as source:
+        return source.started()
+
+
+def _gst_uri(config: SourceConfig) -> str:
+    kind = kind_of(config.uri)
+    if kind is Kind.WEBCAM:
+        return f"v4l2://{device_path(config.uri)}"
+    return local_path(config.uri).resolve().as_uri() if kind is Kind.FILE else config.uri
+
+
+def _likely_causes(rendered: RenderedConfigs) -> str:
+    """What the checker of configuration files has to say, or where else to look."""
+    files = [path for path in (rendered.pgie, rendered.sgie, rendered.tracker) if path is not None]
+    findings = [finding for finding in check_files(files) if finding.severity is not Severity.NOTE]
+    if not findings:
+        return (
+            f"The configuration files in {rendered.folder} look right: see whether nvinfer printed a message about the "
+            f"Re-ID model ({rendered.reid_onnx}), and whether people are smaller than deepstream.sgie.min_width and "
+            "min_height in the mux's pixels."
+        )
+    listed = "; ".join(f"{finding.place}: {finding.cause} ({finding.cure})" for finding in findings)
+    return f"Likely causes, from the configuration files: {listed}"

@@ -1,0 +1,236 @@
+"""NVIDIA's elements, put together: sources → nvstreammux → nvinfer → nvtracker → nvinfer → probe → fakesink."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reidstream.config.deepstream import PropertyValue
+from reidstream.engines.deepstream.running.gst_properties import load_gst, make_element, set_properties
+from reidstream.errors import ConfigError, EngineError
+from reidstream.sources import redacted
+
+logger = logging.getLogger(__name__)
+
+_STOPPING = 15.0
+"""Seconds that the elements get to stop before they are left behind."""
+
+SECTIONS = {
+    "nvurisrcbin": "deepstream.source.properties",
+    "nvstreammux": "deepstream.mux.properties",
+    "pgie": "deepstream.pgie.properties",
+    "nvtracker": "deepstream.tracker.properties",
+    "sgie": "deepstream.sgie.properties",
+}
+"""Where in the configuration the properties of each element are set."""
+
+
+@dataclass(slots=True)
+class _SourceBranch:
+    element: Any
+    sink: Any
+    handler: int
+
+
+class Pipeline:
+    """One DeepStream pipeline. Sources are known by the index of their mux pad, which is never used twice.
+
+    elements: GObject properties for "nvstreammux", "pgie", "nvtracker", "sgie" (left out when the tracker embeds) and
+    "nvurisrcbin" (for every source). Raises MissingDependency or ConfigError.
+    """
+
+    def __init__(self, elements: Mapping[str, Mapping[str, PropertyValue]], new_mux: bool) -> None:
+        # NVIDIA decides when its plugin is loaded which of its two muxes bears the name.
+        if new_mux:
+            os.environ["USE_NEW_NVSTREAMMUX"] = "yes"
+        else:
+            os.environ.pop("USE_NEW_NVSTREAMMUX", None)
+        self.gst = load_gst()
+        self._elements = elements
+        self._branches: dict[int, _SourceBranch] = {}
+        self._names: dict[str, int] = {}
+        self._running = False
+        self._lock = threading.Lock()
+        # Held while a source is started or taken out, so that none is started that has been taken out.
+        self._changing = threading.Lock()
+        self.pipeline = self.gst.Pipeline.new("reidstream")
+        chain = [self._made("nvstreammux", "nvstreammux")]
+        for name, factory in (("pgie", "nvinfer"), ("nvtracker", "nvtracker"), ("sgie", "nvinfer")):
+            if name in elements:
+                chain += [self._queue(name), self._made(factory, name)]
+        self._mux, last = chain[0], chain[-1]
+        sink = make_element(self.gst, "fakesink", "sink")
+        set_properties(self.gst, sink, {"sync": False, "async": False, "enable-last-sample": False}, "sink")
+        self.pipeline.add(sink)
+        for one, other in zip(chain, [*chain[1:], sink], strict=True):
+            if not one.link(other):
+                raise EngineError(f"GStreamer cannot link {one.get_name()} to {other.get_name()}")
+        self.last_pad = last.get_static_pad("src")
+        self.bus = self.pipeline.get_bus()
+
+    def _made(self, factory: str, name: str) -> Any:
+        element = make_element(self.gst, factory, name)
+        self.pipeline.add(element)
+        set_properties(self.gst, element, self._elements[name], SECTIONS[name])
+        return element
+
+    def _queue(self, before: str) -> Any:
+        queue = make_element(self.gst, "queue", f"queue-{before}")
+        # A batch is a handle on GPU memory: counting bytes or time would mean nothing.
+        set_properties(
+            self.gst, queue, {"max-size-buffers": 4, "max-size-bytes": 0, "max-size-time": 0}, f"queue before {before}"
+        )
+        self.pipeline.add(queue)
+        return queue
+
+    def add_source(
+        self, index: int, uri: str, properties: Mapping[str, PropertyValue], linked: Callable[[float], None]
+    ) -> None:
+        """A source on pad ``index``; it starts with the pipeline, or at once when that is running.
+
+        linked: told the nominal frames per second (0: unknown) when its video is connected.
+        """
+        element = make_element(self.gst, "nvurisrcbin", f"source-{index}")
+        set_properties(self.gst, element, self._elements.get("nvurisrcbin", {}), SECTIONS["nvurisrcbin"])
+        set_properties(self.gst, element, {"uri": uri, **properties}, SECTIONS["nvurisrcbin"])
+        sink = self._mux.request_pad_simple(f"sink_{index}")
+        if sink is None:
+            raise EngineError(f"nvstreammux gives no pad sink_{index} for {uri}")
+
+        def on_pad(_element: Any, pad: Any) -> None:
+            if not pad.get_name().startswith("vsrc") or sink.is_linked():
+                return
+            if pad.link(sink) != self.gst.PadLinkReturn.OK:
+                logger.warning("the video of source %d could not be connected to nvstreammux", index)
+                return
+            linked(_fps(pad))
+
+        handler = element.connect("pad-added", on_pad)
+        with self._lock:
+            self._branches[index] = _SourceBranch(element, sink, handler)
+            self._names[element.get_name()] = index
+            running = self._running
+        if running:
+            self._start_source(index, element)
+
+    def _start_source(self, index: int, element: Any) -> None:
+        with self._changing:
+            if index not in self.sources:
+                return
+            self.pipeline.add(element)
+            started = element.sync_state_with_parent()
+        if not started:
+            # Behind what the element itself has said; for one that said nothing.
+            error = importlib.import_module("gi.repository.GLib").Error.new_literal(
+                self.gst.CoreError.quark(), "the source cannot be started", int(self.gst.CoreError.STATE_CHANGE)
+            )
+            self.bus.post(self.gst.Message.new_error(element, error, ""))
+
+    def remove_source(self, index: int) -> None:
+        """Takes a source out, running or not; nothing when it is not there. The order is that of NVIDIA's sample."""
+        with self._changing:
+            with self._lock:
+                branch = self._branches.pop(index, None)
+            if branch is None:
+                return
+            branch.element.disconnect(branch.handler)
+            branch.element.set_state(self.gst.State.NULL)
+            branch.sink.send_event(self.gst.Event.new_flush_stop(False))
+            self._mux.release_request_pad(branch.sink)
+            if branch.element.get_parent() is not None:
+                self.pipeline.remove(branch.element)
+
+    def source_of(self, element: Any) -> int | None:
+        """Which source an element belongs to or belonged to, None when it is none of theirs."""
+        while element is not None:
+            with self._lock:
+                index = self._names.get(element.get_name())
+            if index is not None:
+                return index
+            element = element.get_parent()
+        return None
+
+    def holds(self, element: Any) -> bool:
+        """Whether an element is in the pipeline now: sources' decoders come and go."""
+        return element is not None and (element == self.pipeline or bool(element.has_as_ancestor(self.pipeline)))
+
+    @property
+    def sources(self) -> set[int]:
+        with self._lock:
+            return set(self._branches)
+
+    def start(self) -> bool:
+        """False when an element of the common chain refuses; the reason is for the bus's one reader, see BusWatch.
+
+        The sources start when the chain has, each for itself: one that refuses says so on the bus and stops nobody.
+        Takes minutes when nvinfer builds its engines.
+        """
+        if self.pipeline.set_state(self.gst.State.PLAYING) == self.gst.StateChangeReturn.FAILURE:
+            return False
+        with self._lock:
+            self._running = True
+            elements = {index: branch.element for index, branch in self._branches.items()}
+        for index, element in elements.items():
+            self._start_source(index, element)
+        return True
+
+    def stop(self) -> bool:
+        """Stops everything; False when NVIDIA's elements did not come to rest and were left behind."""
+        done = threading.Thread(target=self.pipeline.set_state, args=(self.gst.State.NULL,), daemon=True)
+        done.start()
+        done.join(_STOPPING)
+        with self._lock:
+            # Handlers refer to the elements and these to the handlers: left alone, neither would ever be freed.
+            for branch in self._branches.values():
+                branch.element.disconnect(branch.handler)
+            self._branches.clear()
+        return not done.is_alive()
+
+
+def error_text(message: Any) -> str:
+    """An ERROR or WARNING message for people: which element, what, and its details, without passwords."""
+    parse = message.parse_error if message.type == type(message.type).ERROR else message.parse_warning
+    error, details = parse()
+    name = message.src.get_name() if message.src is not None else "?"
+    lines = [line.strip() for line in (details or "").splitlines() if line.strip()]
+    # GStreamer's details quote the camera's address.
+    return redacted(f"{name}: {error.message}" + (f" ({'; '.join(lines)})" if lines else ""))
+
+
+def source_properties(
+    gst_uri: str, transport: str, reconnect_after: float | None, attempts: int
+) -> dict[str, PropertyValue]:
+    """What an RTSP source needs that is not NVIDIA's default: reconnecting is off there, and UDP is tried first."""
+    if not gst_uri.startswith(("rtsp://", "rtsps://")):
+        return {}
+    properties: dict[str, PropertyValue] = {"select-rtp-protocol": 4 if transport == "tcp" else 7}
+    if reconnect_after is not None:
+        seconds = max(1, round(reconnect_after))
+        properties |= {
+            "rtsp-reconnect-interval": seconds,
+            "init-rtsp-reconnect-interval": seconds,
+            "rtsp-reconnect-attempts": attempts,
+        }
+    return properties
+
+
+def check_mux(elements: Mapping[str, Mapping[str, PropertyValue]]) -> None:
+    """Refuses what would make boxes wrong: with padding, nobody says where the picture lies inside the frame."""
+    if elements["nvstreammux"].get("enable-padding"):
+        raise ConfigError(
+            "deepstream.mux.properties: enable-padding cannot be used, since boxes could not be brought back to the "
+            "source's pixels; set deepstream.mux.width and height to the sources' shape, or deepstream.mux.new_mux=true"
+        )
+
+
+def _fps(pad: Any) -> float:
+    caps = pad.get_current_caps() or pad.query_caps(None)
+    if caps is None or caps.is_empty() or caps.is_any():
+        return 0.0
+    known, numerator, denominator = caps.get_structure(0).get_fraction("framerate")
+    return numerator / denominator if known and denominator else 0.0

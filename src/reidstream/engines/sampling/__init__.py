@@ -1,0 +1,8 @@
+"""Which crops of a track are worth embedding: how good they are, and slots over the track's life."""
+
+from __future__ import annotations
+
+from reidstream.engines.sampling.quality import box_quality, sharpness
+from reidstream.engines.sampling.slots import SampleSlots
+
+__all__ = ["SampleSlots", "box_quality", "sharpness"]

@@ -1,0 +1,191 @@
+"""The vector index in ChromaDB: embedded in a folder that one process owns, or on a `chroma run` server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from reidstream.errors import GalleryCorrupt, GalleryError
+from reidstream.gallery.index.exact import Nearest
+from reidstream.types import FloatArray
+
+COLLECTION = "tracklets"
+
+HNSW: dict[str, Any] = {
+    "space": "cosine",
+    "max_neighbors": 32,
+    "ef_construction": 200,
+    "ef_search": 200,
+    "sync_threshold": 500,
+    "batch_size": 500,
+}
+"""Chosen so that at 100,000 vectors of people recall@10 against exact search stays above 0.99 (benchmarks/gallery.py).
+
+ChromaDB's own defaults (16 neighbours, 100, 100) lose recall where many tracklets of one person lie close together.
+The files are written after every ``sync_threshold`` changes.
+"""
+
+_UPSERT_LIMIT = 5000
+"""Vectors in one call; ChromaDB 1.5 refuses more than 5,461."""
+
+_GET_LIMIT = 10000
+
+
+class ChromaIndex:
+    """A VectorIndex over one ChromaDB collection with cosine distance.
+
+    Embedded, the folder belongs to one process at a time: two writers lose vectors without an error, and a reader
+    that was open before does not see what is written later. Opening may write, too.
+    """
+
+    def __init__(self, size: int, client: Callable[[], Any], collection: str, where: str) -> None:
+        self._size = size
+        self._where = where
+        with self._explained():
+            self._client = client()
+            try:
+                self._collection = self._client.get_or_create_collection(
+                    collection, embedding_function=None, configuration={"hnsw": HNSW}
+                )
+            except BaseException:
+                self._client.close()
+                raise
+
+    @classmethod
+    def in_folder(cls, folder: Path, size: int) -> ChromaIndex:
+        """The index in a folder, made when it is not there. ``size``: number of dimensions."""
+
+        def client() -> Any:
+            import chromadb
+
+            return chromadb.PersistentClient(str(folder), settings=_settings())
+
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(size, client, COLLECTION, f"{folder}")
+
+    @classmethod
+    def on_server(cls, address: str, collection: str, size: int) -> ChromaIndex:
+        """The named collection on the server at ``http://host:port``, made when it is not there."""
+        return cls(size, lambda: _server(address), collection, f"collection {collection} on {address}")
+
+    def upsert(self, ids: Sequence[str], vectors: FloatArray) -> None:
+        if vectors.shape != (len(ids), self._size):
+            raise ValueError(f"vectors must have shape ({len(ids)}, {self._size}), got {vectors.shape}")
+        # ChromaDB refuses an id that is given twice in one call; the later vector stays, as in two calls.
+        last = {i: place for place, i in enumerate(ids)}
+        names, places = list(last), list(last.values())
+        with self._explained():
+            for start in range(0, len(names), _UPSERT_LIMIT):
+                some = slice(start, start + _UPSERT_LIMIT)
+                self._collection.upsert(ids=names[some], embeddings=vectors[places[some]])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        with self._explained():
+            for start in range(0, len(ids), _UPSERT_LIMIT):
+                self._collection.delete(ids=list(ids[start : start + _UPSERT_LIMIT]))
+
+    def search(self, vectors: FloatArray, k: int) -> list[Nearest]:
+        if k <= 0 or not len(vectors):
+            return [Nearest([], np.zeros(0, np.float32)) for _ in vectors]
+        with self._explained():
+            found = self._collection.query(
+                query_embeddings=np.asarray(vectors, np.float32), n_results=k, include=["distances"]
+            )
+        return [
+            Nearest(list(ids), 1 - np.asarray(distances, np.float32))
+            for ids, distances in zip(found["ids"], found["distances"], strict=True)
+        ]
+
+    def save(self) -> None:
+        """Have the HNSW files of an embedded index written now.
+
+        Otherwise every process that opens it later indexes the last changes again, and writes files itself: at first
+        with whatever it had in memory in the places of vectors that are not there.
+        """
+        with self._explained():
+            some = self._collection.get(include=["embeddings"], limit=HNSW["sync_threshold"])
+            count = len(some["ids"])
+            if count:
+                # Nothing but changes makes ChromaDB write; putting the same again changes nothing else.
+                for _ in range(-(-HNSW["sync_threshold"] // count)):
+                    self._collection.upsert(ids=some["ids"], embeddings=some["embeddings"])
+
+    def ids(self) -> list[str]:
+        ids: list[str] = []
+        with self._explained():
+            while len(some := self._collection.get(include=[], limit=_GET_LIMIT, offset=len(ids))["ids"]):
+                ids.extend(some)
+        return ids
+
+    def vectors(self, ids: Sequence[str]) -> FloatArray:
+        place = {i: n for n, i in enumerate(ids)}
+        vectors = np.zeros((len(ids), self._size), np.float32)
+        seen = 0
+        for start in range(0, len(ids), _UPSERT_LIMIT):
+            with self._explained():
+                found = self._collection.get(ids=list(ids[start : start + _UPSERT_LIMIT]), include=["embeddings"])
+            if len(found["ids"]):
+                vectors[[place[i] for i in found["ids"]]] = found["embeddings"]
+            seen += len(found["ids"])
+        if seen != len(place):
+            raise KeyError(f"{len(place) - seen} of {len(place)} ids are not in the index")
+        return vectors
+
+    def __len__(self) -> int:
+        with self._explained():
+            return int(self._collection.count())
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return _explained(self._where)
+
+
+def drop_collections(address: str, prefix: str, keep: str) -> None:
+    """Delete a server's collections whose names begin with a prefix, except one.
+
+    Their vectors stay readable in the server's files until these are deleted.
+    """
+    with _explained(address):
+        client = _server(address)
+        try:
+            for collection in client.list_collections():
+                if collection.name.startswith(prefix) and collection.name != keep:
+                    client.delete_collection(collection.name)
+        finally:
+            client.close()
+
+
+def _server(address: str) -> Any:
+    import chromadb
+
+    parts = urlsplit(address)
+    secure = parts.scheme == "https"
+    port = parts.port or (443 if secure else 8000)
+    return chromadb.HttpClient(host=parts.hostname or "", port=port, ssl=secure, settings=_settings())
+
+
+@contextlib.contextmanager
+def _explained(where: str) -> Iterator[None]:
+    # ChromaDB's failures come as its own errors, as ValueError (no connection), as whatever the transport raises,
+    # and, for damaged files, as an exception of its Rust half that is not an Exception.
+    try:
+        yield
+    except (GalleryError, KeyError, TypeError, ImportError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        text = str(error).strip() or type(error).__name__
+        kind = GalleryCorrupt if type(error).__name__ == "PanicException" else GalleryError
+        raise kind(f"the vector index ({where}) failed: {text}") from error
+
+
+def _settings() -> Any:
+    from chromadb.config import Settings
+
+    return Settings(anonymized_telemetry=False)

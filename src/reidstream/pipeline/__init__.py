@@ -1,0 +1,25 @@
+"""Config → engine → tracklets → gallery → identities: the one place where they meet."""
+
+from __future__ import annotations
+
+from reidstream.pipeline.run import (
+    EngineName,
+    GalleryRun,
+    RunSummary,
+    SourceSummary,
+    build_gallery,
+    open_replay,
+    open_run,
+    settings_fingerprint,
+)
+
+__all__ = [
+    "EngineName",
+    "GalleryRun",
+    "RunSummary",
+    "SourceSummary",
+    "build_gallery",
+    "open_replay",
+    "open_run",
+    "settings_fingerprint",
+]

@@ -1,0 +1,373 @@
+"""Where the parts meet: configuration → engine → tracklets → gallery."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import Engine
+from reidstream.errors import ConfigError, GalleryNotFound, SourceError
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.proposal import Proposal, settle
+from reidstream.pipeline.writer import GalleryWriter
+from reidstream.tracklets import TrackletCollector
+from reidstream.tracklets.collector import CollectorCounts
+from reidstream.types import Event, Observed, SourceEnded, SourceStarted
+
+if TYPE_CHECKING:
+    from reidstream.engines.recording import Recorder
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.recordings import Recording
+
+EngineName = Literal["local", "deepstream"]
+
+
+@dataclass(slots=True)
+class SourceSummary:
+    """What became of one source.
+
+    state: "waiting", "running", "complete", "stopped" (the run was stopped before its end), "failed" (see error), or
+    "skipped" (the gallery has all of it already). expected: frames it will have, None when unknown.
+    """
+
+    source: str
+    uri: str = ""
+    state: str = "waiting"
+    error: str | None = None
+    frames: int = 0
+    expected: int | None = None
+    dropped: int = 0
+    live: bool = False
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What a run did, and while it goes on, has done so far.
+
+    seconds: wall time. tracklets: finished; stored: of them new in the gallery. people: identities in the
+    gallery. resolved: what deciding everybody anew at the end came to, None when that was not done. open_tracks:
+    people in view now.
+    counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
+    """
+
+    sources: dict[str, SourceSummary] = field(default_factory=dict)
+    seconds: float = 0.0
+    tracklets: int = 0
+    stored: int = 0
+    people: int = 0
+    resolved: Proposal | None = None
+    open_tracks: int = 0
+    counts: CollectorCounts = field(default_factory=CollectorCounts)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
+    stopped: bool = False
+
+    @property
+    def frames(self) -> int:
+        """Frames processed, over all sources."""
+        return sum(source.frames for source in self.sources.values())
+
+    @property
+    def failed(self) -> list[SourceSummary]:
+        """The sources that ended with an error."""
+        return [source for source in self.sources.values() if source.state == "failed"]
+
+
+class GalleryRun:
+    """Events of an engine into a gallery that is open for writing. ``run`` once; ``stop`` from anywhere.
+
+    settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
+    own_settings: the same for sources, by id, that are read with settings of their own.
+    record: file to record the events to.
+    replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
+    max_seconds: stop after this much wall time.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        gallery: Gallery,
+        config: Config,
+        *,
+        settings: str,
+        own_settings: Mapping[str, str] | None = None,
+        sources: Sequence[SourceSummary] = (),
+        replace: bool = False,
+        record: Path | None = None,
+        max_seconds: float | None = None,
+    ) -> None:
+        self._engine = engine
+        self._gallery = gallery
+        self._config = config
+        self._settings = settings
+        self._own_settings = dict(own_settings or {})
+        self._replace = replace
+        self._record = record
+        self._max_seconds = max_seconds
+        self._unwanted: set[str] = set()
+        self.summary = RunSummary({source.source: source for source in sources})
+
+    def stop(self) -> None:
+        """End cleanly: what was seen so far is finished and stored. Safe from a signal handler."""
+        self.summary.stopped = True
+        self._engine.stop()
+
+    def run(self) -> RunSummary:
+        """Run to the end of all sources.
+
+        Sources that fail are reported in the summary. Raises GalleryError when the gallery cannot be written and
+        EngineError when the engine fails; what was committed until then stays.
+        """
+        began = time.monotonic()
+        collector = TrackletCollector(self._config.tracklets, self._config.embedding.per_track)
+        self.summary.counts = collector.counts
+        with ExitStack() as stack:
+            stack.enter_context(self._time_limit())
+            record = self._recorder(stack)
+            identities = OnlineIdentities(self._gallery, self._config.identities)
+            identities.catch_up()
+            writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, identities.catch_up))
+            try:
+                for event in self._engine.events():
+                    if record is not None:
+                        record.write(event)
+                    self._take(event, collector, writer)
+                    self.summary.seconds = time.monotonic() - began
+                    self.summary.stored = writer.stored
+                    self.summary.people = identities.people
+            finally:
+                # An engine that broke off without ending its sources must not cost what was seen.
+                writer.add(collector.finish())
+        self.summary.stored = writer.stored
+        self.summary.people = identities.people
+        self.summary.open_tracks = 0
+        if self._config.identities.resolve and not self._goes_on:
+            self.summary.resolved = settle(self._gallery, self._config.identities)
+            if self.summary.resolved is not None:
+                self.summary.people = self.summary.resolved.people
+        self.summary.seconds = time.monotonic() - began
+        self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
+        self.summary.warnings = dict(self._engine.status.warnings)
+        return self.summary
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether the rest of something that was stopped will be read by the next run."""
+        return any(source.state == "stopped" and not source.live for source in self.summary.sources.values())
+
+    def _take(self, event: Event, collector: TrackletCollector, writer: GalleryWriter) -> None:
+        source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
+        if isinstance(event, SourceStarted):
+            source.uri, source.expected, source.live = event.uri, event.frames, event.live
+            settings = self._own_settings.get(event.source, self._settings)
+            if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
+                self._unwanted.add(event.source)
+            source.state = "running"
+        if event.source in self._unwanted:
+            if isinstance(event, SourceEnded):
+                source.state = "skipped"
+            return
+        if isinstance(event, Observed):
+            source.frames = event.frame + 1
+            source.dropped = self._engine.status.dropped.get(event.source, 0)
+        finished = collector.take(event)
+        self.summary.tracklets += len(finished)
+        self.summary.open_tracks = collector.open_tracks
+        writer.add(finished)
+        if isinstance(event, SourceEnded):
+            source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
+            source.state = "failed" if event.error else "stopped" if event.stopped else "complete"
+            writer.end_source(event)
+
+    def _recorder(self, stack: ExitStack) -> Recorder | None:
+        if self._record is None:
+            return None
+        from reidstream.engines.recording import Recorder
+
+        return stack.enter_context(Recorder(self._record, self._engine.space))
+
+    @contextmanager
+    def _time_limit(self) -> Iterator[None]:
+        if self._max_seconds is None:
+            yield
+            return
+        timer = threading.Timer(self._max_seconds, self.stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def build_gallery(
+    sources: Sequence[SourceConfig | str | Path],
+    config: Config | None = None,
+    gallery: str | Path = "gallery",
+    *,
+    engine: EngineName = "local",
+    replace: bool = False,
+) -> RunSummary:
+    """Bring videos, folders and cameras into a gallery; the gallery is made when it does not exist.
+
+    sources: addresses or SourceConfig; with none, those of the configuration. Content that the gallery has already
+    is skipped. Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
+    """
+    with open_run(sources, config or Config(), gallery, engine=engine, replace=replace) as run:
+        return run.run()
+
+
+@contextmanager
+def open_run(
+    sources: Sequence[SourceConfig | str | Path],
+    config: Config,
+    gallery: str | Path,
+    *,
+    engine: EngineName = "local",
+    render: Path | None = None,
+    record: Path | None = None,
+    replace: bool = False,
+    max_seconds: float | None = None,
+) -> Iterator[GalleryRun]:
+    """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
+
+    sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
+    file, one per source. record: record the events to this file.
+    """
+    from reidstream.gallery import Gallery
+    from reidstream.gallery.index import process as index_process
+    from reidstream.models import resolve_model
+    from reidstream.sources import redacted, source_ids
+
+    chosen = [_source(source) for source in sources] or list(config.sources)
+    if not chosen:
+        raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
+    checksum = resolve_model(config.embedding.model, "reid").sha256
+    settings = settings_fingerprint(config, engine, checksum)
+    named = list(zip(source_ids(chosen), chosen, strict=True))
+    summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
+    known = {} if replace else _known(gallery)
+    own = {
+        source_id: settings_fingerprint(config, engine, checksum, source.max_fps)
+        for source_id, source in named
+        if source.max_fps is not None
+    }
+    for summary, (source_id, source) in zip(summaries, named, strict=True):
+        if known and _complete(source, source_id, own.get(source_id, settings), known):
+            summary.state = "skipped"
+    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
+    with ExitStack() as stack:
+        if left and config.gallery.index == "chroma" and "://" not in str(gallery):
+            # It gets ready while the models are opened.
+            index_process.start()
+        made = _engine(engine, config, left, gallery, render, stack)
+        model = config.embedding.model
+        # A file is known by its full path, so that a search from another folder finds it.
+        model = str(Path(model).resolve()) if Path(model).is_file() else model
+        opening = Gallery.open(gallery, write=True, create=True, space=made.space, model=model, config=config.gallery)
+        opened = stack.enter_context(opening)
+        yield GalleryRun(
+            made,
+            opened,
+            config,
+            settings=settings,
+            own_settings=own,
+            sources=summaries,
+            replace=replace,
+            record=record,
+            max_seconds=max_seconds,
+        )
+
+
+@contextmanager
+def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: bool = False) -> Iterator[GalleryRun]:
+    """A run that takes its events from a recording instead of sources and models."""
+    from reidstream.engines.replay import ReplayEngine
+    from reidstream.gallery import Gallery
+
+    engine = ReplayEngine(events)
+    with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
+        settings = settings_fingerprint(config, "replay", engine.space.fingerprint)
+        yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
+
+
+def settings_fingerprint(config: Config, engine: str, model: str, max_fps: float | None = None) -> str:
+    """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
+
+    max_fps: the frame rate that a source is thinned to, if it is.
+    """
+    sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
+    parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
+    # How many frames are detected together changes nothing but speed.
+    parts["detector"].pop("batch")
+    parts["embedding"].pop("batch")
+    text = json.dumps([engine, parts, model, *([] if max_fps is None else [max_fps])], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _source(source: SourceConfig | str | Path) -> SourceConfig:
+    return source if isinstance(source, SourceConfig) else SourceConfig(uri=str(source))
+
+
+def _known(gallery: str | Path) -> dict[str, Recording]:
+    """The gallery's recordings by content; none when there is no gallery yet."""
+    from reidstream.gallery import Gallery
+
+    try:
+        with Gallery.open(gallery) as opened:
+            return {recording.content: recording for recording in opened.sources()}
+    except GalleryNotFound:
+        return {}
+
+
+def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> bool:
+    """Whether the gallery has all that a file or folder would give, so that reading it again is not needed."""
+    from reidstream.gallery.recordings import State
+    from reidstream.sources import open_source
+    from reidstream.sources.address import Kind, kind_of
+
+    if kind_of(source.uri) not in (Kind.FILE, Kind.FOLDER):
+        return False
+    try:
+        with open_source(source, source_id) as opened:
+            content = opened.started().content
+    except SourceError:
+        # The engine meets the same error and reports it as this source's end.
+        return False
+    recording = known.get(content)
+    return recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+
+
+def _engine(
+    name: EngineName,
+    config: Config,
+    sources: Sequence[tuple[str, SourceConfig]],
+    gallery: str | Path,
+    render: Path | None,
+    stack: ExitStack,
+) -> Engine:
+    if name == "deepstream":
+        if render is not None:
+            raise ConfigError("drawing video (--render) needs the local engine's frames; DeepStream has its own OSD")
+        from reidstream.engines.deepstream.running.engine import DeepStreamEngine
+
+        # The files that NVIDIA's elements are run from stay beside the gallery, for whoever wants to know.
+        beside = None if "://" in str(gallery) or config.deepstream.folder else Path(f"{gallery}.deepstream")
+        watched = config.deepstream.watch
+        return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
+    from reidstream.engines.local import LocalEngine
+
+    if render is None:
+        return LocalEngine(config, sources)
+    from reidstream.rendering import Renderer
+
+    renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
+    return LocalEngine(config, sources, observer=renderer.draw)

@@ -1,0 +1,85 @@
+"""Committing tracklets beside the pipeline, so that a slow disk does not stall frames."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from reidstream.channel import Channel
+from reidstream.types import SourceEnded, Tracklet
+
+if TYPE_CHECKING:
+    from reidstream.gallery import Gallery
+
+# Tracklets that may wait for their commit; with about 30 KB each this bounds memory when the disk is slow.
+_WAITING = 1000
+_BATCH = 64
+
+
+class GalleryWriter:
+    """A thread that adds tracklets to a gallery in batches, in the order in which they came.
+
+    A source is noted as ended only after its tracklets are committed. When a commit fails, ``on_failure`` is called
+    once, nothing more is written, and leaving the context raises the error. ``stored`` is called after every commit.
+    """
+
+    def __init__(
+        self, gallery: Gallery, on_failure: Callable[[], None], stored: Callable[[], object] = lambda: None
+    ) -> None:
+        self._gallery = gallery
+        self._on_failure = on_failure
+        self._after = stored
+        self._waiting: Channel[Tracklet | SourceEnded] = Channel(_WAITING)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._write, name="gallery writer", daemon=True)
+        self.stored = 0
+        self.busy_seconds = 0.0
+
+    def add(self, tracklets: Sequence[Tracklet]) -> None:
+        """Have tracklets stored; waits only when a thousand are waiting already."""
+        for tracklet in tracklets:
+            self._waiting.put(tracklet)
+
+    def end_source(self, ended: SourceEnded) -> None:
+        """Note the source's end after everything added before."""
+        self._waiting.put(ended)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._waiting.close()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _write(self) -> None:
+        try:
+            batch: list[Tracklet] = []
+            for item in self._waiting:
+                if isinstance(item, Tracklet):
+                    batch.append(item)
+                # Whatever has gathered during the last commit makes up the next one.
+                if len(batch) >= _BATCH or isinstance(item, SourceEnded) or not len(self._waiting):
+                    self._commit(batch)
+                    batch = []
+                if isinstance(item, SourceEnded):
+                    self._gallery.end_source(item)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that leaves the context
+            self._error = error
+            self._waiting.abandon()
+            self._on_failure()
+
+    def _commit(self, batch: list[Tracklet]) -> None:
+        if not batch:
+            return
+        before = time.perf_counter()
+        self.stored += self._gallery.add(batch)
+        self._after()
+        self.busy_seconds += time.perf_counter() - before

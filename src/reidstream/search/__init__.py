@@ -1,0 +1,18 @@
+"""Searching a gallery: who is in a photo, who is like a tracklet or a vector, many photos into one table."""
+
+from __future__ import annotations
+
+from reidstream.search.photos import PhotoAnswer, answer_rows, search_photos, write_answers
+from reidstream.search.query import Query, find_photos, photo_query, tracklet_query, vector_query
+
+__all__ = [
+    "PhotoAnswer",
+    "Query",
+    "answer_rows",
+    "find_photos",
+    "photo_query",
+    "search_photos",
+    "tracklet_query",
+    "vector_query",
+    "write_answers",
+]
