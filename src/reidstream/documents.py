@@ -11,10 +11,10 @@ from reidstream.identities.profiles import nearest_people, profiles_of
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
     from reidstream.gallery.erasing import Erasure
-    from reidstream.identities.asking import Identity
+    from reidstream.search.person import Identity
     from reidstream.identities.catalogue import Entry
     from reidstream.identities.people import Operation
-    from reidstream.query import Query
+    from reidstream.search.query import Query
     from reidstream.types import Match, Tracklet
 
 

@@ -12,12 +12,14 @@ from reidstream.pipeline.run import (
     open_run,
     settings_fingerprint,
 )
+from reidstream.pipeline.store import TrackletStore
 
 __all__ = [
     "EngineName",
     "GalleryRun",
     "RunSummary",
     "SourceSummary",
+    "TrackletStore",
     "build_gallery",
     "open_replay",
     "open_run",

@@ -21,21 +21,21 @@ from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, IdentityError, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.schema import tracklets
-from reidstream.identities.asking import Identity, Verdict, verdict_of
+from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
 from reidstream.identities.proposal import apply, propose
 from reidstream.gallery.rows import in_chunks
 from reidstream.identities.schema import former_members, former_people, members, operations, outbox
-from reidstream.query import Query
+from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import SERVER_MIGRATIONS, forget_people
 from reidstream.server.alike import Looks
 from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
 from reidstream.server.jobs import Job, Jobs
-from reidstream.types import SourceEnded, SourceStarted, Tracklet
+from reidstream.types import Tracklet
 
 _log = logging.getLogger(__name__)
 
@@ -73,13 +73,6 @@ class Desk:
         self._thread.start()
 
     # -- storing
-
-    def begin_source(self, started: SourceStarted, settings: str, replace: bool) -> bool:
-        """Whether the source's tracklets are wanted."""
-        return self.gallery.begin_source(started, settings, replace=replace).wanted
-
-    def end_source(self, ended: SourceEnded, content: str) -> None:
-        self.gallery.end_source(ended, content)
 
     def store(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets; they are given people soon after. How many were new."""

@@ -60,6 +60,7 @@ class Jobs:
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
         self._lock = threading.Lock()
+        self._ended = threading.Condition(self._lock)
         self._active: dict[int, Job] = {}
         self._waiting: queue.Queue[tuple[Job, Work] | None] = queue.Queue()
         with gallery.write() as connection:
@@ -103,6 +104,11 @@ class Jobs:
         if row is None:
             raise JobNotFound(f"there is no job {number}")
         return _job(row)
+
+    def wait(self, number: int) -> None:
+        """Until a job has ended."""
+        with self._ended:
+            self._ended.wait_for(lambda: number not in self._active)
 
     def list(self, limit: int = 100) -> list[Job]:
         """The newest first."""
@@ -156,6 +162,7 @@ class Jobs:
             connection.execute(update(jobs).where(jobs.c.id == job.id).values(**values, result=result))
         with self._lock:
             self._active.pop(job.id, None)
+            self._ended.notify_all()
 
 
 def _job(row: Any) -> Job:

@@ -15,7 +15,7 @@ import numpy as np
 from reidstream.config import Config
 from reidstream.errors import SourceBroken
 from reidstream.gallery import Gallery
-from reidstream.query import CONFIDENCE, Box, Query, photo_query
+from reidstream.search.query import CONFIDENCE, Box, Query, photo_query
 
 if TYPE_CHECKING:
     from reidstream.inference.protocols import Detector, Embedder
@@ -93,7 +93,7 @@ class Photos:
 
     def people(self, data: bytes) -> dict[str, Any]:
         """The people in a photo, the largest first, and the photo's size, in its own pixels."""
-        from reidstream.query import read_photo
+        from reidstream.search.query import read_photo
         from reidstream.sources.frame import ArrayPicture
 
         with self._unpacked(data) as (path, scale):

@@ -12,8 +12,8 @@ from reidstream.documents import search_document
 from reidstream.errors import ConfigError
 from reidstream.gallery import Filter
 from reidstream.gallery.reranking import Reranking, search_reranked
-from reidstream.query import Query as Question
-from reidstream.query import tracklet_query
+from reidstream.search.query import Query as Question
+from reidstream.search.query import tracklet_query
 from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import TheDesk, Viewer, answer, tracklet_source
 from reidstream.server.desk import Desk
