@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.postgres import PostgresServer
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -17,3 +22,19 @@ def shared_data() -> Path:
     if not (root / "data").is_dir():
         pytest.skip(f"no real videos in {root / 'data'}; set REIDSTREAM_SHARED to the folder that holds data/")
     return root / "data"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; most tests want a ``postgres`` database on it."""
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    server = PostgresServer(folder)
+    yield server
+    server.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """The address of an empty PostgreSQL database."""
+    return postgres_server.new_database()

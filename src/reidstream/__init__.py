@@ -4,8 +4,7 @@ from reidstream import Gallery, build_gallery
 
 build_gallery(["entrance.mp4"], gallery="shop")
 with Gallery.open("shop") as gallery:
-    ids, vectors = gallery.vectors()
-    matches = gallery.search(vectors[:1], k=10)
+    matches = gallery.search("person.jpg", k=10)[0]
 """
 
 from __future__ import annotations

@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from reidstream.identities.profiles import nearest_people, profiles_of
-
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
     from reidstream.gallery.erasing import Erasure
@@ -41,12 +39,15 @@ def tracklet_document(tracklet: Tracklet) -> dict[str, Any]:
     return values
 
 
-def people_document(entries: Sequence[Entry], total: int, stored: int, advice: str | None) -> dict[str, Any]:
-    """Some people out of ``total``; stored: tracklets in the gallery, or as many as may be seen."""
+def people_document(
+    entries: Sequence[Entry], total: int, stored: int, without: int, advice: str | None = None
+) -> dict[str, Any]:
+    """Some people out of ``total``; stored: tracklets that may be seen, without: of them those that have no person."""
     return {
         "people": [entry.as_dict() for entry in entries],
         "total": total,
         "tracklets": stored,
+        "tracklets_without_person": without,
         "advice": advice,
     }
 
@@ -91,9 +92,3 @@ def search_document(
 def erasure_document(erasure: Erasure) -> dict[str, Any]:
     """What was erased, with the proof."""
     return {**asdict(erasure), "proven": erasure.proven}
-
-
-def nearest_entries(gallery: Gallery, entries: Mapping[str, Entry], person: str) -> list[tuple[Entry, float]]:
-    """The people who look most like one, with the cosine of their mean embeddings."""
-    found = nearest_people(profiles_of(gallery), [person])[person]
-    return [(entries[other.id], alike) for other, alike in found if other.id in entries]

@@ -9,7 +9,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
-from reidstream.errors import ConfigError, TrackletNotFound
+from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from reidstream.config.identities import IdentityConfig
     from reidstream.gallery import Filter, Gallery
     from reidstream.gallery.reranking import Reranking
-    from reidstream.inference.protocols import Detector, Embedder
-    from reidstream.search.person import Identity
-    from reidstream.search.query import Box, Query
-    from reidstream.types import Match
+    from reidstream.search.answers import Answer, QueryModels
+    from reidstream.search.query import Box
 
 
 def search(
@@ -62,8 +60,8 @@ def search(
     """
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
-    from reidstream.gallery.reranking import Reranking, search_reranked
-    from reidstream.search.person import who_is
+    from reidstream.gallery.reranking import Reranking
+    from reidstream.search.answers import QueryModels, ask, query_of
 
     config = load_config(None, [] if false_merges is None else [f"identities.false_merges={false_merges}"]).identities
     region = None if box is None else _box(box)
@@ -77,82 +75,27 @@ def search(
         raise ConfigError("name a file for the answers of several photos with --out: .parquet, .csv or .json")
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
-        models = _Models(opened, detector, reid)
+        models = QueryModels(opened, detector, reid)
         if out is not None:
             _search_many(opened, queries, models, config, k, where, whole, reranking, out, as_json)
             return
-        asked = _query(opened, queries[0], region, whole, models)
-        # A tracklet is most like itself; that is not what is asked.
-        most = k + (asked.tracklet is not None)
-        if reranking is None:
-            found = opened.search(asked.vector, most, where)[0]
-        else:
-            found = search_reranked(opened, asked.vector, most, reranking, where)[0]
-        matches = [match for match in found if match.tracklet != asked.tracklet][:k]
-        records = _records(opened, matches)
-        identity = who_is(opened, asked, config, [match.tracklet for match in matches])
+        asked = query_of(opened, queries[0], models, box=region, whole=whole)
+        answer = ask(opened, asked, config, k=k, where=where, reranking=reranking)
         if sheet is not None:
             from reidstream.gallery.sheet import write_search_sheet
 
-            write_search_sheet(
-                opened, sheet, f"People like {asked.about}", asked.crop, matches, identity.titles, identity.sentence
-            )
-    if as_json:
-        question = {"query": asked.about, "box": asked.box, "people_in_photo": asked.people}
-        for record in records:
-            record["person"] = identity.person_of(record["id"])
-        print_json({**question, **identity.as_dict(), "matches": records, **({"sheet": str(sheet)} if sheet else {})})
-    else:
-        _print(asked, records, identity, sheet)
-
-
-class _Models:
-    """The models that photos need, opened when the first photo does."""
-
-    def __init__(self, gallery: Gallery, detector: str | None, reid: str | None) -> None:
-        from reidstream.config import DetectorConfig, EmbeddingConfig
-
-        self._gallery = gallery
-        self._detection = DetectorConfig(model=detector or DetectorConfig().model)
-        self._embedding = EmbeddingConfig(model=reid or gallery.model or EmbeddingConfig().model)
-        self._opened: Detector | None = None
-
-    def embedder(self) -> Embedder:
-        from reidstream.gallery.facts import check_space
-        from reidstream.inference import open_embedder
-        from reidstream.models import resolve_model
-
-        embedder = open_embedder(resolve_model(self._embedding.model, "reid"), self._embedding)
-        check_space(str(self._gallery.place), self._gallery.space, embedder.space)
-        return embedder
-
-    def detector(self) -> Detector:
-        from reidstream.inference import open_detector
-        from reidstream.models import resolve_model
-
-        if self._opened is None:
-            self._opened = open_detector(resolve_model(self._detection.model, "detector"), self._detection)
-        return self._opened
-
-
-def _query(gallery: Gallery, text: str, box: Box | None, whole: bool, models: _Models) -> Query:
-    from reidstream.search.query import photo_query, tracklet_query, unknown_query, vector_query
-
-    path = Path(text)
-    if path.suffix.lower() == ".npy":
-        return vector_query(path, gallery.space.size)
-    if not path.is_file():
-        try:
-            return tracklet_query(gallery, text)
-        except TrackletNotFound as error:
-            raise unknown_query(text, gallery) from error
-    return photo_query(path, models.embedder(), models.detector, box=box, whole=whole)
+            title, who = f"People like {asked.about}", answer.identity
+            write_search_sheet(opened, sheet, title, asked.crop, list(answer.matches), who.titles, who.sentence)
+        if as_json:
+            print_json({**answer.as_dict(opened), **({"sheet": str(sheet)} if sheet else {})})
+        else:
+            _print(answer, answer.records(opened), sheet)
 
 
 def _search_many(
     gallery: Gallery,
     places: list[str],
-    models: _Models,
+    models: QueryModels,
     config: IdentityConfig,
     k: int,
     where: Filter,
@@ -212,19 +155,14 @@ def _box(text: str) -> Box:
     return x1, y1, x2, y2
 
 
-def _records(gallery: Gallery, matches: list[Match]) -> list[dict[str, Any]]:
-    rows = {record["id"]: record for record in gallery.rows(ids=[match.tracklet for match in matches]).records()}
-    # A tracklet that was erased a moment ago is no answer any more.
-    return [{"similarity": m.similarity, **rows[m.tracklet]} for m in matches if m.tracklet in rows]
-
-
-def _print(asked: Query, records: list[dict[str, Any]], identity: Identity, sheet: Path | None) -> None:
+def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) -> None:
     from rich.markup import escape
     from rich.table import Column, Table
 
     from reidstream.gallery.sheet import clock, wall_clock
 
     out = console()
+    asked, identity = answer.query, answer.identity
     if asked.people is not None and asked.people > 1:
         out.print(
             f"{asked.people} people in {asked.about}; the largest is searched for (--box names another)", markup=False

@@ -58,6 +58,8 @@ class Recorder:
 
     def write(self, event: Event) -> None:
         """Add an event; it is on disk two seconds or a thousand events later at the latest, if more of them come."""
+        if self._closed:
+            raise EngineError(f"the recording {self._path} was closed; nothing more can be added to it")
         if not self._waiting:
             self._oldest = time.monotonic()
         self._waiting.append(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, MissingDependency
+from reidstream.gallery.fencing import Fence, check_fence
 
 DATABASE_FILE = "gallery.db"
 
@@ -61,26 +62,50 @@ class Database:
         """``place`` must exist already. A reader cannot change anything, the database sees to it."""
         self.place = place
         self._write = write
+        self._closed = False
+        self._fence: Fence | None = None
+        self._confirm: Callable[[], None] | None = None
         self._engine = _sqlite_engine(place.folder, write) if place.folder is not None else _postgres_engine(place)
 
     @property
     def is_sqlite(self) -> bool:
         return self._engine.dialect.name == "sqlite"
 
+    def fenced(self, fence: Fence, confirm: Callable[[], None]) -> None:
+        """From now on every transaction that writes holds the fence, or is refused.
+
+        confirm: called before each of them; looks whether the lock that the fence stands for is still held.
+        """
+        self._fence, self._confirm = fence, confirm
+
+    def ready(self) -> None:
+        """Raise GalleryError when this was closed."""
+        if self._closed:
+            raise GalleryError(f"gallery {self.place} was closed here; open it anew to go on")
+
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view of the facts."""
+        self.ready()
         with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Connection]:
-        """All or nothing: committed, and on the disk, when the block has been left without an error."""
+    def write(self, *fences: Fence) -> Iterator[Connection]:
+        """All or nothing: committed, and on the disk, when the block has been left without an error.
+
+        fences: of further scopes that the block writes in. Raises GalleryLocked when somebody has taken one over.
+        """
+        self.ready()
         if not self._write:
             raise GalleryError(f"gallery {self.place} is open for reading only")
+        if self._confirm is not None:
+            self._confirm()
         with self._translated(), self._engine.connect() as connection:
             connection = connection.execution_options(reidstream_write=True)
             with connection.begin():
+                for fence in (*filter(None, [self._fence]), *fences):
+                    check_fence(connection, fence, str(self.place))
                 yield connection
 
     def fold_log(self) -> bool:
@@ -91,6 +116,7 @@ class Database:
 
     def vacuum(self) -> None:
         """Write all tables anew, without a trace of what was deleted."""
+        self.ready()
         if self.is_sqlite:
             self._alone("VACUUM")
             return
@@ -112,6 +138,7 @@ class Database:
 
     def _alone(self, statement: str) -> list[Any]:
         """The rows of a statement that SQLite wants outside a transaction."""
+        self.ready()
         with self._translated():
             connection = self._engine.raw_connection()
             try:
@@ -122,6 +149,9 @@ class Database:
                 connection.close()
 
     def close(self) -> None:
+        """Close the connections; whatever is asked for afterwards raises GalleryError."""
+        # SQLAlchemy would connect again without a word.
+        self._closed = True
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -190,11 +220,16 @@ def _sqlite_engine(folder: Path, write: bool) -> Engine:
     return engine
 
 
-def _postgres_engine(place: Place) -> Engine:
+def demand_psycopg() -> None:
+    """Raise MissingDependency unless galleries on PostgreSQL can be opened."""
     try:
         import psycopg  # noqa: F401
     except ImportError:
         raise MissingDependency("a gallery on PostgreSQL needs psycopg: pip install 'reidstream[postgres]'") from None
+
+
+def _postgres_engine(place: Place) -> Engine:
+    demand_psycopg()
     assert place.url is not None
     engine = create_engine(place.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
     try:

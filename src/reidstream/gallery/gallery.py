@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sqlalchemy import Connection, LargeBinary, func, select
@@ -19,9 +19,10 @@ from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
 from reidstream.gallery import recordings
 from reidstream.gallery.checking import Check, check
-from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
+from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
 from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
+from reidstream.gallery.fencing import OWNER, Fence, take_fence
 from reidstream.gallery.index.building import IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
@@ -42,6 +43,9 @@ from reidstream.gallery.schema import crops, details, embeddings, tracklets
 from reidstream.gallery.searching import Searcher
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
 from reidstream.types import EmbeddingSpace, FloatArray, IntArray, Match, SourceEnded, SourceStarted, Tracklet
+
+if TYPE_CHECKING:
+    from reidstream.search.query import Photo
 
 _log = logging.getLogger(__name__)
 
@@ -114,8 +118,8 @@ class Gallery:
                 undo.callback(ownership.release)
             database = Database(place, write=write)
             undo.callback(database.close)
-            if write:
-                facts = _prepared(database, space if create else None, model, config or GalleryConfig())
+            if ownership is not None:
+                facts = _prepared(database, space if create else None, model, config or GalleryConfig(), ownership)
             else:
                 facts = _existing(database)
             if space is not None:
@@ -131,6 +135,7 @@ class Gallery:
         return gallery
 
     def __enter__(self) -> Gallery:
+        self._database.ready()
         return self
 
     def __exit__(
@@ -140,9 +145,10 @@ class Gallery:
 
     def close(self, *, finish: bool = True) -> None:
         """Let go of the gallery. The index is brought up to date first if ``finish``, else when it is opened again."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
         try:
             if self._indexer is not None:
                 self._indexer.close(finish)
@@ -158,7 +164,7 @@ class Gallery:
 
     @property
     def writable(self) -> bool:
-        return self._ownership is not None
+        return self._ownership is not None and not self._closed
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -179,9 +185,13 @@ class Gallery:
         """One consistent view of the tables, for packages that keep tables of their own beside these."""
         return self._database.read()
 
-    def write(self) -> AbstractContextManager[Connection]:
-        """A transaction: all or nothing. GalleryError unless the gallery was opened for writing."""
-        return self._database.write()
+    def write(self, *fences: Fence) -> AbstractContextManager[Connection]:
+        """A transaction: all or nothing.
+
+        fences: of further scopes that it writes in, see ``fencing``; the owner's is always checked. Raises GalleryError
+        unless the gallery was opened for writing and not closed since, GalleryLocked when somebody has taken it over.
+        """
+        return self._database.write(*fences)
 
     def migrate(self, component: str, migrations: Sequence[Migration]) -> list[str]:
         """Bring another component's tables up to date; see ``migrations.migrate``.
@@ -216,6 +226,7 @@ class Gallery:
 
         content: which of its recordings has ended; the one that was begun last if not given.
         """
+        self._database.ready()
         begun = self._open_sources.pop(ended.source, None)
         content = content or begun
         if content is None:
@@ -232,6 +243,7 @@ class Gallery:
 
         What is there already stays as it is, except for tracks that an earlier, stopped run had cut short.
         """
+        self._database.ready()
         if not batch:
             return 0
         check_tracklets(batch, self.space.size, self._attempts)
@@ -245,11 +257,13 @@ class Gallery:
 
     def flush(self) -> None:
         """Wait until the index holds everything that was added. Raises GalleryError when it cannot."""
+        self._database.ready()
         if self._indexer is not None:
             self._indexer.flush()
 
     def rebuild(self, progress: Progress | None = None) -> None:
         """Make the index's files anew from the rows."""
+        self._database.ready()
         if not self.writable:
             raise GalleryError(f"gallery {self.place} is open for reading only")
         self._rebuild(progress)
@@ -269,6 +283,7 @@ class Gallery:
         contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
         Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
         """
+        self._database.ready()
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
@@ -418,9 +433,20 @@ class Gallery:
         jpeg: bytes | None = row.jpeg
         return jpeg
 
-    def search(self, vectors: FloatArray, k: int = 10, where: Filter = EVERYTHING) -> list[list[Match]]:
-        """The k tracklets most similar to each query vector float32 (q, d), best first; fewer if there are fewer."""
-        return self._searcher.search(vectors, k, where)
+    def search(self, query: FloatArray | Photo, k: int = 10, where: Filter = EVERYTHING) -> list[list[Match]]:
+        """The k tracklets most similar to each query, best first; fewer if there are fewer.
+
+        query: vectors, float32 (q, d) or (d,); or one photo, a path or a BGR picture uint8 (height, width, 3), in which
+        the largest person is looked for with the gallery's own models. ``reidstream.search`` says who it is, too.
+        Raises SourceError for a photo that cannot be used, ValueError for vectors of another size.
+        """
+        from reidstream.search.query import is_photo
+
+        if is_photo(query):
+            from reidstream.search.answers import vectors_of
+
+            return self._searcher.search(vectors_of(self, [query]), k, where)
+        return self._searcher.search(cast("FloatArray", query), k, where)
 
     def _refuse_unknown(self, ids: Sequence[str], held: Container[str]) -> None:
         missing = [i for i in ids if i not in held]
@@ -445,25 +471,40 @@ def _own(place: Place) -> Ownership:
     if place.folder is not None:
         return FolderOwnership(place.folder)
     assert place.url is not None
+    demand_psycopg()
     return ServerOwnership(place.url, str(place))
 
 
-def _prepared(database: Database, space: EmbeddingSpace | None, model: str, config: GalleryConfig) -> Facts:
-    """The facts of a gallery whose tables are up to date; made anew if ``space`` is given and there are none."""
+def _prepared(
+    database: Database, space: EmbeddingSpace | None, model: str, config: GalleryConfig, ownership: Ownership
+) -> Facts:
+    """The facts of a gallery whose tables are up to date; made anew if ``space`` is given and there are none.
+
+    From its commit on the former owner is refused, if it is still there.
+    """
     with database.write() as connection:
-        if schema_version(connection, "gallery") == 0:
-            if space is None:
-                raise GalleryNotFound(f"{database.place} holds no gallery")
-            migrate(connection, "gallery", GALLERY_MIGRATIONS)
-            index = config.index
-            if index == "chroma" and database.place.folder is None:
-                # Without a folder there is no place for the index's files.
-                index = "exact"
-            facts = new_facts(space, model, index)
-            write_all_facts(connection, facts)
-            return facts
+        facts = _facts_prepared(database, connection, space, model, config)
+        fence = take_fence(connection, OWNER, ownership.holder)
+    database.fenced(fence, ownership.confirm)
+    return facts
+
+
+def _facts_prepared(
+    database: Database, connection: Connection, space: EmbeddingSpace | None, model: str, config: GalleryConfig
+) -> Facts:
+    if schema_version(connection, "gallery") == 0:
+        if space is None:
+            raise GalleryNotFound(f"{database.place} holds no gallery")
         migrate(connection, "gallery", GALLERY_MIGRATIONS)
-        return read_facts(connection)
+        index = config.index
+        if index == "chroma" and database.place.folder is None:
+            # Without a folder there is no place for the index's files.
+            index = "exact"
+        facts = new_facts(space, model, index)
+        write_all_facts(connection, facts)
+        return facts
+    migrate(connection, "gallery", GALLERY_MIGRATIONS)
+    return read_facts(connection)
 
 
 def _existing(database: Database) -> Facts:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from reidstream.errors import GalleryError, GalleryLocked
@@ -30,6 +32,13 @@ READER_PATIENCE = 120.0
 
 class Ownership(Protocol):
     """The right to write, held until it is released or the process dies."""
+
+    @property
+    def holder(self) -> str:
+        """Who this is, for others to read."""
+
+    def confirm(self) -> None:
+        """Raise GalleryLocked when the right has gone to somebody else."""
 
     def release(self) -> None: ...
 
@@ -64,6 +73,14 @@ class FolderOwnership:
             self.release()
             raise GalleryError(f"gallery {folder} cannot be written: {error.strerror or error}") from None
 
+    @property
+    def holder(self) -> str:
+        return f"process {os.getpid()} on {socket.gethostname()}"
+
+    def confirm(self) -> None:
+        # The system keeps a file's lock as long as the process lives; a deleted file is what the fence is for.
+        return
+
     def release(self) -> None:
         (self._folder / OWNER_FILE).unlink(missing_ok=True)
         self._index.release()
@@ -71,17 +88,59 @@ class FolderOwnership:
 
 
 class ServerOwnership:
-    """An advisory lock of PostgreSQL, held by a connection of its own; the server drops it when the process dies."""
+    """An advisory lock of PostgreSQL, held by a connection of its own; the server drops it when the process dies.
+
+    It drops it as well when the server itself starts anew, so that it is looked at before every write and taken again,
+    unless somebody else was faster. Safe to use from several threads.
+    """
 
     KEY = 0x5265_4944_5374_726D
     """Any number that nobody else locks in the database: the letters "ReIDStrm"."""
 
     def __init__(self, url: URL, shown: str) -> None:
-        name = f"reidstream {socket.gethostname()} pid {os.getpid()}"[:63]
-        self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args={"application_name": name})
-        self._connection: Connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if not self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self.KEY}).scalar():
-            found = self._connection.execute(
+        """Raises GalleryLocked when another process holds the lock."""
+        self._shown = shown
+        self._name = f"reidstream {socket.gethostname()} pid {os.getpid()}"[:63]
+        self._using = threading.Lock()
+        arguments = {"application_name": self._name, "connect_timeout": 10}
+        self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
+        self._connection: Connection | None = None
+        self._released = False
+        self._take()
+
+    @property
+    def holder(self) -> str:
+        return self._name
+
+    def confirm(self) -> None:
+        """Look whether the lock is still there, and take it again when the connection is not.
+
+        Raises GalleryLocked when somebody else has it, GalleryError when the server cannot be reached.
+        """
+        with self._using:
+            if self._released:
+                raise GalleryError(f"gallery {self._shown} was closed here; open it anew to go on")
+            try:
+                if self._connection is not None:
+                    self._connection.execute(text("SELECT 1"))
+                    return
+            except DBAPIError:
+                self._drop()
+            self._take()
+
+    def release(self) -> None:
+        with self._using:
+            self._released = True
+            self._drop()
+            self._engine.dispose()
+
+    def _take(self) -> None:
+        try:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = connection
+            if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self.KEY}).scalar():
+                return
+            found = connection.execute(
                 text(
                     "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
                     "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
@@ -90,12 +149,20 @@ class ServerOwnership:
                 ),
                 {"key": self.KEY},
             ).scalar()
-            self.release()
-            raise GalleryLocked(_refusal(shown, str(found) if found else None))
+        except DBAPIError as error:
+            self._drop()
+            raise GalleryError(
+                f"the server of gallery {self._shown} cannot be reached: {str(error.orig).strip()}"
+            ) from None
+        self._drop()
+        raise GalleryLocked(_refusal(self._shown, str(found) if found else None))
 
-    def release(self) -> None:
-        self._connection.close()
-        self._engine.dispose()
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # A connection that the server has closed already is closed all the same.
+            with contextlib.suppress(DBAPIError):
+                connection.close()
 
 
 @contextlib.contextmanager

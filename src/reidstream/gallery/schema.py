@@ -35,6 +35,16 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
+# Who may write, by scope; see fencing.
+fences = Table(
+    "fences",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("since_wall", Double, nullable=False),
+)
+
 recordings = Table(
     "recordings",
     metadata,

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from reidstream.channel import Channel
+from reidstream.errors import GalleryError
 from reidstream.types import SourceEnded, Tracklet
 
 if TYPE_CHECKING:
@@ -34,17 +35,20 @@ class GalleryWriter:
         self._after = stored
         self._waiting: Channel[Tracklet | SourceEnded] = Channel(_WAITING)
         self._error: BaseException | None = None
+        self._closed = False
         self._thread = threading.Thread(target=self._write, name="gallery writer", daemon=True)
         self.stored = 0
         self.busy_seconds = 0.0
 
     def add(self, tracklets: Sequence[Tracklet]) -> None:
         """Have tracklets stored; waits only when a thousand are waiting already."""
+        self._ready()
         for tracklet in tracklets:
             self._waiting.put(tracklet)
 
     def end_source(self, ended: SourceEnded) -> None:
         """Note the source's end after everything added before."""
+        self._ready()
         self._waiting.put(ended)
 
     def __enter__(self) -> Self:
@@ -54,10 +58,15 @@ class GalleryWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._closed = True
         self._waiting.close()
         self._thread.join()
         if self._error is not None:
             raise self._error
+
+    def _ready(self) -> None:
+        if self._closed:
+            raise GalleryError(f"the writer of gallery {self._gallery.place} was closed; nothing more is stored by it")
 
     def _write(self) -> None:
         try:

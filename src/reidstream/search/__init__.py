@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from reidstream.search.answers import Answer, QueryModels, ask, query_of
+from reidstream.search.person import Identity, Verdict
 from reidstream.search.photos import PhotoAnswer, answer_rows, search_photos, write_answers
 from reidstream.search.query import Query, find_photos, photo_query, tracklet_query, vector_query
 
 __all__ = [
+    "Answer",
+    "Identity",
     "PhotoAnswer",
     "Query",
+    "QueryModels",
+    "Verdict",
     "answer_rows",
+    "ask",
     "find_photos",
     "photo_query",
+    "query_of",
     "search_photos",
     "tracklet_query",
     "vector_query",

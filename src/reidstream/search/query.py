@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from reidstream.errors import ReIDStreamError, SourceBroken, SourceNotFound, TrackletNotFound
 from reidstream.types import Detections, FloatArray
@@ -45,9 +46,26 @@ class Query:
     tracklet: str | None = None
 
 
-def read_photo(path: Path) -> Pixels:
-    """A picture file as BGR uint8 (height, width, 3), turned upright. Raises SourceNotFound or SourceBroken."""
+Photo = str | Path | npt.NDArray[np.uint8]
+"""A picture file, or BGR uint8 (height, width, 3)."""
+
+
+def is_photo(query: object) -> TypeGuard[Photo]:
+    """Whether a query is a photo and not a vector: a path, or a picture of whole numbers in three dimensions."""
+    return isinstance(query, str | Path) or (
+        isinstance(query, np.ndarray) and query.ndim == 3 and query.dtype == np.uint8
+    )
+
+
+def read_photo(photo: Photo) -> Pixels:
+    """A photo as BGR uint8 (height, width, 3); files are turned upright. Raises SourceNotFound or SourceBroken."""
     import cv2
+
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+            raise SourceBroken(f"a picture is BGR uint8 (height, width, 3); got {photo.dtype} {photo.shape}")
+        return photo
+    path = Path(photo)
 
     try:
         data = np.fromfile(path, np.uint8)
@@ -67,7 +85,7 @@ def read_photo(path: Path) -> Pixels:
 
 
 def photo_query(
-    path: Path,
+    photo: Photo,
     embedder: Embedder,
     detector: Callable[[], Detector],
     *,
@@ -80,14 +98,15 @@ def photo_query(
     detector: opens the detector; called only when people have to be looked for. confidence: what counts as found.
     Raises SourceNotFound, SourceBroken (no picture, nobody in it, box outside of it).
     """
-    picture = read_photo(path)
+    picture = read_photo(photo)
+    path = "the picture" if isinstance(photo, np.ndarray) else str(photo)
     people = None
     if whole:
         box = (0, 0, picture.shape[1], picture.shape[0])
     elif box is None:
         box, people = _largest_person(path, _detected(detector(), [picture])[0], confidence)
     box, crop = _cut(path, picture, box)
-    return Query(embedder.embed([crop])[0], str(path), _jpeg(crop), box, people)
+    return Query(embedder.embed([crop])[0], path, _jpeg(crop), box, people)
 
 
 def photo_queries(
@@ -148,8 +167,8 @@ def _people_in(
             box: Box = (0, 0, picture.shape[1], picture.shape[0])
             people = None
             if found is not None:
-                box, people = _largest_person(path, found[number], confidence)
-            box, crop = _cut(path, picture, box)
+                box, people = _largest_person(str(path), found[number], confidence)
+            box, crop = _cut(str(path), picture, box)
             # A copy: the photo itself need not stay in memory.
             cut[path] = box, crop.copy(), people
         except ReIDStreamError as error:
@@ -157,7 +176,7 @@ def _people_in(
     return cut
 
 
-def _cut(path: Path, picture: Pixels, box: Box) -> tuple[Box, Pixels]:
+def _cut(path: str, picture: Pixels, box: Box) -> tuple[Box, Pixels]:
     height, width = picture.shape[:2]
     x1, y1, x2, y2 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
     if x2 - x1 < 2 or y2 - y1 < 2:
@@ -171,7 +190,7 @@ def _detected(detector: Detector, pictures: Sequence[Pixels]) -> list[Detections
     return detector.detect([ArrayPicture(picture) for picture in pictures])
 
 
-def _largest_person(path: Path, found: Detections, confidence: float) -> tuple[Box, int]:
+def _largest_person(path: str, found: Detections, confidence: float) -> tuple[Box, int]:
     boxes = found.boxes[found.scores >= confidence]
     if not len(boxes):
         raise SourceBroken(

@@ -46,6 +46,7 @@ class ChromaIndex:
     def __init__(self, size: int, client: Callable[[], Any], collection: str, where: str) -> None:
         self._size = size
         self._where = where
+        self._closed = False
         with self._explained():
             self._client = client()
             try:
@@ -141,9 +142,13 @@ class ChromaIndex:
             return int(self._collection.count())
 
     def close(self) -> None:
-        self._client.close()
+        if not self._closed:
+            self._closed = True
+            self._client.close()
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:
+        if self._closed:
+            raise GalleryError(f"the vector index ({self._where}) is closed")
         return _explained(self._where)
 
 

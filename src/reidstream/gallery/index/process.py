@@ -39,6 +39,7 @@ class ProcessIndex:
 
     def __init__(self, folder: Path, size: int, lock: Path) -> None:
         self._size = size
+        self._closed = False
         self._number = next(_numbers)
         self._process = _process()
         self._call("open", str(folder.absolute()), size, str(lock.absolute()))
@@ -74,12 +75,17 @@ class ProcessIndex:
         self._call("save")
 
     def close(self) -> None:
+        if self._closed:
+            return
         # A worker that died has let go of everything already.
         with contextlib.suppress(GalleryError):
             self._call("close")
+        self._closed = True
         self._process.open_indexes.discard(self._number)
 
     def _call(self, name: str, *arguments: Any) -> Any:
+        if self._closed:
+            raise GalleryError("the vector index is closed")
         return self._process.call(name, self._number, arguments)
 
 

@@ -107,7 +107,7 @@ def list_people(
         begin = next((n for n, e in enumerate(found) if (key(e), e.person.id) > place), len(found))
     page = found[begin : begin + limit]
     more = begin + limit < len(found)
-    document = people_document(page, len(found), _stored(desk, caller), None)
+    document = people_document(page, len(found), *_counts(desk, caller))
     return answer({**document, "next": cursor([key(page[-1]), page[-1].person.id]) if more else None})
 
 
@@ -230,8 +230,14 @@ def matches(entry: Entry, words: str) -> bool:
     )
 
 
-def _stored(desk: Desk, caller: Caller) -> int:
-    return sum(r.tracklets for r in desk.gallery.sources() if caller.cameras is None or r.source in caller.cameras)
+def _counts(desk: Desk, caller: Caller) -> tuple[int, int]:
+    """How many tracklets the caller may see, and how many of them have no person yet."""
+    stored = sum(r.tracklets for r in desk.gallery.sources() if caller.cameras is None or r.source in caller.cameras)
+    held = sum(
+        len(e.visits) if caller.cameras is None else sum(v.source in caller.cameras for v in e.visits)
+        for e in desk.catalogue.entries()
+    )
+    return stored, max(0, stored - held)
 
 
 def _partly(desk: Desk, caller: Caller, entry: Entry) -> bool:
