@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
     from reidstream.gallery.erasing import Erasure
-    from reidstream.search.person import Identity
     from reidstream.identities.catalogue import Entry
     from reidstream.identities.people import Operation
-    from reidstream.search.query import Query
-    from reidstream.types import Match, Tracklet
+    from reidstream.types import Tracklet
 
 
 def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> dict[str, Any]:
@@ -78,17 +76,11 @@ def operations_document(operations: Sequence[Operation], total: int) -> dict[str
     return {"operations": [asdict(operation) for operation in operations], "total": total}
 
 
-def search_document(
-    asked: Query, identity: Identity, matches: Sequence[Match], records: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The answer to one query. records: rows of the tracklets found, by id; one that was erased meanwhile is missing."""
-    found = [{"similarity": m.similarity, **records[m.tracklet]} for m in matches if m.tracklet in records]
-    for record in found:
-        record["person"] = identity.person_of(record["id"])
-    question = {"query": asked.about, "box": asked.box, "people_in_photo": asked.people}
-    return {**question, **identity.as_dict(), "matches": found}
-
-
 def erasure_document(erasure: Erasure) -> dict[str, Any]:
     """What was erased, with the proof."""
     return {**asdict(erasure), "proven": erasure.proven}
+
+
+def tracklets_document(records: Iterable[dict[str, Any]], total: int) -> dict[str, Any]:
+    """Some tracklets out of ``total``."""
+    return {"tracklets": list(records), "total": total}

@@ -130,8 +130,6 @@ def user(app: Any, desk: Desk) -> Client:
         name = f"{role.value} {cameras}"
         account = accounts.add(name, PASSWORD, role, cameras)
         secret, _ = accounts.add_token(account.id, "test", role)
-        return Asking(
-            TestClient(app, base_url="http://localhost", headers={"Authorization": f"Bearer {secret}"})
-        )
+        return Asking(TestClient(app, base_url="http://localhost", headers={"Authorization": f"Bearer {secret}"}))
 
     return make

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from reidstream.errors import PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
@@ -147,6 +148,22 @@ class Catalogue:
     def get(self, person: str) -> Entry | None:
         with self._lock:
             return self._entries.get(person)
+
+    def find(self, word: str, cameras: Collection[str] | None = None) -> Entry:
+        """The one person meant by a number, a name, or the beginning of an id, of those that these cameras saw.
+
+        Raises PersonNotFound if none or several.
+        """
+        text = word.strip().casefold()
+        number = text.removeprefix("person").strip().removeprefix("#")
+        seen = [one for entry in self.entries() if (one := entry.within(cameras)) is not None]
+        found = [e for e in seen if text == e.person.id or number == str(e.person.number)]
+        found = found or [e for e in seen if e.person.name and e.person.name.casefold() == text]
+        found = found or ([e for e in seen if e.person.id.startswith(text)] if len(text) >= 4 else [])
+        if len(found) != 1:
+            what = "no person" if not found else f"{len(found)} people"
+            raise PersonNotFound(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
+        return found[0]
 
     def owner(self, tracklet: str) -> str | None:
         """The person of a tracklet."""

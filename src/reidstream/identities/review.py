@@ -27,7 +27,6 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
 
-
 # So many tracklets of each side are said to be of different people: enough to outlive the erasure of some.
 _SAID_APART = 6
 
@@ -71,7 +70,7 @@ class Review:
 
         return self._do("merge", change)
 
-    def apart(self, one: str, other: str, seen: Sequence[str] = ()) -> int:
+    def apart(self, one: str, other: str, *, seen: Sequence[str] = ()) -> int:
         """Two people are two and stay so, however alike they look.
 
         seen: the tracklets that this was judged by, all that there are if not given.
@@ -290,8 +289,8 @@ class Review:
         changed = {tracklet: now.get(tracklet) for tracklet, seen in self._seen.items() if now.get(tracklet) != seen}
         if changed:
             raise IdentityChanged(
-                f"{len(changed)} of the {len(self._seen)} tracklets that this decision was made from belong to somebody "
-                "else by now, or were erased; look again",
+                f"{len(changed)} of the {len(self._seen)} tracklets that this decision was made from belong to "
+                "somebody else by now, or were erased; look again",
                 changed,
             )
 

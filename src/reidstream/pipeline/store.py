@@ -12,6 +12,10 @@ from reidstream.types import SourceEnded, SourceStarted, Tracklet
 class TrackletStore(Protocol):
     """What a run needs of a gallery; see the methods of ``Gallery``. Called from one thread at a time per method."""
 
+    @property
+    def place(self) -> object:
+        """Where it is, for messages."""
+
     def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin: ...
 
     def add(self, batch: Sequence[Tracklet]) -> int: ...

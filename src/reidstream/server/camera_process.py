@@ -44,6 +44,7 @@ class RemoteStore:
         self._requests, self._answers = requests, answers
         self._lock = threading.Lock()
         self._contents: dict[str, str] = {}
+        self.place = "of the server"
 
     def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin:
         self._contents[started.source] = started.content

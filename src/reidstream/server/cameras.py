@@ -136,7 +136,7 @@ class Cameras:
             for name in self._cameras:
                 self._start(name)
 
-    def list(self) -> list[Camera]:
+    def all(self) -> list[Camera]:
         with self._lock:
             return [self._cameras[name] for name in sorted(self._cameras)]
 
@@ -144,7 +144,8 @@ class Cameras:
         """Raises ConfigError when there is none of that name."""
         with self._lock:
             if name not in self._cameras:
-                raise ConfigError(f"there is no source {name!r}; there are: {', '.join(sorted(self._cameras)) or 'none'}")
+                known = ", ".join(sorted(self._cameras)) or "none"
+                raise ConfigError(f"there is no source {name!r}; there are: {known}")
             return self._cameras[name]
 
     def add(self, config: SourceConfig) -> Camera:
@@ -210,9 +211,7 @@ class Cameras:
         if not wanted or self._closing or any(camera.name in self._running for camera in wanted):
             return
         desk = self._desk
-        order = Order(
-            desk.config, tuple(camera.config for camera in wanted), str(desk.gallery.place), self._engine
-        )
+        order = Order(desk.config, tuple(camera.config for camera in wanted), str(desk.gallery.place), self._engine)
         for camera in wanted:
             camera.state, camera.error = "starting", None
         running = _Running(order, desk, wanted, self._ended)
@@ -260,9 +259,7 @@ class Cameras:
 class _Running:
     """A process that reads some sources, and the thread that answers it."""
 
-    def __init__(
-        self, order: Order, desk: Desk, cameras: list[Camera], ended: Callable[[_Running, int], None]
-    ) -> None:
+    def __init__(self, order: Order, desk: Desk, cameras: list[Camera], ended: Callable[[_Running, int], None]) -> None:
         self.cameras = cameras
         self.said: str | None = None
         self._desk, self._ended = desk, ended

@@ -20,14 +20,14 @@ from reidstream.config import Config
 from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, IdentityError, ReIDStreamError
 from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
-from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
 from reidstream.identities.proposal import apply, propose
-from reidstream.gallery.rows import in_chunks
 from reidstream.identities.schema import former_members, former_people, members, operations, outbox
+from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
@@ -58,6 +58,8 @@ class Desk:
         self.looks = Looks(gallery, self.catalogue)
         self.log = AccessLog(gallery)
         self.jobs = Jobs(gallery)
+        self.closing = False
+        """Streams of events end when this is set."""
         self.stored = 0
         self.slowest_store = 0.0
         self._deciding = threading.Lock()
@@ -167,7 +169,7 @@ class Desk:
         return entry.within(caller.cameras) if entry is not None else None
 
     def resolve(self, caller: Caller) -> Job:
-        """Decide everybody anew. Reading and comparing disturb nobody; what was decided meanwhile refuses the result."""
+        """Decide everybody anew. Comparing disturbs nobody; what was decided meanwhile refuses the result."""
 
         def work(job: Job) -> dict[str, Any]:
             before = self._last_operation()
@@ -285,12 +287,9 @@ class Desk:
         with self.gallery.read() as connection:
             return connection.execute(without).first() is not None
 
-    @property
-    def closing(self) -> bool:
-        return self._closing
-
     def close(self) -> None:
         """Everything stored has a person when it returns, and jobs have ended."""
+        self.closing = True
         self.jobs.close()
         with self._waiting:
             self._closing = self._awake = True

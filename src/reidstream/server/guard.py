@@ -143,7 +143,7 @@ class Guard:
         return caller
 
     def _named(self, name: str, address: str) -> Caller | None:
-        for user in self._accounts.list():
+        for user in self._accounts.users():
             if name and user.name == name:
                 return Caller(user.name, user.role, user.cameras, user.id, None, address)
         return None

@@ -110,7 +110,7 @@ class Jobs:
         with self._ended:
             self._ended.wait_for(lambda: number not in self._active)
 
-    def list(self, limit: int = 100) -> list[Job]:
+    def newest(self, limit: int = 100) -> list[Job]:
         """The newest first."""
         with self._gallery.read() as connection:
             rows = connection.execute(select(jobs).order_by(jobs.c.id.desc()).limit(limit)).all()
@@ -149,7 +149,7 @@ class Jobs:
             except ReIDStreamError as error:
                 job.error = str(error)
                 self._end(job, "failed")
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the next job must not suffer from it
                 _log.exception("job %d (%s) failed", job.id, job.kind)
                 job.error = f"{type(error).__name__}; the server's log says more"
                 self._end(job, "failed")
@@ -167,6 +167,4 @@ class Jobs:
 
 def _job(row: Any) -> Job:
     result = None if row.result is None else json.loads(row.result)
-    return Job(
-        row.id, row.kind, row.who, row.state, row.begun_wall, row.ended_wall, result=result, error=row.error
-    )
+    return Job(row.id, row.kind, row.who, row.state, row.begun_wall, row.ended_wall, result=result, error=row.error)

@@ -86,5 +86,3 @@ def log_in(request: Request) -> Response:
 @router.get("/setup")
 def set_up(request: Request) -> Response:
     return page("setup.html", None, "/setup")
-
-

@@ -15,7 +15,9 @@ import numpy as np
 from reidstream.config import Config
 from reidstream.errors import SourceBroken
 from reidstream.gallery import Gallery
-from reidstream.search.query import CONFIDENCE, Box, Query, photo_query
+from reidstream.search.answers import QueryModels
+from reidstream.search.query import CONFIDENCE, Box, Query, photo_query, read_photo
+from reidstream.sources.frame import ArrayPicture
 
 if TYPE_CHECKING:
     from reidstream.inference.protocols import Detector, Embedder
@@ -93,9 +95,6 @@ class Photos:
 
     def people(self, data: bytes) -> dict[str, Any]:
         """The people in a photo, the largest first, and the photo's size, in its own pixels."""
-        from reidstream.search.query import read_photo
-        from reidstream.sources.frame import ArrayPicture
-
         with self._unpacked(data) as (path, scale):
             picture = read_photo(path)
             with self._lock:
@@ -119,17 +118,8 @@ class Photos:
         return self._models
 
     def _open_own(self) -> tuple[Detector, Embedder]:
-        from reidstream.gallery.facts import check_space
-        from reidstream.inference import open_detector, open_embedder
-        from reidstream.models import resolve_model
-
-        embedding = self._config.embedding
-        if self._gallery.model:
-            embedding = embedding.model_copy(update={"model": self._gallery.model})
-        embedder = open_embedder(resolve_model(embedding.model, "reid"), embedding)
-        check_space(str(self._gallery.place), self._gallery.space, embedder.space)
-        detection = self._config.detector
-        return open_detector(resolve_model(detection.model, "detector"), detection), embedder
+        models = QueryModels(self._gallery, self._config.detector.model)
+        return models.detector(), models.embedder()
 
 
 class _Unpacked:

@@ -37,10 +37,7 @@ _AT_ONCE = 2
 # How precisely it is noted when a session was used: every request would be a write.
 _USED_EVERY = 60.0
 # Compared with when there is no such user, so that it takes as long.
-_NOBODY = (
-    "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$"
-    "3KXwNC8h2Mj8oFVvpVQ0Gg5vNO0vXcLqk1sFyKTIRDE"
-)
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$3KXwNC8h2Mj8oFVvpVQ0Gg5vNO0vXcLqk1sFyKTIRDE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class Accounts:
 
     # -- users
 
-    def list(self) -> list[User]:
+    def users(self) -> list[User]:
         with self._gallery.read() as connection:
             return [_user(row) for row in connection.execute(select(users).order_by(users.c.id))]
 
@@ -175,7 +172,9 @@ class Accounts:
 
     def sessions(self, user: int | None = None) -> list[dict[str, Any]]:
         """All sessions, or one user's; each is known by the first 16 digits of its hash."""
-        query = select(sessions, users.c.name).join(users, users.c.id == sessions.c.user).order_by(sessions.c.begun_wall)
+        query = (
+            select(sessions, users.c.name).join(users, users.c.id == sessions.c.user).order_by(sessions.c.begun_wall)
+        )
         if user is not None:
             query = query.where(sessions.c.user == user)
         with self._gallery.read() as connection:

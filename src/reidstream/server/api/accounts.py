@@ -108,7 +108,7 @@ def own_password(sent: OwnPassword, accounts: TheAccounts, caller: Viewer) -> Re
 @router.get("/users")
 def list_users(accounts: TheAccounts, caller: Admin) -> Response:
     """Everybody who has an account."""
-    return answer({"users": [user.as_dict() for user in accounts.list()]})
+    return answer({"users": [user.as_dict() for user in accounts.users()]})
 
 
 @router.post("/users", status_code=201)
@@ -117,7 +117,7 @@ def add_user(sent: NewUser, accounts: TheAccounts, desk: TheDesk, caller: Admin)
     _everywhere(caller)
     made = accounts.add(sent.name, sent.password, sent.role, sent.cameras)
     desk.log.note(caller, "added a user", detail=f"user {made.id}")
-    return answer(made.as_dict())
+    return answer(made.as_dict(), 201)
 
 
 @router.patch("/users/{user}")
@@ -173,7 +173,7 @@ def add_token(sent: NewToken, accounts: TheAccounts, desk: TheDesk, caller: View
         raise AccessDenied("a token may see no more cameras than its user")
     secret, made = accounts.add_token(caller.user, sent.name, sent.role, sent.cameras)
     desk.log.note(caller, "made a token", detail=f"token {made['id']}")
-    return answer({"token": secret, **made})
+    return answer({"token": secret, **made}, 201)
 
 
 @router.delete("/tokens/{token}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import JSONResponse
 
-from reidstream.errors import AccessDenied, ConfigError, NotAuthenticated, PersonNotFound, TrackletNotFound
+from reidstream.errors import AccessDenied, ConfigError, NotAuthenticated, TrackletNotFound
 from reidstream.identities.catalogue import Entry
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Caller, Role
@@ -61,11 +60,8 @@ def everything(caller: Caller) -> Caller:
 
 
 def entry_of(desk: Desk, caller: Caller, person: str) -> Entry:
-    """A person, named by id, as far as the caller may see them. Raises PersonNotFound."""
-    entry = desk.entry(caller, person)
-    if entry is None:
-        raise PersonNotFound(f"no person {person!r}; they may have been merged with somebody, or erased")
-    return entry
+    """A person, named by id, number or name, as far as the caller may see them. Raises PersonNotFound."""
+    return desk.entry(caller, person) or desk.catalogue.find(person, caller.cameras)
 
 
 def tracklet_source(desk: Desk, caller: Caller, tracklet: str) -> str:
@@ -94,9 +90,9 @@ def read_cursor(text: str, kinds: tuple[tuple[type, ...], ...]) -> list[Any]:
     return values
 
 
-def answer(document: Any) -> JSONResponse:
+def answer(document: Any, status: int = 200) -> JSONResponse:
     """A document whose numbers may be NumPy's."""
-    return _Json(document)
+    return _Json(document, status)
 
 
 class _Json(JSONResponse):
@@ -118,6 +114,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
-
-
-Route = Callable[..., Any]

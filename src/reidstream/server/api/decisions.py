@@ -30,7 +30,9 @@ _EXAMPLES: Any = {
 
 
 @router.post("/decisions")
-def decide(desk: TheDesk, caller: Reviewer, decision: Annotated[Decision, Body(openapi_examples=_EXAMPLES)]) -> Response:
+def decide(
+    desk: TheDesk, caller: Reviewer, decision: Annotated[Decision, Body(openapi_examples=_EXAMPLES)]
+) -> Response:
     """Decide who is who. 409 with ``now`` when what was seen is no longer so: nothing has changed then."""
     return answer(desk.decide(caller, decision))
 
@@ -57,7 +59,7 @@ def operations(
 @router.post("/resolve", status_code=202)
 def resolve(desk: TheDesk, caller: Operator) -> Response:
     """Decide everybody anew, as a job. What people decided holds."""
-    return answer(desk.resolve(everything(caller)).as_dict())
+    return answer(desk.resolve(everything(caller)).as_dict(), 202)
 
 
 def sees(desk: Desk, caller: Caller, operation: int) -> bool:

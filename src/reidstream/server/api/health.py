@@ -63,7 +63,7 @@ class _Numbers:
         up = GaugeMetricFamily("reidstream_source_up", "1 while a source is being read", labels=["source"])
         deaths = CounterMetricFamily("reidstream_source_deaths", "Processes that died", labels=["source"])
         last = GaugeMetricFamily("reidstream_last_frame_seconds", "When the last frame came", labels=["source"])
-        for camera in self._cameras.list():
+        for camera in self._cameras.all():
             frames.add_metric([camera.name], camera.frames)
             dropped.add_metric([camera.name], camera.dropped)
             up.add_metric([camera.name], float(camera.state == "running"))

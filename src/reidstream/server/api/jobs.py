@@ -63,7 +63,7 @@ def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_ex
     if not ids and not contents:
         raise ConfigError("no tracklet is meant by these conditions; nothing was erased")
     desk.log.note(caller, "erased", detail=f"{len(ids)} tracklets")
-    return answer(desk.erase(caller, ids, contents).as_dict())
+    return answer(desk.erase(caller, ids, contents).as_dict(), 202)
 
 
 @router.post("/exports", status_code=202)
@@ -93,13 +93,13 @@ def export(desk: TheDesk, caller: Operator, wanted: Export) -> Response:
         return {"tracklets": count, "bytes": target.stat().st_size, "format": wanted.format}
 
     desk.log.note(caller, "exported", detail=wanted.format)
-    return answer(desk.jobs.start("export", caller.name, work).as_dict())
+    return answer(desk.jobs.start("export", caller.name, work).as_dict(), 202)
 
 
 @router.get("/jobs")
 def list_jobs(desk: TheDesk, caller: Operator, limit: Limit = 50) -> Response:
     """The newest jobs first; whoever sees some cameras only sees their own."""
-    found = [job.as_dict() for job in desk.jobs.list(limit) if caller.cameras is None or job.who == caller.name]
+    found = [job.as_dict() for job in desk.jobs.newest(limit) if caller.cameras is None or job.who == caller.name]
     return answer({"jobs": found})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import delete, insert, select
@@ -139,9 +139,8 @@ def person_tracklets(person: str, desk: TheDesk, caller: Viewer, limit: Limit = 
     sure = {v.tracklet: v.probability for v in page}
     records = sorted(desk.gallery.rows(ids=list(sure)).records(), key=lambda r: (r["start_wall"], r["id"]))
     following = cursor([page[-1].start, page[-1].tracklet]) if len(visits) > limit else None
-    return answer(
-        {"tracklets": [{"probability": sure[r["id"]], **r} for r in records], "total": len(entry.visits), "next": following}
-    )
+    shown = [{"probability": sure[r["id"]], **r} for r in records]
+    return answer({"tracklets": shown, "total": len(entry.visits), "next": following})
 
 
 @router.get("/people/{person}/alike")

@@ -21,7 +21,8 @@ class Answer(BaseModel):
     """What somebody said to a question without deciding it."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"one": "5d2b6f0a91c3", "other": "b07e44d1a2f8", "answer": "skip"}]}
+        extra="forbid",
+        json_schema_extra={"examples": [{"one": "5d2b6f0a91c3", "other": "b07e44d1a2f8", "answer": "skip"}]},
     )
     one: str = Field(min_length=1, max_length=64)
     other: str = Field(min_length=1, max_length=64)

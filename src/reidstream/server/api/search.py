@@ -8,10 +8,10 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from reidstream.documents import search_document
 from reidstream.errors import ConfigError
 from reidstream.gallery import Filter
 from reidstream.gallery.reranking import Reranking, search_reranked
+from reidstream.search.answers import Answer
 from reidstream.search.query import Query as Question
 from reidstream.search.query import tracklet_query
 from reidstream.server.access.roles import Caller
@@ -66,7 +66,7 @@ async def search_photo(
     k: K = 10,
     camera: Annotated[list[str] | None, Query(max_length=100, description="Only this source; repeatable.")] = None,
 ) -> Response:
-    """The same for the photo in the request's body (JPEG, PNG, WebP): the largest person in it unless a box is given."""
+    """The same for the photo in the request's body (JPEG, PNG, WebP): its largest person unless a box is given."""
     from anyio.to_thread import run_sync
 
     data = await photo_of(request)
@@ -99,9 +99,8 @@ def found_by(desk: Desk, caller: Caller, asked: Question, k: int, where: Filter,
     else:
         found = desk.gallery.search(vector, most, where)[0]
     matches = [match for match in found if match.tracklet != asked.tracklet][:k]
-    records = {record["id"]: record for record in desk.gallery.rows(ids=[m.tracklet for m in matches]).records()}
     identity = desk.who_is(caller, asked, [match.tracklet for match in matches])
-    return search_document(asked, identity, matches, records)
+    return Answer(asked, identity, tuple(matches)).as_dict(desk.gallery)
 
 
 async def photo_of(request: Request) -> bytes:

@@ -29,7 +29,7 @@ class Paused(BaseModel):
 @router.get("/sources")
 def list_sources(request: Request, caller: Viewer) -> Response:
     """Every source and how it goes. Passwords are never given out."""
-    shown = [camera.as_dict() for camera in _cameras(request).list() if _sees(caller, camera.name)]
+    shown = [camera.as_dict() for camera in _cameras(request).all() if _sees(caller, camera.name)]
     if not caller.role.may(Role.OPERATOR):
         for one in shown:
             del one["uri"]
@@ -48,7 +48,7 @@ def add_source(
     _refuse_files(caller, config)
     camera = _cameras(request).add(config)
     desk.log.note(caller, "added a source", detail=camera.name)
-    return answer(camera.as_dict())
+    return answer(camera.as_dict(), 201)
 
 
 @router.post("/sources/trial")

@@ -79,9 +79,18 @@ def list_tracklets(
 @router.get("/tracklets/{tracklet}")
 def show_tracklet(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
     """Everything about one tracklet."""
+    whole = desk.gallery.find(tracklet)
+    tracklet_source(desk, caller, whole)
+    desk.log.note(caller, "looked at a tracklet", tracklet=whole)
+    return answer(tracklet_document(desk.gallery.tracklet(whole)))
+
+
+@router.get("/tracklets/{tracklet}/person")
+def person_of_tracklet(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
+    """The id of the person of a tracklet, null without one."""
     tracklet_source(desk, caller, tracklet)
-    desk.log.note(caller, "looked at a tracklet", tracklet=tracklet)
-    return answer(tracklet_document(desk.gallery.tracklet(tracklet)))
+    desk.catalogue.refresh()
+    return answer({"person": desk.catalogue.owner(tracklet)})
 
 
 @router.get("/tracklets/{tracklet}/crop", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
