@@ -300,3 +300,38 @@ def test_a_track_that_slipped_to_somebody_else_is_given_up(faces: dict[str, Floa
         ids[t >= 3] += [int(i) for i in tracks.track_ids[tracks.rows >= 0]]
     assert len(set(ids[False])) == 1
     assert ids[True][-1] != ids[False][-1]
+
+
+def test_a_track_never_jumps_to_a_detection_far_away() -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    for t in _times(10, 2):
+        tracker.update(_detections(_walker(0, x=50)), t)
+    jumped = tracker.update(_detections(_walker(0, x=450)), 2.0)
+    assert all(row == -1 for row in jumped.rows.tolist())
+    for t in _times(10, 1, start=2.1):
+        tracks = tracker.update(_detections(_walker(0, x=450)), t)
+    assert _ids(tracks) == [2]
+
+
+def test_a_look_that_shows_somebody_else_is_refused_at_once_in_the_very_place(faces: dict[str, FloatArray]) -> None:
+    tracker, asked = Tracker(TrackerConfig(), SIZE), list[int]()
+    across = faces["b"] - (faces["b"] @ faces["a"]) * faces["a"]
+    # As unlike as two people usually are, no more: one such look would not be suspicious enough.
+    faces["x"] = 0.5 * faces["a"] + np.float32(0.75**0.5) * across / np.linalg.norm(across)
+    for t in _times(10, 3):
+        before = tracker.update(_detections(_walker(0, x=200)), t, _looking(["a"], faces))
+    assert before.rows.tolist() == [0]
+    for t in _times(10, 2, start=3):
+        asked.clear()
+        tracks = tracker.update(_detections(_walker(0, x=200)), t, _looking(["x"], faces, asked))
+        if asked:
+            break
+    assert asked
+    assert 0 not in tracks.rows[tracks.track_ids == before.track_ids[0]].tolist()
+
+
+@pytest.mark.parametrize(("confirm", "reported"), [(0.0, 1), (0.5, 5), (1.0, 10)])
+def test_a_track_is_reported_after_the_time_that_is_set(confirm: float, reported: int) -> None:
+    tracker = Tracker(TrackerConfig(confirm=confirm, start=0.5), SIZE)
+    seen = [len(tracker.update(_detections(_walker(t), score=0.6), t)) for t in _times(10, 2)]
+    assert seen.index(1) == reported
