@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
 import reidstream
 from reidstream.server import pages
 from reidstream.server.access.accounts import Accounts
+from reidstream.server.access.roles import Role
 from reidstream.server.api import accounts as account_routes
 from reidstream.server.api import decisions, events, health, jobs, people, review, search, sources, tracklets
 from reidstream.server.api.common import Needs
@@ -26,6 +28,8 @@ from reidstream.server.review_queue import ReviewQueue
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+_API = (tracklets, people, decisions, review, search, events, sources, jobs, account_routes)
+_ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 
 _DESCRIPTION = """People of a gallery: who they are, when and where they were seen, and putting right what was decided
@@ -58,36 +62,35 @@ def create_app(
     app.state.photos = photos or Photos(desk.gallery, desk.config)
     app.state.review = ReviewQueue(desk)
     app.state.cookie = cookie
-    for router in _routers():
-        app.include_router(router, prefix="/api/v1")
-    app.include_router(health.router)
-    app.include_router(pages.router)
+    _demand_roles()
+    for prefix, router in _ROUTERS:
+        app.include_router(router, prefix=prefix)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problems(app)
-    _demand_roles(app)
     return Guard(app, people_of_server, trust or Trust(), cookie)
 
 
-def _routers() -> Iterator[APIRouter]:
-    for module in (tracklets, people, decisions, review, search, events, sources, jobs, account_routes):
-        yield module.router
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """One route: whom it is for; None when it is open to everybody."""
+
+    method: str
+    path: str
+    role: Role | None
 
 
-def routes_of(app: FastAPI) -> Iterator[APIRoute]:
-    """Every route of ours."""
-    for route in app.routes:
-        if isinstance(route, APIRoute):
-            yield route
+def entrances() -> Iterator[Entrance]:
+    """Every route of the application."""
+    for prefix, router in _ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            demanded = [one.call.role for one in route.dependant.dependencies if isinstance(one.call, Needs)]
+            for method in sorted(route.methods or ()):
+                yield Entrance(method, prefix + route.path, demanded[0] if demanded else None)
 
 
-def role_of(route: APIRoute) -> Needs | None:
-    """The role that a route demands; None when it demands none."""
-    demanded = [one.call for one in route.dependant.dependencies if isinstance(one.call, Needs)]
-    return demanded[0] if demanded else None
-
-
-def _demand_roles(app: FastAPI) -> None:
+def _demand_roles() -> None:
     """A route that forgot to say whom it is for is an error of ours that must not get as far as a user."""
-    for route in routes_of(app):
-        if role_of(route) is None and route.path not in OPEN:
-            raise AssertionError(f"{route.path} demands no role and is not one of the open paths")
+    for entrance in entrances():
+        if entrance.role is None and entrance.path not in OPEN:
+            raise AssertionError(f"{entrance.path} demands no role and is not one of the open paths")
