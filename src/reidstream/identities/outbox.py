@@ -20,7 +20,7 @@ class OutboxEvent:
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
     TrackletMoved, TrackletRejected, DuplicatesLabelled, IdentitiesApart, IdentityConfirmed, OperationUndone,
-    IdentitiesResolved or GalleryImported.
+    IdentitiesResolved, GalleryImported or PersonErased: whoever keeps anything of that person forgets it.
     """
 
     seq: int

@@ -25,7 +25,17 @@ from reidstream.identities.people import (
     prepare,
     rename,
 )
-from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
+from reidstream.identities.schema import (
+    ERASED,
+    ERASURE,
+    former_links,
+    former_members,
+    former_people,
+    links,
+    members,
+    operations,
+    people,
+)
 
 # So many tracklets of each side are said to be of different people: enough to outlive the erasure of some.
 _SAID_APART = 6
@@ -241,7 +251,10 @@ class Review:
 
         def change(connection: Connection, operation: _Operation) -> None:
             done = select(operations).where(
-                operations.c.id < operation.id, operations.c.undone_by.is_(None), operations.c.undoes.is_(None)
+                operations.c.id < operation.id,
+                operations.c.undone_by.is_(None),
+                operations.c.undoes.is_(None),
+                operations.c.kind.not_in((ERASURE, ERASED)),
             )
             if number is not None:
                 done = done.where(operations.c.id == number)
