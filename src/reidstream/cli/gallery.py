@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.erasure import print_proof, progress_bar
+from reidstream.cli.erasure import print_proof, print_served, progress_bar
 from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of, media_time, wall_time
 from reidstream.errors import ConfigError
 
@@ -370,6 +370,5 @@ def _erased_there(
     if as_json:
         print_json(done)
     else:
-        proof = "proven" if done["proven"] else f"not proven: {done['reach'] or 'nothing could be read before'}"
-        console().print(f"erased {done['tracklets']} tracklets; {proof}", markup=False)
+        print_served(done)
     return True

@@ -311,6 +311,8 @@ def erase(
 
     if as_json and not yes:
         raise ConfigError("--json cannot ask; add --yes")
+    if _erased_there(gallery, person, yes, as_json):
+        return
     with Gallery.open(gallery, write=True) as opened:
         found = person_to_erase(opened, person)
         if not yes:
@@ -442,6 +444,26 @@ def _decide(
     else:
         back = "" if done["undoes"] is not None else f" (`people undo {done['id']}` takes it back)"
         console().print(f"{done['id']}: {done['summary']}{back}", markup=False)
+
+
+def _erased_there(gallery: str, person: str, yes: bool, as_json: bool) -> bool:
+    """Have the server that owns the gallery erase a person; False when no server does."""
+    from reidstream.cli.asked import served
+    from reidstream.cli.erasure import print_served
+
+    with served(gallery) as client:
+        if client is None:
+            return False
+        found = client.person(person)
+        if not yes:
+            visits = f"{len(found['tracklets'])} tracklets"
+            typer.confirm(f"Erase {_title(found)} with {visits} from {gallery} for good?", abort=True)
+        done = client.erase(people=[found["id"]])
+    if as_json:
+        print_json(done)
+    else:
+        print_served(done)
+    return True
 
 
 def _resolved_there(

@@ -31,7 +31,7 @@ from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
-from reidstream.server.access.schema import SERVER_MIGRATIONS, forget_people
+from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
 from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
 from reidstream.server.jobs import Job, Jobs
@@ -185,18 +185,17 @@ class Desk:
 
         return self.jobs.start("resolve", caller.name, work)
 
-    def erase(self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = ()) -> Job:
-        """Erase tracklets for good, with all that the server knows of people who vanish with them."""
+    def erase(
+        self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()
+    ) -> Job:
+        """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
 
         def work(job: Job) -> dict[str, Any]:
-            self.jobs.remove_files()
             with self._deciding:
                 try:
-                    done = self.gallery.erase(ids, contents, job.advance)
+                    done = self.gallery.erase(ids, contents, job.advance, people=people, author=caller.name)
                 finally:
                     self._changes += 1
-                    with self.gallery.write() as connection:
-                        forget_people(connection)
                     self.catalogue.reload()
             self.wake()
             document = erasure_document(done)

@@ -1,12 +1,9 @@
 """The server's own tables, beside the gallery's.
 
-Secrets are kept as hashes. Whatever names a tracklet goes with it when it is erased; what names a person is taken out
-by ``forget_people``.
+Secrets are kept as hashes. What is about people in the pictures is taken out when they are erased (``server.stores``).
 """
 
 from __future__ import annotations
-
-from collections.abc import Collection
 
 from sqlalchemy import (
     BigInteger,
@@ -20,13 +17,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    delete,
-    select,
 )
 
 from reidstream.gallery import Migration
 from reidstream.gallery.schema import tracklets
-from reidstream.identities.schema import members
 
 metadata = MetaData()
 
@@ -144,17 +138,3 @@ def _tables(connection: Connection) -> None:
 SERVER_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
 )
-
-
-def forget_people(connection: Connection) -> None:
-    """Take out what names people of whom no tracklet is left."""
-    there = select(members.c.person)
-    connection.execute(delete(looks).where(looks.c.person.is_not(None), looks.c.person.not_in(there)))
-    connection.execute(delete(hidden).where(hidden.c.person.not_in(there)))
-    connection.execute(delete(answers).where(answers.c.one.not_in(there)))
-    connection.execute(delete(answers).where(answers.c.other != "", answers.c.other.not_in(there)))
-
-
-def people_named(persons: Collection[str]) -> list[tuple[Table, Column[str]]]:
-    """The columns in which people stand, for whoever looks for traces of them."""
-    return [(looks, looks.c.person), (hidden, hidden.c.person), (answers, answers.c.one), (answers, answers.c.other)]

@@ -49,8 +49,11 @@ def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_ex
     if sum(map(bool, (wanted.people, wanted.tracklets, wanted.sources))) != 1:
         raise ConfigError("name people, tracklets or sources to erase, one of the three")
     contents: list[str] = []
+    people: list[str] = []
     if wanted.people:
-        ids = [t for person in wanted.people for t in entry_of(desk, caller, person).person.tracklets]
+        entries = [entry_of(desk, caller, person) for person in wanted.people]
+        people = [entry.person.id for entry in entries]
+        ids = [tracklet for entry in entries for tracklet in entry.person.tracklets]
     elif wanted.tracklets:
         ids = list(dict.fromkeys(desk.gallery.find(t) for t in wanted.tracklets))
     else:
@@ -63,7 +66,7 @@ def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_ex
     if not ids and not contents:
         raise ConfigError("no tracklet is meant by these conditions; nothing was erased")
     desk.log.note(caller, "erased", detail=f"{len(ids)} tracklets")
-    return answer(desk.erase(caller, ids, contents).as_dict(), 202)
+    return answer(desk.erase(caller, ids, contents, people).as_dict(), 202)
 
 
 @router.post("/exports", status_code=202)
