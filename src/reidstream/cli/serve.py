@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from reidstream.cli.common import console, set_up_logging
-from reidstream.cli.filters import GALLERY
+from reidstream.cli.options import CONFIG, GALLERY, SETTINGS
 from reidstream.cli.run import EngineChoice
 from reidstream.errors import ConfigError
 
@@ -31,8 +31,8 @@ def serve(
         "", "--user-header", help="Header in which such a proxy names the user that it has checked."
     ),
     engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
-    settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Errors only."),
 ) -> None:

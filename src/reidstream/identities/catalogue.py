@@ -17,6 +17,7 @@ from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
 from reidstream.identities.people import Person, has_people
 from reidstream.identities.schema import former_members, former_people, members, outbox, people
+from reidstream.suggestions import nearest
 
 # After so many events it is quicker to read everybody.
 _MANY_EVENTS = 5000
@@ -162,7 +163,13 @@ class Catalogue:
         found = found or ([e for e in seen if e.person.id.startswith(text)] if len(text) >= 4 else [])
         if len(found) != 1:
             what = "no person" if not found else f"{len(found)} people"
-            raise PersonNotFound(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
+            names = [e.person.name for e in seen if e.person.name]
+            meant = nearest(text, names) if not found else None
+            raise PersonNotFound(
+                f"{what} called {word!r}; "
+                + (f"did you mean {meant}? " if meant else "")
+                + "people are named by number, name or id (see `people list`)"
+            )
         return found[0]
 
     def owner(self, tracklet: str) -> str | None:

@@ -23,6 +23,7 @@ from reidstream.identities.people import (
     members_of,
     person_of_tracklets,
     prepare,
+    refuse_number,
     rename,
 )
 from reidstream.identities.schema import (
@@ -230,6 +231,7 @@ class Review:
             if seen_name is not None and now != seen_name:
                 raise IdentityChanged(f"{person} is called {now!r} by now and not {seen_name!r}; look again", {})
             if name:
+                refuse_number(name)
                 taken = connection.execute(
                     select(people.c.id)
                     .where(people.c.name == name, people.c.id != owner)
