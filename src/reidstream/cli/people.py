@@ -394,7 +394,7 @@ def resolve(
     tree = load_config(config, [*(settings or []), *own]).identities
     if topology is not None:
         tree = tree.model_copy(update={"topology": str(topology)})
-    if yes and _resolved_there(gallery, settings, topology, config, as_json):
+    if yes and _resolved_there(gallery, [*(settings or []), *own], topology, config, as_json):
         return
     asks = not yes and not as_json and sys.stdin.isatty()
     # Looking needs no ownership; whoever is asked must find the gallery as it was shown.
