@@ -12,6 +12,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
 
     Example: reidstream gallery info --gallery shop
     """
-    from rich.table import Table
 
     from reidstream.gallery import Gallery
     from reidstream.gallery.sheet import wall_clock
@@ -59,7 +59,7 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     )
     state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
     out.print(f"index: {facts.index}, {state}", markup=False)
-    table = Table("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
     for recording in recordings:
         state = recording.state + (f" ({recording.error})" if recording.error else "")
         frames = "" if recording.frames is None else str(recording.frames)
@@ -83,7 +83,7 @@ def list_command(
 
     Example: reidstream gallery list --gallery shop --source entrance --since 2026-01-31T17:00
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.gallery import Gallery
     from reidstream.gallery.sheet import clock, wall_clock
@@ -94,7 +94,7 @@ def list_command(
     if as_json:
         print_json({"tracklets": records, "total": len(rows)})
         return
-    table = Table(
+    table = TerminalTable(
         Column("id", no_wrap=True),
         "source",
         "track",

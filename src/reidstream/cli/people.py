@@ -12,6 +12,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.filters import GALLERY, JSON
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
@@ -44,7 +45,7 @@ def list_command(
 
     Example: reidstream people list --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.gallery import Gallery
     from reidstream.gallery.sheet import wall_clock
@@ -61,7 +62,7 @@ def list_command(
         return
     out = console()
     if profiles:
-        table = Table(
+        table = TerminalTable(
             Column("number", justify="right"),
             "name",
             Column("tracklets", justify="right"),
@@ -76,8 +77,8 @@ def list_command(
         for p in profiles[:limit]:
             seen = wall_clock(p.first_seen), wall_clock(p.last_seen)
             sure = f"{min(p.person.probability):.2f}"
-            who = (str(p.person.number), _escaped(p.person.name), str(len(p.person.tracklets)))
-            table.add_row(*who, _escaped(", ".join(p.cameras)), *seen, sure, _escaped(p.person.notes), p.person.id)
+            who = (str(p.person.number), p.person.name, str(len(p.person.tracklets)))
+            table.add_row(*who, ", ".join(p.cameras), *seen, sure, p.person.notes, p.person.id)
         out.print(table)
     if len(profiles) > limit:
         out.print(f"{limit} of {len(profiles)} people; --limit shows more")
@@ -91,7 +92,7 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
 
     Example: reidstream people show 3 --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.gallery import Gallery
     from reidstream.gallery.sheet import clock, wall_clock
@@ -118,13 +119,13 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
     out.print(f"{found.title} (number {found.number}, id {found.id})", markup=False)
     if found.notes:
         out.print(found.notes, markup=False)
-    table = Table(
+    table = TerminalTable(
         Column("tracklet", no_wrap=True), "source", "in video", "seconds", "seen (UTC)", "sure", "purity", box=None
     )
     for r in records:
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         numbers = f"{sure[r['id']]:.2f}", f"{r['purity']:.2f}"
-        place = r["id"][:12], _escaped(r["source"]), clock(r["start_media"])
+        place = r["id"][:12], r["source"], clock(r["start_media"])
         table.add_row(*place, seconds, wall_clock(r["start_wall"]), *numbers)
     out.print(table)
     if nearest:
@@ -281,7 +282,7 @@ def history(
     """
     from dataclasses import asdict
 
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.gallery import Gallery
     from reidstream.gallery.sheet import wall_clock
@@ -296,10 +297,10 @@ def history(
     if not operations:
         out.print("nobody has decided anything yet")
         return
-    table = Table(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
+    table = TerminalTable(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
     for o in operations[-limit:]:
         state = f"undone by {o.undone_by}" if o.undone_by is not None else ""
-        table.add_row(str(o.id), wall_clock(o.wall), _escaped(o.author), _escaped(o.summary), state)
+        table.add_row(str(o.id), wall_clock(o.wall), o.author, o.summary, state)
     out.print(table)
     if len(operations) > limit:
         out.print(f"the newest {limit} of {len(operations)} operations; --limit shows more")
@@ -449,9 +450,3 @@ def _login() -> str:
     except (KeyError, OSError):
         # No such user in the machine's list, as in many containers.
         return "unknown"
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

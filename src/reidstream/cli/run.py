@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
@@ -159,10 +160,9 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
-    from rich.table import Table
 
     out = console()
-    table = Table("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "frames", "dropped", box=None, pad_edge=False)
     for source in summary.sources.values():
         table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
     out.print(table)
@@ -186,4 +186,4 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")
     for text, count in summary.warnings.items():
-        out.print(f"[yellow]warning:[/] {text}" + (f" ({count} times)" if count > 1 else ""))
+        out.print(f"warning: {text}" + (f" ({count} times)" if count > 1 else ""), style="yellow")

@@ -9,6 +9,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -156,8 +157,7 @@ def _box(text: str) -> Box:
 
 
 def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) -> None:
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.gallery.sheet import clock, wall_clock
 
@@ -168,7 +168,7 @@ def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) ->
             f"{asked.people} people in {asked.about}; the largest is searched for (--box names another)", markup=False
         )
     out.print(identity.sentence, markup=False)
-    table = Table(
+    table = TerminalTable(
         "similarity",
         "person",
         Column("tracklet", no_wrap=True),
@@ -183,7 +183,7 @@ def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) ->
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         seen, purity = wall_clock(r["start_wall"]), f"{r['purity']:.2f}"
         similarity = f"{r['similarity']:.3f}"
-        person = escape(identity.titles.get(r["id"], ""))
+        person = identity.titles.get(r["id"], "")
         table.add_row(similarity, person, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity)
     out.print(table if records else "no tracklet fits")
     if sheet is not None:
