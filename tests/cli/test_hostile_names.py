@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from reidstream import cli
 from reidstream.cli import main
 from reidstream.config import Config, SourceConfig
 from reidstream.engines.local import LocalEngine
@@ -132,3 +133,16 @@ def test_a_recording_may_be_called_anything(tmp_path: Path) -> None:
     with Recorder(path, ColourEmbedder.space) as recorder:
         recorder.close()
     assert list(Recording(path).events()) == []
+
+
+def test_every_command_prints_through_the_terminal_console() -> None:
+    """Rich's own console takes names for markup and lets escapes through."""
+    folder = Path(cli.__file__).parent
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in folder.glob("**/*.py")
+        if path.name != "terminal.py"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"rich\.(console|markup) import|rich\.table import.*\bTable\b|(?<![.\w])print\(", line)
+    ]
+    assert found == []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
+from reidstream.cli.erasure import print_proof, progress_bar
 from reidstream.cli.filters import GALLERY, JSON
 from reidstream.cli.terminal import TerminalTable
 
@@ -268,6 +269,41 @@ def undo(
     Example: reidstream people undo --gallery shop
     """
     _decide(gallery, author, as_json, lambda review: review.undo(number))
+
+
+@app.command()
+def erase(
+    person: str = typer.Argument(..., help=PERSON),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask first."),
+    as_json: bool = JSON,
+) -> None:
+    """Erase a person as a whole, for good: visits, pictures, vectors, name, notes, and what the history says of them.
+
+    A byte search proves it. Followers of the gallery get the event PersonErased. This cannot be undone.
+
+    Example: reidstream people erase Grace --gallery shop
+    """
+    from dataclasses import asdict
+
+    from reidstream.errors import ConfigError
+    from reidstream.gallery import Gallery
+    from reidstream.identities.erasing import erase_person, person_to_erase
+
+    if as_json and not yes:
+        raise ConfigError("--json cannot ask; add --yes")
+    with Gallery.open(gallery, write=True) as opened:
+        found = person_to_erase(opened, person)
+        if not yes:
+            visits = f"{len(found.tracklets)} of {len(opened)} tracklets"
+            typer.confirm(f"Erase {found.title} with {visits} from {opened.place} for good?", abort=True)
+        with progress_bar("indexing what remains", not as_json) as progress:
+            erasure = erase_person(opened, found.id, author or _login(), progress)
+    if as_json:
+        print_json({**asdict(erasure), "proven": erasure.proven})
+    else:
+        print_proof(erasure)
 
 
 @app.command()

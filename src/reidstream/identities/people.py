@@ -13,10 +13,13 @@ from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
+from reidstream.gallery.facts import write_facts
+from reidstream.gallery.schema import meta
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
 
 _CHUNK = 500
+_LAST_NUMBER = "people:last_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +139,20 @@ def create_person(connection: Connection, seed: str) -> str:
     while connection.execute(select(people.c.id).where(people.c.id == _id(seed, attempt))).first():
         attempt += 1
     new = _id(seed, attempt)
-    number = int(connection.execute(select(func.max(people.c.number))).scalar() or 0) + 1
+    number = _last_number(connection) + 1
     connection.execute(insert(people).values(id=new, number=number, name="", notes="", created_wall=time.time()))
     return new
+
+
+def keep_numbers(connection: Connection) -> None:
+    """Before people are erased: nobody is going to get their numbers, which others may remember them by."""
+    write_facts(connection, **{_LAST_NUMBER: _last_number(connection)})
+
+
+def _last_number(connection: Connection) -> int:
+    """The highest number that was ever given to a person."""
+    kept = connection.execute(select(meta.c.value).where(meta.c.key == _LAST_NUMBER)).scalar()
+    return max(int(kept or 0), int(connection.execute(select(func.max(people.c.number))).scalar() or 0))
 
 
 def assign(connection: Connection, rows: Sequence[tuple[str, str, float]]) -> None:

@@ -24,7 +24,17 @@ from reidstream.identities.people import (
     prepare,
     rename,
 )
-from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
+from reidstream.identities.schema import (
+    ERASED,
+    ERASURE,
+    former_links,
+    former_members,
+    former_people,
+    links,
+    members,
+    operations,
+    people,
+)
 
 
 class Review:
@@ -181,7 +191,10 @@ class Review:
 
         def change(connection: Connection, operation: _Operation) -> None:
             done = select(operations).where(
-                operations.c.id < operation.id, operations.c.undone_by.is_(None), operations.c.undoes.is_(None)
+                operations.c.id < operation.id,
+                operations.c.undone_by.is_(None),
+                operations.c.undoes.is_(None),
+                operations.c.kind.not_in((ERASURE, ERASED)),
             )
             if number is not None:
                 done = done.where(operations.c.id == number)
