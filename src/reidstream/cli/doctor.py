@@ -8,6 +8,9 @@ from pathlib import Path
 
 import typer
 
+from reidstream.cli.options import CONFIG, JSON, SETTINGS
+from reidstream.cli.terminal import TerminalTable
+
 app = typer.Typer()
 
 
@@ -23,9 +26,9 @@ def doctor(
     context: typer.Context,
     engine: EngineName = typer.Option(EngineName.LOCAL, help="The engine that has to work."),
     gallery: Path | None = typer.Option(None, "--gallery", "-g", help="Look at this gallery, too.", show_default=False),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML configuration.", show_default=False),
-    override: list[str] = typer.Option([], "--set", "-s", metavar="KEY=VALUE", help="Override a setting."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    config: Path | None = CONFIG,
+    override: list[str] | None = SETTINGS,
+    as_json: bool = JSON,
 ) -> None:
     """Examine Python, packages, models, GPU, GStreamer and DeepStream. Exits with 1 if the engine cannot work.
 
@@ -38,7 +41,7 @@ def doctor(
     from reidstream.doctor import Question, Status, examine
     from reidstream.doctor.checks import CHECKS
 
-    question = Question(load_config(config, override), engine.value, gallery)
+    question = Question(load_config(config, override or []), engine.value, gallery)
     report = examine(CHECKS, question)
     verdict = (
         f"the {engine.value} engine can run here" if report.healthy else f"the {engine.value} engine cannot run here"
@@ -50,11 +53,10 @@ def doctor(
         ]
         print_json({"engine": engine.value, "healthy": report.healthy, "checks": lines})
         raise typer.Exit(0 if report.healthy else 1)
-    from rich.table import Table
     from rich.text import Text
 
     styles = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold red", Status.ABSENT: "dim"}
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = TerminalTable(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -72,7 +74,7 @@ def doctor(
 @app.command("log")
 def log_command(
     file: Path = typer.Argument(..., help="A log file, or - for standard input.", allow_dash=True),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    as_json: bool = JSON,
 ) -> None:
     """Explain lines of logs, from Docker over DeepStream, TensorRT and GStreamer to pip and ChromaDB: cause and cure.
 

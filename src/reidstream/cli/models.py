@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
+from reidstream.cli.options import CONFIG, JSON, SETTINGS
+from reidstream.cli.terminal import TerminalConsole, TerminalTable
 from reidstream.errors import ConfigError, ModelNotFound
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-JSON = typer.Option(False, "--json", help="Print one JSON document.")
 NAME = typer.Option(
     None, help="What the model is to be called; from the manifest or the file name.", show_default=False
 )
@@ -41,7 +42,6 @@ def list_command(as_json: bool = JSON) -> None:
 
     Example: reidstream models list
     """
-    from rich.table import Table
 
     from reidstream.models.manifest import load_manifest
 
@@ -55,7 +55,7 @@ def list_command(as_json: bool = JSON) -> None:
             spec = entry.spec
             out.print(f"{spec.name}\t{spec.task}\t{_state(entry)}\t{spec.training_data}\t{spec.terms}", markup=False)
         return
-    table = Table(box=None, pad_edge=False)
+    table = TerminalTable(box=None, pad_edge=False)
     for title in ("name", "task", "here", "trained on", "terms"):
         table.add_column(title)
     for entry in entries.values():
@@ -211,9 +211,9 @@ def prepare_command(
 @app.command("build")
 def build_command(
     model: str | None = typer.Argument(None, help="Name or ONNX path; the configured Re-ID model when left out."),
-    detector: bool = typer.Option(False, "--detector", help="Build the configured detector (PGIE) instead."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML configuration.", show_default=False),
-    override: list[str] = typer.Option([], "--set", "-s", metavar="KEY=VALUE", help="Override a setting."),
+    pgie: bool = typer.Option(False, "--pgie", help="Build the configured detector (PGIE) instead."),
+    config: Path | None = CONFIG,
+    override: list[str] | None = SETTINGS,
     mode: str | None = typer.Option(None, metavar="fp32|fp16|int8|best", help="Instead of the configured precision."),
     batch: int | None = typer.Option(None, min=1, max=1024, help="Instead of the configured batch."),
     best_batch: int | None = typer.Option(None, min=1, help="The batch to tune for; the largest when left out."),
@@ -234,9 +234,9 @@ def build_command(
     if mode is not None and mode not in MODES:
         raise ConfigError(f"--mode must be one of {', '.join(MODES)}, got {mode!r}")
     plan = plan_from_config(
-        load_config(config, override),
+        load_config(config, override or []),
         model,
-        detector=detector,
+        detector=pgie,
         mode=mode,
         batch=batch,
         best_batch=best_batch,
@@ -363,10 +363,9 @@ class _Download:
     """A progress bar on a terminal, a line every ten percent elsewhere."""
 
     def __init__(self, name: str, shown: bool) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-        error = Console(stderr=True)
+        error = TerminalConsole(stderr=True)
         self._name, self._console = name, error if shown else None
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bar = Progress(*columns, console=error, transient=True, disable=not (shown and error.is_terminal))

@@ -18,7 +18,8 @@ import platformdirs
 from pydantic import ValidationError
 
 from reidstream.errors import ConfigError
-from reidstream.models.spec import ModelSpec
+from reidstream.models.spec import ModelSpec, Preprocessing
+from reidstream.suggestions import did_you_mean
 
 MIRROR_VARIABLE = "REIDSTREAM_MODELS"
 MANIFEST_VARIABLE = "REIDSTREAM_MANIFEST"
@@ -97,6 +98,19 @@ def load_manifest() -> dict[str, Entry]:
     return entries
 
 
+def class_list(name: str) -> tuple[str, ...]:
+    """One of the package's lists of class names. Raises ConfigError for a name that it does not have."""
+    fields = _with_classes({"classes": name}, read_toml(PACKAGE_MANIFEST)["class_lists"], PACKAGE_MANIFEST, name)
+    return tuple(fields["classes"])
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The TOML file beside a model: fields of ModelSpec. ``classes`` may be the name of one of the package's lists."""
+    lists = read_toml(PACKAGE_MANIFEST)["class_lists"]
+    described: dict[str, Any] = _with_classes(read_toml(path), lists, path, path.stem)
+    return described
+
+
 def read_manifest(path: Path) -> dict[str, Entry]:
     """The entries of one manifest file: tables ``[models.NAME]`` with the fields of ModelSpec.
 
@@ -143,6 +157,13 @@ def spec_from_table(fields: Any, path: Path, name: str) -> ModelSpec:
         return ModelSpec.model_validate({"name": name, **fields})
     except ValidationError as error:
         problems = "\n".join(
-            f"  {'.'.join(str(part) for part in e['loc']) or '(entry)'}: {e['msg']}" for e in error.errors()
+            f"  {'.'.join(str(part) for part in e['loc']) or '(entry)'}: "
+            + (f"no such key; {_meant(e['loc'])}" if e["type"] == "extra_forbidden" else e["msg"])
+            for e in error.errors()
         )
         raise ConfigError(f"{path}: the description of {name} does not fit:\n{problems}") from None
+
+
+def _meant(place: tuple[int | str, ...]) -> str:
+    section = Preprocessing if "preprocessing" in place[:-1] else ModelSpec
+    return did_you_mean(str(place[-1]), section.model_fields)
