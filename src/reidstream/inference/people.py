@@ -1,4 +1,4 @@
-"""Finding people with a detector of any family whose graph was given the output ``people`` (``models.graph.people``)."""
+"""Finding people with a detector of any family: its graph was given the output ``people`` by ``models.graph``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PAD = 114
 class PeopleDetector:
     """Corners and scores from a network, back into each picture's own pixels.
 
-    family: how pictures are fitted into the input, and whether one person comes in several boxes. size: width and height
-    of the input. nms: IoU above which the weaker of two boxes goes, where the family needs it.
+    family: how pictures are fitted into the input, and whether one person comes in several boxes. size: width and
+    height of the input. nms: IoU above which the weaker of two boxes goes, where the family needs it.
     """
 
     def __init__(self, network: Network, family: Family, size: tuple[int, int], confidence: float, nms: float) -> None:
@@ -76,8 +76,5 @@ class PeopleDetector:
         np.clip(boxes, 0, np.array([*size, *size], np.float32), out=boxes)
         sound = np.isfinite(rows).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes, scores = boxes[sound], np.minimum(rows[sound, 4], np.float32(1))
-        if self._family.suppress:
-            kept = non_maximum(boxes, scores, self._nms)
-        else:
-            kept = np.argsort(-scores, kind="stable")
-        return Detections(boxes[kept], scores[kept])
+        best = non_maximum(boxes, scores, self._nms) if self._family.suppress else np.argsort(-scores, kind="stable")
+        return Detections(boxes[best], scores[best])
