@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from reidstream.cli.common import console, print_json
+from reidstream.cli.common import console, console_on_stderr, print_json
 from reidstream.cli.options import CONFIG, JSON, SETTINGS
 from reidstream.errors import ConfigError, ModelNotFound
 
@@ -363,10 +363,9 @@ class _Download:
     """A progress bar on a terminal, a line every ten percent elsewhere."""
 
     def __init__(self, name: str, shown: bool) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-        error = Console(stderr=True)
+        error = console_on_stderr()
         self._name, self._console = name, error if shown else None
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bar = Progress(*columns, console=error, transient=True, disable=not (shown and error.is_terminal))
