@@ -7,7 +7,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, synth
+from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, serve, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
@@ -39,6 +39,7 @@ def _root(
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(search.search)
+app.command()(serve.serve)
 app.command()(events.events)
 app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
