@@ -8,8 +8,8 @@ from datetime import datetime
 import pytest
 from rich.progress import Progress
 
-from reidstream.cli.common import console, console_on_stderr
 from reidstream.cli.progress import RunProgress, progress_lines
+from reidstream.cli.terminal import TerminalConsole
 from reidstream.pipeline import RunSummary, SourceSummary
 from reidstream.pipeline.run import SourceState
 
@@ -50,10 +50,10 @@ def test_there_is_never_a_bar_outside_a_terminal(
     monkeypatch.setenv(force, "1")
     with RunProgress(RunSummary({"a": SourceSummary("a")})):
         pass
-    for shown in (console(), console_on_stderr()):
+    for shown in (TerminalConsole(), TerminalConsole(stderr=True)):
         with Progress(console=shown, disable=not shown.is_terminal) as bars:
             bars.update(bars.add_task("work", total=3), completed=2)
-        shown.print("[red]done[/]")
+        shown.print("done", style="red")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("done\n", "done\n")
 

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.live import Live
-from rich.table import Table
 
-from reidstream.cli.common import console_on_stderr
+from reidstream.cli.terminal import TerminalConsole, TerminalTable
+from reidstream.foreign_text import terminal_text
 from reidstream.pipeline import RunSummary
 from reidstream.pipeline.run import SourceState, SourceSummary
 
@@ -32,7 +32,7 @@ class RunProgress:
     def __init__(self, summary: RunSummary, shown: bool = True) -> None:
         self._summary = summary
         self._began = time.monotonic()
-        self._console = console_on_stderr()
+        self._console = TerminalConsole(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._table)
         self._shown = shown
         self._done = threading.Event()
@@ -61,12 +61,12 @@ class RunProgress:
             now = time.monotonic()
             lines = progress_lines(self._summary, before, now - then, now - self._began, time.time())
             before, then = {s.source: s.processed for s in list(self._summary.sources.values())}, now
-            sys.stderr.write("\n".join(lines) + "\n")
+            sys.stderr.write("".join(f"{terminal_text(line)}\n" for line in lines))
             sys.stderr.flush()
             pause = min(pause * _LATER, _LONGEST)
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, show_header=False)
+    def _table(self) -> TerminalTable:
+        table = TerminalTable(box=None, pad_edge=False, show_header=False)
         for source in list(self._summary.sources.values()):
             of = f"/{source.expected}" if source.expected else ""
             silent = _silence(source, time.time()) if source.live else ""

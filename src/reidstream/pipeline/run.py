@@ -17,6 +17,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
+from reidstream.gallery.recordings import Begin
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.proposal import Proposal, settle
 from reidstream.pipeline.store import TrackletStore
@@ -140,6 +141,8 @@ class GalleryRun:
         self._record = record
         self._max_seconds = max_seconds
         self._unwanted: set[str] = set()
+        # Content → the source that it is read as.
+        self._begun: dict[str, str] = {}
         self.summary = RunSummary({source.source: source for source in sources})
 
     def stop(self) -> None:
@@ -199,8 +202,10 @@ class GalleryRun:
             source.uri, source.expected, source.live = event.uri, event.frames, event.live
             settings = self._own_settings.get(event.source, self._settings)
             begin = self._gallery.begin_source(event, settings, replace=self._replace)
-            if not begin.wanted:
-                source.note = self._same_content(event)
+            if begin.wanted:
+                self._begun[event.content] = event.source
+            else:
+                source.note = self._why_unwanted(begin, event)
                 self._unwanted.add(event.source)
                 self._engine.skip(event.source)
             source.state = SourceState.RUNNING
@@ -226,10 +231,11 @@ class GalleryRun:
                 source.note = "nobody was found in it"
             writer.end_source(event)
 
-    def _same_content(self, started: SourceStarted) -> str:
+    def _why_unwanted(self, begin: Begin, started: SourceStarted) -> str:
         """Why a source is not wanted."""
-        (held,) = [r for r in self._gallery.sources() if r.content == started.content]
-        return _held(held, started.source)
+        if begin is Begin.ELSEWHERE:
+            return f"same content as {self._begun.get(started.content, 'another source of the gallery')}"
+        return "it is in the gallery already"
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:
