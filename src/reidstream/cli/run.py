@@ -92,6 +92,8 @@ def run(
             max_seconds=max_seconds,
         )
     silent = quiet or json_output
+    if not silent and replay is None and engine is EngineChoice.LOCAL and tree.local.device == "cuda":
+        sys.stderr.write("warming up the models on the GPU; the first frame comes some seconds from now\n")
     with opened as job, interruptible(job, silent), RunProgress(job.summary, shown=not silent):
         summary = job.run()
     if json_output:
