@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import socket
 import threading
 import time
@@ -77,6 +78,7 @@ def test_killed_server_is_connected_again_and_time_goes_on(server: Server, caplo
     assert 0.9 < gap < time.monotonic() - killed + 1
     assert after[0].index > before[-1].index
     assert "connecting again in 0.5 s" in caplog.text
+    assert re.search(r": is back after \d+ s", caplog.text)
     assert PASSWORD not in caplog.text
 
 
