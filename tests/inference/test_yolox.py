@@ -132,8 +132,8 @@ def test_a_model_that_does_not_fit_is_refused_with_the_reason(detector_model: Ma
         open_detector(detector_model(_rows(), classes=("a", "b", "person")), DetectorConfig())
     with pytest.raises(ModelMismatch, match="no class names are known"):
         open_detector(detector_model(_rows(), classes=()), DetectorConfig())
-    with pytest.raises(ModelMismatch, match="unknown detector family 'ssd'; known are yolox"):
-        open_detector(detector_model(_rows(), family="ssd"), DetectorConfig())
+    with pytest.raises(ModelMismatch, match="unknown detector family 'mask-rcnn'; known are yolox"):
+        open_detector(detector_model(_rows(), family="mask-rcnn"), DetectorConfig())
     with pytest.raises(ModelMismatch, match="expected a detector, but it is described as 'reid'"):
         open_detector(detector_model(_rows(), task="reid"), DetectorConfig())
     with pytest.raises(ModelMismatch, match="the manifest says input height 416, the graph 32"):

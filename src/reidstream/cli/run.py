@@ -32,7 +32,7 @@ class EngineChoice(StrEnum):
 
 def run(
     sources: list[str] | None = typer.Argument(
-        None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
+        None, help="Videos, folders of videos or images, patterns, rtsp://, webcams, or TOML files that list cameras."
     ),
     gallery: str = GALLERY,
     config: Path | None = CONFIG,
@@ -165,13 +165,14 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 def _print_summary(summary: RunSummary, gallery: str) -> None:
 
     out = console()
-    table = TerminalTable("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "frames", "dropped", "tracklets", "", box=None, pad_edge=False)
     for source in summary.sources.values():
-        table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
+        numbers = (str(source.frames), str(source.dropped), str(source.tracklets))
+        table.add_row(source.source, source.state, *numbers, source.note or "")
     out.print(table)
-    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts
-    out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
+    out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
         f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"

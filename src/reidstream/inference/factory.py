@@ -15,15 +15,17 @@ from reidstream.inference.input import Packer, input_size
 from reidstream.inference.lean_graph import columns_of, only_person
 from reidstream.inference.network import Network, PackedSession
 from reidstream.inference.open_batch import with_any_batch
+from reidstream.inference.people import PeopleDetector
 from reidstream.inference.protocols import Detector, Embedder
 from reidstream.inference.session import Session
 from reidstream.inference.shared_batch import SharedBatch
 from reidstream.inference.yolox import BOX_COLUMNS, Elsewhere, YoloxDetector, class_index
+from reidstream.models.detectors import image_size, ports_of
+from reidstream.models.families import FAMILIES, OTHER_NAMES, Family, family_named
 from reidstream.models.spec import ResolvedModel
 
 logger = logging.getLogger(__name__)
 
-FAMILIES = ("yolox", "yolox-decoded")
 DETECTED_TOGETHER = 8
 """Pictures, of all sources of a process, in one run of a detector on a GPU. YOLOX-nano on an H200 takes 1.3 ms for
 one, 2.2 for 4, 3.0 for 8 and 4.9 for 16, with bringing them there: 2,700 a second are more than processors decode."""
@@ -39,9 +41,12 @@ def open_detector(
     """
     if model.spec.task != "detector":
         raise ModelMismatch(f"{model.path}: expected a detector, but it is described as {model.spec.task!r}")
-    family = model.spec.family or "yolox"
-    if family not in FAMILIES:
-        raise ModelMismatch(f"{model.path}: unknown detector family {family!r}; known are {', '.join(FAMILIES)}")
+    family = family_named(model.spec.family)
+    if family is None:
+        known = ", ".join([*FAMILIES, *OTHER_NAMES])
+        raise ModelMismatch(f"{model.path}: unknown detector family {model.spec.family!r}; known are {known}")
+    if not family.name.startswith("yolox"):
+        return _people_detector(model, family, config, device, threads)
     session = Session(model.path, intra=threads)
     make = partial(
         YoloxDetector,
@@ -50,13 +55,13 @@ def open_detector(
         person_class=config.person_class,
         confidence=config.confidence,
         nms=config.nms,
-        decoded=family == "yolox-decoded",
+        decoded=family.name == "yolox-decoded",
     )
     if device == "cpu":
         return make(lean=lean)
     # Whatever does not fit its description is found out before a GPU is touched.
     make(lean=False)
-    column = BOX_COLUMNS + class_index(session, model.spec, config.person_class)
+    column = BOX_COLUMNS + class_index(session.path, model.spec, config.person_class)
     fixed = fixed_graph(
         session,
         model.spec,
@@ -65,6 +70,28 @@ def open_detector(
         lambda answers: answers[:, :, columns_of(column)],
     )
     return make(elsewhere=Elsewhere(_shared(fixed, device), BOX_COLUMNS if fixed.changed else column))
+
+
+def _people_detector(
+    model: ResolvedModel, family: Family, config: DetectorConfig, device: Device, threads: int
+) -> Detector:
+    """A detector of any other family: its graph gets one output, which is the same for all of them."""
+    from reidstream.models.graph.people import give_people
+    from reidstream.models.onnx_file import load_structure, load_whole
+
+    spec = model.spec
+    ports = ports_of(load_structure(model.path))
+    size = image_size(ports, spec.input_size or family.size, spec.preprocessing.layout)
+    graph = load_whole(model.path)
+    give_people(graph, family.name, class_index(model.path, spec, config.person_class), size)
+    session = Session(model.path, intra=threads, graph=graph.SerializeToString())
+    # Rows of an SSD carry the number of their picture; one at a time needs no sorting.
+    most = 1 if family.name == "ssd" else DETECTED_TOGETHER
+    if device == "cpu":
+        network: Network = PackedSession(session, Packer(spec.preprocessing), most)
+    else:
+        network = _shared(fixed_graph(session, spec, most), device)
+    return PeopleDetector(network, family, size, config.confidence, config.nms)
 
 
 def open_embedder(model: ResolvedModel, config: EmbeddingConfig, device: Device = "cpu", threads: int = 1) -> Embedder:

@@ -97,9 +97,8 @@ def _made(form: FixedGraph, session: Session, spec: ModelSpec, change: Change | 
     from reidstream.models.graph.batch import open_batch
     from reidstream.models.graph.folding import constants_as_weights
     from reidstream.models.graph.pictures import fix_rows, take_pictures
-    from reidstream.models.onnx_file import load_whole
 
-    model = load_whole(session.path)
+    model = session.graph()
     constants_as_weights(model)
     if change is not None:
         change(model)

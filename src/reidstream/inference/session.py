@@ -56,6 +56,7 @@ class Session:
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
             raise ModelMismatch(f"{path} cannot be loaded by ONNX Runtime: {first_line(error)}") from None
         self.path = path
+        self._graph = graph
         self._threads = intra, inter
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES or len(inputs[0].shape) != 4:
@@ -64,6 +65,14 @@ class Session:
         self.input = _tensor(inputs[0])
         self.outputs = tuple(_tensor(output) for output in self._session.get_outputs())
         self._dtype = _INPUT_TYPES[self.input.dtype]
+
+    def graph(self) -> Any:
+        """The onnx.ModelProto that is run, all weights inside, for whoever changes it further."""
+        import onnx
+
+        from reidstream.models.onnx_file import load_whole
+
+        return load_whole(self.path) if self._graph is None else onnx.load_from_string(self._graph)
 
     def with_graph(self, graph: bytes) -> Session:
         """A session like this one that runs a changed form of the file's graph."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -58,7 +59,7 @@ class YoloxDetector:
         self._session = session
         self._size = input_size(session, spec)
         self._packer = Packer(spec.preprocessing)
-        column = BOX_COLUMNS + class_index(session, spec, person_class)
+        column = BOX_COLUMNS + class_index(session.path, spec, person_class)
         self._confidence = confidence
         self._nms = nms
         self._decoded = decoded
@@ -167,16 +168,14 @@ def grid(size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     return np.concatenate(centres), np.concatenate(strides)
 
 
-def class_index(session: Session, spec: ModelSpec, name: str) -> int:
+def class_index(path: Path, spec: ModelSpec, name: str) -> int:
     """Which of the model's classes has this name. Raises ModelMismatch."""
     if not spec.classes:
         raise ModelMismatch(
-            f"{session.path}: the class {name!r} is looked up by name, but no class names are known for this model; "
+            f"{path}: the class {name!r} is looked up by name, but no class names are known for this model; "
             "describe it in a manifest with classes = [...]"
         )
     if name not in spec.classes:
         known = ", ".join(spec.classes[:10]) + (", ..." if len(spec.classes) > 10 else "")
-        raise ModelMismatch(
-            f"{session.path}: no class {name!r}; its classes are {known} (setting detector.person_class)"
-        )
+        raise ModelMismatch(f"{path}: no class {name!r}; its classes are {known} (setting detector.person_class)")
     return spec.classes.index(name)
