@@ -40,6 +40,7 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
                 "model": facts.model,
                 "index": facts.index,
                 "index_behind": behind,
+                "kept_out": facts.kept_out,
                 "created": facts.created,
                 "recordings": [asdict(recording) for recording in recordings],
             }
@@ -54,6 +55,8 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     )
     state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
     out.print(f"index: {facts.index}, {state}", markup=False)
+    if facts.kept_out:
+        out.print(f"{facts.kept_out} tracklets came again after they had been erased, and were left out")
     table = Table("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
     for recording in recordings:
         state = recording.state + (f" ({recording.error})" if recording.error else "")
@@ -211,6 +214,8 @@ def import_command(
         f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {gallery}",
         markup=False,
     )
+    if done.kept_out:
+        out.print(f"{done.kept_out} tracklets were left out: they were erased from {gallery} before", markup=False)
     if done.kept:
         out.print(f"{done.kept} decisions were left out: later ones in {gallery} contradict them", markup=False)
 

@@ -141,6 +141,7 @@ def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
         "seconds": summary.seconds,
         "tracklets": summary.tracklets,
         "stored": summary.stored,
+        "kept_out": summary.kept_out,
         "people": summary.people,
         "resolved": _resolved(summary),
         "tracks": asdict(summary.counts),
@@ -175,6 +176,8 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
     )
+    if summary.kept_out:
+        out.print(f"{summary.kept_out} tracklets were left out: they were erased from this gallery before")
     if (resolved := _resolved(summary)) is not None:
         out.print(
             f"decided all at once at the end: {resolved['before']} people became {resolved['people']}"

@@ -55,7 +55,7 @@ class Check:
 
 
 _REBUILD = "reidstream gallery rebuild"
-_RESTORE = "restore gallery.db from a backup, or erase the tracklet and run its source again"
+_RESTORE = "restore gallery.db from a backup, or run its source again with --replace"
 
 
 def check(database: Database, index: VectorIndex | None = None) -> Check:

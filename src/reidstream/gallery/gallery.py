@@ -80,6 +80,8 @@ class Gallery:
         self._revision = facts.revision
         self._attempts: dict[str, int] = {}
         self._open_sources: dict[str, str] = {}
+        self.kept_out = 0
+        """How many tracklets were left out since it was opened, because they had been erased before."""
         self._closed = False
         place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
         has_indexer = ownership is not None and facts.index != "exact"
@@ -242,7 +244,8 @@ class Gallery:
     def add(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets whose source has begun; how many were not there before. On the disk when it returns.
 
-        What is there already stays as it is, except for tracks that an earlier, stopped run had cut short.
+        What is there already stays as it is, except for tracks that an earlier, stopped run had cut short. What was
+        erased stays away, also when it comes with other ids; ``kept_out`` counts it.
         """
         self._database.ready()
         if not batch:
@@ -252,6 +255,7 @@ class Gallery:
             with self.write() as connection:
                 stored = store(connection, batch, self._attempts, self._revision)
             self._revision = stored.revision
+            self.kept_out += stored.kept_out
         if self._indexer is not None:
             self._indexer.wake(stored.revision)
         return stored.new

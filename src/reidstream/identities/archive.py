@@ -18,6 +18,7 @@ from reidstream.gallery.archive import (
 from reidstream.gallery.facts import check_space
 from reidstream.gallery.rows import EVERYTHING
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
+from reidstream.identities.kept_out import without_erased
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import person_of_tracklets, prepare
 
@@ -26,12 +27,14 @@ from reidstream.identities.people import person_of_tracklets, prepare
 class Imported:
     """What an import added. tracklets, people, operations: how many were not there before.
 
-    kept: decisions of the archive that were left out because a later one here contradicts them.
+    kept_out: tracklets that were left out because they were erased here before. kept: decisions of the archive that
+    were left out because a later one here contradicts them.
     """
 
     tracklets: int
     people: int
     operations: int
+    kept_out: int
     kept: int
 
 
@@ -58,19 +61,21 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
     refuse_other_contents(gallery, archive)
     prepare(gallery)
     document = checked_document(archive.people)
+    before = gallery.kept_out
     new, begun = add_archived(gallery, archive)
     uuid = gallery.facts().uuid
     rows = gallery.rows()
     facts = {record["id"]: record for record in rows.records()}
     with gallery.write() as connection:
-        before = person_of_tracklets(connection, facts)
+        former = person_of_tracklets(connection, facts)
+        document = without_erased(connection, document, facts)
         taken = take_over(connection, document, uuid, set(facts))
-        now = person_of_tracklets(connection, before)
+        now = person_of_tracklets(connection, former)
         events = _events(taken, facts, archive, new)
-        moved = [t for t, (person, _) in sorted(now.items()) if person != before[t][0]]
+        moved = [t for t, (person, _) in sorted(now.items()) if person != former[t][0]]
         tell(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
     end_archived(gallery, begun)
-    return Imported(new, len(taken.people), taken.operations, taken.kept)
+    return Imported(new, len(taken.people), taken.operations, gallery.kept_out - before, taken.kept)
 
 
 def _events(

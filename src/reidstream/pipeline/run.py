@@ -53,8 +53,8 @@ class RunSummary:
     """What a run did, and while it goes on, has done so far.
 
     seconds: wall time. tracklets: finished; stored: of them new in the gallery. people: identities in the
-    gallery. resolved: what deciding everybody anew at the end came to, None when that was not done. open_tracks:
-    people in view now.
+    gallery. kept_out: not stored because they had been erased before. resolved: what deciding everybody anew at the
+    end came to, None when that was not done. open_tracks: people in view now.
     counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
     """
 
@@ -62,6 +62,7 @@ class RunSummary:
     seconds: float = 0.0
     tracklets: int = 0
     stored: int = 0
+    kept_out: int = 0
     people: int = 0
     resolved: Proposal | None = None
     open_tracks: int = 0
@@ -148,6 +149,7 @@ class GalleryRun:
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
         self.summary.people = identities.people
+        self.summary.kept_out = self._gallery.kept_out
         self.summary.open_tracks = 0
         if self._config.identities.resolve and not self._goes_on:
             self.summary.resolved = settle(self._gallery, self._config.identities)
