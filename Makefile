@@ -8,7 +8,7 @@ PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint format bench requirements docs wheel clean
+.PHONY: help setup demo test lint format mutants bench requirements docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ lint: $(VENV)/.ready  ## ruff and mypy
 format: $(VENV)/.ready  ## Let ruff rewrite the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+mutants: $(VENV)/.ready  ## A seeded sample of small faults in the code: which are noticed by tests?
+	$(PY) -m tests.mutants
 
 bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 	$(PY) -m benchmarks

@@ -22,6 +22,7 @@ class Facts:
     generation: which of the index's files are the valid ones. revision: the last one given to a row.
     indexed: the index holds every row up to this revision. erasing: an erasure has begun and is not finished.
     kept_out: tracklets that came again after they had been erased, and were left out.
+    sealed: the index was compared with the rows and closed whole after the last change to its files.
     """
 
     uuid: str
@@ -34,6 +35,7 @@ class Facts:
     indexed: int
     erasing: bool
     kept_out: int = 0
+    sealed: bool = False
 
 
 def new_facts(space: EmbeddingSpace, model: str, index: str) -> Facts:
@@ -56,6 +58,8 @@ def read_facts(connection: Connection) -> Facts:
             indexed=int(found["indexed"]),
             erasing=found["erasing"] == "1",
             kept_out=int(found.get("kept_out", "0")),
+            # Galleries of earlier versions do not say.
+            sealed=found.get("sealed") == "1",
         )
     except (KeyError, ValueError) as error:
         raise GalleryCorrupt(f"the gallery's own description is damaged: {error}; restore it from a backup") from None
