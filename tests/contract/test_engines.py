@@ -221,3 +221,18 @@ def test_giving_up_on_the_events_leaves_no_thread_behind(open_engine: Open, tmp_
 
 def test_no_sources_give_no_events(open_engine: Open) -> None:
     assert list(open_engine([]).events()) == []
+
+
+def test_a_source_that_is_skipped_ends_soon_and_the_others_go_on(open_engine: Open, tmp_path: Path) -> None:
+    long, short = write_blobs(tmp_path / "long.mp4", frames=400, speed=0.5), write_blobs(tmp_path / "short.mp4")
+    engine = open_engine([("long", str(long)), ("short", str(short))])
+    events = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, SourceStarted) and event.source == "long":
+            engine.skip("long")
+    grouped = by_source(events)
+    assert sum(isinstance(event, Observed) for event in grouped["long"]) < 200
+    assert isinstance(grouped["long"][-1], SourceEnded)
+    check_order(grouped["short"], 60)
+    engine.skip("nobody")

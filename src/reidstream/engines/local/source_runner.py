@@ -74,6 +74,11 @@ class SourceRunner:
         self._reader = threading.Thread(target=self._read, name=f"read {source_id}", daemon=True)
         self._tracker = threading.Thread(target=self._track, name=f"track {source_id}", daemon=True)
 
+    @property
+    def id(self) -> str:
+        """The source's id."""
+        return self._id
+
     def start(self) -> None:
         self._shared.status.frames[self._id] = 0
         self._shared.status.dropped[self._id] = 0

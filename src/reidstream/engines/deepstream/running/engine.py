@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +154,11 @@ class DeepStreamEngine:
             raise ConfigError(f"there is no source {source_id!r}")
         self._handover.put_note(StreamOver(pads[0], in_order=False, stopped=True))
         self._bus.soon(lambda: self._pipeline.remove_source(pads[0]))
+
+    def skip(self, source: str) -> None:
+        # It may have come to its end by itself in the meantime.
+        with suppress(ConfigError):
+            self.remove_source(source)
 
     def stop(self) -> None:
         self._stopping.set()
