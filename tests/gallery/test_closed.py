@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "vectors": lambda g: g.vectors(),
     "write": lambda g: g.write().__enter__(),
 }
-HARMLESS = {"open", "close", "__init__", "__exit__", "place", "writable", "space", "model"}
+HARMLESS = {"open", "close", "__init__", "__exit__", "place", "access", "writable", "space", "model"}
 
 
 def test_every_use_of_a_closed_gallery_is_refused_and_writes_nothing(filled: Filled) -> None:

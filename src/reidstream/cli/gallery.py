@@ -130,6 +130,7 @@ def show(
     from dataclasses import fields
 
     from reidstream.errors import GalleryError
+    from reidstream.files import whole_file
     from reidstream.gallery import Gallery
 
     with Gallery.open(gallery) as opened:
@@ -137,10 +138,8 @@ def show(
     if crop is not None:
         if found.crop is None:
             raise GalleryError(f"no crop was kept of tracklet {found.id}")
-        try:
-            crop.write_bytes(found.crop)
-        except OSError as error:
-            raise GalleryError(f"{crop} cannot be written: {error.strerror or error}") from None
+        with whole_file(crop, GalleryError) as partial:
+            partial.write_bytes(found.crop)
     values: dict[str, Any] = {f.name: getattr(found, f.name) for f in fields(found)}
     values["crop"] = None if found.crop is None else len(found.crop)
     if as_json:
@@ -265,6 +264,8 @@ def check(gallery: str = GALLERY, as_json: bool = JSON) -> None:
         out = console()
         for problem in found.problems:
             out.print(f"{problem.kind}: {problem.message}; {problem.remedy}", markup=False)
+        for warning in found.warnings:
+            out.print(f"warning: {warning}", markup=False)
         if found.unchecked:
             out.print(f"not checked: {found.unchecked}", markup=False)
         held = "" if found.indexed is None else f", {found.indexed} vectors in the index"

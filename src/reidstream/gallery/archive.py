@@ -73,7 +73,7 @@ def write_archive(
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GalleryError(f"{folder} is there already; an export needs a new or empty folder")
-    with whole_folder(folder, GalleryError) as partial:
+    with whole_folder(folder, GalleryError, access=gallery.access) as partial:
         count = write_parquet(gallery, partial / TRACKLETS, where)
         table = pq.read_table(partial / TRACKLETS, columns=["id", "content"])
         text = json.dumps(people(table["id"].to_pylist()), ensure_ascii=False)

@@ -34,7 +34,7 @@ def export(gallery: Gallery, path: Path, where: Filter = EVERYTHING) -> int:
             f"the export's ending must be one of {endings}, or none at all for a folder that can be imported; "
             f"got {path.name!r}"
         )
-    with whole_file(path, GalleryError) as partial:
+    with whole_file(path, GalleryError, access=gallery.access) as partial:
         return write(gallery, partial, where)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, LargeBinary, func, select
 
 from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
+from reidstream.files import OWNER_ONLY, Access, access_for, access_of, new_file
 from reidstream.gallery import recordings
 from reidstream.gallery.checking import Check, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
@@ -114,7 +115,9 @@ class Gallery:
         if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
             if not create:
                 raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
-            _make_folder(place.folder)
+            _make_folder(place.folder, access_for(config.group if config else None))
+        elif place.folder is not None and write and config is not None and config.group is not None:
+            _open_to(place.folder, access_for(config.group))
         with contextlib.ExitStack() as undo:
             ownership = _own(place) if write else None
             if ownership is not None:
@@ -164,6 +167,12 @@ class Gallery:
     @property
     def place(self) -> Place:
         return self._database.place
+
+    @property
+    def access(self) -> Access:
+        """Who may read and change the gallery's files, and what is written out of them."""
+        folder = self.place.folder
+        return OWNER_ONLY if folder is None else access_of(folder)
 
     @property
     def writable(self) -> bool:
@@ -471,16 +480,32 @@ class Gallery:
             raise TrackletNotFound(f"no tracklet {missing[0]}{more} in gallery {self.place}")
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, access: Access) -> None:
     if folder.exists() and not folder.is_dir():
         raise GalleryError(f"{folder} is a file; a gallery is a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         strangers = [p.name for p in folder.iterdir() if p.name not in OWN_FILES]
     except OSError as error:
         raise GalleryError(f"gallery folder {folder} cannot be made: {error.strerror or error}") from None
     if strangers:
         raise GalleryError(f"{folder} holds other things ({strangers[0]}, ...); a new gallery needs an empty folder")
+    _open_to(folder, access)
+    # SQLite gives the files beside it (log, shared memory) the rights of the database.
+    new_file(folder / DATABASE_FILE, access)
+
+
+def _open_to(folder: Path, access: Access) -> None:
+    """Give the folder, and all in it, to those who may use it."""
+    try:
+        for path in (folder, *folder.rglob("*")):
+            access.give(path)
+    except OSError as error:
+        raise GalleryError(
+            f"gallery folder {folder} cannot be opened to the group (gallery.group): {error.strerror or error}; only "
+            "its owner can do that, for a group that the owner is in"
+        ) from None
 
 
 def _own(place: Place) -> Ownership:

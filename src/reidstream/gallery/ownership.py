@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from reidstream.errors import GalleryError, GalleryLocked
+from reidstream.files import access_of, new_file
 
 LOCK_FILE = "writer.lock"
 OWNER_FILE = "writer.json"
@@ -52,8 +53,9 @@ class FolderOwnership:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         # The lock is taken in one thread and may be released in another.
-        self._writer = FileLock(folder / LOCK_FILE, thread_local=False)
-        self._index = FileLock(folder / INDEX_LOCK_FILE, thread_local=False)
+        access = access_of(folder)
+        self._writer = FileLock(folder / LOCK_FILE, thread_local=False, mode=access.file_mode)
+        self._index = FileLock(folder / INDEX_LOCK_FILE, thread_local=False, mode=access.file_mode)
         try:
             self._writer.acquire(timeout=0)
         except Timeout:
@@ -63,6 +65,7 @@ class FolderOwnership:
         try:
             self._index.acquire(timeout=READER_PATIENCE)
             owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+            new_file(folder / OWNER_FILE, access)
             (folder / OWNER_FILE).write_text(json.dumps(owner), encoding="utf-8")
         except Timeout:
             self._writer.release()
@@ -168,7 +171,8 @@ class ServerOwnership:
 @contextlib.contextmanager
 def index_files_at_rest(folder: Path) -> Iterator[bool]:
     """Whether nobody writes the index files of this folder; if so, nobody begins to until the block is left."""
-    locks = [FileLock(folder / name, thread_local=False) for name in (INDEX_LOCK_FILE, WORKER_LOCK_FILE)]
+    mode = access_of(folder).file_mode
+    locks = [FileLock(folder / name, thread_local=False, mode=mode) for name in (INDEX_LOCK_FILE, WORKER_LOCK_FILE)]
     with contextlib.ExitStack() as held:
         try:
             for lock in locks:
@@ -184,7 +188,7 @@ def writer_of(folder: Path) -> str | None:
     """Who is writing to the gallery in this folder at this moment, for people to read; None when nobody is."""
     if not (folder / LOCK_FILE).exists():
         return None
-    lock = FileLock(folder / LOCK_FILE, thread_local=False)
+    lock = FileLock(folder / LOCK_FILE, thread_local=False, mode=access_of(folder).file_mode)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -34,8 +34,8 @@ class Imported:
     tracklets: int
     people: int
     operations: int
-    kept_out: int
     kept: int
+    kept_out: int = 0
 
 
 def export_gallery(gallery: Gallery, folder: Path, where: Filter = EVERYTHING) -> int:
@@ -75,7 +75,7 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
         moved = [t for t, (person, _) in sorted(now.items()) if person != former[t][0]]
         tell(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
     end_archived(gallery, begun)
-    return Imported(new, len(taken.people), taken.operations, gallery.kept_out - before, taken.kept)
+    return Imported(new, len(taken.people), taken.operations, taken.kept, gallery.kept_out - before)
 
 
 def _events(

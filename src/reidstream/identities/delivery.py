@@ -120,6 +120,7 @@ class Position:
         """Raises ConfigError when the file holds something else, or another gallery's position."""
         self._path = path
         self._gallery = gallery.facts().uuid
+        self._access = gallery.access
         self.seq = 0
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
@@ -136,7 +137,7 @@ class Position:
         """Everything up to ``seq`` has been accepted."""
         self.seq = seq
         text = json.dumps({"gallery": self._gallery, "seq": seq})
-        write_whole(self._path, text, DeliveryError, "name another file with --position")
+        write_whole(self._path, text, DeliveryError, "name another file with --position", self._access)
 
 
 def position_file(gallery: Gallery, address: str) -> Path:
