@@ -10,6 +10,7 @@ from reidstream import __version__
 from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
+from reidstream.cli.process_title import hide_passwords
 from reidstream.errors import ConfigError, ReIDStreamError
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ app.add_typer(evaluation.app, name="eval")
 
 def main() -> None:
     """Entry point of the ``reidstream`` command: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    hide_passwords()
     try:
         app()
     except ReIDStreamError as error:

@@ -11,6 +11,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, progress_bar
 from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
@@ -38,7 +39,7 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
                 "tracklets": count,
                 "embedding_space": asdict(facts.space),
                 "model": facts.model,
-                "index": facts.index,
+                "index": redacted(facts.index),
                 "index_behind": behind,
                 "kept_out": facts.kept_out,
                 "created": facts.created,
@@ -54,7 +55,7 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
         f"embeddings: {facts.space.model}, {facts.space.size} dimensions, space {fingerprint}{model}", markup=False
     )
     state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
-    out.print(f"index: {facts.index}, {state}", markup=False)
+    out.print(f"index: {redacted(facts.index)}, {state}", markup=False)
     if facts.kept_out:
         out.print(f"{facts.kept_out} tracklets came again after they had been erased, and were left out")
     table = Table("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
@@ -205,18 +206,19 @@ def import_command(
     archive = open_archive(folder)
     with Gallery.open(gallery, write=True, create=True, space=archive.space, model=archive.model) as opened:
         done = import_gallery(opened, archive)
+    place = redacted(gallery)
     if as_json:
-        print_json({"gallery": gallery, **asdict(done)})
+        print_json({"gallery": place, **asdict(done)})
         return
     out = console()
     out.print(
-        f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {gallery}",
+        f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {place}",
         markup=False,
     )
     if done.kept_out:
-        out.print(f"{done.kept_out} tracklets were left out: they were erased from {gallery} before", markup=False)
+        out.print(f"{done.kept_out} tracklets were left out: they were erased from {place} before", markup=False)
     if done.kept:
-        out.print(f"{done.kept} decisions were left out: later ones in {gallery} contradict them", markup=False)
+        out.print(f"{done.kept} decisions were left out: later ones in {place} contradict them", markup=False)
 
 
 @app.command()
@@ -289,7 +291,7 @@ def rebuild(gallery: str = GALLERY, as_json: bool = JSON) -> None:
             opened.rebuild(progress)
         kind = opened.facts().index
     if as_json:
-        print_json({"gallery": gallery, "tracklets": count, "index": kind})
+        print_json({"gallery": redacted(gallery), "tracklets": count, "index": redacted(kind)})
     elif kind == "exact":
         console().print("this gallery's index has no files; there is nothing to make")
     else:

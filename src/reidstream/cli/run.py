@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
+from reidstream.config.redaction import redacted
 
 if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
@@ -135,7 +136,7 @@ def _toml(value: Any) -> str:
 
 def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
     return {
-        "gallery": gallery,
+        "gallery": redacted(gallery),
         "sources": [asdict(source) for source in summary.sources.values()],
         "frames": summary.frames,
         "seconds": summary.seconds,
@@ -171,7 +172,7 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     counts = summary.counts
     out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
-        f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
+        f"{summary.stored} new tracklets in {redacted(gallery)}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
@@ -184,7 +185,7 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
             f" ({resolved['moved']} tracklets moved)"
         )
     elif summary.stored and summary.people > 1:
-        resolve = f"reidstream people resolve --gallery {gallery}"
+        resolve = f"reidstream people resolve --gallery {redacted(gallery)}"
         out.print(f"a run knows only who came before; `{resolve}` decides who is who all at once")
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")

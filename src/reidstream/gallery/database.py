@@ -12,6 +12,7 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from reidstream.config.secrets import filled_in
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, MissingDependency
 from reidstream.gallery.fencing import Fence, check_fence
 
@@ -42,12 +43,15 @@ class Place:
 
 
 def place_of(path_or_url: str | Path) -> Place:
-    """The place that a user's words mean. ``postgresql://user@host/name`` is a server, all else is a folder."""
+    """The place that a user's words mean. ``postgresql://user@host/name`` is a server, all else is a folder.
+
+    Secrets that the address names (``config.secrets``) are filled in. Raises GalleryError, ConfigError.
+    """
     text = str(path_or_url)
     if "://" not in text:
         return Place(folder=Path(path_or_url))
     try:
-        url = make_url(text)
+        url = make_url(filled_in(text))
     except ArgumentError:
         raise GalleryError("the gallery's address cannot be read; expected postgresql://user@host/name") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:

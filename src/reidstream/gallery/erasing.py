@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, Text, inspect, select
 
+from reidstream.config.redaction import redacted
 from reidstream.errors import GalleryError, TrackletNotFound
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import write_facts
@@ -244,7 +245,7 @@ def _reach(database: Database, server: str) -> str:
         )
     if server:
         parts.append(
-            f"the files of the chroma server {server} are out of reach and keep deleted vectors: stop it, delete its "
-            "folder, start it, and run `reidstream gallery rebuild`"
+            f"the files of the chroma server {redacted(server)} are out of reach and keep deleted vectors: stop it, "
+            "delete its folder, start it, and run `reidstream gallery rebuild`"
         )
     return "; ".join(parts)

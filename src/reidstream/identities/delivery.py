@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reidstream.config.redaction import redacted
+from reidstream.config.secrets import filled_in
 from reidstream.errors import ConfigError, DeliveryError
 from reidstream.files import write_whole
 from reidstream.gallery import Gallery
@@ -101,7 +102,7 @@ class Webhook:
         if self._secret is not None:
             headers[SIGNATURE] = signature(self._secret, headers[TIMESTAMP], body)
         try:
-            answer = httpx.post(self._url, content=body, headers=headers, timeout=self._timeout)
+            answer = httpx.post(filled_in(self._url), content=body, headers=headers, timeout=self._timeout)
         except httpx.InvalidURL as error:
             return str(error), True
         except httpx.HTTPError as error:
