@@ -10,7 +10,8 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, progress_bar
-from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.options import GALLERY, JSON, page
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
 
@@ -223,7 +224,8 @@ def import_command(
 
 @app.command()
 def sheet(
-    file: Path = typer.Argument(Path("sheet.html"), help="The page to write."),
+    file: Path | None = typer.Argument(None, help="The page to write; sheet.html by default."),
+    html: Path | None = page("The same, as in other verbs."),
     gallery: str = GALLERY,
     source: list[str] | None = SOURCE,
     since: str | None = SINCE,
@@ -242,6 +244,7 @@ def sheet(
 
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
+        file = file or html or Path("sheet.html")
         shown, total = write_gallery_sheet(opened, file, where, limit)
     if as_json:
         print_json({"file": str(file), "shown": shown, "total": total})

@@ -17,6 +17,7 @@ from reidstream.gallery.facts import write_facts
 from reidstream.gallery.schema import meta
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
+from reidstream.suggestions import nearest
 
 _CHUNK = 500
 _LAST_NUMBER = "people:last_number"
@@ -106,14 +107,33 @@ def find_person(connection: Connection, word: str) -> str:
         select(people.c.id, people.c.number, people.c.name).where(people.c.id.in_(with_members))
     ).all()
     text = word.strip()
-    number = text.lower().removeprefix("person").strip().removeprefix("#")
-    found = {row.id for row in rows if (number.isdigit() and int(number) == row.number) or row.id == text}
+    number = number_meant(text)
+    found = {row.id for row in rows if (number is not None and number == row.number) or row.id == text}
     found = found or {row.id for row in rows if row.name and row.name.lower() == text.lower()}
     found = found or ({row.id for row in rows if row.id.startswith(text)} if len(text) >= 4 else set())
     if len(found) != 1:
         what = "no person" if not found else f"{len(found)} people"
-        raise IdentityError(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
+        meant = nearest(text, [row.name for row in rows if row.name]) if not found else None
+        raise IdentityError(
+            f"{what} called {word!r}; "
+            + (f"did you mean {meant}? " if meant else "")
+            + "people are named by number, name or id (see `people list`)"
+        )
     return str(found.pop())
+
+
+def refuse_number(name: str) -> None:
+    """Raise IdentityError for a name that means somebody by number: "4", "#4" or "person 4"."""
+    if number_meant(name) is not None:
+        raise IdentityError(
+            f"a person cannot be called {name!r}: that is how people without a name are called by number"
+        )
+
+
+def number_meant(text: str) -> int | None:
+    """The number of the person whom a text means by number; None when it does not."""
+    number = text.strip().lower().removeprefix("person").strip().removeprefix("#")
+    return int(number) if number.isdecimal() else None
 
 
 def members_of(connection: Connection, person: str) -> list[str]:

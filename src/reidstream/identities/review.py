@@ -22,6 +22,7 @@ from reidstream.identities.people import (
     members_of,
     person_of_tracklets,
     prepare,
+    refuse_number,
     rename,
 )
 from reidstream.identities.schema import (
@@ -170,6 +171,7 @@ class Review:
         def change(connection: Connection, operation: _Operation) -> None:
             owner = find_person(connection, person)
             if name:
+                refuse_number(name)
                 taken = connection.execute(
                     select(people.c.id)
                     .where(people.c.name == name, people.c.id != owner)
