@@ -40,6 +40,15 @@ _MOST_TEXT = 4096
 _MOST_CROPS = 256 * 2**20
 """Bytes of all crops of a row group."""
 
+_SHARE, _FRAME, _NUMBER, _MEDIA = (0.0, 1.001), (0, 2**53), (0, 2**31 - 1), (-LATEST, LATEST)
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("confidence", "purity", "quality"), _SHARE),
+    **dict.fromkeys(("start_frame", "end_frame"), _FRAME),
+    **dict.fromkeys(("part", "parts", "observations", "embeddings_used", "embeddings_seen"), _NUMBER),
+    **dict.fromkeys(("start_media", "end_media"), _MEDIA),
+}
+"""Least and largest value of each column of numbers; a NaN is in none."""
+
 _ID = re.compile(r"[0-9a-f]{32}")
 
 Wall = Annotated[float, Field(ge=EARLIEST, le=LATEST, allow_inf_nan=False)]
@@ -118,7 +127,8 @@ def demand_checksum(path: Path, expected: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != expected:
         raise GalleryCorrupt(
-            f"{path} is not as it was written (SHA-256 {found[:12]}, expected {expected[:12]}); export the gallery again"
+            f"{path} is not as it was written (SHA-256 {found[:12]}, expected {expected[:12]}); export the gallery "
+            "again"
         )
 
 
@@ -230,21 +240,10 @@ def _troubles(table: Any, size: int, sources: Mapping[str, str], seen: set[str])
         "has times that are no times": ~np.all(
             [(numbers[name] >= EARLIEST) & (numbers[name] <= LATEST) for name in walls], axis=0
         ),
-        "ends before it starts": (numbers["end_wall"] < numbers["start_wall"])
-        | (numbers["end_frame"] < numbers["start_frame"])
+        "ends before it starts": (numbers["end_frame"] < numbers["start_frame"])
         | (numbers["end_media"] < numbers["start_media"]),
         "has numbers out of their range": ~np.all(
-            [
-                *((numbers[name] >= 0) & (numbers[name] <= 1) for name in ("confidence", "purity", "quality")),
-                *((np.abs(numbers[name]) <= LATEST) for name in ("start_media", "end_media")),
-                *((numbers[name] >= 0) & (numbers[name] <= 2**53) for name in ("start_frame", "end_frame", "part")),
-                *((numbers[name] >= 0) & (numbers[name] <= 2**31 - 1) for name in ("parts", "observations")),
-                *(
-                    (numbers[name] >= 0) & (numbers[name] <= 2**31 - 1)
-                    for name in ("embeddings_used", "embeddings_seen")
-                ),
-            ],
-            axis=0,
+            [(numbers[name] >= least) & (numbers[name] <= most) for name, (least, most) in _RANGES.items()], axis=0
         ),
     }
     counts = np.stack(
@@ -253,9 +252,10 @@ def _troubles(table: Any, size: int, sources: Mapping[str, str], seen: set[str])
             for name in ("prototypes", "prototype_weights", "frames", "boxes")
         ]
     )
-    bad["has a path or prototypes whose parts do not fit together"] = (
-        (counts[0] != counts[1]) | (counts[0] < 1) | (counts[2] != counts[3]) | (counts[2] < 1)
-    )
+    ragged = (counts[0] != counts[1]) | (counts[0] < 1) | (counts[2] != counts[3]) | (counts[2] < 1)
+    if ragged.any():
+        yield ids[int(ragged.argmax())], "has a path or prototypes whose parts do not fit together"
+        return
     owner = np.repeat(np.arange(n), counts[0])
     vectors = _flat(table, "prototypes", 2).reshape(-1, size)
     loose = np.zeros(n, bool)

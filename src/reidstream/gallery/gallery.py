@@ -19,6 +19,7 @@ from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access, access_for, access_of, new_file
 from reidstream.gallery import recordings
+from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import Check, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
@@ -268,6 +269,21 @@ class Gallery:
         if self._indexer is not None:
             self._indexer.wake(stored.revision)
         return stored.new
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Recordings and tracklets that go in together, in one transaction: all, or none when the block fails."""
+        self._database.ready()
+        with self._writing:
+            with self.write() as connection:
+                batch = Batch(connection, self.space.size, self._revision)
+                yield batch
+            self._revision = batch.revision
+            self.kept_out += batch.kept_out
+        if self._indexer is not None:
+            if batch.removed:
+                self._indexer.remove(batch.removed, lambda: None)
+            self._indexer.wake(batch.revision)
 
     def flush(self) -> None:
         """Wait until the index holds everything that was added. Raises GalleryError when it cannot."""

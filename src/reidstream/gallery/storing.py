@@ -17,6 +17,9 @@ from reidstream.gallery.schema import crops, details, embeddings, tracklets
 from reidstream.gallery.tombstones import erased_before
 from reidstream.types import Tracklet
 
+EARLIEST, LATEST = -62135596800.0, 253402300799.0
+"""Unix seconds between which a time of day is one: the years 1 to 9999, which is what dates can be written for."""
+
 _UNIT = 1e-3
 """How far a vector's length may be from 1."""
 
@@ -44,6 +47,11 @@ def check_tracklets(batch: Sequence[Tracklet], size: int, attempts: Mapping[str,
         if len(tracklet.embedding) != size:
             raise GalleryMismatch(
                 f"the gallery's embeddings have {size} dimensions, tracklet {tracklet.id} has {len(tracklet.embedding)}"
+            )
+        if not all(EARLIEST <= wall <= LATEST for wall in (tracklet.start_wall, tracklet.end_wall)):
+            raise ValueError(
+                f"tracklet {tracklet.id} is from {tracklet.start_wall!r} to {tracklet.end_wall!r} in Unix seconds, "
+                "which is no time between the years 1 and 9999"
             )
         vectors = np.concatenate([tracklet.embedding[None], tracklet.prototypes])
         # Written so that a NaN fails, too.

@@ -10,13 +10,12 @@ from reidstream.gallery import Filter, Gallery
 from reidstream.gallery.archive import (
     Archive,
     add_archived,
-    end_archived,
     read_archive,
     refuse_other_contents,
     write_archive,
 )
 from reidstream.gallery.facts import check_space
-from reidstream.gallery.rows import EVERYTHING
+from reidstream.gallery.rows import EVERYTHING, rows_of
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
 from reidstream.identities.kept_out import without_erased
 from reidstream.identities.outbox import tell
@@ -54,19 +53,20 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
     """Add an exported gallery to one that is open for writing. Importing again adds nothing.
 
     Whatever could be refused is refused before anything is changed: GalleryMismatch for another embedding space, and
-    for recordings that are here under another name or were read with other settings. An import that is cut off is
-    completed by repeating it.
+    for recordings that are here under another name or were read with other settings. All of it is added in one
+    transaction, or nothing.
     """
     check_space(str(gallery.place), gallery.space, archive.space)
     refuse_other_contents(gallery, archive)
     prepare(gallery)
     document = checked_document(archive.people)
-    before = gallery.kept_out
-    new, begun = add_archived(gallery, archive)
+    here = {recording.content: recording for recording in gallery.sources()}
     uuid = gallery.facts().uuid
-    rows = gallery.rows()
-    facts = {record["id"]: record for record in rows.records()}
-    with gallery.write() as connection:
+    with gallery.batch() as batch:
+        connection = batch.connection
+        stored = set(rows_of(connection, EVERYTHING).id.tolist())
+        new = add_archived(batch, archive, here, stored)
+        facts = {record["id"]: record for record in rows_of(connection, EVERYTHING).records()}
         former = person_of_tracklets(connection, facts)
         document = without_erased(connection, document, facts)
         taken = take_over(connection, document, uuid, set(facts))
@@ -74,8 +74,7 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
         events = _events(taken, facts, archive, new)
         moved = [t for t, (person, _) in sorted(now.items()) if person != former[t][0]]
         tell(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
-    end_archived(gallery, begun)
-    return Imported(new, len(taken.people), taken.operations, taken.kept, gallery.kept_out - before)
+    return Imported(new, len(taken.people), taken.operations, taken.kept, batch.kept_out)
 
 
 def _events(

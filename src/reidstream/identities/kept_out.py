@@ -21,11 +21,14 @@ def without_erased(connection: Connection, document: Document, present: Collecti
     present: the gallery's tracklets. Words of decisions that name somebody who stays outside are taken out.
     """
     visited = {row["person"] for name in ("members", "former_members") for row in _of(document[name], present)}
+    mentioned = {row["person"] for name in ("members", "former_members") for row in document[name]}
     here = set(connection.execute(select(people.c.id)).scalars())
     erased = erased_people(connection, {row["id"] for row in document["people"]} | (visited - {None}))
     kept_people, words = [], set()
     for row in document["people"]:
-        comes = row["id"] in visited or row["id"] in here
+        # Somebody without visits, there as here, is nobody whose visits were left out.
+        alone = row["id"] not in mentioned and row["id"] not in erased
+        comes = alone or row["id"] in visited or row["id"] in here
         if not comes or row["id"] in erased:
             words |= {row["name"], row["notes"]}
         if comes:
