@@ -8,7 +8,7 @@ PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check coverage lint format mutants bench requirements docs wheel clean
+.PHONY: help setup demo test check coverage lint format mutants bench soak requirements docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,10 @@ mutants: $(VENV)/.ready  ## A seeded sample of small faults in the code: which a
 
 bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 	$(PY) -m benchmarks
+
+MINUTES ?= 60
+soak: $(VENV)/.ready  ## An hour of short runs in one process: does it grow? (MINUTES=60 CAMERAS="rtsp://...")
+	$(PY) -m benchmarks.soak --minutes $(MINUTES) $(foreach camera,$(CAMERAS),--camera "$(camera)")
 
 requirements:  ## Compile the pinned requirement files anew
 	cd requirements && ./compile

@@ -57,6 +57,7 @@ def test_frames_detected_together_change_nothing(tmp_path: Path) -> None:
     assert boxes(1) == boxes(7)
 
 
+@pytest.mark.setting("detector.every")
 def test_detecting_every_third_frame_keeps_the_tracks_and_predicts_between(tmp_path: Path) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0, 1], 60)
     config = Config(detector=DetectorConfig(every=3))
@@ -79,6 +80,7 @@ def test_the_observer_sees_every_frame_with_its_tracks(tmp_path: Path) -> None:
     assert seen == [(i, i) for i in range(30)]
 
 
+@pytest.mark.setting("detector.model")
 def test_a_missing_model_fails_before_any_source_is_touched() -> None:
     config = Config(detector=DetectorConfig(model="no-such-model.onnx"))
     with pytest.raises(ModelNotFound, match=r"no-such-model\.onnx"):

@@ -69,6 +69,7 @@ def test_decoded_outputs_are_taken_as_pixels(detector_model: MakeModel) -> None:
     np.testing.assert_allclose(found.boxes, [[16, 4, 24, 16]])
 
 
+@pytest.mark.setting("detector.person_class")
 def test_the_person_is_found_by_name(detector_model: MakeModel) -> None:
     rows = _one_person()
     model = detector_model(rows, classes=("person", "car"))
@@ -84,6 +85,7 @@ def test_another_class_suppresses_no_person(detector_model: MakeModel) -> None:
     assert len(open_detector(detector_model(rows), DetectorConfig()).detect([_black(64, 32)])[0]) == 1
 
 
+@pytest.mark.setting("detector.confidence", "detector.nms")
 def test_confidence_and_nms_thresholds_are_obeyed(detector_model: MakeModel) -> None:
     rows = _one_person(0.5)
     rows[8 * 4 + 2] = [-0.3, 0.5, 0, 0.5, 1, 0, 0.4]  # IoU .67 with the first

@@ -122,6 +122,7 @@ def test_closing_a_frozen_source_returns_at_once(server: Server) -> None:
         ({"reconnect": False}, "reconnecting is switched off"),
     ],
 )
+@pytest.mark.setting("sources.reconnect", "sources.reconnect_limit")
 def test_lost_camera_ends_with_what_was_received(server: Server, settings: dict[str, Any], expected: str) -> None:
     with camera(server.url, timeout=5, **settings) as source:
         next(source)
@@ -173,6 +174,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.setting("sources.timeout")
 def test_nothing_listening_is_reported_within_the_time_out(caplog: pytest.LogCaptureFixture) -> None:
     begin = time.monotonic()
     with camera(f"rtsp://u:{PASSWORD}@127.0.0.1:{free_port()}/live", timeout=1) as source:

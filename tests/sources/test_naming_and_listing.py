@@ -43,6 +43,7 @@ def test_folder_of_a_sequence_is_named_after_the_sequence(tmp_path: Path) -> Non
     assert ids(*uris) == ["MOT17-02", "MOT17-04"]
 
 
+@pytest.mark.setting("sources.name")
 def test_given_names_win_and_must_differ() -> None:
     configs = [SourceConfig(uri="/a/door.mp4"), SourceConfig(uri="/b.mp4", name="door")]
     assert source_ids(configs) == ["a-door", "door"]
@@ -58,6 +59,7 @@ def test_same_source_twice_is_refused_without_its_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.setting("sources.uri")
 def test_words_of_the_command_line_become_sources(tmp_path: Path) -> None:
     cameras = tmp_path / "site" / "cameras.toml"
     cameras.parent.mkdir()

@@ -8,10 +8,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
+from reidstream.cli.terminal import TerminalConsole, TerminalTable
 from reidstream.pipeline import RunSummary, SourceState
 
 # Seconds between two lines when the output is no terminal.
@@ -27,7 +26,7 @@ class RunProgress:
     def __init__(self, summary: RunSummary, shown: bool = True) -> None:
         self._summary = summary
         self._began = time.monotonic()
-        self._console = Console(stderr=True)
+        self._console = TerminalConsole(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._table)
         self._shown = shown
         self._done = threading.Event()
@@ -79,8 +78,8 @@ class RunProgress:
             return None
         return sum(max((s.expected or 0) - s.frames, 0) for s in sources) / rate
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, show_header=False)
+    def _table(self) -> TerminalTable:
+        table = TerminalTable(box=None, pad_edge=False, show_header=False)
         for source in list(self._summary.sources.values()):
             of = f"/{source.expected}" if source.expected else ""
             table.add_row(source.source, source.state, f"{source.frames}{of} frames")

@@ -17,6 +17,7 @@ import typer
 
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
 from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS
+from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 
 if TYPE_CHECKING:
@@ -162,10 +163,9 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
-    from rich.table import Table
 
     out = console()
-    table = Table("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "frames", "dropped", box=None, pad_edge=False)
     for source in summary.sources.values():
         table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
     out.print(table)
@@ -191,4 +191,4 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")
     for text, count in summary.warnings.items():
-        out.print(f"[yellow]warning:[/] {text}" + (f" ({count} times)" if count > 1 else ""))
+        out.print(f"warning: {text}" + (f" ({count} times)" if count > 1 else ""), style="yellow")

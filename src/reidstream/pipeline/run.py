@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Literal
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
+from reidstream.gallery import Gallery
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.proposal import Proposal, settle
+from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.writer import GalleryWriter
 from reidstream.tracklets import TrackletCollector
 from reidstream.tracklets.collector import CollectorCounts
@@ -25,7 +27,6 @@ from reidstream.types import Event, Observed, SourceEnded, SourceStarted
 
 if TYPE_CHECKING:
     from reidstream.engines.recording import Recorder
-    from reidstream.gallery import Gallery
     from reidstream.gallery.recordings import Recording
     from reidstream.inference import Detector, Embedder
 
@@ -96,6 +97,7 @@ class RunSummary:
 class GalleryRun:
     """Events of an engine into a gallery that is open for writing. ``run`` once; ``stop`` from anywhere.
 
+    gallery: a gallery, or a store that another process decides in: then nobody is given a person here.
     settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
     own_settings: the same for sources, by id, that are read with settings of their own.
     record: file to record the events to.
@@ -106,7 +108,7 @@ class GalleryRun:
     def __init__(
         self,
         engine: Engine,
-        gallery: Gallery,
+        gallery: TrackletStore,
         config: Config,
         *,
         settings: str,
@@ -144,9 +146,12 @@ class GalleryRun:
         with ExitStack() as stack:
             stack.enter_context(self._time_limit())
             record = self._recorder(stack)
-            identities = OnlineIdentities(self._gallery, self._config.identities)
-            identities.catch_up()
-            writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, identities.catch_up))
+            identities = None
+            if isinstance(self._gallery, Gallery):
+                identities = OnlineIdentities(self._gallery, self._config.identities)
+                identities.catch_up()
+            stored = identities.catch_up if identities is not None else lambda: None
+            writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, stored))
             try:
                 for event in self._engine.events():
                     if record is not None:
@@ -154,15 +159,16 @@ class GalleryRun:
                     self._take(event, collector, writer)
                     self.summary.seconds = time.monotonic() - began
                     self.summary.stored = writer.stored
-                    self.summary.people = identities.people
+                    self.summary.people = identities.people if identities is not None else 0
             finally:
                 # An engine that broke off without ending its sources must not cost what was seen.
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
-        self.summary.people = identities.people
-        self.summary.kept_out = self._gallery.kept_out
+        self.summary.people = identities.people if identities is not None else 0
+        if isinstance(self._gallery, Gallery):
+            self.summary.kept_out = self._gallery.kept_out
         self.summary.open_tracks = 0
-        if self._config.identities.resolve and not self._goes_on:
+        if isinstance(self._gallery, Gallery) and self._config.identities.resolve and not self._goes_on:
             self.summary.resolved = settle(self._gallery, self._config.identities)
             if self.summary.resolved is not None:
                 self.summary.people = self.summary.resolved.people
@@ -257,19 +263,20 @@ def open_run(
     record: Path | None = None,
     replace: bool = False,
     max_seconds: float | None = None,
+    store: TrackletStore | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
-    file, one per source. record: record the events to this file.
+    file, one per source. record: record the events to this file. store: of the process that owns the gallery, which is
+    then opened for reading only.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
     says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
     """
-    from reidstream.gallery import Gallery
     from reidstream.gallery.index import process as index_process
     from reidstream.models import resolve_model
     from reidstream.sources import redacted, source_ids
@@ -294,15 +301,23 @@ def open_run(
             summary.state = SourceState.SKIPPED
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
-        if left and config.gallery.index == "chroma" and "://" not in str(gallery):
+        if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()
         made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
         model = config.embedding.model if embedder is None else ""
         # A file is known by its full path, so that a search from another folder finds it.
         model = str(Path(model).resolve()) if Path(model).is_file() else model
-        opening = Gallery.open(gallery, write=True, create=True, space=made.space, model=model, config=config.gallery)
-        opened = stack.enter_context(opening)
+        opened: TrackletStore
+        if store is not None:
+            with Gallery.open(gallery, space=made.space):
+                # Its vectors are of the same space: what another process stores may be put in.
+                opened = store
+        else:
+            opening = Gallery.open(
+                gallery, write=True, create=True, space=made.space, model=model, config=config.gallery
+            )
+            opened = stack.enter_context(opening)
         yield GalleryRun(
             made,
             opened,
@@ -320,7 +335,6 @@ def open_run(
 def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: bool = False) -> Iterator[GalleryRun]:
     """A run that takes its events from a recording instead of sources and models."""
     from reidstream.engines.replay import ReplayEngine
-    from reidstream.gallery import Gallery
 
     engine = ReplayEngine(events)
     with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
@@ -355,8 +369,6 @@ def _source(source: SourceConfig | str | Path) -> SourceConfig:
 
 def _known(gallery: str | Path) -> dict[str, Recording]:
     """The gallery's recordings by content; none when there is no gallery yet."""
-    from reidstream.gallery import Gallery
-
     try:
         with Gallery.open(gallery) as opened:
             return {recording.content: recording for recording in opened.sources()}
