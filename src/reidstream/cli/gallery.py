@@ -11,7 +11,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, print_served, progress_bar
 from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, media_time, wall_time
-from reidstream.cli.options import GALLERY, JSON, page
+from reidstream.cli.options import GALLERY, JSON, SETTINGS, page
 from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
@@ -182,19 +182,30 @@ def export(
 def import_command(
     folder: Path = typer.Argument(..., help="A folder that `gallery export FOLDER` wrote."),
     gallery: str = GALLERY,
+    settings: list[str] | None = SETTINGS,
     as_json: bool = JSON,
 ) -> None:
     """Add an exported gallery, with its people and decisions, to a gallery; it is made if there is none.
 
-    Importing the same again adds nothing.
+    Importing the same again adds nothing. Settings count when the gallery is made (gallery.index, gallery.group).
 
     Example: reidstream gallery import shop-export --gallery all-shops
     """
+    from reidstream.config import load_config
     from reidstream.gallery import Gallery
     from reidstream.identities.archive import import_gallery, open_archive
 
     archive = open_archive(folder)
-    with Gallery.open(gallery, write=True, create=True, space=archive.space, model=archive.model) as opened:
+    config = load_config(None, settings or []).gallery
+    with Gallery.open(
+        gallery,
+        write=True,
+        create=True,
+        space=archive.space,
+        model=archive.model,
+        config=config,
+        keep_empty=False,
+    ) as opened:
         done = import_gallery(opened, archive)
     place = redacted(gallery)
     if as_json:

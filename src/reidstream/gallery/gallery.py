@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import threading
 from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -25,10 +26,10 @@ from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_p
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
 from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
 from reidstream.gallery.fencing import OWNER, Fence, take_fence
-from reidstream.gallery.index.building import IndexPlace, Progress
+from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
-from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
+from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership, writer_of, writer_on
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin, Recording
 from reidstream.gallery.rows import (
@@ -85,6 +86,7 @@ class Gallery:
         self.kept_out = 0
         """How many tracklets were left out since it was opened, because they had been erased before."""
         self._closed = False
+        self._vanishes = self._made_folder = False
         place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
         has_indexer = ownership is not None and facts.index != "exact"
         self._indexer = Indexer(database, place, facts) if has_indexer else None
@@ -100,19 +102,23 @@ class Gallery:
         space: EmbeddingSpace | None = None,
         model: str = "",
         config: GalleryConfig | None = None,
+        keep_empty: bool = True,
     ) -> Gallery:
         """Open a gallery: a folder, or ``postgresql://user@host/name``.
 
         write: become the one process that may change it. create: make it when it is not there (needs ``write`` and
         ``space``; ``model`` is the name or path under which others can open the model of that space).
         space: what the caller's vectors are made with; refused unless it is the gallery's.
-        config: how a new gallery is kept.
+        config: how a new gallery is kept. keep_empty: whether one that was made here stays when it is closed before
+        anything could be read into it.
 
         Raises GalleryNotFound, GalleryLocked, GalleryMismatch (other embedding space, newer version), GalleryCorrupt.
         """
         if create and (not write or space is None):
             raise ValueError("create=True needs write=True and the embedding space")
         place = place_of(path_or_url)
+        made = create and not keep_empty and _is_new(place)
+        made_folder = place.folder is not None and not place.folder.exists()
         if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
             if not create:
                 raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
@@ -132,6 +138,7 @@ class Gallery:
             if space is not None:
                 check_space(str(place), facts.space, space)
             gallery = cls(database, facts, ownership)
+            gallery._vanishes, gallery._made_folder = made, made_folder
             undo.pop_all()
         if write and facts.erasing:
             try:
@@ -156,14 +163,30 @@ class Gallery:
             if self._closed:
                 return
             self._closed = True
+        vanishes = False
         try:
+            vanishes = self._vanishes and self._nothing_was_read()
             if self._indexer is not None:
-                self._indexer.close(finish)
+                self._indexer.close(finish and not vanishes)
             self._searcher.close()
+            if vanishes:
+                self._database.clear()
             self._database.close()
         finally:
             if self._ownership is not None:
                 self._ownership.release()
+        if vanishes and self.place.folder is not None:
+            _unmake(self.place.folder, self._made_folder)
+
+    def _nothing_was_read(self) -> bool:
+        """Whether there is no tracklet, and no recording but such that could not be read."""
+        try:
+            with self.read() as connection:
+                found = recordings.recordings_of(connection)
+            return len(self) == 0 and all(recording.state is recordings.State.FAILED for recording in found)
+        except GalleryError:
+            # Where nothing can be asked, nothing is taken away.
+            return False
 
     @property
     def place(self) -> Place:
@@ -363,7 +386,12 @@ class Gallery:
     def sources(self) -> list[Recording]:
         """Everything that was read into the gallery, in order of time; a camera may have delivered several."""
         with self.read() as connection:
-            return recordings.recordings_of(connection)
+            found = recordings.recordings_of(connection)
+            if self.writable or all(recording.state is not recordings.State.RUNNING for recording in found):
+                return found
+            folder = self.place.folder
+            writer = writer_on(connection) if folder is None else writer_of(folder)
+        return found if writer is not None else list(map(recordings.broken_off, found))
 
     def rows(self, where: Filter = EVERYTHING, ids: Sequence[str] | None = None) -> Rows:
         """The metadata of tracklets, in the order in which they were stored (with ``ids``: in chunks of that order)."""
@@ -524,6 +552,28 @@ def _open_to(folder: Path, access: Access) -> None:
         ) from None
 
 
+def _is_new(place: Place) -> bool:
+    """Whether there is no gallery yet."""
+    if place.folder is not None:
+        return not (place.folder / DATABASE_FILE).is_file()
+    database = Database(place, write=False)
+    try:
+        with database.read() as connection:
+            return schema_version(connection, "gallery") == 0
+    finally:
+        database.close()
+
+
+def _unmake(folder: Path, made: bool) -> None:
+    """Take away a gallery's files, and the folder if it was made for them and holds nothing else."""
+    shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)
+    for path in (*folder.glob(f"{DATABASE_FILE}*"), *(folder / name for name in OWN_FILES)):
+        path.unlink(missing_ok=True)
+    if made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def _own(place: Place) -> Ownership:
     if place.folder is not None:
         return FolderOwnership(place.folder)
@@ -542,6 +592,7 @@ def _prepared(
     with database.write() as connection:
         facts = _facts_prepared(database, connection, space, model, config)
         fence = take_fence(connection, OWNER, ownership.holder)
+        recordings.break_off(connection)
     database.fenced(fence, ownership.confirm)
     return facts
 

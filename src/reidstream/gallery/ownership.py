@@ -27,6 +27,7 @@ WORKER_LOCK_FILE = "indexing.lock"
 """Held by the process that has the index open for a writer; it may outlive the writer by one call."""
 OWN_FILES = frozenset({LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE, WORKER_LOCK_FILE})
 
+_GLANCE = 0.2
 READER_PATIENCE = 120.0
 """Seconds a new writer waits for readers that are just loading the index files."""
 
@@ -57,7 +58,8 @@ class FolderOwnership:
         self._writer = FileLock(folder / LOCK_FILE, thread_local=False, mode=access.file_mode)
         self._index = FileLock(folder / INDEX_LOCK_FILE, thread_local=False, mode=access.file_mode)
         try:
-            self._writer.acquire(timeout=0)
+            # Longer than a reader takes to see whether anybody writes.
+            self._writer.acquire(timeout=_GLANCE, poll_interval=0.02)
         except Timeout:
             raise GalleryLocked(_refusal(str(folder), _owner(folder))) from None
         except OSError as error:
@@ -143,22 +145,14 @@ class ServerOwnership:
             self._connection = connection
             if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self.KEY}).scalar():
                 return
-            found = connection.execute(
-                text(
-                    "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
-                    "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
-                    "(SELECT oid FROM pg_database WHERE datname = current_database()) "
-                    "AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
-                ),
-                {"key": self.KEY},
-            ).scalar()
+            found = writer_on(connection)
         except DBAPIError as error:
             self._drop()
             raise GalleryError(
                 f"the server of gallery {self._shown} cannot be reached: {str(error.orig).strip()}"
             ) from None
         self._drop()
-        raise GalleryLocked(_refusal(self._shown, str(found) if found else None))
+        raise GalleryLocked(_refusal(self._shown, found))
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -197,6 +191,18 @@ def writer_of(folder: Path) -> str | None:
         return None
     lock.release()
     return None
+
+
+def writer_on(connection: Connection) -> str | None:
+    """The same for a gallery on a PostgreSQL server."""
+    query = text(
+        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+        "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
+    )
+    found = connection.execute(query, {"key": ServerOwnership.KEY}).scalar()
+    return None if found is None else str(found) or "another process"
 
 
 def _owner(folder: Path) -> str | None:

@@ -315,7 +315,13 @@ def open_run(
                 opened = store
         else:
             opening = Gallery.open(
-                gallery, write=True, create=True, space=made.space, model=model, config=config.gallery
+                gallery,
+                write=True,
+                create=True,
+                space=made.space,
+                model=model,
+                config=config.gallery,
+                keep_empty=False,
             )
             opened = stack.enter_context(opening)
         yield GalleryRun(
@@ -337,7 +343,9 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
     from reidstream.engines.replay import ReplayEngine
 
     engine = ReplayEngine(events)
-    with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
+    with Gallery.open(
+        gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
+    ) as opened:
         settings = settings_fingerprint(config, "replay", engine.space.fingerprint)
         yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
 
