@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from reidstream.config import Config, DetectorConfig, SourceConfig
 from reidstream.engines.local import LocalEngine
 from reidstream.errors import EngineError, ModelNotFound
 from reidstream.sources.frame import Frame, Picture
-from reidstream.types import Detections, Event, Observed, SourceEnded
+from reidstream.sources.video_file import VideoFileSource
+from reidstream.types import Detections, Event, Observed, SourceEnded, SourceStarted
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 
 
@@ -45,6 +47,23 @@ def test_a_detector_that_fails_ends_the_run_with_what_was_seen(tmp_path: Path) -
     assert isinstance(seen[-1], SourceEnded)
     assert "the device is gone" in (seen[-1].error or "")
     assert sum(isinstance(e, Observed) for e in seen) >= 25
+
+
+def test_waiting_for_a_camera_is_not_counted_as_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0], 20)
+
+    class Camera(VideoFileSource):
+        def started(self) -> SourceStarted:
+            return replace(super().started(), live=True)
+
+    def stages() -> set[str]:
+        engine = engine_for(path)
+        assert any(isinstance(event, Observed) for event in engine.events())
+        return set(engine.status.stage_seconds)
+
+    assert "decode" in stages()
+    monkeypatch.setattr("reidstream.engines.local.source_runner.open_source", Camera)
+    assert "decode" not in stages()
 
 
 def test_frames_detected_together_change_nothing(tmp_path: Path) -> None:

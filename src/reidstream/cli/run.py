@@ -33,7 +33,7 @@ class EngineChoice(StrEnum):
 
 def run(
     sources: list[str] | None = typer.Argument(
-        None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
+        None, help="Videos, folders of videos or images, patterns, rtsp://, webcams, or TOML files that list cameras."
     ),
     gallery: str = GALLERY,
     config: Path | None = CONFIG,
@@ -93,6 +93,8 @@ def run(
             max_seconds=max_seconds,
         )
     silent = quiet or json_output
+    if not silent and replay is None and engine is EngineChoice.LOCAL and tree.local.device == "cuda":
+        sys.stderr.write("warming up the models on the GPU; the first frame comes some seconds from now\n")
     with opened as job, interruptible(job, silent), RunProgress(job.summary, shown=not silent):
         summary = job.run()
     if json_output:
@@ -165,13 +167,14 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 def _print_summary(summary: RunSummary, gallery: str) -> None:
 
     out = console()
-    table = TerminalTable("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "frames", "dropped", "tracklets", "", box=None, pad_edge=False)
     for source in summary.sources.values():
-        table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
+        numbers = (str(source.frames), str(source.dropped), str(source.tracklets))
+        table.add_row(source.source, source.state, *numbers, source.note or "")
     out.print(table)
-    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts
-    out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
+    out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
         f"{summary.stored} new tracklets in {redacted(gallery)}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def completed(table: Mapping[str, Any], model: Any, path: Path) -> dict[str, Any
     table: fields of ModelSpec, none of which need to be there. model: the onnx.ModelProto.
     Raises ModelMismatch when the graph is of another family than stated, or of none and nothing is stated.
     """
-    inputs, outputs = _ports(model.graph.input, _stored(model)), _ports(model.graph.output)
+    inputs, outputs = ports_of(model)
     family = _family(str(table.get("family", "")), recognised(inputs, outputs), path)
     fields: dict[str, Any] = {**table, "family": family.name}
     image = next((shape for _, shape in inputs if len(shape) == 4), None)
@@ -98,13 +98,18 @@ def _classes(model: Any, family: Family, outputs: list[Port], path: Path) -> tup
     )
 
 
-def _stored(model: Any) -> set[str]:
-    return {tensor.name for tensor in model.graph.initializer}
+def ports_of(model: Any) -> tuple[list[Port], list[Port]]:
+    """Inputs (weights that old files list among them left out) and outputs of an onnx.ModelProto."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs, outputs = (
+        [(port.name, tuple(axis.dim_value or None for axis in port.type.tensor_type.shape.dim)) for port in ports]
+        for ports in (model.graph.input, model.graph.output)
+    )
+    return [port for port in inputs if port[0] not in stored], outputs
 
 
-def _ports(ports: Any, stored: Set[str] = frozenset()) -> list[Port]:
-    return [
-        (port.name, tuple(axis.dim_value or None for axis in port.type.tensor_type.shape.dim))
-        for port in ports
-        if port.name not in stored
-    ]
+def image_size(ports: tuple[list[Port], list[Port]], otherwise: tuple[int, int], layout: str) -> tuple[int, int]:
+    """Width and height of the image input; where the graph leaves them open, those of ``otherwise`` (height, width)."""
+    shape = next((shape for _, shape in ports[0] if len(shape) == 4), (None,) * 4)
+    height, width = (shape[2], shape[3]) if layout == "NCHW" else (shape[1], shape[2])
+    return width or otherwise[1], height or otherwise[0]
