@@ -140,6 +140,13 @@ def test_who_loses_the_last_visit_is_erased_with_it_and_who_keeps_one_is_not(fil
     assert [e.kind for e in all_events_after(gallery, 0)].count("PersonErased") == 1
 
 
+def test_whoever_names_a_person_names_all_visits(fill: Fill) -> None:
+    gallery = peopled(fill)
+    erasure = gallery.erase([], people=[called(gallery, "person 2").id], author="officer")
+    assert (erasure.tracklets, erasure.people, erasure.proven) == (3, 1, True)
+    assert len(gallery) == len(VISITS) - 3
+
+
 def test_a_name_that_stands_for_something_else_stays_and_is_said(fill: Fill) -> None:
     gallery = peopled(fill)
     review = Review(gallery, "reviewer")

@@ -22,7 +22,8 @@ def hide_passwords() -> None:
         sys.argv[1:] = json.loads(real)
         return
     shown = [redacted(argument) for argument in sys.argv[1:]]
-    if shown == sys.argv[1:]:
+    if shown == sys.argv[1:] or sys.orig_argv[-len(shown) :] != sys.argv[1:]:
+        # Nothing to hide, or another program's command line that this one was called from.
         return
     interpreter = sys.orig_argv[: len(sys.orig_argv) - len(shown)]
     environment = {**os.environ, _HIDDEN: json.dumps(sys.argv[1:])}

@@ -23,7 +23,7 @@ from reidstream.gallery import recordings
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import Check, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
-from reidstream.gallery.erasing import Erasure, erase, finish_erasure
+from reidstream.gallery.erasing import Erasure, erase, finish_erasure, widened
 from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
 from reidstream.gallery.fencing import OWNER, Fence, take_fence
 from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace, Progress
@@ -342,12 +342,12 @@ class Gallery:
         """Erase tracklets from everything that is kept in and beside the gallery, and prove it; see ``erasing``.
 
         contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
-        people: ids of those who go as a whole, with name, notes and history; name all of their tracklets. Whoever has
-        no tracklet left goes as well. author: who wants it, for the history.
+        people: ids of those who go as a whole, with all their tracklets, name, notes and history. Whoever has no
+        tracklet left goes as well. author: who wants it, for the history.
         Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
         """
         self._database.ready()
-        subject = Subject(tuple(ids), tuple(contents), tuple(people), author=author)
+        subject = widened(self._database, Subject(tuple(ids), tuple(contents), tuple(people), author=author))
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
@@ -359,7 +359,7 @@ class Gallery:
             _log.warning("the index of gallery %s cannot be used and is made anew", self.place)
         if self._indexer is not None and (index := self._indexer.index) is not None:
             held = set(index.ids())
-            indexed = index.vectors([i for i in ids if i in held])
+            indexed = index.vectors([i for i in subject.tracklets if i in held])
         return erase(self._database, lambda: self._rebuild(progress), subject, indexed=indexed, server=server)
 
     def _forget(self, content: str) -> None:
