@@ -30,6 +30,7 @@ WRITERS = {
     "cli.demo": COPY,
     "cli.engine_plan": NOBODY,
     "cli.gallery": COPY,
+    "cli.sources": COPY,
     "client": COPY,
     "doctor.inference": NOBODY,
     "doctor.nvidia": NOBODY,
