@@ -47,8 +47,10 @@ def events(
         raise ConfigError(f"--since takes a time such as 2026-01-31T17:00; for events after a number: --after {since}")
     signing: str | None = None
     if secret_env is not None or secret_file is not None:
-        if webhook is None or (secret_env is not None and secret_file is not None):
-            raise ConfigError("--secret-env or --secret-file, one of them, signs what is sent to a --webhook")
+        if webhook is None:
+            raise ConfigError("--secret-env and --secret-file sign what is sent to a --webhook; there is none")
+        if secret_env is not None and secret_file is not None:
+            raise ConfigError("--secret-env and --secret-file exclude each other")
         signing = secret("env", secret_env) if secret_env is not None else secret("file", str(secret_file))
     subscriber: Subscriber = delivery.Lines() if webhook is None else delivery.Webhook(webhook, signing)
     with Gallery.open(gallery) as opened:
