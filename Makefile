@@ -8,7 +8,7 @@ PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test lint format bench requirements docs wheel clean
+.PHONY: help setup demo test check coverage lint format mutants bench requirements docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,18 @@ test: $(VENV)/.ready  ## The tests that every machine can run
 	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist loadfile \
 		-m "not slow and not shared and not gstreamer and not torch"
 
+# What is fast and wide: pure functions, the layout, the generated pages, the words of the command line.
+CHECKED := tests/config tests/tracking tests/tracklets tests/inference/test_fingerprint.py tests/docs/test_generated_pages.py \
+	tests/test_types.py tests/test_boxes.py tests/test_files.py tests/test_architecture.py tests/test_supervision.py
+
+check: lint  ## Before every commit: lint and the fast tests, half a minute
+	$(PY) -m pytest -q -m "not slow and not shared" $(CHECKED)
+
+coverage: $(VENV)/.ready  ## make test, counting lines and branches; the report is build/coverage/index.html
+	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist loadfile \
+		-m "not slow and not shared and not gstreamer and not torch" \
+		--cov reidstream --cov-branch --cov-report term:skip-covered --cov-report html:build/coverage
+
 lint: $(VENV)/.ready  ## ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -42,6 +54,9 @@ lint: $(VENV)/.ready  ## ruff and mypy
 format: $(VENV)/.ready  ## Let ruff rewrite the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+mutants: $(VENV)/.ready  ## A seeded sample of small faults in the code: which are noticed by tests?
+	$(PY) -m tests.mutants
 
 bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 	$(PY) -m benchmarks

@@ -6,6 +6,7 @@ The detector and the embedder are real implementations of the protocols, so engi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -21,19 +22,35 @@ FPS = 20
 COLOURS = [(40, 40, 230), (40, 230, 40), (230, 40, 40), (40, 230, 230), (230, 40, 230)]
 
 
-def write_blobs(path: Path, people: Sequence[int] = (0, 1), frames: int = 60, speed: float = 3.0) -> Path:
-    """A video in which each person crosses the picture from left to right on a lane of their own."""
+def write_blobs(
+    path: Path,
+    people: Sequence[int] = (0, 1),
+    frames: int = 60,
+    speed: float = 3.0,
+    times: Sequence[float] | None = None,
+) -> Path:
+    """A video in which each person crosses the picture from left to right on a lane of their own.
+
+    times: seconds of each frame in the order in which they are stored, for containers that take any.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=FPS)
         stream.width, stream.height = SIZE
         stream.bit_rate = 4_000_000
+        stream.codec_context.max_b_frames = 0
         for frame in range(frames):
             image = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
             for lane, person in enumerate(people):
                 x, y = round(10 + frame * speed), 20 + 110 * (lane % 2)
                 cv2.rectangle(image, (x, y), (x + 30, y + 80), COLOURS[person], -1)
                 cv2.rectangle(image, (x + 8, y + 8), (x + 22, y + 20), (255, 255, 255), -1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")):
+                if times is not None:
+                    # Stamped behind the encoder, which would refuse times that go back.
+                    packet.time_base = Fraction(1, 1000)
+                    packet.pts = round(times[frame] * 1000)
+                    packet.dts = round(frame * 1000 / FPS)
+                container.mux(packet)
         container.mux(stream.encode())
     return path
 

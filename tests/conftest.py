@@ -38,3 +38,22 @@ def postgres_server() -> Iterator[PostgresServer]:
 def postgres(postgres_server: PostgresServer) -> str:
     """The address of an empty PostgreSQL database."""
     return postgres_server.new_database()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a video, photos and a gallery (see tests/prepared.py), to be copied and not to be written to."""
+    from tests.prepared import prepare
+
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder)
+    return folder
+
+
+@pytest.fixture
+def workplace(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the prepared folder, which is the working directory while the test runs."""
+    place = tmp_path / "workplace"
+    shutil.copytree(prepared, place)
+    monkeypatch.chdir(place)
+    return place

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from reidstream.channel import Channel
+from reidstream.encoders import add_video
 from reidstream.errors import ConfigError, EngineError
 from reidstream.files import beside
 from reidstream.sources.frame import Frame, Pixels
@@ -140,7 +141,8 @@ class _Film:
         for frame, observed in self.frames:
             image = annotated(frame.picture.bgr(), observed, trails)
             if stream is None:
-                stream = _video_stream(container, frame.picture.size)
+                stream = add_video(container, frame.picture.size, 30)
+                stream.codec_context.time_base = _TIME_BASE
             image = _fitted(image, stream.width, stream.height)
             picture = av.VideoFrame.from_ndarray(image, format="bgr24")
             picture.pts = last = max(last + 1, round(frame.media_time / _TIME_BASE))
@@ -205,27 +207,6 @@ def _label(canvas: Pixels, text: str, x: int, y: int, colour: Colour) -> None:
     bright = 0.114 * colour[0] + 0.587 * colour[1] + 0.299 * colour[2] > 110
     ink = (0, 0, 0) if bright else (255, 255, 255)
     cv2.putText(canvas, text, (x + 2, top + height + 1), cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thickness, cv2.LINE_AA)
-
-
-def _video_stream(container: Any, size: tuple[int, int]) -> Any:
-    import av
-
-    try:
-        codec = av.codec.Codec("h264", "w").name
-    except av.codec.codec.UnknownCodecError:
-        codec = "mpeg4"
-    options = {"preset": "superfast", "crf": "23"} if codec == "libx264" else {}
-    stream = container.add_stream(codec, rate=30, options=options)
-    # Both codecs halve the chroma in both directions, so sizes must be even.
-    stream.width, stream.height = max(2, size[0] & ~1), max(2, size[1] & ~1)
-    stream.pix_fmt = "yuv420p"
-    stream.codec_context.time_base = _TIME_BASE
-    stream.codec_context.gop_size = 60
-    stream.codec_context.thread_count = 1
-    if not options:
-        # Without a quality target the default bit rate is far too low for large pictures.
-        stream.codec_context.bit_rate = max(1_000_000, 6 * stream.width * stream.height)
-    return stream
 
 
 def _fitted(image: Pixels, width: int, height: int) -> Pixels:

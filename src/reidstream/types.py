@@ -7,6 +7,7 @@ A track is known by the pair (source id, track id): track ids are unique inside 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -34,6 +35,9 @@ class Detections:
 
     boxes: float32 (n, 4), xyxy in source pixels, clipped to the frame.
     scores: float32 (n,), the detector's confidence in 0..1.
+
+    ``detections[rows]`` are some of them: rows is a mask bool (n,), numbers int (m,), or a slice. A single number is
+    refused, so that what comes out is always Detections.
     """
 
     boxes: FloatArray
@@ -45,6 +49,25 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def __getitem__(self, rows: npt.NDArray[np.bool_ | np.integer[Any]] | Sequence[int] | slice) -> Detections:
+        """Raises TypeError for anything but rows, IndexError for rows that are not there."""
+        if not isinstance(rows, slice):
+            chosen = np.asarray(rows)
+            if chosen.ndim == 1 and not len(chosen):
+                # An empty list has no type of its own.
+                chosen = chosen.astype(np.int64) if chosen.dtype != bool else chosen
+            if chosen.ndim != 1 or chosen.dtype.kind not in "biu":
+                raise TypeError(
+                    f"rows of Detections are a mask, whole numbers in one dimension, or a slice (a single one: "
+                    f"detections[i : i + 1]); got {rows!r}"
+                )
+            rows = chosen
+        return Detections(self.boxes[rows], self.scores[rows])
+
+    def __iter__(self) -> Iterator[Detections]:
+        """One at a time, each as Detections of length 1."""
+        return (self[i : i + 1] for i in range(len(self)))
 
     @classmethod
     def empty(cls) -> Detections:

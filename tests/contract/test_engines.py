@@ -16,7 +16,7 @@ from reidstream.engines.local import LocalEngine
 from reidstream.engines.recording import Recorder
 from reidstream.engines.replay import ReplayEngine
 from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
-from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.blobs import FPS, BlobDetector, ColourEmbedder, write_blobs
 from tests.deepstream import blob_models, standins
 
 Open = Callable[[Sequence[tuple[str, str]]], Engine]
@@ -89,6 +89,43 @@ def test_sources_run_side_by_side_each_in_order(open_engine: Open, tmp_path: Pat
     check_order(events["b"], 40)
     tracks = {int(i) for e in events["a"] if isinstance(e, Observed) for i in e.track_ids}
     assert len(tracks) == 2
+
+
+@pytest.mark.parametrize("gap", [5.0, 4900.0, 36_000.0])
+def test_nobody_goes_on_over_a_gap_without_frames(open_engine: Open, tmp_path: Path, gap: float) -> None:
+    """As recorders make it that run on motion: whoever stands there behind the gap is stored for themselves."""
+    times = [frame / FPS + gap * (frame >= 40) for frame in range(80)]
+    path = write_blobs(tmp_path / "a.mkv", [0, 1], 80, speed=0, times=times)
+    events = list(open_engine([("a", str(path))]).events())
+    check_order(events, 80)
+    observed = [e for e in events if isinstance(e, Observed)]
+    assert observed[-1].media_time - observed[0].media_time == pytest.approx(times[-1], abs=0.01)
+    before = {int(i) for e in observed[:40] for i in e.track_ids}
+    after = {int(i) for e in observed[40:] for i in e.track_ids}
+    assert len(before) == len(after) == 2
+    assert not before & after
+    ends = {e.track_id: place for place, e in enumerate(events) if isinstance(e, TrackEnded)}
+    behind = next(place for place, e in enumerate(events) if isinstance(e, Observed) and e.frame == 41)
+    assert all(ends[i] < behind for i in before)
+    sampled = {int(e.track_ids[row]) for e in observed if e.samples is not None for row in e.samples.rows}
+    assert sampled == before | after
+
+
+@pytest.mark.parametrize("odd", [{20: 36_000.0}, {0: 36_000.0}, {39: 36_000.0}, {9: 70.0, 10: 5.0}])
+def test_a_time_stamp_that_is_odd_moves_nobody(open_engine: Open, tmp_path: Path, odd: dict[int, float]) -> None:
+    times = [100 + frame / FPS for frame in range(40)]
+    right = write_blobs(tmp_path / "right.mkv", [0, 1], 40, times=times)
+    for frame, seconds in odd.items():
+        times[frame] = max(0.0, times[frame] + seconds)
+    wrong = write_blobs(tmp_path / "wrong.mkv", [0, 1], 40, times=times)
+    engines = [open_engine([("a", str(path))]) for path in (right, wrong)]
+    expected, found = ([e for e in engine.events() if isinstance(e, Observed)] for engine in engines)
+    np.testing.assert_allclose(
+        [e.media_time for e in found], [e.media_time for e in expected], atol=0.05 if 0 in odd else 0.002
+    )
+    assert [e.track_ids.tolist() for e in found] == [e.track_ids.tolist() for e in expected]
+    if not isinstance(engines[1], ReplayEngine):
+        assert any("time stamp" in text for text in engines[1].status.warnings)
 
 
 def test_samples_are_unit_vectors_that_belong_to_their_tracks(open_engine: Open, tmp_path: Path) -> None:
@@ -184,3 +221,18 @@ def test_giving_up_on_the_events_leaves_no_thread_behind(open_engine: Open, tmp_
 
 def test_no_sources_give_no_events(open_engine: Open) -> None:
     assert list(open_engine([]).events()) == []
+
+
+def test_a_source_that_is_skipped_ends_soon_and_the_others_go_on(open_engine: Open, tmp_path: Path) -> None:
+    long, short = write_blobs(tmp_path / "long.mp4", frames=400, speed=0.5), write_blobs(tmp_path / "short.mp4")
+    engine = open_engine([("long", str(long)), ("short", str(short))])
+    events = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, SourceStarted) and event.source == "long":
+            engine.skip("long")
+    grouped = by_source(events)
+    assert sum(isinstance(event, Observed) for event in grouped["long"]) < 200
+    assert isinstance(grouped["long"][-1], SourceEnded)
+    check_order(grouped["short"], 60)
+    engine.skip("nobody")

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, event
 
 from reidstream.errors import GalleryError, GalleryLocked
 from reidstream.gallery import Begin, Gallery
+from reidstream.gallery.index.building import IndexPlace
 from reidstream.types import FloatArray, SourceEnded
 
 from .conftest import SETTINGS, SPACE, contents_of, same_contents, some_tracklets, started
@@ -171,14 +172,44 @@ def test_an_index_is_made_anew_for_what_it_lost_but_not_for_what_its_search_just
 
     monkeypatch.setattr(ProcessIndex, "search", approximate)
     with Gallery.open(tmp_path / "g", write=True) as gallery:
+        # A search has the index opened, and then it is compared with the rows.
+        gallery.search(tracklets[0].embedding, 1)
         gallery.flush()
-        deadline = time.monotonic() + 30
-        indexer = gallery._indexer
-        assert indexer is not None
-        while not indexer._checked and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert indexer._checked
     assert ("is made anew" in caplog.text) == anew
+
+
+def test_an_index_that_nothing_happened_to_is_not_opened_by_who_only_writes_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracklets = some_tracklets(20)
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(started(), SETTINGS)
+        gallery.add(tracklets)
+    opened: list[int] = []
+    monkeypatch.setattr(IndexPlace, "open_apart", lambda place, generation: opened.append(generation))
+    with Gallery.open(tmp_path / "g", write=True) as gallery, gallery.write():
+        pass
+    assert opened == []
+
+
+def test_an_index_that_was_open_when_its_writer_died_is_compared_with_the_rows(tmp_path: Path) -> None:
+    tracklets = some_tracklets(20)
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(started(), SETTINGS)
+        gallery.add(tracklets[:10])
+    assert Gallery.open(tmp_path / "g").facts().sealed
+    gallery = Gallery.open(tmp_path / "g", write=True)
+    gallery.begin_source(started(), SETTINGS, replace=True)
+    gallery.add(tracklets[10:])
+    gallery.flush()
+    assert not gallery.facts().sealed
+    gallery.close(finish=False)
+    with Gallery.open(tmp_path / "g", write=True) as gallery:
+        assert not gallery.facts().sealed
+        gallery.flush()
+    with Gallery.open(tmp_path / "g") as reader:
+        assert reader.facts().sealed
+        assert reader.check().problems == []
 
 
 def test_a_rebuilt_index_equals_the_old_one(tmp_path: Path) -> None:

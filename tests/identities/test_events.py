@@ -351,8 +351,16 @@ def test_the_command_prints_lines_while_another_process_owns_the_gallery(run: Ru
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == 0
     assert [line["kind"] for line in lines][:2] == ["TrackletStored", "IdentityCreated"]
-    _, out, _ = run("--since", str(lines[-2]["seq"]))
+    _, out, _ = run("--after", str(lines[-2]["seq"]))
     assert [json.loads(line) for line in out.splitlines()] == lines[-1:]
+
+
+def test_events_are_chosen_by_time_as_elsewhere(run: Run) -> None:
+    lines = [json.loads(line) for line in run()[1].splitlines()]
+    assert [json.loads(line) for line in run("--since", str(lines[0]["wall"]))[1].splitlines()] == lines
+    last = [line for line in lines if line["wall"] >= lines[-1]["wall"]]
+    assert [json.loads(line) for line in run("--since", str(lines[-1]["wall"]))[1].splitlines()] == last
+    assert run("--since", "2100-01-01")[1] == ""
 
 
 def test_the_command_posts_once_and_goes_on_where_it_stopped(

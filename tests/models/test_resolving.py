@@ -185,7 +185,7 @@ def test_checkpoints_have_to_be_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[models.x]\ntask = 'reid'\ncolour = 'RGB'\n", "colour: Extra inputs"),
+        ("[models.x]\ntask = 'reid'\ncolour = 'RGB'\n", "colour: no such key"),
         ("[models.x]\ntask = 'reid'\nurl = 'https://a.b/c'\n", "needs the sha256"),
         ("[models.x]\ntask = 'pose'\n", "task: Input should be"),
         ("[models.x]\ntask = 'reid'\nsha256 = 'AB'\n", "sha256: String should match"),

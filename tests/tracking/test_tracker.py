@@ -66,6 +66,36 @@ def test_an_unseen_track_ends_after_the_timeout_in_seconds() -> None:
     assert tracker.update(_detections(), 2.6).ended == []
 
 
+@pytest.mark.parametrize("gap", [5.0, 20.0, 4900.0, 36_000.0])
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_gap_without_frames_ends_tracks_as_empty_frames_do(gap: float, every: int) -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+
+    def play(start: float) -> tuple[set[int], list[tuple[int, EndReason]]]:
+        reported, ended = set(), []
+        for index, t in enumerate(_times(20, 2, start)):
+            tracks = tracker.update(_detections(_walker(0)) if (index + 1) % every == 0 else None, t)
+            reported |= set(_ids(tracks))
+            ended += tracks.ended
+        return reported, ended
+
+    assert play(100) == ({1}, [])
+    assert play(102 + gap) == ({2}, [(1, EndReason.LOST)])
+
+
+def test_a_pause_shorter_than_the_timeout_ends_nothing() -> None:
+    tracker = Tracker(TrackerConfig(), SIZE)
+    seen = [tracker.update(_detections(_walker(0)), t) for t in [*_times(20, 2), *_times(20, 2, 3.5)]]
+    assert {i for tracks in seen for i in _ids(tracks)} == {1}
+
+
+def test_frames_that_are_always_further_apart_than_the_timeout_make_tracks() -> None:
+    tracker = Tracker(TrackerConfig(timeout=1), SIZE)
+    seen = [tracker.update(_detections(_walker(0)), t) for t in _times(0.2, 60)]
+    assert {i for tracks in seen for i in _ids(tracks)} == {1}
+    assert len(tracker.update(_detections(_walker(0)), 120)) == 0
+
+
 def test_a_track_that_walks_out_has_left() -> None:
     tracker = Tracker(TrackerConfig(timeout=1), SIZE)
     ended = []

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from reidstream.cli.options import CONFIG, JSON, SETTINGS
+
 app = typer.Typer(
     help="Write and check configuration files of DeepStream.\n\nExample: reidstream deepstream config configs/",
     no_args_is_help=True,
@@ -15,9 +17,9 @@ app = typer.Typer(
 @app.command("config")
 def config_command(
     folder: Path = typer.Argument(..., help="Folder for the files; made if it is missing."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML configuration.", show_default=False),
-    override: list[str] = typer.Option([], "--set", "-s", metavar="KEY=VALUE", help="Override a setting."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    config: Path | None = CONFIG,
+    override: list[str] | None = SETTINGS,
+    as_json: bool = JSON,
 ) -> None:
     """Write the nvinfer, nvtracker and pipeline files from the configuration.
 
@@ -27,7 +29,7 @@ def config_command(
     from reidstream.config import load_config
     from reidstream.engines.deepstream.files.nvinfer_config import render_configs
 
-    rendered = render_configs(load_config(config, override), folder)
+    rendered = render_configs(load_config(config, override or []), folder)
     if as_json:
         print_json(
             {
@@ -55,7 +57,7 @@ def config_command(
 def check_command(
     files: list[Path] = typer.Argument(..., help="nvinfer and nvtracker files, INI or YAML; together if they belong."),
     fix: bool = typer.Option(False, "--fix", help="Write a corrected copy beside each file and show the difference."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    as_json: bool = JSON,
 ) -> None:
     """Find what is wrong in DeepStream configuration files: line, cause and cure. Exits with 1 if there are errors.
 

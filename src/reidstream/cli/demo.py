@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, print_json
+from reidstream.cli.options import DETECTOR, JSON, REID
 
 if TYPE_CHECKING:
     from reidstream.config import Config
@@ -26,9 +27,9 @@ CLIP_SECONDS = 12.0
 
 def demo(
     out: Path = typer.Option(Path("demo"), "--out", help="Folder for everything the demo makes."),
-    detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
-    reid: str | None = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file."),
-    json: bool = typer.Option(False, "--json", help="Print the outcome as JSON."),
+    detector: str | None = DETECTOR,
+    reid: str | None = REID,
+    json: bool = JSON,
 ) -> None:
     """Make a scene of three cameras, build a gallery of its people, and check it against the truth.
 

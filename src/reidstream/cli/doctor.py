@@ -8,6 +8,8 @@ from pathlib import Path
 
 import typer
 
+from reidstream.cli.options import CONFIG, JSON, SETTINGS
+
 app = typer.Typer()
 
 
@@ -23,9 +25,9 @@ def doctor(
     context: typer.Context,
     engine: EngineName = typer.Option(EngineName.LOCAL, help="The engine that has to work."),
     gallery: Path | None = typer.Option(None, "--gallery", "-g", help="Look at this gallery, too.", show_default=False),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML configuration.", show_default=False),
-    override: list[str] = typer.Option([], "--set", "-s", metavar="KEY=VALUE", help="Override a setting."),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    config: Path | None = CONFIG,
+    override: list[str] | None = SETTINGS,
+    as_json: bool = JSON,
 ) -> None:
     """Examine Python, packages, models, GPU, GStreamer and DeepStream. Exits with 1 if the engine cannot work.
 
@@ -38,7 +40,7 @@ def doctor(
     from reidstream.doctor import Question, Status, examine
     from reidstream.doctor.checks import CHECKS
 
-    question = Question(load_config(config, override), engine.value, gallery)
+    question = Question(load_config(config, override or []), engine.value, gallery)
     report = examine(CHECKS, question)
     verdict = (
         f"the {engine.value} engine can run here" if report.healthy else f"the {engine.value} engine cannot run here"
@@ -72,7 +74,7 @@ def doctor(
 @app.command("log")
 def log_command(
     file: Path = typer.Argument(..., help="A log file, or - for standard input.", allow_dash=True),
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON document."),
+    as_json: bool = JSON,
 ) -> None:
     """Explain known error lines of nvinfer, TensorRT, GStreamer, pip and torch logs: cause and cure.
 

@@ -10,6 +10,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.eval_gallery import gallery
 from reidstream.cli.eval_retrieval import retrieval
+from reidstream.cli.options import CONFIG, JSON, REPORT, SETTINGS, page
 
 if TYPE_CHECKING:
     from reidstream.config import Config
@@ -57,11 +58,11 @@ def tracking(
         None, "--tracks", help="Score the files <sequence>.txt in this folder instead of tracking here."
     ),
     write: Path | None = typer.Option(None, "--write", help="Also write the tracks found, as <sequence>.txt, here."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
-    settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Also write the JSON report to this file."),
-    html: Path | None = typer.Option(None, "--html", help="Also write a page with plots and the worst cases."),
-    json_output: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
+    out: Path | None = REPORT,
+    html: Path | None = page("Also write a page with plots and the worst cases.", "--html"),
+    json_output: bool = JSON,
 ) -> None:
     """Score tracks against MOTChallenge ground truth: HOTA, IDF1, MOTA and what they are made of.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.filters import GALLERY
+from reidstream.cli.options import CONFIG, GALLERY, JSON, REPORT, SETTINGS, page
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ def gallery(
         None, "--truth", "-t", help="A folder that `synth` made, or SOURCE=gt.txt (MOTChallenge); repeatable."
     ),
     from_labels: bool = typer.Option(False, "--from-labels", help="Score against the gallery's own review labels."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
-    settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Also write the JSON report to this file."),
-    html: Path | None = typer.Option(None, "--html", help="Also write a page with plots and the worst cases."),
-    json_output: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
+    out: Path | None = REPORT,
+    html: Path | None = page("Also write a page with plots and the worst cases.", "--html"),
+    json_output: bool = JSON,
 ) -> None:
     """Score a gallery's identities: pairwise and B-cubed precision, recall and F1, splits, merges, tracklet purity.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reidstream.cli.common import console, print_json
+from reidstream.cli.options import CONFIG, JSON, REPORT, SETTINGS, page
 
 if TYPE_CHECKING:
     from reidstream.evaluation.market1501 import ImageFiles
@@ -33,11 +34,11 @@ def retrieval(
     k2: int = typer.Option(6, "--k2", min=1, help="Re-ranking: neighbours whose encodings are averaged; k1 at most."),
     weight: float = typer.Option(0.3, "--lambda", min=0, max=1, help="Re-ranking: share of the plain distance."),
     candidates: int = typer.Option(200, "--candidates", min=2, max=1000, help="Re-ranking: first answers reordered."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
-    settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
-    out: Path | None = typer.Option(None, "--out", "-o", help="Also write the JSON report to this file."),
-    html: Path | None = typer.Option(None, "--html", help="Also write a page with plots and the worst queries."),
-    json_output: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
+    out: Path | None = REPORT,
+    html: Path | None = page("Also write a page with plots and the worst queries.", "--html"),
+    json_output: bool = JSON,
 ) -> None:
     """Score a Re-ID model on a benchmark folder: mAP, Rank-1/5/10/20 and mINP by the rules of Market-1501.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reidstream.cli.filters import GALLERY
+from reidstream.cli.filters import wall_time
+from reidstream.cli.options import GALLERY
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 def events(
     gallery: str = GALLERY,
-    since: int | None = typer.Option(None, "--since", min=0, help="Only events after this number (seq)."),
+    after: int | None = typer.Option(None, "--after", min=0, help="Only events after this number (seq)."),
+    since: str | None = typer.Option(None, "--since", help="Only events from this time on: 2026-01-31T17:00 (UTC)."),
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what happens from now; Ctrl-C ends it."),
     webhook: str | None = typer.Option(None, "--webhook", help="Post the events to this address instead."),
     secret_env: str | None = typer.Option(
@@ -36,7 +38,12 @@ def events(
     """
     from reidstream.gallery import Gallery
     from reidstream.identities import delivery
+    from reidstream.identities.outbox import seq_before
 
+    if since is not None and after is not None:
+        raise ConfigError("--since (a time) and --after (a number) exclude each other")
+    if since is not None and since.isdigit() and len(since) < 9:
+        raise ConfigError(f"--since takes a time such as 2026-01-31T17:00; for events after a number: --after {since}")
     secret = None
     if secret_env is not None:
         if webhook is None:
@@ -51,5 +58,7 @@ def events(
             position = delivery.position_file(opened, webhook)
         if position is not None:
             kept = delivery.Position(position, opened)
-        begin = since if since is not None else kept.seq if kept is not None else 0
+        begin = after if after is not None else kept.seq if kept is not None else 0
+        if since is not None:
+            begin = seq_before(opened, wall_time(since))
         delivery.follow(opened, subscriber, begin, position=kept, forever=follow)

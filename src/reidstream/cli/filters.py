@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.errors import ConfigError
+from reidstream.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from reidstream.gallery import Filter, Gallery
 
-GALLERY: Any = typer.Option("gallery", "--gallery", "-g", help="Folder (or database URL) of the gallery.")
 SOURCE: Any = typer.Option(None, "--source", help="Only this source; repeatable.")
 SINCE: Any = typer.Option(None, "--since", help="Only what was seen after this time: 2026-01-31T17:00 (UTC), or Unix.")
 UNTIL: Any = typer.Option(None, "--until", help="Only what was seen before this time.")
 FROM: Any = typer.Option(None, "--from", help="Only what was seen after this time in its video: 90, 1:30 or 0:01:30.")
 TO: Any = typer.Option(None, "--to", help="Only what was seen before this time in its video.")
-JSON: Any = typer.Option(False, "--json", help="Print one JSON document.")
 
 
 def filter_of(
@@ -35,9 +34,7 @@ def filter_of(
     known = sorted({recording.source for recording in gallery.sources()})
     for source in sources or ():
         if source not in known:
-            raise ConfigError(
-                f"no source {source!r} in gallery {gallery.place}; there are: {', '.join(known) or 'none'}"
-            )
+            raise ConfigError(f"no source {source!r} in gallery {gallery.place}; {did_you_mean(source, known)}")
     return Filter(
         sources=tuple(sources or ()),
         since=None if since is None else wall_time(since),

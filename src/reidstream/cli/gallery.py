@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.erasure import print_proof, progress_bar
+from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.options import GALLERY, JSON, page
 from reidstream.errors import ConfigError
-
-if TYPE_CHECKING:
-    from reidstream.gallery.erasing import Erasure
-    from reidstream.gallery.index.building import Progress
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
 
@@ -222,7 +218,8 @@ def import_command(
 
 @app.command()
 def sheet(
-    file: Path = typer.Argument(Path("sheet.html"), help="The page to write."),
+    file: Path | None = typer.Argument(None, help="The page to write; sheet.html by default."),
+    html: Path | None = page("The same, as in other verbs."),
     gallery: str = GALLERY,
     source: list[str] | None = SOURCE,
     since: str | None = SINCE,
@@ -241,6 +238,7 @@ def sheet(
 
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
+        file = file or html or Path("sheet.html")
         shown, total = write_gallery_sheet(opened, file, where, limit)
     if as_json:
         print_json({"file": str(file), "shown": shown, "total": total})
@@ -284,7 +282,7 @@ def rebuild(gallery: str = GALLERY, as_json: bool = JSON) -> None:
 
     with Gallery.open(gallery, write=True) as opened:
         count = len(opened)
-        with _progress("indexing", not as_json) as progress:
+        with progress_bar("indexing", not as_json) as progress:
             opened.rebuild(progress)
         kind = opened.facts().index
     if as_json:
@@ -335,41 +333,9 @@ def erase(
             raise ConfigError("no tracklet is meant by these conditions; nothing was erased")
         if not yes:
             typer.confirm(f"Erase {len(ids)} of {len(opened)} tracklets from {opened.place} for good?", abort=True)
-        with _progress("indexing what remains", not as_json) as progress:
+        with progress_bar("indexing what remains", not as_json) as progress:
             erasure = opened.erase(ids, contents, progress)
     if as_json:
         print_json({**asdict(erasure), "proven": erasure.proven})
     else:
-        _print_proof(erasure)
-
-
-def _print_proof(erasure: Erasure) -> None:
-    out = console()
-    out.print(f"erased {erasure.tracklets} tracklets")
-    if erasure.before is not None and erasure.after is not None:
-        files = sorted({trace.file for trace in erasure.before.found})
-        found = f"{len(erasure.before.pieces)} were found at {len(erasure.before.found)} places"
-        out.print(
-            f"proof: of {erasure.pieces + erasure.shared} pieces of 32 bytes (ids, vectors, prototypes, crops), "
-            f"{found} in {len(files)} files before, and {len(erasure.after.pieces)} now, "
-            f"in all {erasure.after.files} files ({erasure.after.bytes / 1e6:.1f} MB) of the gallery",
-            markup=False,
-        )
-        if erasure.shared:
-            out.print(f"{erasure.shared} pieces were left out: tracklets that remain hold the same bytes")
-    if erasure.reach:
-        out.print(f"not proven: {erasure.reach}", markup=False)
-
-
-@contextmanager
-def _progress(what: str, shown: bool) -> Iterator[Progress | None]:
-    """A progress bar on a terminal; nothing elsewhere."""
-    from rich.progress import Progress as Bar
-
-    out = console()
-    if not shown or not out.is_terminal:
-        yield None
-        return
-    with Bar(console=out, transient=True) as bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        print_proof(erasure)

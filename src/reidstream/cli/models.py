@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
+from reidstream.cli.options import CONFIG, JSON, SETTINGS
 from reidstream.errors import ConfigError, ModelNotFound
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-JSON = typer.Option(False, "--json", help="Print one JSON document.")
 NAME = typer.Option(
     None, help="What the model is to be called; from the manifest or the file name.", show_default=False
 )
@@ -211,9 +211,9 @@ def prepare_command(
 @app.command("build")
 def build_command(
     model: str | None = typer.Argument(None, help="Name or ONNX path; the configured Re-ID model when left out."),
-    detector: bool = typer.Option(False, "--detector", help="Build the configured detector (PGIE) instead."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML configuration.", show_default=False),
-    override: list[str] = typer.Option([], "--set", "-s", metavar="KEY=VALUE", help="Override a setting."),
+    pgie: bool = typer.Option(False, "--pgie", help="Build the configured detector (PGIE) instead."),
+    config: Path | None = CONFIG,
+    override: list[str] | None = SETTINGS,
     mode: str | None = typer.Option(None, metavar="fp32|fp16|int8|best", help="Instead of the configured precision."),
     batch: int | None = typer.Option(None, min=1, max=1024, help="Instead of the configured batch."),
     best_batch: int | None = typer.Option(None, min=1, help="The batch to tune for; the largest when left out."),
@@ -234,9 +234,9 @@ def build_command(
     if mode is not None and mode not in MODES:
         raise ConfigError(f"--mode must be one of {', '.join(MODES)}, got {mode!r}")
     plan = plan_from_config(
-        load_config(config, override),
+        load_config(config, override or []),
         model,
-        detector=detector,
+        detector=pgie,
         mode=mode,
         batch=batch,
         best_batch=best_batch,

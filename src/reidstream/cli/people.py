@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.filters import GALLERY, JSON
+from reidstream.cli.erasure import print_proof, progress_bar
+from reidstream.cli.options import CONFIG, GALLERY, JSON, SETTINGS, page
 
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
@@ -135,14 +136,14 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
 @app.command()
 def sheet(
     persons: list[str] | None = typer.Argument(None, help="Only these people: numbers, names or ids."),
-    out: Path = typer.Option(Path("people.html"), "--out", "-o", help="The page to write."),
+    out: Path | None = page("The page to write; people.html by default.", "--out", "-o"),
     gallery: str = GALLERY,
     limit: int = typer.Option(500, "--limit", "-n", min=1, help="Show at most this many people."),
     as_json: bool = JSON,
 ) -> None:
     """Draw everybody on one HTML page: crops over time and cameras, how sure each is, who looks alike.
 
-    Example: reidstream people sheet --out people.html --gallery shop
+    Example: reidstream people sheet --page people.html --gallery shop
     """
     from reidstream.gallery import Gallery
     from reidstream.identities.people import find_person
@@ -152,6 +153,7 @@ def sheet(
         _demand_people(opened)
         with opened.read() as connection:
             wanted = [find_person(connection, person) for person in persons] if persons else None
+        out = out or Path("people.html")
         shown = write_people_sheet(opened, out, wanted, limit)
     if as_json:
         print_json({"file": str(out), "people": shown})
@@ -270,6 +272,41 @@ def undo(
 
 
 @app.command()
+def erase(
+    person: str = typer.Argument(..., help=PERSON),
+    gallery: str = GALLERY,
+    author: str | None = AUTHOR,
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask first."),
+    as_json: bool = JSON,
+) -> None:
+    """Erase a person as a whole, for good: visits, pictures, vectors, name, notes, and what the history says of them.
+
+    A byte search proves it. Followers of the gallery get the event PersonErased. This cannot be undone.
+
+    Example: reidstream people erase Grace --gallery shop
+    """
+    from dataclasses import asdict
+
+    from reidstream.errors import ConfigError
+    from reidstream.gallery import Gallery
+    from reidstream.identities.erasing import erase_person, person_to_erase
+
+    if as_json and not yes:
+        raise ConfigError("--json cannot ask; add --yes")
+    with Gallery.open(gallery, write=True) as opened:
+        found = person_to_erase(opened, person)
+        if not yes:
+            visits = f"{len(found.tracklets)} of {len(opened)} tracklets"
+            typer.confirm(f"Erase {found.title} with {visits} from {opened.place} for good?", abort=True)
+        with progress_bar("indexing what remains", not as_json) as progress:
+            erasure = erase_person(opened, found.id, author or _login(), progress)
+    if as_json:
+        print_json({**asdict(erasure), "proven": erasure.proven})
+    else:
+        print_proof(erasure)
+
+
+@app.command()
 def history(
     gallery: str = GALLERY,
     limit: int = typer.Option(50, "--limit", "-n", min=1, help="Print at most this many, the newest."),
@@ -317,7 +354,8 @@ def resolve(
     topology: Path | None = typer.Option(
         None, "--topology", help="TOML file with camera pairs: overlapping views, travel times."
     ),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
     yes: bool = typer.Option(False, "--yes", "-y", help="Make it so; without, it is only shown (or asked for)."),
     as_json: bool = JSON,
 ) -> None:
@@ -334,8 +372,8 @@ def resolve(
     from reidstream.identities.proposal import apply, propose
 
     given = {"false_merges": false_merges, "cameras": cameras and f'"{cameras.value}"'}
-    settings = [f"identities.{key}={value}" for key, value in given.items() if value is not None]
-    tree = load_config(config, settings).identities
+    own = [f"identities.{key}={value}" for key, value in given.items() if value is not None]
+    tree = load_config(config, [*(settings or []), *own]).identities
     if topology is not None:
         tree = tree.model_copy(update={"topology": str(topology)})
     asks = not yes and not as_json and sys.stdin.isatty()

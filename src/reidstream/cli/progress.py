@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from reidstream.pipeline import RunSummary
+from reidstream.pipeline import RunSummary, SourceState
 
 # Seconds between two lines when the output is no terminal.
 _LINE_EVERY = 10.0
@@ -74,7 +74,7 @@ class RunProgress:
         return ", ".join(parts)
 
     def _seconds_left(self, rate: float) -> float | None:
-        sources = [s for s in self._summary.sources.values() if s.state in ("waiting", "running")]
+        sources = [s for s in self._summary.sources.values() if s.state in (SourceState.WAITING, SourceState.RUNNING)]
         if rate <= 0 or not sources or any(s.live or s.expected is None for s in sources):
             return None
         return sum(max((s.expected or 0) - s.frames, 0) for s in sources) / rate

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
+from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS
 
 if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
@@ -32,11 +33,11 @@ def run(
     sources: list[str] | None = typer.Argument(
         None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
     ),
-    gallery: str = typer.Option("gallery", "--gallery", "-g", help="Folder (or database URL) of the gallery."),
-    config: Path | None = typer.Option(None, "--config", "-c", help="TOML file with settings."),
-    settings: list[str] | None = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable."),
-    detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
-    reid: str | None = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file."),
+    gallery: str = GALLERY,
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
+    detector: str | None = DETECTOR,
+    reid: str | None = REID,
     detect_every: int | None = typer.Option(None, "--detect-every", min=1, help="Detect on every n-th frame only."),
     engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
     record: Path | None = typer.Option(None, "--record", help="Also record the events, to replay them without video."),
@@ -47,7 +48,7 @@ def run(
         None, "--resolve/--no-resolve", help="End by deciding anew who is who, all at once (identities.resolve)."
     ),
     max_seconds: float | None = typer.Option(None, "--max-seconds", min=0.1, help="Stop after this many seconds."),
-    json_output: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+    json_output: bool = JSON,
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress, errors only."),
 ) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.filters import FROM, GALLERY, JSON, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, SETTINGS, page
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def search(
     rerank: bool = typer.Option(
         False, "--rerank", help="Put the first answers into a better order by their mutual neighbours (k-reciprocal)."
     ),
-    detector: str | None = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file."),
+    detector: str | None = DETECTOR,
     reid: str | None = typer.Option(None, "--reid", help="Re-ID model, if it is no longer where the gallery says."),
     false_merges: float | None = typer.Option(
         None, "--false-merges", help="Accepted risk that the person named is wrong, 0 to 0.5; else nobody is named."
@@ -47,14 +48,16 @@ def search(
     out: Path | None = typer.Option(
         None, "--out", "-o", help="Write a table of all photos' answers: .parquet, .csv or .json."
     ),
-    sheet: Path | None = typer.Option(None, "--sheet", help="Also write an HTML page with the crops."),
+    sheet: Path | None = page("Also write an HTML page with the crops.", "--sheet"),
+    config: Path | None = CONFIG,
+    settings: list[str] | None = SETTINGS,
     as_json: bool = JSON,
 ) -> None:
     """Say who a person is, or that it is nobody known, and find the tracklets that look most like them.
 
     In a photo people are looked for, and the largest is taken.
 
-    Example: reidstream search person.jpg --gallery shop -k 5 --sheet found.html
+    Example: reidstream search person.jpg --gallery shop -k 5 --page found.html
     Example: reidstream search 3fa1 --gallery shop --source entrance
     Example: reidstream search photos/ more/ --gallery shop --out results.parquet
     """
@@ -63,24 +66,25 @@ def search(
     from reidstream.gallery.reranking import Reranking
     from reidstream.search.answers import QueryModels, ask, query_of
 
-    config = load_config(None, [] if false_merges is None else [f"identities.false_merges={false_merges}"]).identities
+    given = [] if false_merges is None else [f"identities.false_merges={false_merges}"]
+    identities = load_config(config, [*(settings or []), *given]).identities
     region = None if box is None else _box(box)
     if whole and region is not None:
         raise ConfigError("--whole and --box exclude each other")
     reranking = Reranking() if rerank else None
     many = out is not None or len(queries) > 1 or Path(queries[0]).is_dir()
     if many and (region is not None or sheet is not None):
-        raise ConfigError("--box and --sheet are for one query; leave them out for several photos or --out")
+        raise ConfigError("--box and --page are for one query; leave them out for several photos or --out")
     if many and out is None:
         raise ConfigError("name a file for the answers of several photos with --out: .parquet, .csv or .json")
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
         models = QueryModels(opened, detector, reid)
         if out is not None:
-            _search_many(opened, queries, models, config, k, where, whole, reranking, out, as_json)
+            _search_many(opened, queries, models, identities, k, where, whole, reranking, out, as_json)
             return
         asked = query_of(opened, queries[0], models, box=region, whole=whole)
-        answer = ask(opened, asked, config, k=k, where=where, reranking=reranking)
+        answer = ask(opened, asked, identities, k=k, where=where, reranking=reranking)
         if sheet is not None:
             from reidstream.gallery.sheet import write_search_sheet
 

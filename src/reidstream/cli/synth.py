@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from reidstream.cli.common import console, print_json
+from reidstream.cli.options import JSON
 from reidstream.errors import ConfigError
 
 
@@ -22,7 +23,7 @@ def synth(
     hard: bool = typer.Option(False, "--hard", help="Dress most people much like somebody else."),
     workers: int | None = typer.Option(None, min=1, help="Processes that render; default: one per core."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier scene in OUT."),
-    json: bool = typer.Option(False, "--json", help="Print the summary as JSON."),
+    json: bool = JSON,
 ) -> None:
     """Make videos of a small world in which it is known who is who.
 

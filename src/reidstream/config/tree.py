@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from reidstream.config.base import Section
 from reidstream.config.deepstream import DeepStreamConfig
@@ -23,6 +24,10 @@ from reidstream.config.local import (
 from reidstream.config.redaction import redacted
 from reidstream.config.sources import SourceConfig
 from reidstream.errors import ConfigError
+from reidstream.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Config(Section):
@@ -63,12 +68,45 @@ def checked_config(data: Mapping[str, Any], origin: str) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        problems = "\n".join(
-            f"  {'.'.join(str(part) for part in e['loc']) or '(top)'}: {e['msg']}"
-            + ("" if e["type"] in {"extra_forbidden", "missing"} else f" (found {e['input']!r})")
-            for e in error.errors()
-        )
+        problems = "\n".join(f"  {'.'.join(map(str, e['loc'])) or '(top)'}: {_trouble(e)}" for e in error.errors())
         raise ConfigError(redacted(f"the configuration from {origin} does not fit:\n{problems}")) from None
+
+
+def _trouble(error: ErrorDetails) -> str:
+    """What is wrong with one key, and for a key that is not known which one was probably meant."""
+    *place, key = error["loc"] or ("",)
+    if error["type"] == "missing":
+        return "is needed, and is not there"
+    if error["type"] != "extra_forbidden":
+        return f"{error['msg']} (found {error['input']!r})"
+    known = list(_section_at(place).model_fields)
+    homes = [path for path in _places(Config, "") if path.rpartition(".")[2] == key]
+    if homes:
+        return f"no such key here; did you mean {' or '.join(homes)}?"
+    return f"no such key; {did_you_mean(str(key), known)}"
+
+
+def _section_at(place: Sequence[int | str]) -> type[Section]:
+    """The section that the path to a key leads to; numbers are places in arrays of tables."""
+    section: type[Section] = Config
+    for step in place:
+        inner = _inner(section.model_fields[step]) if isinstance(step, str) and step in section.model_fields else None
+        section = inner or section
+    return section
+
+
+def _inner(field: FieldInfo) -> type[Section] | None:
+    candidates = (field.annotation, *get_args(field.annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Section)), None)
+
+
+def _places(section: type[Section], path: str) -> list[str]:
+    """Every key below a section, as ``section.key``."""
+    found = []
+    for key, field in section.model_fields.items():
+        inner = _inner(field)
+        found += [f"{path}{key}"] if inner is None else _places(inner, f"{path}{key}.")
+    return found
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -25,7 +25,6 @@ PACKAGES = {
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "platformdirs": "platformdirs",
-    "psutil": "psutil",
     "pyarrow": "pyarrow",
     "pydantic": "pydantic",
     "rich": "rich",

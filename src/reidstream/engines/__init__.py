@@ -43,6 +43,7 @@ class Engine(Protocol):
       TrackEnded for each track, and last SourceEnded (always, with the error if there was one);
     - Observed holds confirmed tracks only; a track id is never used again in its source after TrackEnded;
     - one source that fails ends alone; the others go on;
+    - a source that is skipped ends soon, as one that was stopped; nobody waits for what is left of it;
     - after ``stop`` the tracks that are open end with ``shutdown`` and the iterator finishes by itself.
     """
 
@@ -55,6 +56,9 @@ class Engine(Protocol):
 
     def events(self) -> Iterator[Event]:
         """Run to the end. Call once. Raises EngineError when the engine itself cannot go on."""
+
+    def skip(self, source: str) -> None:
+        """Read no more of one source, because nobody wants it; of a source that is not running nothing happens."""
 
     def stop(self) -> None:
         """Ask for a clean end; safe from any thread and from a signal handler, and more than once."""

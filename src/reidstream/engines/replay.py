@@ -26,6 +26,7 @@ class ReplayEngine:
         self._stopping = threading.Event()
         self._running: dict[str, _Running] = {}
         self._ended: set[str] = set()
+        self._skipped: set[str] = set()
 
     @property
     def space(self) -> EmbeddingSpace:
@@ -40,8 +41,12 @@ class ReplayEngine:
             if self._stopping.is_set():
                 break
             self._follow(event)
-            yield event
+            if event.source not in self._skipped or not isinstance(event, Observed):
+                yield event
         yield from self._ends()
+
+    def skip(self, source: str) -> None:
+        self._skipped.add(source)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -1,5 +1,7 @@
 """Erasing people for good, and proving it.
 
+Every store of personal data takes out what it has (``personal``): tracklets, names, history, events.
+
 Deleting is not enough: ChromaDB's files keep deleted vectors, and SQLite's write-ahead log keeps former pages. So the
 rows are deleted with their pages overwritten, the log is folded in and emptied, the index is made anew in fresh files
 and the old ones are deleted; then every byte of every file is searched for pieces of what was erased.
@@ -13,15 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, inspect, select
 
 from reidstream.errors import GalleryError, TrackletNotFound
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import write_facts
-from reidstream.gallery.recordings import forget
+from reidstream.gallery.ownership import OWN_FILES
+from reidstream.gallery.personal import Subject, stores_of, traces_in_tables
 from reidstream.gallery.rows import in_chunks, unpacked
 from reidstream.gallery.schema import crops, details, embeddings, tracklets
-from reidstream.gallery.storing import remove
 from reidstream.gallery.traces import PieceFinder, Pieces, Traces, entropy_coded, find_traces, pieces_of
 from reidstream.types import FloatArray
 
@@ -37,20 +39,31 @@ _READERS_PATIENCE = 60.0
 """Seconds to wait for readers that still look at the former state of the facts."""
 
 
+_SHORTEST_TEXT = 4
+"""Bytes of a name that is looked for in the files; shorter ones are found everywhere by chance."""
+
+_WORDLESS = ("index/", *OWN_FILES)
+"""Files that are made by programs that never saw a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """What was erased, and the proof.
 
-    pieces: how many different 32-byte pieces of ids, vectors, prototypes and crops were searched for.
-    before, after: what the search found before and after. shared: pieces that were left out of the proof because
-    tracklets that remain hold the same bytes. reach: what the proof cannot speak for, empty when it covers everything.
+    tracklets, people: how many. pieces: how many different 32-byte pieces of ids, vectors, prototypes and crops were
+    searched for, and ids and names of people. before, after: what the search found before and after. shared: pieces
+    that were left out of the proof because tracklets that remain hold the same bytes.
+    elsewhere: columns in which a name can still be read, because it stands there for something else (another person's
+    name, a camera). reach: what the proof cannot speak for, empty when it covers everything.
     """
 
     tracklets: int
+    people: int
     pieces: int
     before: Traces | None
     after: Traces | None
     shared: int
+    elsewhere: tuple[str, ...]
     reach: str
 
     @property
@@ -62,55 +75,97 @@ class Erasure:
 
 
 def erase(
-    database: Database,
-    rebuild: Callable[[], None],
-    ids: Sequence[str],
-    contents: Sequence[str] = (),
-    *,
-    indexed: FloatArray,
-    server: str = "",
+    database: Database, rebuild: Callable[[], None], subject: Subject, *, indexed: FloatArray, server: str = ""
 ) -> Erasure:
-    """Erase tracklets, and recordings that hold nothing else. Raises TrackletNotFound before anything is changed.
+    """Erase a subject from every store of the gallery. Raises TrackletNotFound before anything is changed.
 
     rebuild: makes the index anew from the rows. indexed: the vectors as the index holds them, float32 (n, d); it
     normalises them anew, so that their last bits differ from the rows'. server: the index's address when it is not in
     the gallery's folder.
     When the process dies in between, ``finish_erasure`` completes the work as soon as the gallery is opened again.
     """
-    pieces = _pieces(database, ids, indexed)
+    pieces = _pieces(database, subject.tracklets, indexed)
     folder = database.place.folder
     reach = _reach(database, server)
-    before = find_traces(folder, pieces) if folder is not None else None
+    with database.read() as connection:
+        stores = stores_of(connection)
+        for store in stores:
+            subject = store.widen(connection, subject) if store.widen is not None else subject
+    texts = [text for text in (*subject.people, *subject.texts) if len(text.encode()) >= _SHORTEST_TEXT]
+    before = find_traces(folder, pieces, texts, _WORDLESS) if folder is not None else None
     with database.write() as connection:
-        remove(connection, ids)
-        for content in contents:
-            forget(connection, content)
+        for store in stores:
+            if store.erase is not None:
+                store.erase(connection, subject)
+        for store in stores:
+            # Before the commit: when it fails, or the process dies, nothing was erased, and it is done again.
+            if store.erase_files is not None and folder is not None:
+                store.erase_files(folder, subject)
+        _refuse_traces(traces_in_tables(connection, stores, subject))
         write_facts(connection, erasing=True)
     rebuild()
     shared: set[int] = set()
+    elsewhere: list[str] = []
     after = None
     if folder is None:
         database.vacuum()
     else:
         _fold_log(database)
-        after = find_traces(folder, pieces)
+        after = find_traces(folder, pieces, texts, _WORDLESS)
         if after.found:
             with database.read() as connection:
-                shared = _held_by_others(connection, pieces, after.pieces, indexed)
+                shared = _held_by_others(connection, pieces, {p for p in after.pieces if p < len(pieces)}, indexed)
             if after.pieces - shared:
                 # A page that was rearranged long ago can hold a copy that deleting does not reach.
                 database.vacuum()
                 _fold_log(database)
-            after = find_traces(folder, np.delete(pieces, sorted(shared), axis=0))
+            with database.read() as connection:
+                said = {text: _columns_that_say(connection, text) for text in texts}
+            elsewhere = sorted({column for text in subject.texts for column in said.get(text, ())})
+            texts = [text for text in texts if not said[text]]
+            after = find_traces(folder, np.delete(pieces, sorted(shared), axis=0), texts, _WORDLESS)
             if after.found:
                 trace = after.found[0]
                 raise GalleryError(
-                    f"traces of erased tracklets can still be read in {folder / trace.file} at byte {trace.offset} "
+                    f"traces of who was erased can still be read in {folder / trace.file} at byte {trace.offset} "
                     f"(and {len(after.found) - 1} more places); run `reidstream gallery rebuild` and erase again"
                 )
     with database.write() as connection:
         write_facts(connection, erasing=False)
-    return Erasure(len(ids), len(pieces) - len(shared), before, after, len(shared), reach)
+    return Erasure(
+        len(subject.tracklets),
+        len(subject.people),
+        len(pieces) - len(shared) + len(texts),
+        before,
+        after,
+        len(shared),
+        tuple(elsewhere),
+        reach,
+    )
+
+
+def _refuse_traces(found: Sequence[str]) -> None:
+    if found:
+        raise GalleryError(
+            f"who is to be erased would still be found in {', '.join(found)}; nothing was erased. This is a fault of "
+            "the program: please report it"
+        )
+
+
+def _columns_that_say(connection: Connection, text: str) -> list[str]:
+    """The columns of SQLite's tables in which a text can be read, as table.column.
+
+    What the event that tells of the erasure says is meant to be read.
+    """
+    found = []
+    for table in inspect(connection).get_table_names():
+        for column in inspect(connection).get_columns(table):
+            if isinstance(column["type"], Text):
+                where = f'instr("{column["name"]}", ?) > 0'
+                query = f'SELECT 1 FROM "{table}" WHERE {where} LIMIT 1'
+                if connection.exec_driver_sql(query, (text,)).first() is not None:
+                    found.append(f"{table}.{column['name']}")
+    return found
 
 
 def finish_erasure(database: Database, rebuild: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ class Facts:
     model: name or path under which that model was opened. index: "chroma", "exact" or a server's address.
     generation: which of the index's files are the valid ones. revision: the last one given to a row.
     indexed: the index holds every row up to this revision. erasing: an erasure has begun and is not finished.
+    sealed: the index was compared with the rows and closed whole after the last change to its files.
     """
 
     uuid: str
@@ -32,6 +33,7 @@ class Facts:
     revision: int
     indexed: int
     erasing: bool
+    sealed: bool = False
 
 
 def new_facts(space: EmbeddingSpace, model: str, index: str) -> Facts:
@@ -53,6 +55,8 @@ def read_facts(connection: Connection) -> Facts:
             revision=int(found["revision"]),
             indexed=int(found["indexed"]),
             erasing=found["erasing"] == "1",
+            # Galleries of earlier versions do not say.
+            sealed=found.get("sealed") == "1",
         )
     except (KeyError, ValueError) as error:
         raise GalleryCorrupt(f"the gallery's own description is damaged: {error}; restore it from a backup") from None

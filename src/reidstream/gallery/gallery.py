@@ -27,6 +27,7 @@ from reidstream.gallery.index.building import IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
 from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
+from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin, Recording
 from reidstream.gallery.rows import (
     EVERYTHING,
@@ -277,13 +278,24 @@ class Gallery:
         self.flush()
         return check(self._database, self._indexer.index if self._indexer is not None else None)
 
-    def erase(self, ids: Sequence[str], contents: Sequence[str] = (), progress: Progress | None = None) -> Erasure:
-        """Erase tracklets from every file of the gallery, and prove it; see ``erasing``.
+    def erase(
+        self,
+        ids: Sequence[str],
+        contents: Sequence[str] = (),
+        progress: Progress | None = None,
+        *,
+        people: Sequence[str] = (),
+        author: str = "",
+    ) -> Erasure:
+        """Erase tracklets from everything that is kept in and beside the gallery, and prove it; see ``erasing``.
 
         contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
+        people: ids of those who go as a whole, with name, notes and history; name all of their tracklets. Whoever has
+        no tracklet left goes as well. author: who wants it, for the history.
         Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
         """
         self._database.ready()
+        subject = Subject(tuple(ids), tuple(contents), tuple(people), author=author)
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
@@ -296,7 +308,7 @@ class Gallery:
         if self._indexer is not None and (index := self._indexer.index) is not None:
             held = set(index.ids())
             indexed = index.vectors([i for i in ids if i in held])
-        return erase(self._database, lambda: self._rebuild(progress), ids, contents, indexed=indexed, server=server)
+        return erase(self._database, lambda: self._rebuild(progress), subject, indexed=indexed, server=server)
 
     def _forget(self, content: str) -> None:
         self._remove(self.rows(Filter(contents=(content,))).id.tolist())

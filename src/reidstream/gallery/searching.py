@@ -149,6 +149,8 @@ class Searcher:
             return None, 0
         if self._indexer is not None:
             index = self._indexer.index
+            if index is None:
+                self._indexer.open_soon()
             return (index, facts.indexed) if index is not None else (None, 0)
         if self._opened is not None and self._opened_generation != facts.generation:
             self._opened.close()

@@ -8,6 +8,7 @@ that SQLite holds on it (POSIX advisory locks; see "How To Corrupt An SQLite Dat
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -78,10 +79,15 @@ def entropy_coded(jpeg: bytes) -> bytes:
     return jpeg[start + 2 :] if start >= 0 else jpeg
 
 
-def find_traces(folder: Path, pieces: Pieces) -> Traces:
-    """Every place in every file below a folder where one of the pieces, uint8 (m, 32), can be read."""
+def find_traces(folder: Path, pieces: Pieces, texts: Sequence[str] = (), wordless: Sequence[str] = ()) -> Traces:
+    """Every place in every file below a folder where one of the pieces, uint8 (m, 32), can be read.
+
+    texts: looked for as well, in UTF-8, except in files whose path begins with one of ``wordless``; they count as
+    pieces that follow the others. Short words are found by chance: whoever asks must look what it is that was found.
+    """
     command = command_of("reidstream.gallery.traces", str(folder))
-    child = subprocess.run(command, input=pieces.tobytes(), capture_output=True, env=environment(), check=False)
+    request = json.dumps({"texts": list(texts), "wordless": list(wordless)}).encode() + b"\n" + pieces.tobytes()
+    child = subprocess.run(command, input=request, capture_output=True, env=environment(), check=False)
     if child.returncode != 0:
         raise GalleryError(f"the files of {folder} could not be searched: {child.stderr.decode(errors='replace')}")
     answer = json.loads(child.stdout)
@@ -131,33 +137,42 @@ def _slots(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
     return ((keys.astype(np.uint64) * _MIX) >> np.uint64(64 - _TABLE_BITS)).astype(np.intp)
 
 
-def _search(folder: Path, pieces: Pieces) -> Traces:
+def _search(folder: Path, pieces: Pieces, texts: Sequence[bytes], wordless: tuple[str, ...]) -> Traces:
     finder = PieceFinder(pieces)
+    overlap = max([PIECE, *map(len, texts)]) - 1
     found: list[Trace] = []
     files = size = 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         files += 1
         name = str(path.relative_to(folder))
-        for start, data in _chunks(path):
+        spoken = [] if name.startswith(wordless) else texts
+        # What lies in the overlap of two chunks is found in both.
+        seen: set[tuple[int, int]] = set()
+        for start, data in _chunks(path, overlap):
             size = size + len(data)
-            found.extend(Trace(piece, name, start + offset) for piece, offset in finder.find(data))
+            here = {(piece, start + offset) for piece, offset in finder.find(data)}
+            for n, text in enumerate(spoken, len(pieces)):
+                here.update((n, start + match.start()) for match in re.finditer(re.escape(text), data))
+            found.extend(Trace(piece, name, offset) for piece, offset in sorted(here - seen))
+            seen = here
     return Traces(files, size, found)
 
 
-def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
+def _chunks(path: Path, overlap: int) -> Iterator[tuple[int, bytes]]:
     """Pieces of a file with the offsets where they start; each begins a little before the last one's end."""
     start, tail = 0, b""
     with path.open("rb") as file:
         while data := file.read(_CHUNK):
             yield start - len(tail), tail + data
             start += len(data)
-            # One byte less than a piece, so that none is found twice.
-            tail = (tail + data)[-(PIECE - 1) :]
+            tail = (tail + data)[-overlap:]
 
 
 def _main() -> None:
+    request = json.loads(sys.stdin.buffer.readline())
     pieces = np.frombuffer(sys.stdin.buffer.read(), np.uint8).reshape(-1, PIECE)
-    traces = _search(Path(sys.argv[1]), pieces)
+    texts = [text.encode() for text in request["texts"]]
+    traces = _search(Path(sys.argv[1]), pieces, texts, tuple(request["wordless"]))
     found = [(trace.piece, trace.file, trace.offset) for trace in traces.found]
     json.dump({"files": traces.files, "bytes": traces.bytes, "found": found}, sys.stdout)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import ConfigError
+from reidstream.suggestions import did_you_mean
 from reidstream.types import IntArray
 
 # So many clock settings are tried for so many pairs, the likeliest; so few may be as rare for cameras to be separate.
@@ -120,7 +121,10 @@ def read_topology(path: Path, cameras: list[str]) -> Cameras:
         raise ConfigError(f"camera topology {path} cannot be read: {error}") from None
     unknown = set(data) - {"separate", "pairs"}
     if unknown:
-        raise ConfigError(f"camera topology {path}: unknown keys {', '.join(sorted(unknown))}; known: separate, pairs")
+        first = min(unknown)
+        raise ConfigError(
+            f"camera topology {path}: no such key {first!r}; {did_you_mean(first, ('separate', 'pairs'))}"
+        )
     count = len(cameras)
     known = Cameras.separate(count) if data.get("separate", True) else Cameras.independent(count)
     for number, pair in enumerate(data.get("pairs", []), start=1):
@@ -137,10 +141,12 @@ def read_topology(path: Path, cameras: list[str]) -> Cameras:
 
 def _pair(pair: object, number: int, path: Path, cameras: list[str]) -> tuple[int | None, int | None]:
     """Indices of a pair's cameras, None for a camera that has delivered nothing yet."""
-    if not isinstance(pair, dict) or set(pair) - {"cameras", "overlapping", "travel_seconds"}:
-        raise ConfigError(
-            f"camera topology {path}: pair {number} may hold cameras, overlapping and travel_seconds only"
-        )
+    if not isinstance(pair, dict):
+        raise ConfigError(f"camera topology {path}: pair {number} must be a table [[pairs]], found {pair!r}")
+    keys = ("cameras", "overlapping", "travel_seconds")
+    for key in pair:
+        if key not in keys:
+            raise ConfigError(f"camera topology {path}: pair {number}: no such key {key!r}; {did_you_mean(key, keys)}")
     names = pair.get("cameras")
     if not isinstance(names, list) or len(names) != 2 or names[0] == names[1]:
         raise ConfigError(f"camera topology {path}: pair {number} must name two different cameras, found {names!r}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, inspect, select
 
 from reidstream.gallery import Gallery
 from reidstream.identities.schema import outbox
@@ -19,7 +19,8 @@ class OutboxEvent:
     """One thing that happened. seq: its place in the order, never used twice. wall: Unix seconds.
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
-    TrackletMoved, TrackletRejected, DuplicatesLabelled, OperationUndone, IdentitiesResolved or GalleryImported.
+    TrackletMoved, TrackletRejected, DuplicatesLabelled, OperationUndone, IdentitiesResolved, GalleryImported or
+    PersonErased: whoever keeps anything of that person forgets it.
     """
 
     seq: int
@@ -71,6 +72,13 @@ def events_after(gallery: Gallery, seq: int, most: int = 1000) -> list[OutboxEve
         payload = {"tracklet": row.tracklet} if row.tracklet else {}
         events.append(OutboxEvent(row.seq, row.wall, row.kind, {**payload, **json.loads(row.payload)}))
     return events
+
+
+def seq_before(gallery: Gallery, wall: float) -> int:
+    """The number after which the events begin that were written at ``wall`` (Unix seconds) or later."""
+    query = select(func.max(outbox.c.seq)).where(outbox.c.wall < wall)
+    with gallery.read() as connection:
+        return int(connection.execute(query).scalar() or 0) if inspect(connection).has_table("outbox") else 0
 
 
 def all_events_after(gallery: Gallery, seq: int) -> Iterator[OutboxEvent]:

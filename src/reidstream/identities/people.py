@@ -13,10 +13,14 @@ from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
+from reidstream.gallery.facts import write_facts
+from reidstream.gallery.schema import meta
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
+from reidstream.suggestions import nearest
 
 _CHUNK = 500
+_LAST_NUMBER = "people:last_number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +107,33 @@ def find_person(connection: Connection, word: str) -> str:
         select(people.c.id, people.c.number, people.c.name).where(people.c.id.in_(with_members))
     ).all()
     text = word.strip()
-    number = text.lower().removeprefix("person").strip().removeprefix("#")
-    found = {row.id for row in rows if (number.isdigit() and int(number) == row.number) or row.id == text}
+    number = number_meant(text)
+    found = {row.id for row in rows if (number is not None and number == row.number) or row.id == text}
     found = found or {row.id for row in rows if row.name and row.name.lower() == text.lower()}
     found = found or ({row.id for row in rows if row.id.startswith(text)} if len(text) >= 4 else set())
     if len(found) != 1:
         what = "no person" if not found else f"{len(found)} people"
-        raise IdentityError(f"{what} called {word!r}; people are named by number, name or id (see `people list`)")
+        meant = nearest(text, [row.name for row in rows if row.name]) if not found else None
+        raise IdentityError(
+            f"{what} called {word!r}; "
+            + (f"did you mean {meant}? " if meant else "")
+            + "people are named by number, name or id (see `people list`)"
+        )
     return str(found.pop())
+
+
+def refuse_number(name: str) -> None:
+    """Raise IdentityError for a name that means somebody by number: "4", "#4" or "person 4"."""
+    if number_meant(name) is not None:
+        raise IdentityError(
+            f"a person cannot be called {name!r}: that is how people without a name are called by number"
+        )
+
+
+def number_meant(text: str) -> int | None:
+    """The number of the person whom a text means by number; None when it does not."""
+    number = text.strip().lower().removeprefix("person").strip().removeprefix("#")
+    return int(number) if number.isdecimal() else None
 
 
 def members_of(connection: Connection, person: str) -> list[str]:
@@ -136,9 +159,20 @@ def create_person(connection: Connection, seed: str) -> str:
     while connection.execute(select(people.c.id).where(people.c.id == _id(seed, attempt))).first():
         attempt += 1
     new = _id(seed, attempt)
-    number = int(connection.execute(select(func.max(people.c.number))).scalar() or 0) + 1
+    number = _last_number(connection) + 1
     connection.execute(insert(people).values(id=new, number=number, name="", notes="", created_wall=time.time()))
     return new
+
+
+def keep_numbers(connection: Connection) -> None:
+    """Before people are erased: nobody is going to get their numbers, which others may remember them by."""
+    write_facts(connection, **{_LAST_NUMBER: _last_number(connection)})
+
+
+def _last_number(connection: Connection) -> int:
+    """The highest number that was ever given to a person."""
+    kept = connection.execute(select(meta.c.value).where(meta.c.key == _LAST_NUMBER)).scalar()
+    return max(int(kept or 0), int(connection.execute(select(func.max(people.c.number))).scalar() or 0))
 
 
 def assign(connection: Connection, rows: Sequence[tuple[str, str, float]]) -> None:

@@ -22,9 +22,20 @@ from reidstream.identities.people import (
     members_of,
     person_of_tracklets,
     prepare,
+    refuse_number,
     rename,
 )
-from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
+from reidstream.identities.schema import (
+    ERASED,
+    ERASURE,
+    former_links,
+    former_members,
+    former_people,
+    links,
+    members,
+    operations,
+    people,
+)
 
 
 class Review:
@@ -160,6 +171,7 @@ class Review:
         def change(connection: Connection, operation: _Operation) -> None:
             owner = find_person(connection, person)
             if name:
+                refuse_number(name)
                 taken = connection.execute(
                     select(people.c.id)
                     .where(people.c.name == name, people.c.id != owner)
@@ -181,7 +193,10 @@ class Review:
 
         def change(connection: Connection, operation: _Operation) -> None:
             done = select(operations).where(
-                operations.c.id < operation.id, operations.c.undone_by.is_(None), operations.c.undoes.is_(None)
+                operations.c.id < operation.id,
+                operations.c.undone_by.is_(None),
+                operations.c.undoes.is_(None),
+                operations.c.kind.not_in((ERASURE, ERASED)),
             )
             if number is not None:
                 done = done.where(operations.c.id == number)

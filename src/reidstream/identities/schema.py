@@ -14,6 +14,15 @@ from sqlalchemy import text as statement
 from reidstream.gallery import Migration
 from reidstream.gallery.schema import tracklets
 
+ERASURE = "erase"
+"""Kind of the entry of the log that says that people were erased."""
+
+ERASED = "erased"
+"""Kind of what was a decision about somebody who was erased, and changes nothing any more."""
+
+ERASED_SUMMARY = "about somebody who was erased"
+"""What is left of the words of decisions about somebody who was erased."""
+
 metadata = MetaData()
 
 _Number = BigInteger().with_variant(Integer, "sqlite")

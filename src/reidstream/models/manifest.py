@@ -18,7 +18,8 @@ import platformdirs
 from pydantic import ValidationError
 
 from reidstream.errors import ConfigError
-from reidstream.models.spec import ModelSpec
+from reidstream.models.spec import ModelSpec, Preprocessing
+from reidstream.suggestions import did_you_mean
 
 MIRROR_VARIABLE = "REIDSTREAM_MODELS"
 MANIFEST_VARIABLE = "REIDSTREAM_MANIFEST"
@@ -143,6 +144,13 @@ def spec_from_table(fields: Any, path: Path, name: str) -> ModelSpec:
         return ModelSpec.model_validate({"name": name, **fields})
     except ValidationError as error:
         problems = "\n".join(
-            f"  {'.'.join(str(part) for part in e['loc']) or '(entry)'}: {e['msg']}" for e in error.errors()
+            f"  {'.'.join(str(part) for part in e['loc']) or '(entry)'}: "
+            + (f"no such key; {_meant(e['loc'])}" if e["type"] == "extra_forbidden" else e["msg"])
+            for e in error.errors()
         )
         raise ConfigError(f"{path}: the description of {name} does not fit:\n{problems}") from None
+
+
+def _meant(place: tuple[int | str, ...]) -> str:
+    section = Preprocessing if "preprocessing" in place[:-1] else ModelSpec
+    return did_you_mean(str(place[-1]), section.model_fields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from reidstream.models.checksum import file_sha256
 from reidstream.models.manifest import MIRROR_VARIABLE, Entry, load_manifest, read_toml, spec_from_table
 from reidstream.models.metadata import spec_from_metadata
 from reidstream.models.spec import ModelSpec, ResolvedModel
+from reidstream.suggestions import did_you_mean
 
 Task = Literal["reid", "detector"]
 _CHECKPOINTS = {".pt", ".pth", ".tar", ".ckpt", ".safetensors"}
@@ -67,10 +67,9 @@ def describe_path(text: str) -> ResolvedModel:
 
 
 def _unknown(name: str, entries: dict[str, Entry]) -> ModelNotFound:
-    close = get_close_matches(name, entries, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
     return ModelNotFound(
-        f"no model is called {name!r}, and there is no such file; {hint}`reidstream models list` shows the known ones"
+        f"no model is called {name!r}, and there is no such file; {did_you_mean(name, entries)} "
+        "(`reidstream models list` shows the known ones)"
     )
 
 

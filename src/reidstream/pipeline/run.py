@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,21 +27,31 @@ if TYPE_CHECKING:
     from reidstream.engines.recording import Recorder
     from reidstream.gallery import Gallery
     from reidstream.gallery.recordings import Recording
+    from reidstream.inference import Detector, Embedder
 
 EngineName = Literal["local", "deepstream"]
 
 
+class SourceState(StrEnum):
+    """How far a run has come with a source."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    """The run was stopped before its end."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """The gallery has all of it already."""
+
+
 @dataclass(slots=True)
 class SourceSummary:
-    """What became of one source.
-
-    state: "waiting", "running", "complete", "stopped" (the run was stopped before its end), "failed" (see error), or
-    "skipped" (the gallery has all of it already). expected: frames it will have, None when unknown.
-    """
+    """What became of one source. error: why it failed. expected: frames it will have, None when unknown."""
 
     source: str
     uri: str = ""
-    state: str = "waiting"
+    state: SourceState = SourceState.WAITING
     error: str | None = None
     frames: int = 0
     expected: int | None = None
@@ -78,7 +89,7 @@ class RunSummary:
     @property
     def failed(self) -> list[SourceSummary]:
         """The sources that ended with an error."""
-        return [source for source in self.sources.values() if source.state == "failed"]
+        return [source for source in self.sources.values() if source.state is SourceState.FAILED]
 
 
 class GalleryRun:
@@ -161,7 +172,7 @@ class GalleryRun:
     @property
     def _goes_on(self) -> bool:
         """Whether the rest of something that was stopped will be read by the next run."""
-        return any(source.state == "stopped" and not source.live for source in self.summary.sources.values())
+        return any(source.state is SourceState.STOPPED and not source.live for source in self.summary.sources.values())
 
     def _take(self, event: Event, collector: TrackletCollector, writer: GalleryWriter) -> None:
         source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
@@ -170,10 +181,11 @@ class GalleryRun:
             settings = self._own_settings.get(event.source, self._settings)
             if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
                 self._unwanted.add(event.source)
-            source.state = "running"
+                self._engine.skip(event.source)
+            source.state = SourceState.RUNNING
         if event.source in self._unwanted:
             if isinstance(event, SourceEnded):
-                source.state = "skipped"
+                source.state = SourceState.SKIPPED
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
@@ -184,7 +196,8 @@ class GalleryRun:
         writer.add(finished)
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
-            source.state = "failed" if event.error else "stopped" if event.stopped else "complete"
+            whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
+            source.state = SourceState.FAILED if event.error else whole
             writer.end_source(event)
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
@@ -215,13 +228,19 @@ def build_gallery(
     *,
     engine: EngineName = "local",
     replace: bool = False,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
 ) -> RunSummary:
     """Bring videos, folders and cameras into a gallery; the gallery is made when it does not exist.
 
     sources: addresses or SourceConfig; with none, those of the configuration. Content that the gallery has already
-    is skipped. Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
+    is skipped. detector, embedder: objects of your own instead of the configured models (see ``open_run``).
+    Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
     """
-    with open_run(sources, config or Config(), gallery, engine=engine, replace=replace) as run:
+    opened = open_run(
+        sources, config or Config(), gallery, engine=engine, replace=replace, detector=detector, embedder=embedder
+    )
+    with opened as run:
         return run.run()
 
 
@@ -236,11 +255,17 @@ def open_run(
     record: Path | None = None,
     replace: bool = False,
     max_seconds: float | None = None,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
     file, one per source. record: record the events to this file.
+
+    detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
+    models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
+    says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
     """
     from reidstream.gallery import Gallery
     from reidstream.gallery.index import process as index_process
@@ -250,26 +275,28 @@ def open_run(
     chosen = [_source(source) for source in sources] or list(config.sources)
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
-    checksum = resolve_model(config.embedding.model, "reid").sha256
-    settings = settings_fingerprint(config, engine, checksum)
+    if engine != "local" and (detector is not None or embedder is not None):
+        raise ConfigError(f"a detector or embedder of your own needs the local engine; got engine={engine!r}")
+    looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
+    settings = settings_fingerprint(config, engine, looks, detector=detector)
     named = list(zip(source_ids(chosen), chosen, strict=True))
     summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
     known = {} if replace else _known(gallery)
     own = {
-        source_id: settings_fingerprint(config, engine, checksum, source.max_fps)
+        source_id: settings_fingerprint(config, engine, looks, source.max_fps, detector)
         for source_id, source in named
         if source.max_fps is not None
     }
     for summary, (source_id, source) in zip(summaries, named, strict=True):
         if known and _complete(source, source_id, own.get(source_id, settings), known):
-            summary.state = "skipped"
-    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state != "skipped"]
+            summary.state = SourceState.SKIPPED
+    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
         if left and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()
-        made = _engine(engine, config, left, gallery, render, stack)
-        model = config.embedding.model
+        made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
+        model = config.embedding.model if embedder is None else ""
         # A file is known by its full path, so that a search from another folder finds it.
         model = str(Path(model).resolve()) if Path(model).is_file() else model
         opening = Gallery.open(gallery, write=True, create=True, space=made.space, model=model, config=config.gallery)
@@ -299,17 +326,24 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
         yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
 
 
-def settings_fingerprint(config: Config, engine: str, model: str, max_fps: float | None = None) -> str:
+def settings_fingerprint(
+    config: Config, engine: str, model: str, max_fps: float | None = None, detector: Detector | None = None
+) -> str:
     """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
 
-    max_fps: the frame rate that a source is thinned to, if it is.
+    model: names the embedding model, by its checksum or its space. max_fps: the frame rate that a source is thinned to,
+    if it is. detector: one that is used instead of the configured model.
     """
     sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
     parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
     # How many frames are detected together changes nothing but speed.
     parts["detector"].pop("batch")
     parts["embedding"].pop("batch")
-    text = json.dumps([engine, parts, model, *([] if max_fps is None else [max_fps])], sort_keys=True)
+    named: list[object] = [engine, parts, model, *([] if max_fps is None else [max_fps])]
+    if detector is not None:
+        kind = type(detector)
+        named.append({"detector": getattr(detector, "fingerprint", f"{kind.__module__}.{kind.__qualname__}")})
+    text = json.dumps(named, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -353,6 +387,8 @@ def _engine(
     gallery: str | Path,
     render: Path | None,
     stack: ExitStack,
+    detector: Detector | None,
+    embedder: Embedder | None,
 ) -> Engine:
     if name == "deepstream":
         if render is not None:
@@ -366,8 +402,8 @@ def _engine(
     from reidstream.engines.local import LocalEngine
 
     if render is None:
-        return LocalEngine(config, sources)
+        return LocalEngine(config, sources, detector=detector, embedder=embedder)
     from reidstream.rendering import Renderer
 
     renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
-    return LocalEngine(config, sources, observer=renderer.draw)
+    return LocalEngine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)

@@ -52,15 +52,22 @@ class Answer:
 class QueryModels:
     """The models that photos need, opened when the first photo does; the gallery says which embeddings it holds.
 
-    detector, reid: names or ONNX files instead of the embedded detector and of the gallery's own Re-ID model.
+    detector, reid: names, ONNX files, or a Detector and an Embedder of your own, instead of the embedded detector and
+    of the gallery's own Re-ID model. Raises GalleryMismatch for an Embedder whose vectors are not the gallery's.
     """
 
-    def __init__(self, gallery: Gallery, detector: str | None = None, reid: str | None = None) -> None:
+    def __init__(
+        self, gallery: Gallery, detector: str | Detector | None = None, reid: str | Embedder | None = None
+    ) -> None:
         self._gallery = gallery
-        self._detection = DetectorConfig(model=detector or DetectorConfig().model)
-        self._embedding = EmbeddingConfig(model=reid or gallery.model or EmbeddingConfig().model)
-        self._detector: Detector | None = None
-        self._embedder: Embedder | None = None
+        named = detector if isinstance(detector, str) and detector else DetectorConfig().model
+        self._detection = DetectorConfig(model=named)
+        named = reid if isinstance(reid, str) and reid else gallery.model or EmbeddingConfig().model
+        self._embedding = EmbeddingConfig(model=named)
+        self._detector: Detector | None = None if isinstance(detector, str) else detector
+        self._embedder: Embedder | None = None if isinstance(reid, str) else reid
+        if self._embedder is not None:
+            check_space(str(gallery.place), gallery.space, self._embedder.space)
 
     def embedder(self) -> Embedder:
         """Raises ModelError when it is not there, GalleryMismatch when its vectors are not the gallery's."""

@@ -13,7 +13,7 @@ from typing import Self
 from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken, SourceError, SourceNotFound
 from reidstream.sources.address import Kind, device_path, kind_of, redacted
-from reidstream.sources.clock import Thinning
+from reidstream.sources.clock import LiveClock, Thinning
 from reidstream.sources.connection import Arrival, Connection, ConnectionLost, ConnectionRefused
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.frame import Frame
@@ -59,7 +59,7 @@ class LiveSource:
         self._ended = False
         self._error: SourceError | None = None
         self._info: SourceStarted | None = None
-        self._clock = _LiveClock(config.timeout)
+        self._clock = LiveClock(config.timeout)
         self._thinning = Thinning(config.max_fps)
         self._index = 0
         self._skipped = 0
@@ -76,6 +76,10 @@ class LiveSource:
     @property
     def dropped(self) -> int:
         return self._dropped
+
+    @property
+    def mended(self) -> int:
+        return self._clock.mended
 
     def started(self) -> SourceStarted:
         with self._changed:
@@ -197,32 +201,3 @@ class LiveSource:
                 self._dropped += 1
             self._buffer.append(frame)
             self._changed.notify_all()
-
-
-class _LiveClock:
-    """Seconds since the first frame, strictly increasing: the camera's stamps, tied to this machine's clock."""
-
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
-        self._begin: float | None = None
-        self._offset: float | None = None
-        self._last = -1.0
-
-    def restart(self) -> None:
-        """A new connection: its stamps begin anywhere."""
-        self._offset = None
-
-    def media_time(self, stamp: float | None, now: float) -> float:
-        """The time of a frame with this stamp (None: unknown) that arrived ``now`` (monotonic seconds)."""
-        if self._begin is None:
-            self._begin = now
-        elapsed = now - self._begin
-        if stamp is None:
-            time_ = elapsed
-        else:
-            if self._offset is None or abs(stamp + self._offset - elapsed) > self._tolerance:
-                # A camera that set its clock anew would otherwise tear a hole into the recording.
-                self._offset = elapsed - stamp
-            time_ = stamp + self._offset
-        self._last = time_ if time_ > self._last else self._last + 0.001
-        return self._last

@@ -32,6 +32,10 @@ class Source(Protocol):
     def dropped(self) -> int:
         """Frames of a live source that nobody took in time."""
 
+    @property
+    def mended(self) -> int:
+        """Frames whose time stamp was wrong and was replaced."""
+
     def started(self) -> SourceStarted:
         """Open the source, wait for its first frame, and say what it is.
 
@@ -50,6 +54,12 @@ class Source(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
+
+
+def wrong_stamps(source_id: str, count: int) -> str:
+    """What is said of a source of which ``count`` time stamps were replaced."""
+    what = "1 time stamp was" if count == 1 else f"{count} time stamps were"
+    return f"{source_id}: {what} wrong and replaced by times between the neighbours"
 
 
 def open_source(config: SourceConfig, source_id: str) -> Source:

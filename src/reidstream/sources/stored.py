@@ -45,6 +45,10 @@ class StoredSource(ABC):
     def dropped(self) -> int:
         return 0
 
+    @property
+    def mended(self) -> int:
+        return 0
+
     def started(self) -> SourceStarted:
         with self._lock:
             if self._info is None:

@@ -34,6 +34,11 @@ class VideoFileSource(StoredSource):
     def __init__(self, config: SourceConfig, source_id: str) -> None:
         super().__init__(config, source_id)
         self._container: Any = None
+        self._clock: MediaClock[Any] = MediaClock(0)
+
+    @property
+    def mended(self) -> int:
+        return self._clock.mended
 
     def _release(self) -> None:
         if self._container is not None:
@@ -44,13 +49,12 @@ class VideoFileSource(StoredSource):
         cut_off = self._checked_file()
         stream = self._opened(cut_off)
         fps = float(stream.guessed_rate or stream.average_rate or 0)
-        clock, thinning = MediaClock(fps), Thinning(self._config.max_fps)
+        self._clock = MediaClock(fps)
+        thinning = Thinning(self._config.max_fps)
         start = _start_time(self._container, self._path)
         pictures = Pictures()
         index = 0
-        for decoded in self._decoded(stream):
-            # AVI stores only decoding times; on frames that come out of the decoder in order they serve as well.
-            time = clock.media_time(decoded.dts if decoded.pts is None else decoded.pts, decoded.time_base)
+        for decoded, time in self._timed(stream):
             if thinning.keeps(time):
                 picture = pictures.of(decoded)
                 if self._info is None:
@@ -104,6 +108,20 @@ class VideoFileSource(StoredSource):
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
         return stream
+
+    def _timed(self, stream: Any) -> Iterator[tuple[Any, float]]:
+        """Decoded frames with their media times."""
+        clock, broken = self._clock, None
+        try:
+            for decoded in self._decoded(stream):
+                # AVI stores only decoding times; on frames that come out of the decoder in order they serve as well.
+                stamp = decoded.dts if decoded.pts is None else decoded.pts
+                yield from clock.take(decoded, stamp, decoded.time_base)
+        except SourceBroken as error:
+            broken = error
+        yield from clock.finish()
+        if broken is not None:
+            raise broken
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
         import av

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reidstream.encoders import add_video
 from reidstream.errors import ConfigError
 from reidstream.synthetic.truth import SceneTruth, Sighting, TrackTruth, load_scene, write_camera, write_identities
 from reidstream.synthetic.world import World
@@ -205,7 +206,7 @@ def _render_camera(folder: Path, world: World, camera: int, report: Callable[[st
 
 
 class _Encoder:
-    """H.264 in MP4, one thread, so that the same frames always give the same stream."""
+    """Video in MP4 (H.264 where FFmpeg can), one thread, so that the same frames always give the same stream."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float, quality: int) -> None:
         import av
@@ -214,11 +215,7 @@ class _Encoder:
         self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
         self._container.metadata["creation_time"] = BEGINNING
         rate = Fraction(fps).limit_denominator(1001)
-        self._stream = self._container.add_stream("libx264", rate=rate)
-        self._stream.width, self._stream.height = size
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.thread_count = 1
-        self._stream.options = {"preset": "superfast", "crf": str(quality), "g": str(max(1, round(2 * fps)))}
+        self._stream = add_video(self._container, size, rate, quality=quality, keyframes=max(1, round(2 * fps)))
 
     def __enter__(self) -> _Encoder:
         return self

@@ -105,15 +105,18 @@ class Tracker:
     Where motion leaves a choice, embeddings of the detections concerned are asked for and decide with it; a detection
     that shows somebody else is refused, because a track in two pieces can be joined later and a mixed one cannot be
     taken apart. A track is reported once it has been seen for ``confirm`` seconds, or twice by a detector that is sure;
-    it ends when unseen for ``timeout`` seconds.
+    it ends when unseen for ``timeout`` seconds, whether there were frames meanwhile or not: that is looked at before
+    anything is joined, so that nothing goes on over a gap in a recording. Where frames or looks are always further
+    apart than the time-out, they have to be unusually late.
     """
 
     def __init__(self, config: TrackerConfig, frame_size: tuple[int, int]) -> None:
         self._config = config
         self._size = np.array(frame_size, np.float32)
         self._tracks = TrackTable()
-        self._time = 0.0
+        self._time: float | None = None
         self._detected: float | None = None
+        self._step = 0.0
         self._pause = 0.0
         self._next = 1
 
@@ -125,14 +128,16 @@ class Tracker:
         not decide; not kept. Without it motion decides alone.
         """
         tracks = self._tracks
-        tracks.motion.predict(time - self._time)
+        step = time - self._time if self._time is not None else 0.0
+        ended = self._timed_out(time, step, looked=detections is not None)
+        tracks.motion.predict(step)
         self._time = time
         if detections is None:
             rows = np.full(len(tracks), -1, np.int64)
-            return self._reported(rows, tracks.last == self._detected, np.zeros(0, np.float32))
+            return self._reported(rows, tracks.last == self._detected, np.zeros(0, np.float32), ended)
         self._pause = time - self._detected if self._detected is not None else 0.0
         self._detected = time
-        matched = self._associate(detections, embed) if len(tracks) and len(detections) else None
+        matched = self._associate(detections, time, embed) if len(tracks) and len(detections) else None
         if matched is None:
             matched = np.full(len(tracks), -1, np.int64)
         started = self._starting(detections, matched)
@@ -140,8 +145,10 @@ class Tracker:
         rows = np.concatenate([matched, started])
         seen = rows >= 0
         coasting = (time - tracks.last <= min(_COAST, self._config.timeout)) & self._inside()
-        reported = self._reported(rows, seen | coasting, detections.scores)
-        reported.ended.extend(self._expired())
+        reported = self._reported(rows, seen | coasting, detections.scores, ended)
+        named = tracks.ids != UNCONFIRMED
+        patience = np.where(named, self._config.timeout, self._patience(_UNCONFIRMED))
+        reported.ended.extend(self._expired(time - tracks.last > patience))
         return reported
 
     def finish(self, reason: EndReason) -> list[tuple[int, EndReason]]:
@@ -150,18 +157,28 @@ class Tracker:
         self._tracks.keep(np.zeros(len(self._tracks), bool))
         return [(track_id, reason) for track_id in open_ids]
 
-    def _associate(self, detections: Detections, embed: Embed | None) -> IntArray:
+    def _timed_out(self, time: float, step: float, looked: bool) -> list[tuple[int, EndReason]]:
+        """End what was unseen for too long when the frame at ``time`` comes, before anything in it can go on."""
+        timeout, last = self._config.timeout, self._detected
+        patience = timeout
+        if step <= max(timeout, 1.5 * self._step):
+            # No gap. Between two looks nobody can be seen, and none ends for that.
+            patience = max(timeout, 1.5 * (time - last)) if looked and last is not None else np.inf
+        self._step = step
+        return self._expired(time - self._tracks.last > patience)
+
+    def _associate(self, detections: Detections, time: float, embed: Embed | None) -> IntArray:
         """Detection row per track, -1 where none; moves, teaches and confirms the matched tracks."""
         tracks, scores = self._tracks, detections.scores
         fits = overlap(tracks.motion, detections.boxes)
-        unseen = self._time - tracks.last
+        unseen = time - tracks.last
         stale = (unseen > self._patience(_STALE))[:, None]
         sure = scores >= self._config.high
         unsure = (scores >= self._config.low) & ~sure
         near = (distance(tracks.motion, detections.boxes) < _GATE) & stale
         mutual = self._mutual(detections)
         clean = mutual < _CLEAN
-        looks = self._look(detections, embed, fits, near, mutual < _FREE) if embed is not None else None
+        looks = self._look(detections, time, embed, fits, near, mutual < _FREE) if embed is not None else None
         weights, same = fits * scores, np.ones(fits.shape, bool)
         if embed is not None:
             # Whoever comes to the place of a track that is gone for a while may be anybody, until looked at.
@@ -180,26 +197,28 @@ class Tracker:
         taken, with_row = assignment(weights, (fits >= _UNSURE_FLOOR) & same & unsure & left)
         matched[taken] = with_row
         taken = np.flatnonzero(matched >= 0)
-        tracks.join(taken, detections, matched[taken], self._time)
+        tracks.join(taken, detections, matched[taken], time)
         if looks is not None:
-            self._teach(looks, matched, fits, clean, stale[:, 0])
+            self._teach(looks, time, matched, fits, clean, stale[:, 0])
         # Whoever comes out of a crowd may have been exchanged in it: the next free box is looked at.
         crowded = taken[~clean[matched[taken]]]
-        tracks.due[crowded] = np.minimum(tracks.due[crowded], self._time)
+        tracks.due[crowded] = np.minimum(tracks.due[crowded], time)
         self._confirm()
         return matched
 
-    def _look(self, detections: Detections, embed: Embed, fits: FloatArray, near: Mask, free: Mask) -> _Looks | None:
+    def _look(
+        self, detections: Detections, time: float, embed: Embed, fits: FloatArray, near: Mask, free: Mask
+    ) -> _Looks | None:
         """The detections that motion leaves in doubt, and those of tracks that are due; None if there are none."""
         tracks = self._tracks
         usable = detections.scores >= self._config.low
         sure = detections.scores >= self._config.high
-        fresh = self._time - tracks.last <= self._patience(_STALE)
+        fresh = time - tracks.last <= self._patience(_STALE)
         wanted = doubtful(np.where(usable, fits, 0), fresh, sure, _WEAK)
         settled = (fits[fresh] >= _SETTLED).any(axis=0)
         reached = near | ((fits >= _SURE_FLOOR) & ~fresh[:, None])
         wanted |= (reached & tracks.appearance.known[:, None]).any(axis=0) & ~settled & sure
-        due = (tracks.due <= self._time) & (tracks.hits >= 2)
+        due = (tracks.due <= time) & (tracks.hits >= 2)
         wanted |= (fits[due] >= _SETTLED).any(axis=0) & free & sure
         rows = np.flatnonzero(wanted & usable)
         if not len(rows):
@@ -212,7 +231,7 @@ class Tracker:
         known[:, rows] = tracks.appearance.known[:, None]
         return _Looks(rows, embeddings, cosines, agreement, known)
 
-    def _teach(self, looks: _Looks, matched: IntArray, fits: FloatArray, clean: Mask, stale: Mask) -> None:
+    def _teach(self, looks: _Looks, time: float, matched: IntArray, fits: FloatArray, clean: Mask, stale: Mask) -> None:
         """Let matched tracks learn what they look like, and the source what its cosines mean."""
         tracks = self._tracks
         order = np.full(len(clean), -1, np.int64)
@@ -230,7 +249,7 @@ class Tracker:
         tracks.suspicion[taken] = np.maximum(tracks.suspicion[taken] - agreement, 0)
         familiar = agreement >= 0
         tracks.appearance.learn(taken[familiar], looks.embeddings[order[columns[familiar]]])
-        tracks.due[taken] = self._time + np.where(tracks.suspicion[taken] > 0, _RECHECK, _REFRESH)
+        tracks.due[taken] = time + np.where(tracks.suspicion[taken] > 0, _RECHECK, _REFRESH)
 
     def _confirm(self) -> None:
         tracks = self._tracks
@@ -270,7 +289,7 @@ class Tracker:
         inside: Mask = np.all((boxes[:, :2] >= 0) & (boxes[:, 2:] <= self._size), axis=1)
         return inside
 
-    def _reported(self, rows: IntArray, seen: Mask, scores: FloatArray) -> Tracks:
+    def _reported(self, rows: IntArray, seen: Mask, scores: FloatArray, ended: list[tuple[int, EndReason]]) -> Tracks:
         """The confirmed tracks among those ``seen``."""
         tracks = self._tracks
         shown = np.flatnonzero(seen & (tracks.ids != UNCONFIRMED))
@@ -278,13 +297,12 @@ class Tracker:
         boxes = np.clip(tracks.motion.boxes()[shown], 0, np.tile(self._size, 2))
         confidences = np.full(len(shown), PREDICTED)
         confidences[rows >= 0] = scores[rows[rows >= 0]]
-        return Tracks(tracks.ids[shown], boxes, confidences, rows)
+        return Tracks(tracks.ids[shown], boxes, confidences, rows, ended)
 
-    def _expired(self) -> list[tuple[int, EndReason]]:
-        """End what was unseen for too long; tracks that were never confirmed go without a word."""
+    def _expired(self, over: Mask) -> list[tuple[int, EndReason]]:
+        """End the tracks that are ``over``; those that were never confirmed go without a word."""
         tracks = self._tracks
         named = tracks.ids != UNCONFIRMED
-        over = self._time - tracks.last > np.where(named, self._config.timeout, self._patience(_UNCONFIRMED))
         if not over.any():
             return []
         left = self._left()

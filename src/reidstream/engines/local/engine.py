@@ -115,6 +115,11 @@ class LocalEngine:
             # They know this engine: in a circle, models and frames would stay until the garbage collector comes by.
             self._runners = []
 
+    def skip(self, source: str) -> None:
+        for runner in self._runners:
+            if runner.id == source:
+                runner.stop()
+
     def stop(self) -> None:
         self._stopped = True
         for runner in list(self._runners):

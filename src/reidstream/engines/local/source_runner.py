@@ -16,6 +16,7 @@ from reidstream.errors import SourceError
 from reidstream.inference import Detector, Embedder
 from reidstream.sources import Source, open_source
 from reidstream.sources.frame import Frame
+from reidstream.sources.source import wrong_stamps
 from reidstream.tracking import Tracker, Tracks
 from reidstream.types import (
     Detections,
@@ -73,6 +74,11 @@ class SourceRunner:
         self._reader = threading.Thread(target=self._read, name=f"read {source_id}", daemon=True)
         self._tracker = threading.Thread(target=self._track, name=f"track {source_id}", daemon=True)
 
+    @property
+    def id(self) -> str:
+        """The source's id."""
+        return self._id
+
     def start(self) -> None:
         self._shared.status.frames[self._id] = 0
         self._shared.status.dropped[self._id] = 0
@@ -102,6 +108,7 @@ class SourceRunner:
         finally:
             if self._source is not None:
                 self._source.close()
+                self._warn(self._source)
             self._frames.close()
 
     def _read_all(self) -> None:
@@ -131,8 +138,12 @@ class SourceRunner:
                     self._submit(batch)
                     batch = []
             self._submit(batch)
-            if source.skipped:
-                self._shared.status.warn(f"{self._id}: {source.skipped} damaged frames were left out")
+
+    def _warn(self, source: Source) -> None:
+        if source.skipped:
+            self._shared.status.warn(f"{self._id}: {source.skipped} damaged frames were left out")
+        if source.mended:
+            self._shared.status.warn(wrong_stamps(self._id, source.mended))
 
     def _submit(self, batch: list[Frame]) -> None:
         if not batch:

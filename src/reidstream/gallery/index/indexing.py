@@ -47,7 +47,9 @@ class Indexer:
         self._done = facts.indexed
         self._target = facts.revision
         self._index: VectorIndex | None = None
-        self._checked = False
+        # Opening ChromaDB costs seconds, which somebody who only names a person should not pay: files that nothing has
+        # happened to are opened when there is something to put into them, or to search for.
+        self._checked = facts.sealed and facts.indexed >= facts.revision and not place.is_server
         self._failures = 0
         self._unsaved = False
         self._error: GalleryError | None = None
@@ -67,6 +69,13 @@ class Indexer:
     @property
     def generation(self) -> int:
         return self._generation
+
+    def open_soon(self) -> None:
+        """Somebody searches: have the index opened, and compared with the rows, in the background."""
+        with self._state:
+            if self._index is None:
+                self._checked = False
+                self._state.notify_all()
 
     def wake(self, revision: int) -> None:
         """Rows up to this revision have been stored."""
@@ -104,7 +113,7 @@ class Indexer:
             self._place.delete_others(self._generation)
             done = build(self._database.place, self._place, generation, progress)
             with self._database.write() as connection:
-                write_facts(connection, generation=generation, indexed=done)
+                write_facts(connection, generation=generation, indexed=done, sealed=True)
             former, self._index = self._index, None
             self._generation = generation
             if former is not None:
@@ -132,6 +141,9 @@ class Indexer:
         if self._index is not None:
             self._index.close()
             self._index = None
+            if finish and self._checked and self._done >= self._target:
+                with self._database.write() as connection:
+                    write_facts(connection, sealed=True)
 
     def _run(self) -> None:
         while self._wait():
@@ -169,6 +181,8 @@ class Indexer:
         if self._index is None:
             if not self._place.is_server:
                 self._place.delete_others(self._generation)
+            with self._database.write() as connection:
+                write_facts(connection, sealed=False)
             self._index = self._place.open_apart(self._generation)
         return self._index
 

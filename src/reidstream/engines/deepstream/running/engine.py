@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from reidstream.sources.address import Kind, device_path, kind_of, local_path
 from reidstream.sources.clock import Thinning
 from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.fingerprint import live_fingerprint
+from reidstream.sources.source import wrong_stamps
 from reidstream.types import EmbeddingSpace, Event, SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -106,7 +108,7 @@ class DeepStreamEngine:
         self._cutter = CropCutter(deepstream.gpu_id, _CROP_QUALITY) if deepstream.crops else None
         sampling = BestSamples(
             config.embedding.per_track,
-            forget_after=2 * config.tracker.timeout + 1,
+            timeout=config.tracker.timeout,
             min_size=_smallest(config),
             mux_size=mux_size,
             sparse=self._rendered.sgie_id is not None and deepstream.sgie.network_type == 1,
@@ -152,6 +154,11 @@ class DeepStreamEngine:
             raise ConfigError(f"there is no source {source_id!r}")
         self._handover.put_note(StreamOver(pads[0], in_order=False, stopped=True))
         self._bus.soon(lambda: self._pipeline.remove_source(pads[0]))
+
+    def skip(self, source: str) -> None:
+        # It may have come to its end by itself in the meantime.
+        with suppress(ConfigError):
+            self.remove_source(source)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -245,14 +252,22 @@ class DeepStreamEngine:
             error = f"{redacted(source.config.uri)}: ended without a frame"
         if error is None and over is not None and not stopped and source.live:
             error = f"{redacted(source.config.uri)}: the camera has ended its stream"
-        yield from source.events.end(error, stopped, source.dropped)
+        yield from self._end_source(source, error, stopped)
+
+    def _end_source(self, source: _Source, error: str | None, stopped: bool) -> Iterator[Event]:
+        events = source.events
+        if events.ended:
+            return
+        yield from events.end(error, stopped, source.dropped)
+        if events.mended:
+            self._warn(wrong_stamps(source.id, events.mended))
 
     def _end_all(self, stopped: bool, error: str | None = None) -> Iterator[Event]:
         for source in self._known():
             if source.over is not None or error is not None or stopped:
                 over = source.over
                 why = over.error if over is not None and over.error else error
-                yield from source.events.end(why, stopped or bool(over and over.stopped), source.dropped)
+                yield from self._end_source(source, why, stopped or bool(over and over.stopped))
             else:
                 yield from self._end(source)
 

@@ -16,6 +16,8 @@ _SPACING = 0.09
 and judging crops costs as much as reading all the rest of a batch. A frame with somebody new is always looked at."""
 _GOLDEN = 0.618
 """Multiples of the golden ratio, without their whole part, are spread evenly however many there are."""
+_BACK = 1.0
+"""Seconds by which time stamps go back when one was wrong, or the clock was set anew."""
 _SWEEP = 256
 """Frames of a source between two looks for tracks that have gone."""
 
@@ -40,13 +42,13 @@ class BestSamples:
     def __init__(
         self,
         per_track: int,
-        forget_after: float,
+        timeout: float,
         min_size: tuple[int, int],
         mux_size: tuple[int, int] | None,
         sparse: bool,
     ) -> None:
         self._per_track = per_track
-        self._forget_after = forget_after
+        self._timeout = timeout
         self._min_size = min_size
         self._mux_size = mux_size
         self._sparse = sparse
@@ -57,6 +59,7 @@ class BestSamples:
         if pad is None:
             pad = self._pads[seen.pad] = _Pad(SampleSlots(self._per_track))
         ids = seen.object_ids.tolist()
+        self._begin_anew(pad, ids, seen.time)
         known = all(object_id in pad.last for object_id in ids)
         for object_id in ids:
             pad.last[object_id] = seen.time
@@ -81,6 +84,14 @@ class BestSamples:
         """The source has ended."""
         self._pads.pop(pad, None)
 
+    def _begin_anew(self, pad: _Pad, ids: list[int], now: float) -> None:
+        """Whose track ended in a gap, or whose time went back, begins with empty slots."""
+        for object_id in ids:
+            since = now - pad.last.get(object_id, now)
+            if since > self._timeout or since < -_BACK:
+                del pad.last[object_id]
+                pad.slots.forget(object_id)
+
     def _large_enough(self, seen: Seen) -> npt.NDArray[np.bool_]:
         width, height = seen.size
         mux_width, mux_height = self._mux_size or seen.size
@@ -92,6 +103,7 @@ class BestSamples:
         return large
 
     def _sweep(self, pad: _Pad, now: float) -> None:
-        for object_id in [object_id for object_id, last in pad.last.items() if now - last > self._forget_after]:
+        longest = 2 * self._timeout + 1
+        for object_id in [name for name, last in pad.last.items() if not -_BACK <= now - last <= longest]:
             del pad.last[object_id]
             pad.slots.forget(object_id)

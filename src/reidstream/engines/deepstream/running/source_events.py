@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -73,7 +74,12 @@ class SourceEvents:
         self._started = started
         self._timeout = timeout
         self._shadow = shadow
-        self._clock = MediaClock(started.fps)
+        self._clock: MediaClock[FrameArrays] = MediaClock(started.fps)
+        # What the tracker gave up behind a frame that the clock holds: frames taken until then, object ids.
+        self._waiting: list[tuple[int, TrackIds]] = []
+        self._taken = 0
+        self._emitted = 0
+        self._step = 0.0
         self._origin: float | None = None
         self._open: dict[int, _Open] = {}
         self._spent = SpentIds()
@@ -98,6 +104,11 @@ class SourceEvents:
         """Frames delivered so far."""
         return self._next
 
+    @property
+    def mended(self) -> int:
+        """Frames whose time stamp was wrong and was replaced."""
+        return self._clock.mended
+
     def linked(self, fps: float) -> None:
         """The source's video is connected and says its frame rate; a live one did not have any before."""
         if self._started.live and self._origin is None:
@@ -105,16 +116,30 @@ class SourceEvents:
             self._clock = MediaClock(fps)
 
     def frame(self, arrays: FrameArrays) -> list[Event]:
-        """The events of one frame: SourceStarted with the first, Observed, and the tracks that are over."""
+        """The events of the frames whose times are decided with this one, usually of itself: SourceStarted with the
+        first, the tracks that were over before, Observed, and the tracks that are over with it."""
         self._arrived = time.monotonic()
+        self._taken += 1
+        return self._decided(self._clock.take(arrays, arrays.pts, Fraction(1, 10**9)))
+
+    def _decided(self, frames: Iterable[tuple[FrameArrays, float]]) -> list[Event]:
+        events: list[Event] = []
+        for arrays, media in frames:
+            events += self._frame(arrays, media)
+            self._emitted += 1
+            while self._waiting and self._waiting[0][0] <= self._emitted:
+                events += self._terminated(self._waiting.pop(0)[1])
+        return events
+
+    def _frame(self, arrays: FrameArrays, media: float) -> list[Event]:
         number = arrays.number + self._offset
         if number < self._next:
             # The mux counts anew after a reset of the stream; the source's own count goes on.
             self._offset += self._next - number
             number = self._next
         self._next = number + 1
-        media = self._media = self._clock.media_time(arrays.pts, Fraction(1, 10**9))
-        events: list[Event] = []
+        events = self._timed_out(media)
+        self._media = media
         if self._origin is None:
             wall = self._started.wall_time
             if self._started.live:
@@ -143,15 +168,31 @@ class SourceEvents:
         ]
         return events + [self._end_track(object_id) for object_id in sorted(late)]
 
+    def _timed_out(self, media: float) -> list[Event]:
+        """Ends the tracks that a gap without frames is too long for, before any goes on behind it: the tracker counts
+        frames, and would bring them back after hours. Where all frames are far apart, the gap has to be unusual."""
+        step, usual = media - self._media, self._step
+        self._step = step
+        if step <= max(self._timeout, 1.5 * usual):
+            return []
+        return [self._end_track(object_id) for object_id in sorted(self._open)]
+
     def terminated(self, object_ids: TrackIds) -> list[Event]:
         """The tracker says that these are over."""
+        if self._clock.holds:
+            self._waiting.append((self._taken, object_ids))
+            return []
+        return self._terminated(object_ids)
+
+    def _terminated(self, object_ids: TrackIds) -> list[Event]:
         return [self._end_track(object_id) for object_id in object_ids.tolist() if object_id in self._open]
 
     def stalled(self) -> list[Event]:
         """Ends the tracks of a live source from which nothing has come for longer than the time-out."""
         if not self._started.live or self._ended or self.silent_for < self._timeout + _STALL:
             return []
-        return [self._end_track(object_id, EndReason.LOST) for object_id in sorted(self._open)]
+        held = self._decided(self._clock.finish())
+        return held + [self._end_track(object_id, EndReason.LOST) for object_id in sorted(self._open)]
 
     def end(self, error: str | None, stopped: bool, dropped: int) -> list[Event]:
         """All open tracks end, and then the source. Nothing when it has ended already."""
@@ -159,7 +200,8 @@ class SourceEvents:
             return []
         self._ended = True
         reason = EndReason.SHUTDOWN if stopped else EndReason.SOURCE_ENDED
-        events: list[Event] = [self._end_track(object_id, reason) for object_id in sorted(self._open)]
+        events = self._decided(self._clock.finish())
+        events += [self._end_track(object_id, reason) for object_id in sorted(self._open)]
         wall = self._origin + self._media if self._origin is not None else time.time()
         events.append(SourceEnded(self._started.source, self._next, wall, error, stopped, dropped))
         return events

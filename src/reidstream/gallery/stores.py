@@ -1,0 +1,61 @@
+"""What of a gallery's own tables and files is about people, what erases it, and what finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, func, select
+
+from reidstream.gallery.database import DATABASE_FILE
+from reidstream.gallery.ownership import INDEX_LOCK_FILE, LOCK_FILE, OWNER_FILE, WORKER_LOCK_FILE
+from reidstream.gallery.personal import Store, Subject
+from reidstream.gallery.recordings import forget
+from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.schema import recordings, tracklets
+from reidstream.gallery.storing import remove
+
+
+def _erase_tracklets(connection: Connection, subject: Subject) -> None:
+    remove(connection, subject.tracklets)
+
+
+def _trace_tracklets(connection: Connection, subject: Subject) -> Iterator[str]:
+    for some in in_chunks(subject.tracklets):
+        query = select(func.count()).select_from(tracklets).where(tracklets.c.id.in_(some))
+        if count := connection.execute(query).scalar_one():
+            yield f"{count} rows of tracklets"
+
+
+def _erase_recordings(connection: Connection, subject: Subject) -> None:
+    for content in subject.contents:
+        forget(connection, content)
+
+
+def _trace_recordings(connection: Connection, subject: Subject) -> Iterator[str]:
+    for content in subject.contents:
+        if connection.execute(select(recordings.c.source).where(recordings.c.content == content)).first():
+            yield "a row of recordings"
+
+
+STORES: tuple[Store, ...] = (
+    # First, because recordings are referred to.
+    Store(
+        "tracklets with their vectors, paths and crops",
+        tables=("tracklets", "embeddings", "details", "crops"),
+        files=(DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", f"{DATABASE_FILE}-journal", "index/*"),
+        erase=_erase_tracklets,
+        trace=_trace_tracklets,
+    ),
+    Store("what was read", tables=("recordings",), erase=_erase_recordings, trace=_trace_recordings),
+    Store(
+        "the gallery's description, and who may write",
+        tables=("meta", "fences"),
+        files=(LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE, WORKER_LOCK_FILE),
+        beyond="nothing in it is about anybody in the pictures",
+    ),
+    Store(
+        "files that are being written",
+        files=("../.*.partial*",),
+        beyond="they are gone when they are whole, or when their writing failed",
+    ),
+)
