@@ -110,7 +110,7 @@ def test_what_resolving_would_change_is_told_with_the_calibration(people: Comman
     text = people("people", "resolve", "--false-merges", "0.0005", "--cameras", "separate")
     assert "looks alone are never as sure" in text
     assert "divided: person 1 among 3 people" in text
-    assert "1 pairs seen together" in text
+    assert "pairs seen together, so two people each" in text
     assert "nobody is in two at once" in text
 
 

@@ -36,6 +36,8 @@ _NEAREST, _USUAL, _USUAL_SPREAD = 0.25, 0.60, 0.045
 # What is usual in a gallery weighs as much as so many others of a tracklet's own, and what is usual anywhere as much as
 # so many of the gallery's.
 _OWN, _GALLERY = 12.0, 10.0
+# Nobody's strangers are spread wider than this many times what is usual.
+_WIDEST = 3.0
 # One person's similarity at medium clarity, how much it rises per unit of the product of both clarities, its deviation.
 _SAME, _RISE, _SAME_SPREAD, _MEDIUM = 0.78, 0.3, 0.13, 0.4
 # These weigh as much as so many pairs, plus a share of the gallery's: so many strangers are look-alikes.
@@ -214,12 +216,15 @@ def shrunk(
     """
     if usual is None:
         total = count.sum() / 2
+        wide = np.minimum(spread, _WIDEST * _USUAL_SPREAD)
         middle = ((count * mean).sum() / 2 + _GALLERY * _USUAL) / (total + _GALLERY)
-        squares = ((count * spread**2).sum() / 2 + _GALLERY * _USUAL_SPREAD**2) / (total + _GALLERY)
+        squares = ((count * wide**2).sum() / 2 + _GALLERY * _USUAL_SPREAD**2) / (total + _GALLERY)
         usual = float(middle), float(np.sqrt(squares))
+    # A handful of others may lie anywhere, most of all where some of them are the same person.
+    wide = np.minimum(spread, _WIDEST * usual[1])
     own = Strangers(
         (count * mean + _OWN * usual[0]) / (count + _OWN),
-        np.sqrt((count * spread**2 + _OWN * usual[1] ** 2) / (count + _OWN)),
+        np.sqrt((count * wide**2 + _OWN * usual[1] ** 2) / (count + _OWN)),
     )
     return own, *usual
 
