@@ -30,6 +30,7 @@ WRITERS = {
     "cli.demo": COPY,
     "cli.engine_plan": NOBODY,
     "cli.gallery": COPY,
+    "client": COPY,
     "doctor.inference": NOBODY,
     "doctor.nvidia": NOBODY,
     "doctor.software": NOBODY,
@@ -51,6 +52,7 @@ WRITERS = {
     "models.preparing": NOBODY,
     "rendering": COPY,
     "search.photos": COPY,
+    "server.photos": "photos that somebody searches with",
     "synthetic.scene": NOBODY,
     "synthetic.truth": NOBODY,
 }

@@ -17,6 +17,13 @@ ReIDStreamError
 │   └── GalleryCorrupt        what is on disk contradicts itself
 ├── TrackletNotFound          no such tracklet
 ├── IdentityError             an operation on identities contradicts the facts
+│   ├── IdentityChanged       what its author saw is no longer so
+│   └── PersonNotFound        no such person
+├── AccessError               the server does not do that for whoever asks
+│   ├── NotAuthenticated      it is not known who asks
+│   ├── AccessDenied          known, but not allowed to
+│   └── TooManyAttempts       wait before the next one
+├── JobNotFound               no such job
 ├── DeliveryError             events could not be handed over to a subscriber
 ├── EngineError               an engine stopped in the middle of its work
 └── MissingDependency         an optional package is needed for this
@@ -95,6 +102,42 @@ class TrackletNotFound(ReIDStreamError):
 
 class IdentityError(ReIDStreamError):
     """An operation on identities contradicts the facts or an earlier decision."""
+
+
+class IdentityChanged(IdentityError):
+    """What the author of a decision saw is no longer so. now: the person of each such tracklet now, None for none."""
+
+    def __init__(self, message: str, now: dict[str, str | None]) -> None:
+        super().__init__(message)
+        self.now = now
+
+
+class PersonNotFound(IdentityError):
+    """No such person, or more than one that could be meant."""
+
+
+class AccessError(ReIDStreamError):
+    """The server does not do that for whoever asks."""
+
+
+class NotAuthenticated(AccessError):
+    """It is not known who asks."""
+
+
+class AccessDenied(AccessError):
+    """It is known who asks, and they may not."""
+
+
+class TooManyAttempts(AccessError):
+    """Too many in too short a time. seconds: how long to wait."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class JobNotFound(ReIDStreamError):
+    """No job with that number."""
 
 
 class DeliveryError(ReIDStreamError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reidstream.cli.common import console
 
@@ -35,6 +35,14 @@ def print_proof(erasure: Erasure) -> None:
         )
     if erasure.reach:
         out.print(f"not proven: {erasure.reach}", markup=False)
+
+
+def print_served(done: dict[str, Any]) -> None:
+    """The proof of an erasure that a server did."""
+    proof = f"not proven: {done['reach'] or 'nothing could be read before'}"
+    if done["proven"]:
+        proof = f"proof: of {done['pieces']} pieces none is left in all {done['after']['files']} files of the gallery"
+    console().print(f"erased {done['tracklets']} tracklets and {done['people']} people; {proof}", markup=False)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from typing import Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.erasure import print_proof, progress_bar
-from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.erasure import print_proof, print_served, progress_bar
+from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, media_time, wall_time
 from reidstream.cli.options import GALLERY, JSON, page
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
@@ -23,44 +24,29 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
 
     Example: reidstream gallery info --gallery shop
     """
-    from rich.table import Table
 
-    from reidstream.gallery import Gallery
+    from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import wall_clock
 
-    with Gallery.open(gallery) as opened:
-        facts, recordings, count = opened.facts(), opened.sources(), len(opened)
-        place = str(opened.place)
-    behind = facts.revision - facts.indexed if facts.index != "exact" else 0
+    with asking(gallery) as asked:
+        facts = asked.facts()
     if as_json:
-        print_json(
-            {
-                "gallery": place,
-                "tracklets": count,
-                "embedding_space": asdict(facts.space),
-                "model": facts.model,
-                "index": facts.index,
-                "index_behind": behind,
-                "created": facts.created,
-                "recordings": [asdict(recording) for recording in recordings],
-            }
-        )
+        print_json(facts)
         return
     out = console()
-    out.print(f"{place}: {count} tracklets, made {wall_clock(facts.created)}", markup=False)
-    model = f", opened as {facts.model}" if facts.model not in {"", facts.space.model} else ""
-    fingerprint = facts.space.fingerprint[:12]
-    out.print(
-        f"embeddings: {facts.space.model}, {facts.space.size} dimensions, space {fingerprint}{model}", markup=False
-    )
+    space, behind = facts["embedding_space"], facts["index_behind"]
+    out.print(f"{facts['gallery']}: {facts['tracklets']} tracklets, made {wall_clock(facts['created'])}", markup=False)
+    model = f", opened as {facts['model']}" if facts["model"] not in {"", space["model"]} else ""
+    fingerprint = space["fingerprint"][:12]
+    out.print(f"embeddings: {space['model']}, {space['size']} dimensions, space {fingerprint}{model}", markup=False)
     state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
-    out.print(f"index: {facts.index}, {state}", markup=False)
-    table = Table("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
-    for recording in recordings:
-        state = recording.state + (f" ({recording.error})" if recording.error else "")
-        frames = "" if recording.frames is None else str(recording.frames)
-        begun = wall_clock(recording.started_wall)
-        table.add_row(recording.source, state, str(recording.tracklets), frames, begun, recording.uri)
+    out.print(f"index: {facts['index']}, {state}", markup=False)
+    table = TerminalTable("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
+    for recording in facts["recordings"]:
+        state = recording["state"] + (f" ({recording['error']})" if recording["error"] else "")
+        frames = "" if recording["frames"] is None else str(recording["frames"])
+        begun = wall_clock(recording["started_wall"])
+        table.add_row(recording["source"], state, str(recording["tracklets"]), frames, begun, recording["uri"])
     out.print(table)
 
 
@@ -79,18 +65,21 @@ def list_command(
 
     Example: reidstream gallery list --gallery shop --source entrance --since 2026-01-31T17:00
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    from reidstream.gallery import Gallery
+    from reidstream.cli.asked import Here, asking
     from reidstream.gallery.sheet import clock, wall_clock
 
-    with Gallery.open(gallery) as opened:
-        rows = opened.rows(filter_of(opened, source, since, until, start, stop))
-    records = list(rows.records())[:limit]
+    with asking(gallery) as asked:
+        if isinstance(asked, Here):
+            document = asked.tracklets(filter_of(asked.gallery, source, since, until, start, stop), limit)
+        else:
+            document = asked.tracklets(limit, **_filters(source, since, until, start, stop))
+    records = document["tracklets"]
     if as_json:
-        print_json({"tracklets": records, "total": len(rows)})
+        print_json(document)
         return
-    table = Table(
+    table = TerminalTable(
         Column("id", no_wrap=True),
         "source",
         "track",
@@ -110,8 +99,8 @@ def list_command(
         table.add_row(r["id"][:12], r["source"], track, clock(r["start_media"]), seconds, seen, *numbers)
     out = console()
     out.print(table)
-    if len(rows) > len(records):
-        out.print(f"{len(records)} of {len(rows)} tracklets; --limit shows more")
+    if document["total"] > len(records):
+        out.print(f"{len(records)} of {document['total']} tracklets; --limit shows more")
 
 
 @app.command()
@@ -125,22 +114,21 @@ def show(
 
     Example: reidstream gallery show 3fa1 --gallery shop --crop person.jpg
     """
-    from dataclasses import fields
-
+    from reidstream.cli.asked import Here, asking
     from reidstream.errors import GalleryError
-    from reidstream.gallery import Gallery
 
-    with Gallery.open(gallery) as opened:
-        found = opened.tracklet(opened.find(tracklet))
+    with asking(gallery) as asked:
+        values = asked.tracklet(tracklet)
+        jpeg = None
+        if crop is not None and values["crop"] is not None:
+            jpeg = asked.gallery.crop(values["id"]) if isinstance(asked, Here) else asked.crop(values["id"])
     if crop is not None:
-        if found.crop is None:
-            raise GalleryError(f"no crop was kept of tracklet {found.id}")
+        if jpeg is None:
+            raise GalleryError(f"no crop was kept of tracklet {values['id']}")
         try:
-            crop.write_bytes(found.crop)
+            crop.write_bytes(jpeg)
         except OSError as error:
             raise GalleryError(f"{crop} cannot be written: {error.strerror or error}") from None
-    values: dict[str, Any] = {f.name: getattr(found, f.name) for f in fields(found)}
-    values["crop"] = None if found.crop is None else len(found.crop)
     if as_json:
         print_json(values)
         return
@@ -150,6 +138,8 @@ def show(
             value = "none" if value is None else f"{value} bytes of JPEG"
         elif hasattr(value, "shape"):
             value = f"{value.dtype} {tuple(value.shape)}"
+        elif isinstance(value, list) and name != "crop_box":
+            value = f"{len(value)} values"
         out.print(f"{name:18} {value}", markup=False)
 
 
@@ -321,6 +311,8 @@ def erase(
         raise ConfigError("name the tracklets to erase, or a source or time (--source, --since, --until, --from, --to)")
     if as_json and not yes:
         raise ConfigError("--json cannot ask; add --yes")
+    if _erased_there(gallery, tracklets, source, times, yes, as_json):
+        return
     with Gallery.open(gallery, write=True) as opened:
         contents: list[str] = []
         if tracklets:
@@ -339,3 +331,47 @@ def erase(
         print_json({**asdict(erasure), "proven": erasure.proven})
     else:
         print_proof(erasure)
+
+
+def _filters(
+    source: list[str] | None, since: str | None, until: str | None, start: str | None, stop: str | None
+) -> dict[str, Any]:
+    """The options that say which tracklets are meant, as a server takes them."""
+    times = {"since": since, "until": until}
+    media = {"media_since": start, "media_until": stop}
+    found: dict[str, Any] = {key: wall_time(text) for key, text in times.items() if text is not None}
+    found |= {key: media_time(text) for key, text in media.items() if text is not None}
+    return {**found, **({"camera": source} if source else {})}
+
+
+def _erased_there(
+    gallery: str,
+    tracklets: list[str] | None,
+    source: list[str] | None,
+    times: tuple[str | None, ...],
+    yes: bool,
+    as_json: bool,
+) -> bool:
+    """Have the server that owns the gallery erase; False when no server does."""
+    from reidstream.cli.asked import served
+
+    with served(gallery) as client:
+        if client is None:
+            return False
+        since, until, start, stop = times
+        if start is not None or stop is not None:
+            raise ConfigError("a server owns this gallery; it erases by --since and --until, not by --from and --to")
+        wanted: dict[str, Any] = {"tracklets": tracklets} if tracklets else {"sources": source or []}
+        if not tracklets:
+            wanted |= {key: wall_time(text) for key, text in (("since", since), ("until", until)) if text is not None}
+            if not source:
+                known = {recording["source"] for recording in client.facts()["recordings"]}
+                wanted["sources"] = sorted(known)
+        if not yes:
+            typer.confirm(f"Erase for good what is meant from {gallery}?", abort=True)
+        done = client.erase(**wanted)
+    if as_json:
+        print_json(done)
+    else:
+        print_served(done)
+    return True

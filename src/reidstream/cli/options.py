@@ -6,7 +6,9 @@ from typing import Any
 
 import typer
 
-GALLERY: Any = typer.Option("gallery", "--gallery", "-g", help="Folder (or database URL) of the gallery.")
+GALLERY: Any = typer.Option(
+    "gallery", "--gallery", "-g", help="Folder (or database URL, or a server's address) of the gallery."
+)
 JSON: Any = typer.Option(False, "--json", help="Print one JSON document.")
 CONFIG: Any = typer.Option(None, "--config", "-c", help="TOML file with settings.")
 SETTINGS: Any = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable.")

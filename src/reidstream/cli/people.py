@@ -13,10 +13,11 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, progress_bar
 from reidstream.cli.options import CONFIG, GALLERY, JSON, SETTINGS, page
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
+    from reidstream.client import Client
     from reidstream.gallery import Gallery
-    from reidstream.identities.people import Person
     from reidstream.identities.proposal import Proposal
     from reidstream.identities.review import Review
 
@@ -45,24 +46,20 @@ def list_command(
 
     Example: reidstream people list --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    from reidstream.gallery import Gallery
+    from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import wall_clock
-    from reidstream.identities.profiles import profiles_of
 
-    with Gallery.open(gallery) as opened:
-        profiles = profiles_of(opened)
-        stored = len(opened)
-        advice = _advice(opened, len(profiles), stored)
-    undecided = stored - sum(len(profile.person.tracklets) for profile in profiles)
+    with asking(gallery) as asked:
+        document = asked.people(limit)
     if as_json:
-        document = {"people": [p.as_dict() for p in profiles[:limit]], "total": len(profiles)}
-        print_json({**document, "tracklets": stored, "tracklets_without_person": undecided, "advice": advice})
+        print_json(document)
         return
     out = console()
-    if profiles:
-        table = Table(
+    people = document["people"]
+    if people:
+        table = TerminalTable(
             Column("number", justify="right"),
             "name",
             Column("tracklets", justify="right"),
@@ -74,16 +71,16 @@ def list_command(
             Column("id", no_wrap=True),
             box=None,
         )
-        for p in profiles[:limit]:
-            seen = wall_clock(p.first_seen), wall_clock(p.last_seen)
-            sure = f"{min(p.person.probability):.2f}"
-            who = (str(p.person.number), _escaped(p.person.name), str(len(p.person.tracklets)))
-            table.add_row(*who, _escaped(", ".join(p.cameras)), *seen, sure, _escaped(p.person.notes), p.person.id)
+        for p in people:
+            seen = wall_clock(p["first_seen"]), wall_clock(p["last_seen"])
+            sure = f"{min(p['probability']):.2f}"
+            who = (str(p["number"]), p["name"], str(len(p["tracklets"])))
+            table.add_row(*who, ", ".join(p["cameras"]), *seen, sure, p["notes"], p["id"])
         out.print(table)
-    if len(profiles) > limit:
-        out.print(f"{limit} of {len(profiles)} people; --limit shows more")
-    if advice:
-        out.print(advice, markup=False)
+    if document["total"] > len(people):
+        out.print(f"{len(people)} of {document['total']} people; --limit shows more")
+    if document["advice"]:
+        out.print(document["advice"], markup=False)
 
 
 @app.command()
@@ -92,44 +89,31 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
 
     Example: reidstream people show 3 --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
-    from reidstream.gallery import Gallery
+    from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import clock, wall_clock
-    from reidstream.identities.people import find_person
-    from reidstream.identities.profiles import nearest_people, profiles_of
 
-    with Gallery.open(gallery) as opened:
-        _demand_people(opened)
-        with opened.read() as connection:
-            wanted = find_person(connection, person)
-        profiles = profiles_of(opened)
-        (profile,) = [p for p in profiles if p.person.id == wanted]
-        nearest = nearest_people(profiles, [wanted])[wanted]
-        records = list(opened.rows(ids=profile.person.tracklets).records())
-    sure = dict(zip(profile.person.tracklets, profile.person.probability, strict=True))
-    records.sort(key=lambda r: (r["start_wall"], r["id"]))
+    with asking(gallery) as asked:
+        found = asked.person(person)
     if as_json:
-        tracklets = [{"probability": sure[r["id"]], **r} for r in records]
-        others = [{"id": p.id, "number": p.number, "name": p.name, "similarity": s} for p, s in nearest]
-        print_json({**profile.as_dict(), "tracklets": tracklets, "nearest": others})
+        print_json(found)
         return
     out = console()
-    found = profile.person
-    out.print(f"{found.title} (number {found.number}, id {found.id})", markup=False)
-    if found.notes:
-        out.print(found.notes, markup=False)
-    table = Table(
+    out.print(f"{_title(found)} (number {found['number']}, id {found['id']})", markup=False)
+    if found["notes"]:
+        out.print(found["notes"], markup=False)
+    table = TerminalTable(
         Column("tracklet", no_wrap=True), "source", "in video", "seconds", "seen (UTC)", "sure", "purity", box=None
     )
-    for r in records:
+    for r in found["tracklets"]:
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
-        numbers = f"{sure[r['id']]:.2f}", f"{r['purity']:.2f}"
-        place = r["id"][:12], _escaped(r["source"]), clock(r["start_media"])
+        numbers = f"{r['probability']:.2f}", f"{r['purity']:.2f}"
+        place = r["id"][:12], r["source"], clock(r["start_media"])
         table.add_row(*place, seconds, wall_clock(r["start_wall"]), *numbers)
     out.print(table)
-    if nearest:
-        alike = ", ".join(f"{p.title} ({similarity:.2f})" for p, similarity in nearest)
+    if found["nearest"]:
+        alike = ", ".join(f"{_title(p)} ({p['similarity']:.2f})" for p in found["nearest"])
         out.print(f"looks most like: {alike}", markup=False)
 
 
@@ -173,7 +157,13 @@ def merge(
 
     Example: reidstream people merge 3 7 --gallery shop
     """
-    _decide(gallery, author, as_json, lambda review: review.merge(keep, other))
+    _decide(
+        gallery,
+        author,
+        as_json,
+        lambda review: review.merge(keep, other),
+        lambda client: client.merge(keep, other),
+    )
 
 
 @app.command()
@@ -188,7 +178,13 @@ def split(
 
     Example: reidstream people split 3 3fa1 77c0 --gallery shop
     """
-    _decide(gallery, author, as_json, lambda review: review.split(person, tracklets))
+    _decide(
+        gallery,
+        author,
+        as_json,
+        lambda review: review.split(person, tracklets),
+        lambda client: client.split(person, tracklets),
+    )
 
 
 @app.command()
@@ -203,7 +199,13 @@ def move(
 
     Example: reidstream people move 3fa1 Grace --gallery shop
     """
-    _decide(gallery, author, as_json, lambda review: review.move(tracklet, person))
+    _decide(
+        gallery,
+        author,
+        as_json,
+        lambda review: review.move(tracklet, person),
+        lambda client: client.move(tracklet, person),
+    )
 
 
 @app.command()
@@ -223,7 +225,13 @@ def label(
 
     if name is None and notes is None:
         raise ConfigError("nothing to write; give --name or --notes")
-    _decide(gallery, author, as_json, lambda review: review.label(person, name, notes))
+    _decide(
+        gallery,
+        author,
+        as_json,
+        lambda review: review.label(person, name, notes),
+        lambda client: client.label(person, name, notes),
+    )
 
 
 @app.command()
@@ -238,7 +246,13 @@ def reject(
 
     Example: reidstream people reject 3fa1 3 --gallery shop
     """
-    _decide(gallery, author, as_json, lambda review: review.reject(tracklet, person))
+    _decide(
+        gallery,
+        author,
+        as_json,
+        lambda review: review.reject(tracklet, person),
+        lambda client: client.reject(tracklet, person),
+    )
 
 
 @app.command()
@@ -254,7 +268,13 @@ def duplicates(
 
     Example: reidstream people duplicates 3fa1 77c0 --gallery shop
     """
-    _decide(gallery, author, as_json, lambda review: review.duplicates(tracklets))
+    _decide(
+        gallery,
+        author,
+        as_json,
+        lambda review: review.duplicates(tracklets),
+        lambda client: client.duplicates(tracklets),
+    )
 
 
 @app.command()
@@ -268,7 +288,7 @@ def undo(
 
     Example: reidstream people undo --gallery shop
     """
-    _decide(gallery, author, as_json, lambda review: review.undo(number))
+    _decide(gallery, author, as_json, lambda review: review.undo(number), lambda client: client.undo(number))
 
 
 @app.command()
@@ -293,6 +313,8 @@ def erase(
 
     if as_json and not yes:
         raise ConfigError("--json cannot ask; add --yes")
+    if _erased_there(gallery, person, yes, as_json):
+        return
     with Gallery.open(gallery, write=True) as opened:
         found = person_to_erase(opened, person)
         if not yes:
@@ -316,30 +338,27 @@ def history(
 
     Example: reidstream people history --gallery shop
     """
-    from dataclasses import asdict
+    from rich.table import Column
 
-    from rich.table import Column, Table
-
-    from reidstream.gallery import Gallery
+    from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import wall_clock
-    from reidstream.identities.people import history as operations_of
 
-    with Gallery.open(gallery) as opened:
-        operations = operations_of(opened)
+    with asking(gallery) as asked:
+        document = asked.operations(limit)
     if as_json:
-        print_json({"operations": [asdict(o) for o in operations[-limit:]], "total": len(operations)})
+        print_json(document)
         return
     out = console()
-    if not operations:
+    if not document["operations"]:
         out.print("nobody has decided anything yet")
         return
-    table = Table(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
-    for o in operations[-limit:]:
-        state = f"undone by {o.undone_by}" if o.undone_by is not None else ""
-        table.add_row(str(o.id), wall_clock(o.wall), _escaped(o.author), _escaped(o.summary), state)
+    table = TerminalTable(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
+    for o in document["operations"]:
+        state = f"undone by {o['undone_by']}" if o["undone_by"] is not None else ""
+        table.add_row(str(o["id"]), wall_clock(o["wall"]), o["author"], o["summary"], state)
     out.print(table)
-    if len(operations) > limit:
-        out.print(f"the newest {limit} of {len(operations)} operations; --limit shows more")
+    if document["total"] > limit:
+        out.print(f"the newest {limit} of {document['total']} operations; --limit shows more")
 
 
 @app.command()
@@ -376,6 +395,8 @@ def resolve(
     tree = load_config(config, [*(settings or []), *own]).identities
     if topology is not None:
         tree = tree.model_copy(update={"topology": str(topology)})
+    if yes and _resolved_there(gallery, [*(settings or []), *own], topology, config, as_json):
+        return
     asks = not yes and not as_json and sys.stdin.isatty()
     # Looking needs no ownership; whoever is asked must find the gallery as it was shown.
     with Gallery.open(gallery, write=yes or asks) as opened:
@@ -394,23 +415,80 @@ def resolve(
         console().print("done" if yes else "nothing was changed; --yes makes it so")
 
 
-def _decide(gallery: str, author: str | None, as_json: bool, change: Callable[[Review], int]) -> None:
+def _decide(
+    gallery: str,
+    author: str | None,
+    as_json: bool,
+    here: Callable[[Review], int],
+    there: Callable[[Client], dict[str, Any]],
+) -> None:
+    """Decide in the gallery itself, or through the server that owns it (who then knows who the author is)."""
     from dataclasses import asdict
 
+    from reidstream.cli.asked import served
+    from reidstream.errors import ConfigError
     from reidstream.gallery import Gallery
     from reidstream.identities.people import history as operations_of
     from reidstream.identities.review import Review
 
-    with Gallery.open(gallery, write=True) as opened:
-        _demand_people(opened)
-        review = Review(opened, author or _login())
-        number = change(review)
-        (done,) = [operation for operation in operations_of(opened) if operation.id == number]
+    with served(gallery) as client:
+        if client is not None:
+            if author is not None:
+                raise ConfigError("a server owns this gallery and knows who decides; leave out --author")
+            done = there(client)
+        else:
+            with Gallery.open(gallery, write=True) as opened:
+                _demand_people(opened)
+                review = Review(opened, author or _login())
+                number = here(review)
+                (done,) = [asdict(operation) for operation in operations_of(opened) if operation.id == number]
     if as_json:
-        print_json(asdict(done))
+        print_json(done)
     else:
-        back = "" if done.undoes is not None else f" (`people undo {number}` takes it back)"
-        console().print(f"{number}: {done.summary}{back}", markup=False)
+        back = "" if done["undoes"] is not None else f" (`people undo {done['id']}` takes it back)"
+        console().print(f"{done['id']}: {done['summary']}{back}", markup=False)
+
+
+def _erased_there(gallery: str, person: str, yes: bool, as_json: bool) -> bool:
+    """Have the server that owns the gallery erase a person; False when no server does."""
+    from reidstream.cli.asked import served
+    from reidstream.cli.erasure import print_served
+
+    with served(gallery) as client:
+        if client is None:
+            return False
+        found = client.person(person)
+        if not yes:
+            visits = f"{len(found['tracklets'])} tracklets"
+            typer.confirm(f"Erase {_title(found)} with {visits} from {gallery} for good?", abort=True)
+        done = client.erase(people=[found["id"]])
+    if as_json:
+        print_json(done)
+    else:
+        print_served(done)
+    return True
+
+
+def _resolved_there(
+    gallery: str, settings: list[str], topology: Path | None, config: Path | None, as_json: bool
+) -> bool:
+    """Have the server that owns the gallery decide everybody anew; False when no server does."""
+    from reidstream.cli.asked import served
+    from reidstream.errors import ConfigError
+
+    with served(gallery) as client:
+        if client is None:
+            return False
+        if settings or topology is not None or config is not None:
+            raise ConfigError("a server owns this gallery and decides by its own settings; give them to `serve`")
+        done = client.resolve()
+    if as_json:
+        print_json({**done, "applied": True})
+    else:
+        console().print(
+            f"{done['before']} people became {done['people']}; {done['moved']} tracklets changed their person"
+        )
+    return True
 
 
 def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, Any]:
@@ -465,22 +543,17 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
         out.print(f"{len(proposal.moved)} tracklets change their person")
 
 
-def _advice(gallery: Gallery, people: int, stored: int) -> str | None:
-    if people or not stored:
-        return None if people else f"gallery {gallery.place} holds no tracklets yet"
-    return (
-        f"{stored} tracklets, but nobody was decided on yet: `reidstream people resolve --yes --gallery "
-        f"{gallery.place}` does it"
-    )
-
-
 def _demand_people(gallery: Gallery) -> None:
+    from reidstream.cli.asked import advice_on
     from reidstream.errors import IdentityError
     from reidstream.identities.people import list_people
 
-    people: list[Person] = list_people(gallery)
-    if not people:
-        raise IdentityError(_advice(gallery, 0, len(gallery)) or "")
+    if not list_people(gallery):
+        raise IdentityError(advice_on(str(gallery.place), 0, len(gallery)) or "")
+
+
+def _title(person: dict[str, Any]) -> str:
+    return str(person["name"]) or f"person {person['number']}"
 
 
 def _login() -> str:
@@ -489,9 +562,3 @@ def _login() -> str:
     except (KeyError, OSError):
         # No such user in the machine's list, as in many containers.
         return "unknown"
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

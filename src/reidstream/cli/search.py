@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, print_json
-from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of
+from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, wall_time
 from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, SETTINGS, page
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def search(
     Example: reidstream search 3fa1 --gallery shop --source entrance
     Example: reidstream search photos/ more/ --gallery shop --out results.parquet
     """
+    from reidstream.cli.asked import is_elsewhere
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
     from reidstream.gallery.reranking import Reranking
@@ -77,6 +79,13 @@ def search(
         raise ConfigError("--box and --page are for one query; leave them out for several photos or --out")
     if many and out is None:
         raise ConfigError("name a file for the answers of several photos with --out: .parquet, .csv or .json")
+    if is_elsewhere(gallery):
+        if many or sheet is not None or detector or reid or false_merges is not None or start or stop:
+            raise ConfigError(
+                "a server is asked for one query, with its own models and risk; leave out the other options"
+            )
+        _search_there(gallery, queries[0], k, source, since, until, region, whole, rerank, as_json)
+        return
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
         models = QueryModels(opened, detector, reid)
@@ -159,20 +168,63 @@ def _box(text: str) -> Box:
     return x1, y1, x2, y2
 
 
+def _search_there(
+    gallery: str,
+    query: str,
+    k: int,
+    source: list[str] | None,
+    since: str | None,
+    until: str | None,
+    box: Box | None,
+    whole: bool,
+    rerank: bool,
+    as_json: bool,
+) -> None:
+    """Ask the server at an address."""
+    from reidstream.client import open_client
+    from reidstream.search.query import read_vector
+
+    path = Path(query)
+    asked: str | Path | list[float] = query
+    if path.suffix.lower() == ".npy":
+        asked = read_vector(path).tolist()
+    elif path.is_file():
+        asked = path
+    times = {key: wall_time(text) for key, text in (("since", since), ("until", until)) if text is not None}
+    with open_client(gallery) as client:
+        found = client.search(asked, k, cameras=source or [], box=box, whole=whole, rerank=rerank, **times)
+    if as_json:
+        print_json(found)
+        return
+    likely = ", ".join(f"{_title(c)} {c['probability']:.0%}" for c in found["candidates"][:3])
+    who = {"person": "", "given": ""}.get(found["verdict"], found["verdict"]) or _title(found["person"])
+    _print_found(found, f"who it is: {who}" + (f" ({likely})" if likely else ""), found["matches"])
+
+
+def _title(person: dict[str, Any] | None) -> str:
+    return "" if person is None else str(person["name"]) or f"person {person['number']}"
+
+
 def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) -> None:
-    from rich.markup import escape
-    from rich.table import Column, Table
+    asked = answer.query
+    _print_found({"query": asked.about, "people_in_photo": asked.people}, answer.identity.sentence, records)
+    if sheet is not None:
+        console().print(f"wrote {sheet}", markup=False)
+
+
+def _print_found(found: dict[str, Any], sentence: str, records: list[dict[str, Any]]) -> None:
+    from rich.table import Column
 
     from reidstream.gallery.sheet import clock, wall_clock
 
     out = console()
-    asked, identity = answer.query, answer.identity
-    if asked.people is not None and asked.people > 1:
+    if found["people_in_photo"] is not None and found["people_in_photo"] > 1:
         out.print(
-            f"{asked.people} people in {asked.about}; the largest is searched for (--box names another)", markup=False
+            f"{found['people_in_photo']} people in {found['query']}; the largest is searched for (--box names another)",
+            markup=False,
         )
-    out.print(identity.sentence, markup=False)
-    table = Table(
+    out.print(sentence, markup=False)
+    table = TerminalTable(
         "similarity",
         "person",
         Column("tracklet", no_wrap=True),
@@ -187,8 +239,6 @@ def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) ->
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         seen, purity = wall_clock(r["start_wall"]), f"{r['purity']:.2f}"
         similarity = f"{r['similarity']:.3f}"
-        person = escape(identity.titles.get(r["id"], ""))
+        person = _title(r["person"])
         table.add_row(similarity, person, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity)
     out.print(table if records else "no tracklet fits")
-    if sheet is not None:
-        out.print(f"wrote {sheet}", markup=False)

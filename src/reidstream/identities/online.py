@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ _SHORTLIST = 24
 _REMEMBERED = 12
 # The best candidate must hold this share of all candidates' likelihood: the margin to the second best.
 _SHARE = 0.6
+# Tracklets that are given people in one transaction.
+_AT_ONCE = 200
 # What calibration and cameras are concluded from again whenever the gallery has grown by this factor.
 _GROWTH = 1.5
 _FIRST_CALIBRATION = 16
@@ -141,13 +144,19 @@ class OnlineIdentities:
         """How many are known."""
         return len(self._people)
 
-    def catch_up(self) -> int:
-        """Give a person to every stored tracklet that has none, in the order of storing; how many that were."""
+    def catch_up(self, most: int | None = None) -> int:
+        """Give a person to every stored tracklet that has none, in the order of storing; how many that were.
+
+        most: stop after one batch of this many, for whoever must not wait for all.
+        """
         given = 0
-        while waiting := self._unassigned():
+        while (most is None or not given) and (waiting := self._unassigned(most or _AT_ONCE)):
             with self._gallery.write() as connection:
                 self._assign(connection, [self._gallery.tracklet(i) for i in waiting])
             given += len(waiting)
+            # After the transaction: storing would wait for as long as this takes.
+            if self._count >= self._next_calibration:
+                self._conclude()
         return given
 
     def decide(self, tracklet: Tracklet) -> Decision:
@@ -169,7 +178,25 @@ class OnlineIdentities:
         decision = self._decide(seen, timed=False)
         return Answer([(self._people[k].id, p) for k, p in decision.candidates])
 
-    def _unassigned(self, most: int = 200) -> list[str]:
+    def same(self, person: str, others: Sequence[str]) -> list[float]:
+        """How probable it is that a known person and each of some others are one, if there were no third.
+
+        0 where somebody decided that they are two, or when and where they were seen excludes it.
+        """
+        unknown = [0.0] * len(others)
+        row = self._row.get(person)
+        rows = [self._row[other] for other in others if other in self._row]
+        if row is None or not rows:
+            return unknown
+        ratios = self._ratios(rows, np.concatenate(self._people[row].prototypes), max(self._people[row].trust))
+        found = {}
+        for other, ratio in zip(rows, ratios, strict=True):
+            excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
+            apart = (min(row, other), max(row, other)) in self._apart
+            found[self._people[other].id] = 0.0 if excluded or apart else float(probabilities(ratio[None])[0])
+        return [found.get(other, 0.0) for other in others]
+
+    def _unassigned(self, most: int) -> list[str]:
         c = tracklet_table.c
         query = select(c.id).where(c.id.not_in(select(members.c.tracklet))).order_by(c.seq).limit(most)
         with self._gallery.read() as connection:
@@ -202,8 +229,6 @@ class OnlineIdentities:
             self._count += 1
         assign(connection, rows)
         tell(connection, events)
-        if self._count >= self._next_calibration:
-            self._conclude()
 
     def _decide(self, seen: _Seen, timed: bool) -> Decision:
         if not self._people:

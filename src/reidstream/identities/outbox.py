@@ -19,8 +19,8 @@ class OutboxEvent:
     """One thing that happened. seq: its place in the order, never used twice. wall: Unix seconds.
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
-    TrackletMoved, TrackletRejected, DuplicatesLabelled, OperationUndone, IdentitiesResolved, GalleryImported or
-    PersonErased: whoever keeps anything of that person forgets it.
+    TrackletMoved, TrackletRejected, DuplicatesLabelled, IdentitiesApart, IdentityConfirmed, OperationUndone,
+    IdentitiesResolved, GalleryImported or PersonErased: whoever keeps anything of that person forgets it.
     """
 
     seq: int

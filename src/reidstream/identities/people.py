@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, inspect, select, update
 
-from reidstream.errors import IdentityError
+from reidstream.errors import IdentityError, PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.schema import meta
@@ -101,7 +101,7 @@ def people_of(connection: Connection, ids: Sequence[str] | None = None) -> list[
 
 
 def find_person(connection: Connection, word: str) -> str:
-    """The id of the person meant by a number, a name, or the beginning of an id. IdentityError if none or several."""
+    """The id of the person meant by a number, a name, or the beginning of an id. PersonNotFound if none or several."""
     with_members = select(members.c.person).distinct()
     rows = connection.execute(
         select(people.c.id, people.c.number, people.c.name).where(people.c.id.in_(with_members))
@@ -114,7 +114,7 @@ def find_person(connection: Connection, word: str) -> str:
     if len(found) != 1:
         what = "no person" if not found else f"{len(found)} people"
         meant = nearest(text, [row.name for row in rows if row.name]) if not found else None
-        raise IdentityError(
+        raise PersonNotFound(
             f"{what} called {word!r}; "
             + (f"did you mean {meant}? " if meant else "")
             + "people are named by number, name or id (see `people list`)"

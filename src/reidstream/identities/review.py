@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from reidstream.errors import IdentityError
+from reidstream.errors import IdentityChanged, IdentityError
 from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
     assign,
@@ -37,6 +38,9 @@ from reidstream.identities.schema import (
     people,
 )
 
+# So many tracklets of each side are said to be of different people: enough to outlive the erasure of some.
+_SAID_APART = 6
+
 
 class Review:
     """Decisions of one author on a gallery that is open for writing.
@@ -45,29 +49,77 @@ class Review:
     log entry. Raises IdentityError for what contradicts the facts or an earlier decision, TrackletNotFound.
     """
 
-    def __init__(self, gallery: Gallery, author: str) -> None:
+    def __init__(self, gallery: Gallery, author: str, seen: Mapping[str, str] | None = None) -> None:
+        """seen: the person of each tracklet when the author looked; see ``IdentityChanged``."""
         prepare(gallery)
         self._gallery = gallery
         self._author = author
+        self._seen = dict(seen or {})
 
-    def merge(self, keep: str, other: str) -> int:
-        """All tracklets of ``other`` are ``keep``."""
+    def merge(self, keep: str, *others: str) -> int:
+        """All tracklets of the others are ``keep``."""
 
         def change(connection: Connection, operation: _Operation) -> None:
-            first, second = find_person(connection, keep), find_person(connection, other)
-            if first == second:
-                raise IdentityError(f"{keep!r} and {other!r} are the same person already")
-            kept, moved = members_of(connection, first), members_of(connection, second)
-            operation.touch(connection, [*kept, *moved], [first, second])
-            _refuse_apart(connection, kept, moved)
-            operation.link(connection, "same", [(kept[0], moved[0])])
+            first = find_person(connection, keep)
+            seconds = [find_person(connection, other) for other in others]
+            if len({first, *seconds}) <= len(seconds) or not seconds:
+                raise IdentityError(f"of {', '.join(map(repr, (keep, *others)))} two are the same person already")
+            kept = members_of(connection, first)
+            groups = [members_of(connection, second) for second in seconds]
+            operation.touch(connection, [*kept, *(t for group in groups for t in group)], [first, *seconds])
+            for number, group in enumerate(groups):
+                _refuse_apart(connection, [*kept, *(t for former in groups[:number] for t in former)], group)
+            operation.link(connection, "same", [(kept[0], group[0]) for group in groups])
             # Members of one person are one person for the reviewer: that holds when identities are resolved anew.
-            operation.link(connection, "same", [(group[0], m) for group in (kept, moved) for m in group[1:]])
+            operation.link(connection, "same", [(group[0], m) for group in (kept, *groups) for m in group[1:]])
+            moved = [tracklet for group in groups for tracklet in group]
             assign(connection, [(tracklet, first, 1.0) for tracklet in moved])
-            operation.says(f"merged {other} into {keep} ({len(moved)} tracklets)")
-            operation.event("IdentityMerged", person=first, merged=second, tracklets=len(moved))
+            gone = ", ".join(_said(connection, other) for other in others)
+            operation.says(f"merged {gone} into {_said(connection, keep)} ({len(moved)} tracklets)")
+            for second, group in zip(seconds, groups, strict=True):
+                operation.event("IdentityMerged", person=first, merged=second, tracklets=len(group))
 
         return self._do("merge", change)
+
+    def apart(self, one: str, other: str, *, seen: Sequence[str] = ()) -> int:
+        """Two people are two and stay so, however alike they look.
+
+        seen: the tracklets that this was judged by, all that there are if not given.
+        """
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            first, second = find_person(connection, one), find_person(connection, other)
+            if first == second:
+                raise IdentityError(f"{one!r} and {other!r} are the same person; split the tracklets that are not")
+            looked = set(self._tracklets(seen))
+            sides = []
+            for person in (first, second):
+                held = members_of(connection, person)
+                sides.append([t for t in held if t in looked][:_SAID_APART] or held[:_SAID_APART])
+            operation.touch(connection, [*sides[0], *sides[1]], [first, second])
+            operation.link(connection, "different", [(a, b) for a in sides[0] for b in sides[1]])
+            operation.says(f"{_said(connection, one)} and {_said(connection, other)} are two people")
+            operation.event("IdentitiesApart", person=first, other=second)
+
+        return self._do("apart", change)
+
+    def confirm(self, person: str, tracklets: Sequence[str]) -> int:
+        """These tracklets are this person, as it was decided: from now on that is sure."""
+
+        def change(connection: Connection, operation: _Operation) -> None:
+            owner = find_person(connection, person)
+            held = members_of(connection, owner)
+            chosen = list(dict.fromkeys(self._tracklets(tracklets)))
+            strange = set(chosen) - set(held)
+            if strange or not chosen:
+                raise IdentityError(f"not tracklets of {person}: {', '.join(sorted(strange)) or 'none given'}")
+            operation.touch(connection, chosen, [owner])
+            operation.link(connection, "same", [(chosen[0], other) for other in chosen[1:]])
+            assign(connection, [(tracklet, owner, 1.0) for tracklet in chosen])
+            operation.says(f"confirmed {len(chosen)} tracklets of {_said(connection, person)}")
+            operation.event("IdentityConfirmed", person=owner, tracklets=len(chosen))
+
+        return self._do("confirm", change)
 
     def split(self, person: str, tracklets: Sequence[str]) -> int:
         """These tracklets of a person are somebody else: one new person."""
@@ -89,7 +141,7 @@ class Review:
             new = create_person(connection, moved[0])
             assign(connection, [(tracklet, new, 1.0) for tracklet in moved])
             operation.tell_moves(connection, dict.fromkeys(moved, (owner, 1.0)))
-            operation.says(f"split {len(moved)} tracklets from {person}")
+            operation.says(f"split {len(moved)} tracklets from {_said(connection, person)}")
             operation.event("IdentitySplit", person=owner, new=new, tracklets=len(moved))
 
         return self._do("split", change)
@@ -111,7 +163,7 @@ class Review:
             operation.link(connection, "same", [(anchor, moved) for anchor in anchors])
             operation.link(connection, "different", [(rest[0], moved)] if rest else [])
             assign(connection, [(moved, target, 1.0)])
-            operation.says(f"moved a tracklet to {person}")
+            operation.says(f"moved a tracklet to {_said(connection, person)}")
             operation.event("TrackletMoved", tracklet=moved, person=target)
 
         return self._do("move", change)
@@ -132,7 +184,7 @@ class Review:
             if rejected in held:
                 assign(connection, [(rejected, create_person(connection, rejected), 1.0)])
                 operation.tell_moves(connection, {rejected: (owner, 1.0)})
-            operation.says(f"a tracklet is not {person}")
+            operation.says(f"a tracklet is not {_said(connection, person)}")
             operation.event("TrackletRejected", tracklet=rejected, person=owner)
 
         return self._do("reject", change)
@@ -165,11 +217,19 @@ class Review:
 
         return self._do("duplicates", change)
 
-    def label(self, person: str, name: str | None = None, notes: str | None = None) -> int:
-        """Give a person a name or notes; an empty text takes them away. Names are unique."""
+    def label(
+        self, person: str, name: str | None = None, notes: str | None = None, *, seen_name: str | None = None
+    ) -> int:
+        """Give a person a name or notes; an empty text takes them away. Names are unique.
+
+        seen_name: what they were called when the author looked; another name now is refused (IdentityChanged).
+        """
 
         def change(connection: Connection, operation: _Operation) -> None:
             owner = find_person(connection, person)
+            now = connection.execute(select(people.c.name).where(people.c.id == owner)).scalar()
+            if seen_name is not None and now != seen_name:
+                raise IdentityChanged(f"{person} is called {now!r} by now and not {seen_name!r}; look again", {})
             if name:
                 refuse_number(name)
                 taken = connection.execute(
@@ -183,7 +243,7 @@ class Review:
                     )
             operation.touch(connection, [], [owner])
             rename(connection, owner, name, notes)
-            operation.says(f"labelled {person}" + (f" {name!r}" if name is not None else ""))
+            operation.says(f"labelled {_said(connection, person)}" + (f" {name!r}" if name is not None else ""))
             operation.event("IdentityLabelled", person=owner, name=name, notes=notes)
 
         return self._do("label", change)
@@ -238,8 +298,20 @@ class Review:
     def _tracklets(self, words: Sequence[str]) -> list[str]:
         return [self._gallery.find(word) for word in words]
 
+    def _refuse_changed(self, connection: Connection) -> None:
+        """Raise IdentityChanged when what the author saw is no longer so. New tracklets of a person are no matter."""
+        now = {tracklet: person for tracklet, (person, _) in person_of_tracklets(connection, self._seen).items()}
+        changed = {tracklet: now.get(tracklet) for tracklet, seen in self._seen.items() if now.get(tracklet) != seen}
+        if changed:
+            raise IdentityChanged(
+                f"{len(changed)} of the {len(self._seen)} tracklets that this decision was made from belong to "
+                "somebody else by now, or were erased; look again",
+                changed,
+            )
+
     def _do(self, kind: str, change: Callable[[Connection, _Operation], None]) -> int:
         with self._gallery.write() as connection:
+            self._refuse_changed(connection)
             operation = _Operation(kind, self._author)
             # The log entry comes first, so that links can name it; what it says is filled in at the end.
             number = operation.open(connection)
@@ -275,21 +347,24 @@ class _Operation:
     def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
         """Remember how these were, for undoing."""
         held = person_of_tracklets(connection, tracklets)
-        for tracklet in dict.fromkeys(tracklets):
-            person, probability = held.get(tracklet, (None, None))
-            values = {"tracklet": tracklet, "person": person, "probability": probability}
-            connection.execute(insert(former_members).values(changed_by=self.id, **values))
+        former = [(tracklet, *held.get(tracklet, (None, None))) for tracklet in dict.fromkeys(tracklets)]
+        values: Any = [{"changed_by": self.id, "tracklet": t, "person": p, "probability": v} for t, p, v in former]
+        if values:
+            connection.execute(insert(former_members), values)
         rows = connection.execute(select(people.c.id, people.c.name, people.c.notes).where(people.c.id.in_(persons)))
         for row in rows.all():
             values = {"person": row.id, "name": row.name, "notes": row.notes}
             connection.execute(insert(former_people).values(changed_by=self.id, **values))
 
     def link(self, connection: Connection, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
-        for a, b in pairs:
-            first, second = sorted((a, b))
-            key = (links.c.a == first, links.c.b == second, links.c.kind == kind)
-            if connection.execute(select(links.c.a).where(*key)).first() is None:
-                connection.execute(insert(links).values(a=first, b=second, kind=kind, operation=self.id))
+        wanted = dict.fromkeys((min(pair), max(pair)) for pair in pairs)
+        known: set[tuple[str, str]] = set()
+        for some in in_chunks(list(dict.fromkeys(a for a, _ in wanted))):
+            held = select(links.c.a, links.c.b).where(links.c.kind == kind, links.c.a.in_(some))
+            known.update((row.a, row.b) for row in connection.execute(held))
+        new = [{"a": a, "b": b, "kind": kind, "operation": self.id} for a, b in wanted if (a, b) not in known]
+        if new:
+            connection.execute(insert(links), new)
 
     def unlink(self, connection: Connection, some: Sequence[str], others: Sequence[str], kind: str = "same") -> None:
         """An earlier decision is overruled by this one: its links between the two sides go."""
@@ -315,6 +390,12 @@ class _Operation:
 
     def event(self, kind: str, **payload: Any) -> None:
         self._events.append((kind, payload))
+
+
+def _said(connection: Connection, word: str) -> str:
+    """What a person is called in the log: as the author did, but nobody reads ids."""
+    number = connection.execute(select(people.c.number).where(people.c.id == word)).scalar()
+    return word if number is None else f"person {number}"
 
 
 def built_on(connection: Connection, operation: int, now: int) -> Any:

@@ -13,6 +13,7 @@ from reidstream.pipeline.run import (
     open_run,
     settings_fingerprint,
 )
+from reidstream.pipeline.store import TrackletStore
 
 __all__ = [
     "EngineName",
@@ -20,6 +21,7 @@ __all__ = [
     "RunSummary",
     "SourceState",
     "SourceSummary",
+    "TrackletStore",
     "build_gallery",
     "open_replay",
     "open_run",

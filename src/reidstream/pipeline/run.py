@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Literal
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
+from reidstream.gallery import Gallery
+from reidstream.gallery.recordings import Begin
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.proposal import Proposal, settle
+from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.writer import GalleryWriter
 from reidstream.tracklets import TrackletCollector
 from reidstream.tracklets.collector import CollectorCounts
@@ -25,7 +28,6 @@ from reidstream.types import Event, Observed, SourceEnded, SourceStarted
 
 if TYPE_CHECKING:
     from reidstream.engines.recording import Recorder
-    from reidstream.gallery import Gallery
     from reidstream.gallery.recordings import Recording
     from reidstream.inference import Detector, Embedder
 
@@ -47,7 +49,12 @@ class SourceState(StrEnum):
 
 @dataclass(slots=True)
 class SourceSummary:
-    """What became of one source. error: why it failed. expected: frames it will have, None when unknown."""
+    """What became of one source.
+
+    error: why it failed. note: why it was skipped, or that nobody was found in it. expected: frames it will have, None
+    when unknown. frames: how far it was read; processed: of them looked at, which are fewer where a rate is thinned.
+    tracklets: finished. seen_wall: Unix seconds at which its last frame came, None before the first.
+    """
 
     source: str
     uri: str = ""
@@ -57,6 +64,10 @@ class SourceSummary:
     expected: int | None = None
     dropped: int = 0
     live: bool = False
+    note: str | None = None
+    processed: int = 0
+    tracklets: int = 0
+    seen_wall: float | None = None
 
 
 @dataclass(slots=True)
@@ -83,8 +94,13 @@ class RunSummary:
 
     @property
     def frames(self) -> int:
-        """Frames processed, over all sources."""
+        """Frames read, over all sources."""
         return sum(source.frames for source in self.sources.values())
+
+    @property
+    def processed(self) -> int:
+        """Frames looked at, over all sources."""
+        return sum(source.processed for source in self.sources.values())
 
     @property
     def failed(self) -> list[SourceSummary]:
@@ -95,6 +111,7 @@ class RunSummary:
 class GalleryRun:
     """Events of an engine into a gallery that is open for writing. ``run`` once; ``stop`` from anywhere.
 
+    gallery: a gallery, or a store that another process decides in: then nobody is given a person here.
     settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
     own_settings: the same for sources, by id, that are read with settings of their own.
     record: file to record the events to.
@@ -105,7 +122,7 @@ class GalleryRun:
     def __init__(
         self,
         engine: Engine,
-        gallery: Gallery,
+        gallery: TrackletStore,
         config: Config,
         *,
         settings: str,
@@ -124,6 +141,8 @@ class GalleryRun:
         self._record = record
         self._max_seconds = max_seconds
         self._unwanted: set[str] = set()
+        # Content → the source that it is read as.
+        self._begun: dict[str, str] = {}
         self.summary = RunSummary({source.source: source for source in sources})
 
     def stop(self) -> None:
@@ -143,9 +162,12 @@ class GalleryRun:
         with ExitStack() as stack:
             stack.enter_context(self._time_limit())
             record = self._recorder(stack)
-            identities = OnlineIdentities(self._gallery, self._config.identities)
-            identities.catch_up()
-            writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, identities.catch_up))
+            identities = None
+            if isinstance(self._gallery, Gallery):
+                identities = OnlineIdentities(self._gallery, self._config.identities)
+                identities.catch_up()
+            stored = identities.catch_up if identities is not None else lambda: None
+            writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, stored))
             try:
                 for event in self._engine.events():
                     if record is not None:
@@ -153,14 +175,14 @@ class GalleryRun:
                     self._take(event, collector, writer)
                     self.summary.seconds = time.monotonic() - began
                     self.summary.stored = writer.stored
-                    self.summary.people = identities.people
+                    self.summary.people = identities.people if identities is not None else 0
             finally:
                 # An engine that broke off without ending its sources must not cost what was seen.
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
-        self.summary.people = identities.people
+        self.summary.people = identities.people if identities is not None else 0
         self.summary.open_tracks = 0
-        if self._config.identities.resolve and not self._goes_on:
+        if isinstance(self._gallery, Gallery) and self._config.identities.resolve and not self._goes_on:
             self.summary.resolved = settle(self._gallery, self._config.identities)
             if self.summary.resolved is not None:
                 self.summary.people = self.summary.resolved.people
@@ -179,7 +201,11 @@ class GalleryRun:
         if isinstance(event, SourceStarted):
             source.uri, source.expected, source.live = event.uri, event.frames, event.live
             settings = self._own_settings.get(event.source, self._settings)
-            if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
+            begin = self._gallery.begin_source(event, settings, replace=self._replace)
+            if begin.wanted:
+                self._begun[event.content] = event.source
+            else:
+                source.note = self._why_unwanted(begin, event)
                 self._unwanted.add(event.source)
                 self._engine.skip(event.source)
             source.state = SourceState.RUNNING
@@ -189,16 +215,27 @@ class GalleryRun:
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
+            source.processed += 1
+            source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
         finished = collector.take(event)
         self.summary.tracklets += len(finished)
+        source.tracklets += len(finished)
         self.summary.open_tracks = collector.open_tracks
         writer.add(finished)
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
             whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
             source.state = SourceState.FAILED if event.error else whole
+            if source.state is SourceState.COMPLETE and not source.tracklets:
+                source.note = "nobody was found in it"
             writer.end_source(event)
+
+    def _why_unwanted(self, begin: Begin, started: SourceStarted) -> str:
+        """Why a source is not wanted."""
+        if begin is Begin.ELSEWHERE:
+            return f"same content as {self._begun.get(started.content, 'another source of the gallery')}"
+        return "it is in the gallery already"
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:
@@ -255,24 +292,25 @@ def open_run(
     record: Path | None = None,
     replace: bool = False,
     max_seconds: float | None = None,
+    store: TrackletStore | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
-    file, one per source. record: record the events to this file.
+    file, one per source. record: record the events to this file. store: of the process that owns the gallery, which is
+    then opened for reading only.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
     says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
     """
-    from reidstream.gallery import Gallery
     from reidstream.gallery.index import process as index_process
     from reidstream.models import resolve_model
-    from reidstream.sources import redacted, source_ids
+    from reidstream.sources import expand_configs, redacted, source_ids
 
-    chosen = [_source(source) for source in sources] or list(config.sources)
+    chosen = _chosen(sources) or expand_configs(config.sources)
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
@@ -288,19 +326,28 @@ def open_run(
         if source.max_fps is not None
     }
     for summary, (source_id, source) in zip(summaries, named, strict=True):
-        if known and _complete(source, source_id, own.get(source_id, settings), known):
-            summary.state = SourceState.SKIPPED
+        held = _complete(source, source_id, own.get(source_id, settings), known) if known else None
+        if held is not None:
+            summary.state, summary.note = SourceState.SKIPPED, _held(held, source_id)
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
-        if left and config.gallery.index == "chroma" and "://" not in str(gallery):
+        if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()
         made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
         model = config.embedding.model if embedder is None else ""
         # A file is known by its full path, so that a search from another folder finds it.
         model = str(Path(model).resolve()) if Path(model).is_file() else model
-        opening = Gallery.open(gallery, write=True, create=True, space=made.space, model=model, config=config.gallery)
-        opened = stack.enter_context(opening)
+        opened: TrackletStore
+        if store is not None:
+            with Gallery.open(gallery, space=made.space):
+                # Its vectors are of the same space: what another process stores may be put in.
+                opened = store
+        else:
+            opening = Gallery.open(
+                gallery, write=True, create=True, space=made.space, model=model, config=config.gallery
+            )
+            opened = stack.enter_context(opening)
         yield GalleryRun(
             made,
             opened,
@@ -318,7 +365,6 @@ def open_run(
 def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: bool = False) -> Iterator[GalleryRun]:
     """A run that takes its events from a recording instead of sources and models."""
     from reidstream.engines.replay import ReplayEngine
-    from reidstream.gallery import Gallery
 
     engine = ReplayEngine(events)
     with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
@@ -347,14 +393,23 @@ def settings_fingerprint(
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _source(source: SourceConfig | str | Path) -> SourceConfig:
-    return source if isinstance(source, SourceConfig) else SourceConfig(uri=str(source))
+def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
+    """What is to be read, folders and patterns resolved; sources that are described already stay as they are."""
+    from reidstream.sources import expand_sources
+
+    if any(isinstance(source, SourceConfig) for source in sources):
+        given = [s if isinstance(s, SourceConfig) else expand_sources([str(s)]) for s in sources]
+        return [config for some in given for config in ([some] if isinstance(some, SourceConfig) else some)]
+    return expand_sources([str(source) for source in sources])
+
+
+def _held(recording: Recording, source: str) -> str:
+    """Why a recording need not be read again."""
+    return "it is in the gallery already" if recording.source == source else f"same content as {recording.source}"
 
 
 def _known(gallery: str | Path) -> dict[str, Recording]:
     """The gallery's recordings by content; none when there is no gallery yet."""
-    from reidstream.gallery import Gallery
-
     try:
         with Gallery.open(gallery) as opened:
             return {recording.content: recording for recording in opened.sources()}
@@ -362,22 +417,23 @@ def _known(gallery: str | Path) -> dict[str, Recording]:
         return {}
 
 
-def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> bool:
-    """Whether the gallery has all that a file or folder would give, so that reading it again is not needed."""
+def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> Recording | None:
+    """The recording that has all that a file or folder would give, so that reading it again is not needed."""
     from reidstream.gallery.recordings import State
     from reidstream.sources import open_source
     from reidstream.sources.address import Kind, kind_of
 
     if kind_of(source.uri) not in (Kind.FILE, Kind.FOLDER):
-        return False
+        return None
     try:
         with open_source(source, source_id) as opened:
             content = opened.started().content
     except SourceError:
         # The engine meets the same error and reports it as this source's end.
-        return False
+        return None
     recording = known.get(content)
-    return recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+    whole = recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+    return recording if whole else None
 
 
 def _engine(

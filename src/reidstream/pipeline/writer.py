@@ -13,7 +13,7 @@ from reidstream.errors import GalleryError
 from reidstream.types import SourceEnded, Tracklet
 
 if TYPE_CHECKING:
-    from reidstream.gallery import Gallery
+    from reidstream.pipeline.store import TrackletStore
 
 # Tracklets that may wait for their commit; with about 30 KB each this bounds memory when the disk is slow.
 _WAITING = 1000
@@ -28,7 +28,7 @@ class GalleryWriter:
     """
 
     def __init__(
-        self, gallery: Gallery, on_failure: Callable[[], None], stored: Callable[[], object] = lambda: None
+        self, gallery: TrackletStore, on_failure: Callable[[], None], stored: Callable[[], object] = lambda: None
     ) -> None:
         self._gallery = gallery
         self._on_failure = on_failure

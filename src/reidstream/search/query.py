@@ -204,22 +204,32 @@ def _largest_person(path: str, found: Detections, confidence: float) -> tuple[Bo
 
 def vector_query(path: Path, size: int) -> Query:
     """The query in a NumPy file: one vector (d,) or (1, d). Raises SourceNotFound or SourceBroken."""
+    vector = read_vector(path)
+    if len(vector) != size:
+        raise SourceBroken(
+            f"{path} must hold one vector of {size} numbers, as the gallery's model makes; found {len(vector)}"
+        )
+    return Query(vector, str(path))
+
+
+def read_vector(path: Path) -> FloatArray:
+    """The vector float32 (d,) in a NumPy file, made unit length. Raises SourceNotFound or SourceBroken."""
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise SourceNotFound(f"no vector at {path}") from None
     except (OSError, ValueError, EOFError) as error:
         raise SourceBroken(f"{path} is not a NumPy array: {error}") from None
-    if not isinstance(array, np.ndarray) or array.shape not in {(size,), (1, size)} or array.dtype.kind not in "fiu":
+    one = isinstance(array, np.ndarray) and array.dtype.kind in "fiu" and array.ndim in {1, 2}
+    if not one or (array.ndim == 2 and len(array) != 1):
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
-        raise SourceBroken(
-            f"{path} must hold one vector of {size} numbers, as the gallery's model makes; found {found}"
-        )
+        raise SourceBroken(f"{path} must hold one vector of numbers, as the gallery's model makes; found {found}")
     vector = array.reshape(-1).astype(np.float32)
     length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0:
         raise SourceBroken(f"the vector in {path} must be finite and not zero")
-    return Query(vector / np.float32(length), str(path))
+    unit: FloatArray = vector / np.float32(length)
+    return unit
 
 
 def tracklet_query(gallery: Gallery, id: str) -> Query:

@@ -1,0 +1,125 @@
+"""A gallery as commands meet it: on this machine, owned by a server on this machine, or behind a server elsewhere.
+
+Reading goes on beside whoever owns a folder. What changes something goes through the server when there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reidstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reidstream.client import Client
+    from reidstream.gallery import Filter, Gallery
+
+Document = dict[str, Any]
+
+
+class Here:
+    """A gallery that this process has opened."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        from reidstream.identities.catalogue import Catalogue
+
+        self.gallery = gallery
+        self._catalogue = Catalogue(gallery)
+
+    def facts(self) -> Document:
+        from reidstream.documents import facts_document
+
+        return facts_document(self.gallery)
+
+    def people(self, limit: int = 100) -> Document:
+        from reidstream.documents import people_document
+
+        entries = sorted(self._catalogue.entries(), key=lambda entry: entry.person.number)
+        stored = len(self.gallery)
+        without = stored - sum(len(entry.visits) for entry in entries)
+        advice = advice_on(str(self.gallery.place), len(entries), stored)
+        return people_document(entries[:limit], len(entries), stored, without, advice)
+
+    def person(self, word: str) -> Document:
+        from reidstream.documents import person_document
+        from reidstream.errors import IdentityError
+        from reidstream.identities.profiles import nearest_people, profiles_of
+
+        if not len(self._catalogue):
+            raise IdentityError(advice_on(str(self.gallery.place), 0, len(self.gallery)) or "")
+        entry = self._catalogue.find(word)
+        found = nearest_people(profiles_of(self.gallery), [entry.person.id])[entry.person.id]
+        near = ((self._catalogue.get(person.id), alike) for person, alike in found)
+        return person_document(self.gallery, entry, [(other, alike) for other, alike in near if other is not None])
+
+    def operations(self, limit: int = 50) -> Document:
+        from reidstream.documents import operations_document
+        from reidstream.identities.people import history
+
+        operations = history(self.gallery)
+        return operations_document(operations[-limit:], len(operations))
+
+    def tracklet(self, id: str) -> Document:
+        from reidstream.documents import tracklet_document
+
+        return tracklet_document(self.gallery.tracklet(self.gallery.find(id)))
+
+    def tracklets(self, where: Filter, limit: int) -> Document:
+        from reidstream.documents import tracklets_document
+
+        rows = self.gallery.rows(where)
+        return tracklets_document(list(rows.records())[:limit], len(rows))
+
+
+def is_elsewhere(gallery: str) -> bool:
+    """Whether the words for a gallery are a server's address."""
+    return gallery.startswith(("http://", "https://"))
+
+
+@contextmanager
+def asking(gallery: str) -> Iterator[Here | Client]:
+    """For reading: the gallery itself, or the server whose address was given."""
+    if is_elsewhere(gallery):
+        from reidstream.client import open_client
+
+        with open_client(gallery) as client:
+            yield client
+        return
+    from reidstream.gallery import Gallery
+
+    with Gallery.open(gallery) as opened:
+        yield Here(opened)
+
+
+@contextmanager
+def served(gallery: str) -> Iterator[Client | None]:
+    """For changing: the server that owns the gallery; None when none does, so that it can be opened for writing."""
+    from reidstream.client import Client, open_client
+
+    with ExitStack() as stack:
+        if is_elsewhere(gallery):
+            yield stack.enter_context(open_client(gallery))
+            return
+        from reidstream.server.place import is_served, short_path
+
+        if "://" in gallery or not is_served(Path(gallery)):
+            yield None
+            return
+        path = stack.enter_context(short_path(Path(gallery)))
+        yield stack.enter_context(Client("http://localhost", socket=path, timeout=600.0))
+
+
+def demand_here(gallery: str, what: str) -> None:
+    """Raise ConfigError for a server's address where only a gallery on this machine will do."""
+    if is_elsewhere(gallery):
+        raise ConfigError(f"{what} needs the gallery itself (a folder or a PostgreSQL address), not a server's address")
+
+
+def advice_on(place: str, people: int, stored: int) -> str | None:
+    """What to do about a gallery without people; None when there are some."""
+    if people or not stored:
+        return None if people else f"gallery {place} holds no tracklets yet"
+    advice = f"`reidstream people resolve --yes --gallery {place}` does it"
+    return f"{stored} tracklets, but nobody was decided on yet: {advice}"

@@ -1,0 +1,256 @@
+"""Everybody at a glance, kept up to date by what happens instead of being read anew."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from reidstream.errors import PersonNotFound
+from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.schema import tracklets
+from reidstream.identities.people import Person, has_people
+from reidstream.identities.schema import former_members, former_people, members, outbox, people
+from reidstream.suggestions import nearest
+
+# After so many events it is quicker to read everybody.
+_MANY_EVENTS = 5000
+# Kinds of events that name everybody they change; after any other everybody is read.
+_NAMING = frozenset(
+    {
+        *("TrackletStored", "IdentityCreated", "IdentitySeenAgain", "IdentityMerged", "IdentitySplit"),
+        *("IdentityLabelled", "TrackletMoved", "TrackletRejected", "DuplicatesLabelled", "OperationUndone"),
+        *("IdentitiesApart", "IdentityConfirmed"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One tracklet of a person. start, end: Unix seconds. crop: whether a picture of it was kept."""
+
+    tracklet: str
+    source: str
+    start: float
+    end: float
+    purity: float
+    quality: float
+    crop: bool
+    probability: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A person and where and when they were seen, first visit first; at least one visit."""
+
+    person: Person
+    visits: tuple[Visit, ...]
+
+    @cached_property
+    def cameras(self) -> tuple[str, ...]:
+        return tuple(sorted({visit.source for visit in self.visits}))
+
+    @cached_property
+    def first_seen(self) -> float:
+        return self.visits[0].start
+
+    @cached_property
+    def last_seen(self) -> float:
+        return max(visit.end for visit in self.visits)
+
+    @cached_property
+    def seconds(self) -> float:
+        return sum(visit.end - visit.start for visit in self.visits)
+
+    @cached_property
+    def least_sure(self) -> float:
+        return min(visit.probability for visit in self.visits)
+
+    @cached_property
+    def quality(self) -> float:
+        return max(visit.quality for visit in self.visits)
+
+    @cached_property
+    def best(self) -> str:
+        """The tracklet whose picture shows them best."""
+        return max(self.visits, key=lambda visit: (visit.crop, visit.quality)).tracklet
+
+    def within(self, cameras: Collection[str] | None) -> Entry | None:
+        """What somebody may know who may see these cameras only; None: nothing. With None for cameras, everything."""
+        if cameras is None or all(camera in cameras for camera in self.cameras):
+            return self
+        seen = tuple(visit for visit in self.visits if visit.source in cameras)
+        return Entry(self.person, seen) if seen else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; tracklets and probabilities by tracklet id."""
+        visits = sorted(self.visits, key=lambda visit: visit.tracklet)
+        return {
+            "id": self.person.id,
+            "number": self.person.number,
+            "name": self.person.name,
+            "notes": self.person.notes,
+            "tracklets": [visit.tracklet for visit in visits],
+            "probability": [visit.probability for visit in visits],
+            "cameras": list(self.cameras),
+            "first_seen": self.first_seen,
+            "last_seen": self.last_seen,
+            "seconds": sum(visit.end - visit.start for visit in visits),
+            "best": self.best,
+        }
+
+
+class Catalogue:
+    """The people of a gallery. ``refresh`` reads only who has changed since; safe to use from several threads."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._lock = threading.Lock()
+        self._entries: dict[str, Entry] = {}
+        self._owner: dict[str, str] = {}
+        self._seq = -1
+        self.version = 0
+        """Another number whenever anything has changed."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what has happened."""
+        if self._seq < 0 and not has_people(self._gallery):
+            return
+        with self._lock, self._gallery.read() as connection:
+            last = int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
+            if last == self._seq:
+                return
+            # The number falls when the newest events were erased with their tracklets.
+            if self._seq < 0 or last < self._seq or last - self._seq > _MANY_EVENTS:
+                self._reload(connection)
+            else:
+                self._take(connection, connection.execute(select(outbox).where(outbox.c.seq > self._seq)).all())
+            self._seq = last
+            self.version += 1
+
+    def reload(self) -> None:
+        """Read everybody anew: after an erasure, which tells nobody whom it took."""
+        with self._lock, self._gallery.read() as connection:
+            self._reload(connection)
+            self.version += 1
+
+    def entries(self) -> list[Entry]:
+        """Everybody, in no order that means anything."""
+        with self._lock:
+            return list(self._entries.values())
+
+    def get(self, person: str) -> Entry | None:
+        with self._lock:
+            return self._entries.get(person)
+
+    def find(self, word: str, cameras: Collection[str] | None = None) -> Entry:
+        """The one person meant by a number, a name, or the beginning of an id, of those that these cameras saw.
+
+        Raises PersonNotFound if none or several.
+        """
+        text = word.strip().casefold()
+        number = text.removeprefix("person").strip().removeprefix("#")
+        seen = [one for entry in self.entries() if (one := entry.within(cameras)) is not None]
+        found = [e for e in seen if text == e.person.id or number == str(e.person.number)]
+        found = found or [e for e in seen if e.person.name and e.person.name.casefold() == text]
+        found = found or ([e for e in seen if e.person.id.startswith(text)] if len(text) >= 4 else [])
+        if len(found) != 1:
+            what = "no person" if not found else f"{len(found)} people"
+            names = [e.person.name for e in seen if e.person.name]
+            meant = nearest(text, names) if not found else None
+            raise PersonNotFound(
+                f"{what} called {word!r}; "
+                + (f"did you mean {meant}? " if meant else "")
+                + "people are named by number, name or id (see `people list`)"
+            )
+        return found[0]
+
+    def owner(self, tracklet: str) -> str | None:
+        """The person of a tracklet."""
+        with self._lock:
+            return self._owner.get(tracklet)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._entries)
+
+    def _reload(self, connection: Connection) -> None:
+        self._entries, self._owner = {}, {}
+        self._put(connection.execute(_visits()).all())
+
+    def _take(self, connection: Connection, events: Sequence[Row[Any]]) -> None:
+        if any(event.kind not in _NAMING for event in events):
+            self._reload(connection)
+            return
+        persons: set[str] = set()
+        moved: set[str] = set()
+        for event in events:
+            payload = json.loads(event.payload)
+            merged = payload.get("merged")
+            persons.update(merged if isinstance(merged, list) else [merged] if merged else [])
+            persons.update(payload[key] for key in ("person", "new", "other") if payload.get(key))
+            if event.tracklet:
+                moved.add(event.tracklet)
+            if event.kind == "OperationUndone":
+                done = payload["operation"]
+                touched = select(former_members.c.tracklet).where(former_members.c.changed_by == done)
+                moved.update(connection.execute(touched).scalars())
+                named = select(former_people.c.person).where(former_people.c.changed_by == done)
+                persons.update(connection.execute(named).scalars())
+        persons.update(self._owner[t] for t in moved if t in self._owner)
+        for some in in_chunks(sorted(moved)):
+            now = select(members.c.person).where(members.c.tracklet.in_(some))
+            persons.update(connection.execute(now).scalars())
+        for person in persons:
+            entry = self._entries.pop(person, None)
+            for visit in entry.visits if entry else ():
+                if self._owner.get(visit.tracklet) == person:
+                    del self._owner[visit.tracklet]
+        found: list[Row[Any]] = []
+        for some in in_chunks(sorted(persons)):
+            found += connection.execute(_visits().where(members.c.person.in_(some))).all()
+        self._put(found)
+
+    def _put(self, rows: Iterable[Row[Any]]) -> None:
+        held: dict[str, list[Row[Any]]] = {}
+        for row in rows:
+            held.setdefault(row.person, []).append(row)
+            self._owner[row.id] = row.person
+        for person, own in held.items():
+            visits = [
+                Visit(r.id, r.source, r.start_wall, r.end_wall, r.purity, r.quality, r.crop, r.probability) for r in own
+            ]
+            visits.sort(key=lambda visit: (visit.start, visit.tracklet))
+            ids = sorted((visit.tracklet, visit.probability) for visit in visits)
+            first = own[0]
+            described = Person(
+                person,
+                first.number,
+                first.name,
+                first.notes,
+                first.created_wall,
+                tuple(t for t, _ in ids),
+                tuple(p for _, p in ids),
+            )
+            self._entries[person] = Entry(described, tuple(visits))
+
+
+def _visits() -> Any:
+    c = tracklets.c
+    return (
+        select(
+            *(c.id, c.source, c.start_wall, c.end_wall, c.purity, c.quality),
+            c.crop_frame.is_not(None).label("crop"),
+            *(members.c.person, members.c.probability),
+            *(people.c.number, people.c.name, people.c.notes, people.c.created_wall),
+        )
+        .join(members, members.c.tracklet == c.id)
+        .join(people, people.c.id == members.c.person)
+    )

@@ -1,0 +1,140 @@
+"""The server's own tables, beside the gallery's.
+
+Secrets are kept as hashes. What is about people in the pictures is taken out when they are erased (``server.stores``).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+from reidstream.gallery import Migration
+from reidstream.gallery.schema import tracklets
+
+metadata = MetaData()
+
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("password", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    # JSON list of sources; null for all of them.
+    Column("cameras", Text),
+    Column("created_wall", Double, nullable=False),
+)
+
+
+def _user() -> Column[int]:
+    return Column("user", _Number, ForeignKey(users.c.id, ondelete="CASCADE"), nullable=False)
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _user(),
+    Column("begun_wall", Double, nullable=False),
+    Column("used_wall", Double, nullable=False),
+    Column("address", Text, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    _user(),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("cameras", Text),
+    Column("begun_wall", Double, nullable=False),
+    Column("used_wall", Double),
+)
+
+# What somebody looked at or tried; decisions are in the log of operations.
+looks = Table(
+    "looks",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("wall", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("person", Text, index=True),
+    Column("tracklet", Text, ForeignKey(tracklets.c.id, ondelete="CASCADE"), index=True),
+    Column("detail", Text, nullable=False, default=""),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("begun_wall", Double, nullable=False),
+    Column("ended_wall", Double),
+    # What came of it, as JSON: numbers, and never whom it was about.
+    Column("result", Text),
+    Column("error", Text),
+)
+
+hidden = Table(
+    "hidden_people",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("wall", Double, nullable=False),
+)
+
+# What a user said to a question of the review queue that no decision tells: skipped, or later.
+answers = Table(
+    "review_answers",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("one", Text, primary_key=True),
+    Column("other", Text, primary_key=True),
+    Column("answer", Text, nullable=False),
+    Column("wall", Double, nullable=False),
+)
+
+source_settings = Table(
+    "served_sources",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # A SourceConfig as JSON; its address may hold a password, which is never given out again.
+    Column("settings", Text, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False),
+)
+
+notes = Table(
+    "server_notes",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+Index("looks_wall", looks.c.wall)
+
+
+def _tables(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+SERVER_MIGRATIONS: tuple[Migration, ...] = (
+    Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
+)

@@ -1,0 +1,97 @@
+"""The queue of questions, and what a user said to them."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import delete, insert, select
+
+from reidstream.server.access.schema import answers
+from reidstream.server.api.common import Reviewer, TheDesk, answer
+from reidstream.server.api.people import hidden_people
+from reidstream.server.review_queue import Question, ReviewQueue, answerable
+
+router = APIRouter(tags=["review"])
+
+
+class Answer(BaseModel):
+    """What somebody said to a question without deciding it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"one": "5d2b6f0a91c3", "other": "b07e44d1a2f8", "answer": "skip"}]},
+    )
+    one: str = Field(min_length=1, max_length=64)
+    other: str = Field(min_length=1, max_length=64)
+    answer: Literal["skip", "later"] = Field(description="skip: never ask me again; later: after all others.")
+
+
+@router.get("/review")
+def queue(
+    request: Request,
+    desk: TheDesk,
+    caller: Reviewer,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Response:
+    """What most needs an eye, the weightiest first; what the caller skipped is left out, what is for later comes last.
+
+    ``left``: how many questions there are. ``answered``: decisions of the caller so far.
+    """
+    review: ReviewQueue = request.app.state.review
+    apart = hidden_people(desk)
+    with desk.gallery.read() as connection:
+        own = connection.execute(select(answers).where(answers.c.user == caller.name)).all()
+    said = {(row.one, row.other): row.answer for row in own}
+    waiting: list[Question] = []
+    later: list[Question] = []
+    for question in review.questions():
+        state = said.get((question.one, question.other))
+        if state == "skip" or not answerable(question, apart) or not _sees(desk, caller, question):
+            continue
+        (later if state == "later" else waiting).append(question)
+    found = [*waiting, *later]
+    shown = [described for question in found[:limit] if (described := _described(desk, question)) is not None]
+    return answer({"questions": shown, "left": len(found)})
+
+
+@router.post("/review/answers")
+def say(sent: Answer, desk: TheDesk, caller: Reviewer) -> Response:
+    """Skip a question, or have it asked after all others; for this user only."""
+    with desk.gallery.write() as connection:
+        key = (answers.c.user == caller.name, answers.c.one == sent.one, answers.c.other == sent.other)
+        connection.execute(delete(answers).where(*key))
+        values = {"user": caller.name, "one": sent.one, "other": sent.other, "answer": sent.answer}
+        connection.execute(insert(answers).values(**values, wall=time.time()))
+    return answer({"answer": sent.answer})
+
+
+@router.delete("/review/answers")
+def ask_again(desk: TheDesk, caller: Reviewer) -> Response:
+    """Ask this user everything again that they skipped or put off."""
+    with desk.gallery.write() as connection:
+        gone = connection.execute(delete(answers).where(answers.c.user == caller.name)).rowcount
+    return answer({"asked_again": gone})
+
+
+def _described(desk: Any, question: Question) -> dict[str, Any] | None:
+    one = desk.catalogue.get(question.one)
+    other = desk.catalogue.get(question.other) if question.kind == "same" else None
+    if one is None or (question.kind == "same" and other is None):
+        return None
+    return {
+        **question.as_dict(),
+        "person": one.as_dict(),
+        "other_person": None if other is None else other.as_dict(),
+    }
+
+
+def _sees(desk: Any, caller: Any, question: Question) -> bool:
+    """Only what the caller may decide is asked."""
+    if caller.cameras is None:
+        return True
+    persons = [question.one, *([question.other] if question.kind == "same" else [])]
+    entries = [desk.catalogue.get(person) for person in persons]
+    return all(entry is not None and caller.cameras.issuperset(entry.cameras) for entry in entries)

@@ -1,0 +1,99 @@
+"""Sources: what is read, how it goes, adding, trying out, pausing, removing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from reidstream.config import SourceConfig
+from reidstream.errors import AccessDenied
+from reidstream.server.access.roles import Caller, Role
+from reidstream.server.api.common import Operator, TheDesk, Viewer, answer, everything
+from reidstream.server.cameras import Cameras
+from reidstream.server.trial import try_source
+
+router = APIRouter(tags=["sources"])
+
+_EXAMPLE: Any = {"camera": {"value": {"uri": "rtsp://user:password@camera/stream", "name": "entrance"}}}
+
+
+class Paused(BaseModel):
+    """Whether a source is paused."""
+
+    model_config = ConfigDict(extra="forbid")
+    paused: bool = Field(description="true: read no further; false: go on.")
+
+
+@router.get("/sources")
+def list_sources(request: Request, caller: Viewer) -> Response:
+    """Every source and how it goes. Passwords are never given out."""
+    shown = [camera.as_dict() for camera in _cameras(request).all() if _sees(caller, camera.name)]
+    if not caller.role.may(Role.OPERATOR):
+        for one in shown:
+            del one["uri"]
+    return answer({"sources": shown})
+
+
+@router.post("/sources", status_code=201)
+def add_source(
+    request: Request,
+    desk: TheDesk,
+    caller: Operator,
+    config: Annotated[SourceConfig, Body(openapi_examples=_EXAMPLE)],
+) -> Response:
+    """Read one more source, now and whenever the server starts."""
+    everything(caller)
+    _refuse_files(caller, config)
+    camera = _cameras(request).add(config)
+    desk.log.note(caller, "added a source", detail=camera.name)
+    return answer(camera.as_dict(), 201)
+
+
+@router.post("/sources/trial")
+def try_out(caller: Operator, config: Annotated[SourceConfig, Body(openapi_examples=_EXAMPLE)]) -> Response:
+    """The first picture of a source that is not read yet (JPEG, base64), or what is wrong with it."""
+    everything(caller)
+    _refuse_files(caller, config)
+    return answer(try_source(config))
+
+
+@router.patch("/sources/{name}")
+def pause_source(name: str, wanted: Paused, request: Request, desk: TheDesk, caller: Operator) -> Response:
+    """Pause a source or go on; what was seen is stored."""
+    _demand(caller, name)
+    camera = _cameras(request).pause(name, wanted.paused)
+    desk.log.note(caller, "paused a source" if wanted.paused else "went on with a source", detail=name)
+    return answer(camera.as_dict())
+
+
+@router.delete("/sources/{name}")
+def remove_source(name: str, request: Request, desk: TheDesk, caller: Operator) -> Response:
+    """Read a source no more; what is stored of it stays."""
+    everything(caller)
+    _cameras(request).remove(name)
+    desk.log.note(caller, "removed a source", detail=name)
+    return answer({"removed": name})
+
+
+def _cameras(request: Request) -> Cameras:
+    cameras: Cameras = request.app.state.cameras
+    return cameras
+
+
+def _sees(caller: Caller, name: str) -> bool:
+    return caller.cameras is None or name in caller.cameras
+
+
+def _demand(caller: Caller, name: str) -> None:
+    if not _sees(caller, name):
+        raise AccessDenied("you may not see this source")
+
+
+def _refuse_files(caller: Caller, config: SourceConfig) -> None:
+    """Files of the server's machine are for admins: an operator could look at any video there."""
+    from reidstream.sources.address import Kind, kind_of
+
+    if kind_of(config.uri) in {Kind.FILE, Kind.FOLDER} and not caller.role.may(Role.ADMIN):
+        raise AccessDenied("only an admin may have files of the server's machine read; operators add cameras")

@@ -1,0 +1,147 @@
+"""What was seen: facts of the gallery, tracklets by page, their pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import select
+
+from reidstream.documents import facts_document, tracklet_document
+from reidstream.errors import TrackletNotFound
+from reidstream.gallery import Filter
+from reidstream.gallery.rows import rows_of
+from reidstream.gallery.schema import tracklets
+from reidstream.identities.schema import members
+from reidstream.server.api.common import (
+    After,
+    Limit,
+    TheDesk,
+    Viewer,
+    answer,
+    cursor,
+    everything,
+    read_cursor,
+    tracklet_source,
+)
+
+router = APIRouter(tags=["what was seen"])
+
+WIDTHS = (64, 128, 256, 512)
+"""Widths in which pictures are given out, in pixels; others would only fill caches."""
+
+
+@router.get("/facts")
+def facts(desk: TheDesk, caller: Viewer) -> Response:
+    """What is in the gallery: model, recordings, numbers, state of the index."""
+    return answer(facts_document(desk.gallery, caller.cameras))
+
+
+@router.get("/tracklets")
+def list_tracklets(
+    desk: TheDesk,
+    caller: Viewer,
+    camera: Annotated[list[str] | None, Query(max_length=100, description="Of this source; repeatable.")] = None,
+    since: Annotated[float | None, Query(description="Seen after this time, Unix seconds.")] = None,
+    until: Annotated[float | None, Query(description="Seen before this time, Unix seconds.")] = None,
+    media_since: Annotated[float | None, Query(description="Seen after this time in its video, seconds.")] = None,
+    media_until: Annotated[float | None, Query(description="Seen before this time in its video, seconds.")] = None,
+    person: Annotated[bool | None, Query(description="With a person, or without.")] = None,
+    quality: Annotated[float, Query(ge=0, le=1, description="Seen at least this well.")] = 0.0,
+    purer: Annotated[float | None, Query(ge=0, le=1, description="Less surely one person than this.")] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> Response:
+    """Tracklets in the order of storing, a page at a time."""
+    sources = tuple(camera or ())
+    if caller.cameras is not None:
+        sources = tuple(s for s in sources if s in caller.cameras) or (("\0",) if sources else caller.sources)
+    where = Filter(sources, since, until, media_since, media_until)
+    c = tracklets.c
+    query = select(c.seq, c.id).where(where.clause(), c.quality >= quality)
+    if purer is not None:
+        query = query.where(c.purity < purer)
+    if person is not None:
+        held = c.id.in_(select(members.c.tracklet))
+        query = query.where(held if person else ~held)
+    if after is not None:
+        query = query.where(c.seq > read_cursor(after, ((int,),))[0])
+    with desk.gallery.read() as connection:
+        rows = connection.execute(query.order_by(c.seq).limit(limit + 1)).all()
+        page = rows[:limit]
+        records = list(rows_of(connection, Filter(), [row.id for row in page]).records())
+    for record in records:
+        record["person"] = desk.catalogue.owner(record["id"])
+    return answer({"tracklets": records, "next": cursor([page[-1].seq]) if len(rows) > limit else None})
+
+
+@router.get("/tracklets/{tracklet}")
+def show_tracklet(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
+    """Everything about one tracklet."""
+    whole = desk.gallery.find(tracklet)
+    tracklet_source(desk, caller, whole)
+    desk.log.note(caller, "looked at a tracklet", tracklet=whole)
+    return answer(tracklet_document(desk.gallery.tracklet(whole)))
+
+
+@router.get("/tracklets/{tracklet}/person")
+def person_of_tracklet(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
+    """The id of the person of a tracklet, null without one."""
+    tracklet_source(desk, caller, tracklet)
+    desk.catalogue.refresh()
+    return answer({"person": desk.catalogue.owner(tracklet)})
+
+
+@router.get("/tracklets/{tracklet}/crop", response_class=Response, responses={200: {"content": {"image/jpeg": {}}}})
+def crop(
+    tracklet: str,
+    request: Request,
+    desk: TheDesk,
+    caller: Viewer,
+    w: Annotated[int | None, Query(ge=1, le=512, description="No wider than about this many pixels.")] = None,
+) -> Response:
+    """The best picture of a tracklet, as JPEG. A browser keeps it for five minutes."""
+    tracklet_source(desk, caller, tracklet)
+    jpeg = desk.gallery.crop(tracklet)
+    if jpeg is None:
+        raise TrackletNotFound(f"no picture was kept of tracklet {tracklet}")
+    width = None if w is None else next((one for one in WIDTHS if one >= w), WIDTHS[-1])
+    tag = f'"{hashlib.blake2b(jpeg, digest_size=12).hexdigest()}-{width or 0}"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=300"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(jpeg if width is None else narrower(jpeg, width), media_type="image/jpeg", headers=headers)
+
+
+@router.get("/names-of-cameras")
+def cameras(desk: TheDesk, caller: Viewer) -> Response:
+    """The sources that the caller may see."""
+    known = sorted({recording.source for recording in desk.gallery.sources()})
+    return answer({"cameras": [name for name in known if caller.cameras is None or name in caller.cameras]})
+
+
+@router.get("/check")
+def check(desk: TheDesk, caller: Viewer) -> Response:
+    """Whether anything in the gallery contradicts itself. Takes seconds in large galleries."""
+    from dataclasses import asdict
+
+    everything(caller)
+    return answer(asdict(desk.gallery.check()))
+
+
+def narrower(jpeg: bytes, width: int) -> bytes:
+    """The picture no wider than this; itself when it is not wider, or cannot be read."""
+    import cv2
+    import numpy as np
+
+    try:
+        picture: Any = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
+    if picture is None or picture.shape[1] <= width:
+        return jpeg
+    height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes() if done else jpeg

@@ -1,0 +1,332 @@
+"""Sources that a server reads, each in a process of its own, so that one that dies takes nothing with it.
+
+With DeepStream all sources are in one process, because they share the GPU's batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from reidstream.children import python_child
+from reidstream.config import SourceConfig
+from reidstream.errors import ConfigError, ReIDStreamError
+from reidstream.pipeline import EngineName
+from reidstream.server.access.schema import source_settings
+from reidstream.server.camera_process import Order
+from reidstream.server.desk import Desk
+from reidstream.sources import redacted, source_ids
+
+_log = logging.getLogger(__name__)
+
+_FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
+"""Seconds until a process that died is started again; doubles each time."""
+_MOST_DEATHS = 5
+_PATIENCE = 60.0
+"""Seconds that a process has for finishing its tracks."""
+
+
+@dataclass(slots=True)
+class Camera:
+    """One source. state: waiting, running, complete, stopped, failed, skipped, paused or starting."""
+
+    name: str
+    config: SourceConfig
+    paused: bool = False
+    given: bool = False
+    state: str = "starting"
+    error: str | None = None
+    frames: int = 0
+    dropped: int = 0
+    expected: int | None = None
+    live: bool = False
+    fps: float = 0.0
+    last_frame_wall: float | None = None
+    deaths: int = 0
+    open_tracks: int = 0
+    _seen: tuple[int, float] = field(default=(0, 0.0), repr=False)
+
+    def take(self, report: dict[str, Any], now: float) -> None:
+        """Take over what its process says of it."""
+        self.state, self.error = report["state"], report["error"]
+        self.expected, self.live, self.dropped = report["expected"], report["live"], report["dropped"]
+        if report["frames"] > self.frames:
+            self.last_frame_wall = now
+        self.frames = report["frames"]
+        before, at = self._seen
+        if now - at >= 2.0:
+            self.fps = max(0.0, (self.frames - before) / (now - at)) if at else 0.0
+            self._seen = (self.frames, now)
+
+    @property
+    def words(self) -> str:
+        """How it is doing, for people."""
+        if self.state == "running":
+            late = time.time() - (self.last_frame_wall or time.time())
+            if self.live and late > self.config.timeout:
+                return f"no frame for {late:.0f} s; connecting again"
+            return f"{self.fps:.1f} frames a second" + (f", {self.dropped} dropped" if self.dropped else "")
+        words = {
+            "starting": "starting",
+            "waiting": "connecting",
+            "complete": "read to its end",
+            "skipped": "the gallery has all of it already",
+            "stopped": "stopped",
+            "paused": "paused",
+        }
+        return words.get(self.state, self.error or self.state)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; never a password."""
+        return {
+            "name": self.name,
+            "uri": redacted(self.config.uri),
+            "state": self.state,
+            "words": redacted(self.words),
+            "error": None if self.error is None else redacted(self.error),
+            "paused": self.paused,
+            "removable": not self.given,
+            "frames": self.frames,
+            "expected": self.expected,
+            "dropped": self.dropped,
+            "fps": round(self.fps, 2),
+            "live": self.live,
+            "last_frame": self.last_frame_wall,
+            "deaths": self.deaths,
+            "open_tracks": self.open_tracks,
+        }
+
+
+class Cameras:
+    """All sources of a server. given: those of the command line; others are kept in the gallery.
+
+    ``close`` ends the processes in the orderly way: what was seen is finished and stored. Safe to use from several
+    threads.
+    """
+
+    def __init__(self, desk: Desk, given: Sequence[SourceConfig] = (), engine: EngineName = "local") -> None:
+        self._desk, self._engine = desk, engine
+        self._lock = threading.RLock()
+        self._cameras: dict[str, Camera] = {}
+        self._running: dict[str, _Running] = {}
+        self._timers: list[threading.Timer] = []
+        self._closing = False
+        for name, config in zip(source_ids(given), given, strict=True):
+            self._cameras[name] = Camera(name, config.model_copy(update={"name": name}), given=True)
+        with desk.gallery.read() as connection:
+            rows = connection.execute(select(source_settings)).all()
+        for row in rows:
+            if row.name not in self._cameras:
+                config = SourceConfig.model_validate_json(row.settings)
+                self._cameras[row.name] = Camera(row.name, config, row.paused)
+
+    def start(self) -> None:
+        """Begin to read everything that is not paused."""
+        with self._lock:
+            for name in self._cameras:
+                self._start(name)
+
+    def all(self) -> list[Camera]:
+        with self._lock:
+            return [self._cameras[name] for name in sorted(self._cameras)]
+
+    def get(self, name: str) -> Camera:
+        """Raises ConfigError when there is none of that name."""
+        with self._lock:
+            if name not in self._cameras:
+                known = ", ".join(sorted(self._cameras)) or "none"
+                raise ConfigError(f"there is no source {name!r}; there are: {known}")
+            return self._cameras[name]
+
+    def add(self, config: SourceConfig) -> Camera:
+        """Read one more source, now and whenever the server starts."""
+        with self._lock:
+            name = config.name or source_ids([config])[0]
+            if name in self._cameras:
+                raise ConfigError(f"there is a source called {name!r} already; give this one another name")
+            config = config.model_copy(update={"name": name})
+            with self._desk.gallery.write() as connection:
+                values = {"name": name, "settings": config.model_dump_json(), "paused": False}
+                connection.execute(insert(source_settings).values(**values))
+            self._cameras[name] = Camera(name, config)
+            self._start(name)
+            return self._cameras[name]
+
+    def pause(self, name: str, paused: bool) -> Camera:
+        """Stop reading a source, or go on; what was seen is stored."""
+        with self._lock:
+            camera = self.get(name)
+            camera.paused = paused
+            with self._desk.gallery.write() as connection:
+                key = source_settings.c.name == name
+                connection.execute(update(source_settings).where(key).values(paused=paused))
+            self._end(name)
+            if paused:
+                camera.state, camera.error, camera.fps = "paused", None, 0.0
+            camera.deaths = 0
+            self._start(name)
+            return camera
+
+    def remove(self, name: str) -> None:
+        """Read a source no more; what is stored of it stays. Raises ConfigError for one of the command line."""
+        with self._lock:
+            if self.get(name).given:
+                raise ConfigError(f"source {name!r} was named when the server was started; leave it out there")
+            self._end(name)
+            del self._cameras[name]
+            with self._desk.gallery.write() as connection:
+                connection.execute(delete(source_settings).where(source_settings.c.name == name))
+            if self._group(name):
+                self._start(next(iter(self._cameras), name))
+
+    def close(self) -> None:
+        """End all processes; everything that was seen is stored when it returns."""
+        with self._lock:
+            self._closing = True
+            for timer in self._timers:
+                timer.cancel()
+            running = list(dict.fromkeys(self._running.values()))
+            self._running.clear()
+        for one in running:
+            one.ask_to_stop()
+        for one in running:
+            one.wait()
+
+    def _group(self, name: str) -> list[str]:
+        """The sources that share a process with one of this name, itself among them if it is there."""
+        return list(self._cameras) if self._engine == "deepstream" else [n for n in self._cameras if n == name]
+
+    def _start(self, name: str) -> None:
+        wanted = [self._cameras[n] for n in self._group(name) if not self._cameras[n].paused]
+        if not wanted or self._closing or any(camera.name in self._running for camera in wanted):
+            return
+        desk = self._desk
+        order = Order(desk.config, tuple(camera.config for camera in wanted), str(desk.gallery.place), self._engine)
+        for camera in wanted:
+            camera.state, camera.error = "starting", None
+        running = _Running(order, desk, wanted, self._ended)
+        for camera in wanted:
+            self._running[camera.name] = running
+
+    def _end(self, name: str) -> None:
+        running = self._running.get(name)
+        if running is None:
+            return
+        for camera in running.cameras:
+            self._running.pop(camera.name, None)
+        running.ask_to_stop()
+        running.wait()
+
+    def _ended(self, running: _Running, status: int) -> None:
+        """A process has ended by itself."""
+        with self._lock:
+            mine = [camera for camera in running.cameras if self._running.get(camera.name) is running]
+            for camera in mine:
+                del self._running[camera.name]
+            if status == 0 or not mine or self._closing:
+                return
+            deaths = max(camera.deaths for camera in mine) + 1
+            for camera in mine:
+                camera.deaths = deaths
+                if running.said is None:
+                    camera.state, camera.error = "failed", f"its process ended with status {status}"
+                else:
+                    camera.state, camera.error = "failed", running.said
+            # What our own words explain will be no better the next time.
+            if deaths < _MOST_DEATHS and running.said is None:
+                wait = min(_FIRST_WAIT * 2 ** (deaths - 1), _LONGEST_WAIT)
+                timer = threading.Timer(wait, self._again, [mine[0].name])
+                timer.daemon = True
+                self._timers.append(timer)
+                timer.start()
+
+    def _again(self, name: str) -> None:
+        with self._lock:
+            if name in self._cameras and not self._closing:
+                self._start(name)
+
+
+class _Running:
+    """A process that reads some sources, and the thread that answers it."""
+
+    def __init__(self, order: Order, desk: Desk, cameras: list[Camera], ended: Callable[[_Running, int], None]) -> None:
+        self.cameras = cameras
+        self.said: str | None = None
+        self._desk, self._ended = desk, ended
+        # A group of its own: the terminal's Ctrl-C goes to the server alone.
+        self._child = python_child(
+            "reidstream.server.camera_process", stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
+        )
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._answers = Connection(os.dup(self._child.stdin.fileno()), readable=False)
+        self._requests = Connection(os.dup(self._child.stdout.fileno()), writable=False)
+        self._child.stdin.close()
+        self._child.stdout.close()
+        with contextlib.suppress(OSError):
+            self._answers.send(order)
+        self._thread = threading.Thread(target=self._answer, name=f"camera {cameras[0].name}", daemon=True)
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._child.terminate()
+
+    def wait(self) -> None:
+        """Until it has ended; one that does not finish in time is killed, what it had stored is safe."""
+        try:
+            self._child.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            _log.warning("the process of %s does not end and is killed", self.cameras[0].name)
+            self._child.kill()
+        self._thread.join()
+
+    def _answer(self) -> None:
+        while True:
+            try:
+                name, arguments = self._requests.recv()
+            except (EOFError, OSError):
+                break
+            try:
+                answer: tuple[bool, Any] = (True, self._do(name, arguments))
+            except ReIDStreamError as error:
+                answer = (False, str(error))
+            with contextlib.suppress(OSError):
+                self._answers.send(answer)
+        status = self._child.wait()
+        self._answers.close()
+        self._requests.close()
+        self._ended(self, status)
+
+    def _do(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        desk = self._desk
+        match name:
+            case "begin":
+                return desk.gallery.begin_source(arguments[0], arguments[1], replace=arguments[2]).value
+            case "add":
+                return desk.store(*arguments)
+            case "end":
+                desk.gallery.end_source(*arguments)
+            case "report":
+                self._take(*arguments)
+        return None
+
+    def _take(self, report: dict[str, Any]) -> None:
+        if "error" in report:
+            self.said = report["error"]
+            return
+        now = time.time()
+        for camera in self.cameras:
+            if camera.name in report["sources"]:
+                camera.take(report["sources"][camera.name], now)
+                camera.open_tracks = report["open_tracks"]

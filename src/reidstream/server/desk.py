@@ -1,0 +1,296 @@
+"""The one who changes a gallery that a server owns: every command goes through here.
+
+Storing waits for nobody: it is one short transaction in the writer's own thread. Giving stored tracklets a person and
+what people decide exclude each other (``_deciding``), so that nothing is assigned to somebody who was merged away a
+moment ago; whoever decides waits for at most one small batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import func, select
+
+from reidstream.config import Config
+from reidstream.documents import erasure_document
+from reidstream.errors import AccessDenied, IdentityError, ReIDStreamError
+from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.schema import tracklets
+from reidstream.identities.catalogue import Catalogue, Entry
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.people import history, prepare
+from reidstream.identities.proposal import apply, propose
+from reidstream.identities.schema import former_members, former_people, members, operations, outbox
+from reidstream.search.person import Identity, Verdict, verdict_of
+from reidstream.search.query import Query
+from reidstream.server.access.log import AccessLog
+from reidstream.server.access.roles import Caller
+from reidstream.server.access.schema import SERVER_MIGRATIONS
+from reidstream.server.alike import Looks
+from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
+from reidstream.server.jobs import Job, Jobs
+from reidstream.types import Tracklet
+
+_log = logging.getLogger(__name__)
+
+# Tracklets that are given people in one go; a decision waits for no more than these.
+_AT_ONCE = 20
+# After a decision everybody is read anew before the next tracklet is given a person. Reading takes seconds in large
+# galleries, so that decisions go on meanwhile; when they made it useless so often, the next one waits for it.
+_PATIENCE = 2
+
+
+class Desk:
+    """A gallery that is open for writing, and everything that changes it. ``close`` finishes what was begun."""
+
+    def __init__(self, gallery: Gallery, config: Config | None = None) -> None:
+        self.gallery = gallery
+        self.config = config or Config()
+        prepare(gallery)
+        gallery.migrate("server", SERVER_MIGRATIONS)
+        self.catalogue = Catalogue(gallery)
+        self.looks = Looks(gallery, self.catalogue)
+        self.log = AccessLog(gallery)
+        self.jobs = Jobs(gallery)
+        self.closing = False
+        """Streams of events end when this is set."""
+        self.stored = 0
+        self.slowest_store = 0.0
+        self._deciding = threading.Lock()
+        self._waiting = threading.Condition()
+        self._awake = True
+        self._closing = False
+        self._working = False
+        # Counts what people decided: identities that were read before know nothing of it.
+        self._changes = 0
+        self._known = -1
+        self._identities: OnlineIdentities | None = None
+        self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
+        self._thread.start()
+
+    # -- storing
+
+    def store(self, batch: Sequence[Tracklet]) -> int:
+        """Store tracklets; they are given people soon after. How many were new."""
+        before = time.perf_counter()
+        new = self.gallery.add(batch)
+        self.slowest_store = max(self.slowest_store, time.perf_counter() - before)
+        self.stored += new
+        self.wake()
+        return new
+
+    def wake(self) -> None:
+        with self._waiting:
+            self._awake = True
+            self._waiting.notify_all()
+
+    # -- deciding
+
+    def decide(self, caller: Caller, decision: Decision) -> dict[str, Any]:
+        """Make a decision true; its entry in the log. Raises what ``execute`` does, AccessDenied."""
+        with self._deciding:
+            self.catalogue.refresh()
+            self._demand_sight(caller, decision)
+            try:
+                number = execute(self.gallery, caller.name, decision)
+            finally:
+                self._changes += 1
+            self.catalogue.refresh()
+        self.wake()
+        return self.operation(number)
+
+    def operation(self, number: int) -> dict[str, Any]:
+        """An entry of the log of operations."""
+        (done,) = [operation for operation in history(self.gallery) if operation.id == number]
+        return asdict(done)
+
+    def touched(self, number: int) -> list[str]:
+        """The tracklets that an operation touched."""
+        query = select(former_members.c.tracklet).where(former_members.c.changed_by == number)
+        with self.gallery.read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def operations_of(self, person: str) -> set[int]:
+        """The numbers of the operations that touched a person or a tracklet that is theirs now."""
+        entry = self.catalogue.get(person)
+        with self.gallery.read() as connection:
+            named = select(former_people.c.changed_by).where(former_people.c.person == person)
+            found = set(connection.execute(named).scalars())
+            for some in in_chunks(list(entry.person.tracklets) if entry else []):
+                touched = select(former_members.c.changed_by).where(former_members.c.tracklet.in_(some))
+                found.update(connection.execute(touched).scalars())
+        return found
+
+    def last_event(self) -> int:
+        """The number of the newest event."""
+        with self.gallery.read() as connection:
+            return int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
+
+    def probabilities_of_pairs(self, person: str, others: Sequence[str]) -> list[float]:
+        """How probable it is that a person and each of some others are one, by looks and times."""
+        with self._deciding:
+            return self._current().same(person, others)
+
+    def who_is(self, caller: Caller, asked: Query, found: Sequence[str]) -> Identity:
+        """Who a query shows, of the people that a caller may see. found: tracklets whose people are wanted as well."""
+        self.catalogue.refresh()
+        people = {e.person.id: e.person for e in self._seen(caller)}
+        owned = {t: owner for t in found if (owner := self.catalogue.owner(t)) is not None}
+        owners = {t: people[owner] for t, owner in owned.items() if owner in people}
+        if asked.tracklet is not None and (owner := self.catalogue.owner(asked.tracklet)) in people:
+            person = people[owner]
+            sure = dict(zip(person.tracklets, person.probability, strict=True))[asked.tracklet]
+            return Identity(Verdict.GIVEN, person, None, ((person, sure),), owners)
+        if not len(self.catalogue):
+            return Identity(Verdict.UNDECIDED, None, None, (), owners)
+        with self._deciding:
+            answered = self._current().answer(asked.vector[None])
+        candidates = tuple((people[i], p) for i, p in answered.candidates if i in people)
+        verdict = verdict_of([p for _, p in candidates], answered.nobody, self.config.identities.false_merges)
+        named = candidates[0][0] if verdict is Verdict.PERSON else None
+        return Identity(verdict, named, answered.nobody, candidates, owners)
+
+    def _seen(self, caller: Caller) -> Iterator[Entry]:
+        for entry in self.catalogue.entries():
+            seen = entry.within(caller.cameras)
+            if seen is not None:
+                yield seen
+
+    def entry(self, caller: Caller, person: str) -> Entry | None:
+        """What a caller may know of a person; None: nothing, or there is no such person."""
+        self.catalogue.refresh()
+        entry = self.catalogue.get(person)
+        return entry.within(caller.cameras) if entry is not None else None
+
+    def resolve(self, caller: Caller) -> Job:
+        """Decide everybody anew. Comparing disturbs nobody; what was decided meanwhile refuses the result."""
+
+        def work(job: Job) -> dict[str, Any]:
+            before = self._last_operation()
+            proposal = propose(self.gallery, self.config.identities)
+            with self._deciding:
+                if self._last_operation() != before:
+                    raise IdentityError("somebody decided something while everybody was being decided anew; try again")
+                apply(self.gallery, proposal)
+                self._changes += 1
+                self.catalogue.refresh()
+            self.wake()
+            return {"before": proposal.people_before, "people": proposal.people, "moved": len(proposal.moved)}
+
+        return self.jobs.start("resolve", caller.name, work)
+
+    def erase(
+        self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()
+    ) -> Job:
+        """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
+
+        def work(job: Job) -> dict[str, Any]:
+            with self._deciding:
+                try:
+                    done = self.gallery.erase(ids, contents, job.advance, people=people, author=caller.name)
+                finally:
+                    self._changes += 1
+                    self.catalogue.reload()
+            self.wake()
+            document = erasure_document(done)
+            for part in ("before", "after"):
+                if document[part] is not None:
+                    document[part] = {"files": document[part]["files"], "found": len(document[part]["found"])}
+            return document
+
+        return self.jobs.start("erase", caller.name, work)
+
+    def _last_operation(self) -> int:
+        with self.gallery.read() as connection:
+            return int(connection.execute(select(func.max(operations.c.id))).scalar() or 0)
+
+    def _demand_sight(self, caller: Caller, decision: Decision) -> None:
+        """Raise AccessDenied unless the caller may see all of everybody that a decision changes."""
+        if caller.cameras is None:
+            return
+        persons = set(people_of(decision))
+        touched = tracklets_of(decision)
+        if isinstance(decision, Undo):
+            number = decision.operation
+            if number is None:
+                raise AccessDenied("name the operation to take back; you do not see all of them")
+            touched = self.touched(number)
+            if not touched:
+                raise AccessDenied("whoever sees some cameras only cannot take back this operation")
+        persons |= {owner for t in touched if (owner := self.catalogue.owner(t)) is not None}
+        for person in persons:
+            entry = self.catalogue.get(person)
+            if entry is not None and not caller.cameras.issuperset(entry.cameras):
+                raise AccessDenied(
+                    "this person was also seen by cameras that you may not see; somebody who sees them has to decide"
+                )
+
+    # -- giving stored tracklets a person
+
+    def settle(self) -> None:
+        """Wait until every stored tracklet has a person, or the desk is closed."""
+        with self._waiting:
+            self._waiting.wait_for(lambda: self._closing or not (self._awake or self._working))
+
+    def _assign(self) -> None:
+        while True:
+            with self._waiting:
+                self._working = False
+                self._waiting.notify_all()
+                self._waiting.wait_for(lambda: self._awake or self._closing)
+                if not self._awake:
+                    return
+                self._awake, self._working = False, True
+            try:
+                while self._catch_up():
+                    pass
+            except ReIDStreamError:
+                # The tracklets are stored; whoever opens the gallery next gives them people.
+                _log.exception("stored tracklets could not be given people")
+
+    def _catch_up(self) -> int:
+        """Give one batch people; how many that were."""
+        if not self._waits():
+            return 0
+        fresh, changes = None, self._changes
+        for _ in range(_PATIENCE):
+            if self._known == (changes := self._changes):
+                break
+            fresh = OnlineIdentities(self.gallery, self.config.identities)
+            if changes == self._changes:
+                break
+        with self._deciding:
+            if fresh is not None and changes == self._changes:
+                self._identities, self._known = fresh, changes
+            given = self._current().catch_up(_AT_ONCE)
+        if given:
+            self.catalogue.refresh()
+        return given
+
+    def _current(self) -> OnlineIdentities:
+        """Identities that know of every decision; call it while nothing is decided."""
+        if self._known != self._changes or self._identities is None:
+            self._identities = OnlineIdentities(self.gallery, self.config.identities)
+            self._known = self._changes
+        return self._identities
+
+    def _waits(self) -> bool:
+        """Whether a stored tracklet has no person."""
+        without = select(tracklets.c.seq).where(tracklets.c.id.not_in(select(members.c.tracklet))).limit(1)
+        with self.gallery.read() as connection:
+            return connection.execute(without).first() is not None
+
+    def close(self) -> None:
+        """Everything stored has a person when it returns, and jobs have ended."""
+        self.closing = True
+        self.jobs.close()
+        with self._waiting:
+            self._closing = self._awake = True
+            self._waiting.notify_all()
+        self._thread.join()

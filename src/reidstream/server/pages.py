@@ -1,0 +1,88 @@
+"""The pages: a frame each, filled in the browser from the HTTP interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+import reidstream
+from reidstream.server.access.roles import Caller, Role
+from reidstream.server.api.common import Operator, Reviewer, Viewer
+
+router = APIRouter(include_in_schema=False)
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined
+)
+
+# Path, title, the role that it is for.
+_MENU = (
+    ("/", "People", Role.VIEWER),
+    ("/review", "Review", Role.REVIEWER),
+    ("/search", "Search", Role.VIEWER),
+    ("/sources", "Sources", Role.VIEWER),
+    ("/jobs", "Jobs", Role.OPERATOR),
+    ("/users", "Users", Role.VIEWER),
+    ("/log", "Log", Role.VIEWER),
+)
+
+
+def page(name: str, caller: Caller | None, here: str, **values: Any) -> Response:
+    """A page of a template. here: the menu's path that is shown as current."""
+    menu = [(path, title) for path, title, role in _MENU if caller is not None and caller.role.may(role)]
+    common = {"caller": caller, "menu": menu, "here": here, "version": reidstream.__version__}
+    return HTMLResponse(_TEMPLATES.get_template(name).render(**common, **values))
+
+
+@router.get("/")
+def people(caller: Viewer) -> Response:
+    return page("people.html", caller, "/")
+
+
+@router.get("/people/{person}")
+def person(person: str, caller: Viewer) -> Response:
+    return page("person.html", caller, "/", person=person)
+
+
+@router.get("/review")
+def review(caller: Reviewer) -> Response:
+    return page("review.html", caller, "/review")
+
+
+@router.get("/search")
+def search(caller: Viewer) -> Response:
+    return page("search.html", caller, "/search")
+
+
+@router.get("/sources")
+def sources(caller: Viewer) -> Response:
+    return page("sources.html", caller, "/sources")
+
+
+@router.get("/jobs")
+def jobs(caller: Operator) -> Response:
+    return page("jobs.html", caller, "/jobs")
+
+
+@router.get("/users")
+def users(caller: Viewer) -> Response:
+    return page("users.html", caller, "/users")
+
+
+@router.get("/log")
+def log(caller: Viewer) -> Response:
+    return page("log.html", caller, "/log")
+
+
+@router.get("/login")
+def log_in(request: Request) -> Response:
+    return page("login.html", None, "/login")
+
+
+@router.get("/setup")
+def set_up(request: Request) -> Response:
+    return page("setup.html", None, "/setup")

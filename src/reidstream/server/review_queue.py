@@ -1,0 +1,108 @@
+"""What most needs an eye: pairs of people who may be one, and memberships that are unsure, the likeliest to change
+something first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reidstream.identities.catalogue import Entry
+from reidstream.server.desk import Desk
+
+# Neighbours of each person that are looked at.
+_NEIGHBOURS = 6
+# People compared with all others in one go.
+_BLOCK = 2000
+# Pairs that are asked about closely, the most alike first.
+_MOST_PAIRS = 400
+# A pair that is less likely than this to be one person is no question.
+_LEAST = 0.05
+# Memberships that are surer than this are none.
+_SURE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """kind: "same" (are two people one?) or "member" (is a tracklet this person?).
+
+    one: a person. other: another person, or the tracklet. probability: that the answer is yes. weight: how many
+    tracklets change their person by the less likely answer, times how likely that is; the queue's order.
+    """
+
+    kind: str
+    one: str
+    other: str
+    probability: float
+    weight: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class ReviewQueue:
+    """Questions about a gallery, found anew when it has changed. Safe to use from several threads."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._lock = threading.Lock()
+        self._version = -1
+        self._questions: list[Question] = []
+
+    def questions(self) -> list[Question]:
+        """All questions, the weightiest first."""
+        with self._lock:
+            self._desk.catalogue.refresh()
+            if self._version != self._desk.catalogue.version:
+                self._version = self._desk.catalogue.version
+                self._questions = sorted([*self._pairs(), *self._members()], key=lambda q: (-q.weight, q.one, q.other))
+            return self._questions
+
+    def _pairs(self) -> list[Question]:
+        ids, means = self._desk.looks.means()
+        near: list[tuple[float, int, int]] = []
+        for begin in range(0, len(ids), _BLOCK):
+            cosines = means[begin : begin + _BLOCK] @ means.T
+            rows = np.arange(len(cosines))
+            cosines[rows, begin + rows] = -2.0
+            most = min(_NEIGHBOURS, len(ids) - 1)
+            if most < 1:
+                break
+            best = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
+            for row, others in enumerate(best.tolist()):
+                near += [(float(cosines[row, o]), begin + row, o) for o in others if begin + row < o]
+        near.sort(reverse=True)
+        by_person: dict[str, list[str]] = {}
+        for _, a, b in near[:_MOST_PAIRS]:
+            by_person.setdefault(ids[a], []).append(ids[b])
+        found = []
+        for person, others in by_person.items():
+            for other, same in zip(others, self._desk.probabilities_of_pairs(person, others), strict=True):
+                one, two = self._desk.catalogue.get(person), self._desk.catalogue.get(other)
+                if same >= _LEAST and one is not None and two is not None:
+                    found.append(Question("same", person, other, same, _weight(same, one, two)))
+        return found
+
+    def _members(self) -> list[Question]:
+        found = []
+        for entry in self._desk.catalogue.entries():
+            if len(entry.visits) < 2:
+                continue
+            for visit in entry.visits:
+                if visit.probability < _SURE:
+                    doubt = 1.0 - visit.probability
+                    found.append(Question("member", entry.person.id, visit.tracklet, visit.probability, doubt))
+        return found
+
+
+def _weight(same: float, one: Entry, two: Entry) -> float:
+    """Two people are kept apart now: what joining them would change, times how likely that is."""
+    return same * min(len(one.visits), len(two.visits))
+
+
+def answerable(question: Question, hidden: Collection[str]) -> bool:
+    """Whether nobody whom the question is about is hidden."""
+    return question.one not in hidden and question.other not in hidden

@@ -1,0 +1,43 @@
+// What takes longer: exports, erasures, deciding anew.
+
+import { failed, fillCameras, find, get, make, moment, post } from "./page.js";
+
+const NAMES = { erase: "Erasing", export: "Export", resolve: "Deciding everybody anew" };
+const form = find("#export");
+
+function result(job) {
+  if (job.error) return make("span", { class: "error" }, job.error);
+  if (!job.result) return null;
+  if (job.kind === "export") {
+    return make("span", {}, `${job.result.tracklets} tracklets, ${(job.result.bytes / 1e6).toFixed(1)} MB `, make("a", { href: `/api/v1/exports/${job.id}/file`, download: "" }, "Download"));
+  }
+  if (job.kind === "erase") return make("span", {}, `${job.result.tracklets} tracklets; ${job.result.proven ? "proven" : `not proven: ${job.result.reach}`}`);
+  return make("span", {}, `${job.result.before} people became ${job.result.people}; ${job.result.moved} tracklets moved`);
+}
+
+async function load() {
+  try {
+    const { jobs } = await get("/jobs");
+    find("#empty").hidden = jobs.length > 0;
+    find("#jobs").replaceChildren(...jobs.map((job) => make("li", {},
+      make("span", { class: "when" }, moment(job.begun)),
+      make("span", { class: "what" }, make("strong", {}, NAMES[job.kind] || job.kind), ` by ${job.who}: ${job.state} `, result(job)),
+      job.state === "running" ? make("progress", job.total ? { max: job.total, value: job.done, "aria-label": "How far it is" } : { "aria-label": "Running" }) : null)));
+  } catch (error) { failed(error); }
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  find("#problem").textContent = "";
+  const camera = form.elements.camera.value;
+  try { await post("/exports", { format: form.elements.format.value, sources: camera ? [camera] : [] }); } catch (error) { find("#problem").textContent = error.message; }
+  await load();
+});
+find("#resolve").addEventListener("click", async () => {
+  find("#problem").textContent = "";
+  try { await post("/resolve", {}); } catch (error) { find("#problem").textContent = error.message; }
+  await load();
+});
+await fillCameras(form.elements.camera).catch(failed);
+await load();
+setInterval(load, 1500);

@@ -1,0 +1,109 @@
+// Questions, the weightiest first; one key each.
+
+import { ask, called, decide, failed, find, get, keys, listen, make, moment, percent, picture, post, say } from "./page.js";
+
+const PLACE = "review: question";
+let questions = [];
+let left = 0;
+let answered = 0;
+let busy = false;
+
+const key = (question) => `${question.kind} ${question.one} ${question.other}`;
+
+async function load() {
+  try {
+    const found = await get("/review", { limit: 30 });
+    questions = found.questions;
+    left = found.left;
+    const kept = sessionStorage.getItem(PLACE);
+    const at = questions.findIndex((question) => key(question) === kept);
+    if (at > 0) questions.unshift(...questions.splice(at, 1));
+    draw();
+  } catch (error) { failed(error); }
+}
+
+const current = () => questions[0];
+
+function side(section, title, href, tracklets, most = 12) {
+  section.replaceChildren(
+    make("h3", {}, href ? make("a", { href }, title) : title),
+    make("ul", { class: "strip" }, ...tracklets.slice(0, most).map(({ id, note }) =>
+      make("li", {}, picture(id, 256, ""), note ? make("div", { class: "note" }, note) : null))),
+    tracklets.length > most ? make("p", { class: "facts" }, `and ${tracklets.length - most} more`) : "");
+}
+
+const visits = (person, without = null) => {
+  const rows = person.tracklets.map((id, n) => ({ id, sure: person.probability[n] })).filter(({ id }) => id !== without);
+  rows.sort((a, b) => (b.id === person.best) - (a.id === person.best) || b.sure - a.sure);
+  return rows.map(({ id, sure }) => ({ id, note: sure < 0.9 ? percent(sure) : "" }));
+};
+
+const about = (person) => `${called(person)}: ${person.tracklets.length} visits, ${person.cameras.join(", ")}, last ${moment(person.last_seen)}`;
+
+function draw() {
+  const question = current();
+  find("#left").textContent = left ? `${left} left` : "";
+  find("#progress").max = Math.max(1, answered + left);
+  find("#progress").value = answered;
+  find("#question").hidden = !question;
+  find("#done").hidden = Boolean(question);
+  if (!question) { sessionStorage.removeItem(PLACE); return; }
+  sessionStorage.setItem(PLACE, key(question));
+  const pair = question.kind === "same";
+  const title = pair ? `Are ${called(question.person)} and ${called(question.other_person)} one person?` : `Is this ${called(question.person)}?`;
+  find("#asked").textContent = title;
+  find("#sure").textContent = `By looks and times: ${percent(question.probability)} yes.`;
+  side(find("#one"), about(question.person), `/people/${question.one}`, visits(question.person, pair ? null : question.other));
+  if (pair) side(find("#other"), about(question.other_person), `/people/${question.other}`, visits(question.other_person));
+  else side(find("#other"), "This picture", null, [{ id: question.other, note: "" }]);
+  find("[data-answer=yes]").firstChild.textContent = pair ? "Same person " : "It is them ";
+  find("[data-answer=no]").firstChild.textContent = pair ? "Two people " : "Somebody else ";
+  // The pictures of the next question come meanwhile.
+  const coming = questions[1];
+  if (coming) for (const id of [coming.person.best, coming.other_person?.best || coming.other]) new Image().src = `/api/v1/tracklets/${id}/crop?w=256`;
+  say(`${title} ${percent(question.probability)} yes. ${left} left.`);
+}
+
+function seen(question) {
+  const people = [question.person, question.other_person].filter(Boolean);
+  return Object.fromEntries(people.flatMap((person) => person.tracklets.map((id) => [id, person.id])));
+}
+
+async function answer(what) {
+  const question = current();
+  if (!question || busy) return;
+  if (what === "split") { location.assign(`/people/${question.one}`); return; }
+  busy = true;
+  try {
+    if (what === "skip" || what === "later") {
+      await post("/review/answers", { one: question.one, other: question.other, answer: what });
+    } else {
+      const pair = question.kind === "same";
+      const decision = pair
+        ? { kind: what === "yes" ? "merge" : "apart", people: [question.one, question.other] }
+        : what === "yes" ? { kind: "confirm", person: question.one, tracklets: [question.other] } : { kind: "reject", tracklet: question.other, person: question.one };
+      answered += 1;
+      await decide({ ...decision, seen: seen(question) }, async () => {});
+    }
+    questions.shift();
+    left = Math.max(0, left - 1);
+    sessionStorage.removeItem(PLACE);
+    if (questions.length > 3) draw();
+    await load();
+  } catch (error) {
+    failed(error);
+    await load();
+  } finally { busy = false; }
+}
+
+for (const button of document.querySelectorAll("[data-answer]")) button.addEventListener("click", () => answer(button.dataset.answer));
+find("#again").addEventListener("click", async () => { await ask("DELETE", "/review/answers").catch(failed); await load(); });
+keys([
+  ["y", "yes: the same person, or it is them", () => answer("yes")],
+  ["n", "no: two people, or somebody else", () => answer("no")],
+  ["x", "open the first person, to split them", () => answer("split")],
+  ["l", "later: after all others", () => answer("later")],
+  ["s", "skip: do not ask me again", () => answer("skip")],
+]);
+await load();
+listen(() => { if (!busy && questions.length < 2) load(); }, 3000);
