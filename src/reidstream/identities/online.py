@@ -188,12 +188,16 @@ class OnlineIdentities:
         rows = [self._row[other] for other in others if other in self._row]
         if row is None or not rows:
             return unknown
-        ratios = self._ratios(rows, np.concatenate(self._people[row].prototypes), max(self._people[row].trust))
+        known = self._people[row]
+        mean, spread = np.mean(known.strangers, axis=0)
+        looks = np.concatenate(known.prototypes)
+        vector, clarity = self._nearest.means[row], max(known.clarity)
+        whole = _Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
         found = {}
-        for other, ratio in zip(rows, ratios, strict=True):
+        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole), strict=True):
             excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
             apart = (min(row, other), max(row, other)) in self._apart
-            found[self._people[other].id] = 0.0 if excluded or apart else float(probabilities(ratio[None])[0])
+            found[self._people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
         return [found.get(other, 0.0) for other in others]
 
     def _unassigned(self, most: int) -> list[str]:
