@@ -147,10 +147,10 @@ def test_an_export_that_is_fetched_from_a_server_is_for_the_owner_alone_and_whol
     from reidstream.errors import ReIDStreamError
 
     def serve(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/file") and not sound:
+            return httpx.Response(404, json={"detail": "gone"})
         if request.url.path.endswith("/file"):
-            return (
-                httpx.Response(200, content=b"id,source\n") if sound else httpx.Response(404, json={"detail": "gone"})
-            )
+            return httpx.Response(200, content=b"id,source\n")
         return httpx.Response(202, json={"id": "1", "state": "done", "result": {"tracklets": 0}})
 
     sound = True
