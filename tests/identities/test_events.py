@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -109,10 +110,64 @@ def test_a_server_that_fails_hangs_and_restarts_gets_everything_in_order(gallery
 
     receiver.answers = [500, 0]
     expected = [event.seq for event in all_events_after(gallery, 0)]
-    last = follow(gallery, Webhook(receiver.url, timeout=0.3, pause=pause), 0)
+    last = follow(gallery, Webhook(receiver.url, timeout=1.0, pause=pause), 0)
     assert last == expected[-1]
     assert pauses == [0.5, 1.0, 2.0, 4.0]
     assert receiver.seqs == expected * 3
+
+
+class Endless:
+    """A receiver that answers every request with ``begin`` and then with ``part`` until it is hung up on."""
+
+    def __init__(self, begin: bytes, part: bytes, every: float = 0.0) -> None:
+        self.sent = 0
+        self.hung_up = threading.Event()
+        self._begin, self._part, self._every = begin, part, every
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}/"
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        pace = threading.Event()
+        with self._server:
+            connection, _ = self._server.accept()
+        with connection:
+            try:
+                connection.recv(65536)
+                connection.sendall(self._begin)
+                while True:
+                    connection.sendall(self._part)
+                    self.sent += len(self._part)
+                    pace.wait(self._every)
+            except OSError:
+                self.hung_up.set()
+
+
+@pytest.mark.parametrize(
+    ("begin", "part", "every", "accepted"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, 0.0, True),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x", 0.05, True),
+        (b"HTTP/1.1 200 OK\r\n", b"x", 0.05, False),
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 100, 0.0, False),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01, False),
+    ],
+    ids=["body", "slow body", "slow headers", "headers", "provisional answers"],
+)
+def test_a_receiver_that_never_ends_neither_holds_nor_fills_the_follower(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, begin: bytes, part: bytes, every: float, accepted: bool
+) -> None:
+    monkeypatch.setattr("reidstream.identities.delivery._ATTEMPTS", 1)
+    receiver = Endless(begin, part, every)
+    webhook = Webhook(receiver.url, timeout=0.5)
+    if accepted:
+        follow(gallery, webhook, 0)
+    else:
+        with pytest.raises(DeliveryError, match="nothing is lost"):
+            follow(gallery, webhook, 0)
+    assert receiver.hung_up.wait(10)
+    # What the sockets of both ends buffer, and no more.
+    assert receiver.sent < 32 * 2**20
 
 
 def test_requests_are_signed_with_their_time(gallery: Gallery, receiver: Receiver) -> None:

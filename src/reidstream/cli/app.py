@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, serve, synth
+from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, serve, setup, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
+from reidstream.foreign_text import storable
 
 app = typer.Typer(
     name="reidstream",
@@ -48,15 +50,27 @@ app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(models.app, name="models")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(setup.app, name="setup")
 
 
 def main() -> None:
     """Entry point of the ``reidstream`` command: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # On terminals that cannot show everything, what they cannot is spelled out.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ReIDStreamError as error:
         console_error(str(error))
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except UnicodeEncodeError as error:
+        # A name on the command line whose bytes are not UTF-8, where only text can be: files may be called so.
+        foreign = [word for word in sys.argv[1:] if storable(word) != word]
+        if not foreign:
+            raise
+        console_error(f"{', '.join(foreign)}: not UTF-8, which a name must be here ({error.reason})")
+        sys.exit(2)
     except KeyboardInterrupt:
         console_error("interrupted")
         sys.exit(130)

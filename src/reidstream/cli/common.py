@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from typing import Any
 
-from rich.console import Console
+from reidstream.cli.terminal import TerminalConsole
+from reidstream.foreign_text import json_text, terminal_text
 
 
-def console() -> Console:
+def console() -> TerminalConsole:
     """The console for results: colours and wrapping on a terminal, plain lines when piped."""
-    piped = not sys.stdout.isatty()
-    # Wide enough that a table is never cut for another program.
-    return Console(soft_wrap=piped, width=1000 if piped else None, highlight=False)
+    return TerminalConsole()
 
 
 def console_error(message: str) -> None:
     """Print an error for people on stderr."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]error:[/] {_escaped(message)}")
+    from rich.text import Text
+
+    TerminalConsole(stderr=True).print(Text.assemble(("error:", "bold red"), f" {message}"))
 
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout, NumPy numbers and paths included."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(json_text(value, indent=2, default=_plain) + "\n")
 
 
 def set_up_logging(verbose: bool, quiet: bool) -> None:
     """Warnings on stderr by default, everything of ours with --verbose, errors only with --quiet."""
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler(sys.stderr)
+    layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(_TerminalFormatter(layout, "%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("reidstream").setLevel(level)
 
 
@@ -40,7 +43,8 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
+class _TerminalFormatter(logging.Formatter):
+    """Messages quote names of files and answers of cameras."""
 
-    return escape(text)
+    def format(self, record: logging.LogRecord) -> str:
+        return terminal_text(super().format(record), lines=True)

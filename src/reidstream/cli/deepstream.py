@@ -106,7 +106,8 @@ def check_command(
         out.print(f" [{finding.code}] {finding.cause}", markup=False)
         out.print(f"    {finding.cure}", markup=False, style="dim")
     for name, difference in copies.items():
-        out.print(f"\nwrote {name}", markup=False)
+        out.print()
+        out.print(f"wrote {name}", markup=False)
         for line in difference.splitlines():
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
             out.print(line, markup=False, style=style)

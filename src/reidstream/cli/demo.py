@@ -12,6 +12,7 @@ import typer
 
 from reidstream.cli.common import console, console_error, print_json
 from reidstream.cli.options import DETECTOR, JSON, REID
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
     from reidstream.config import Config
@@ -74,7 +75,8 @@ def _scene(out: Path, silent: bool) -> SceneTruth:
     )
     if not silent:
         shown.print(
-            f"[bold]1. A scene[/]: {world.cameras} cameras, {world.people} people, {world.minutes:g} minute each"
+            f"[bold]1. A scene[/]: {world.cameras} cameras, {world.people} people, {world.minutes:g} minute each",
+            markup=True,
         )
     with Progress(*columns, console=shown, transient=True, disable=silent or not shown.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
@@ -87,7 +89,7 @@ def _scene(out: Path, silent: bool) -> SceneTruth:
         scene, made = prepare_scene(out, world, progress)
     if not silent:
         shown.print(f"   {'made' if made else 'there already'}: {scene.folder}")
-        shown.print("[bold]2. The gallery[/]: detect, track, embed and store, all cameras at once")
+        shown.print("[bold]2. The gallery[/]: detect, track, embed and store, all cameras at once", markup=True)
     return scene
 
 
@@ -165,10 +167,9 @@ def _where(out: Path, matches: list[Match]) -> dict[str, tuple[str, float]]:
 def _report(
     comparison: Comparison, wanted: Wanted, matches: list[Match], gallery_rows: dict[str, tuple[str, float]]
 ) -> None:
-    from rich.table import Table
 
     shown = console()
-    shown.print("[bold]3. Against the truth[/]")
+    shown.print("[bold]3. Against the truth[/]", markup=True)
     shown.print(f"   people found: {len(comparison.found)} of {len(comparison.persons)}")
     shown.print(f"   visits found: {comparison.visits_found} of {comparison.visits}")
     shown.print(
@@ -176,8 +177,8 @@ def _report(
         f"{comparison.tracklets_per_visit:.2f} per visit"
     )
     shown.print(f"   mixed tracks (two people in one): {len(comparison.mixed)}; of nobody: {len(comparison.nobody)}")
-    shown.print(f"[bold]4. A search[/]: who looks like the person in query.jpg ({wanted.camera})?")
-    table = Table("   similarity", "camera", "at", "right", box=None, pad_edge=False)
+    shown.print(f"[bold]4. A search[/]: who looks like the person in query.jpg ({wanted.camera})?", markup=True)
+    table = TerminalTable("   similarity", "camera", "at", "right", box=None, pad_edge=False)
     for match in matches:
         source, start = gallery_rows[match.tracklet]
         right = comparison.person_of.get(match.tracklet) == wanted.person
@@ -188,14 +189,14 @@ def _report(
 def _pointers(out: Path, seconds: float) -> None:
     shown = console()
     place = shlex.quote(str(out))
-    shown.print(f"[bold]Made in {seconds:.0f} s. Look at[/]")
+    shown.print(f"[bold]Made in {seconds:.0f} s. Look at[/]", markup=True)
     for path, what in (
         ("people.html", "everybody in the gallery"),
         ("found.html", "what the search found"),
         ("clips", "the busiest moments with boxes and track ids"),
     ):
         shown.print(f"   {out / path}: {what}")
-    shown.print("[bold]Try next[/]")
+    shown.print("[bold]Try next[/]", markup=True)
     for command in (
         f"reidstream serve --gallery {place}/gallery   (then open http://localhost:8400)",
         f"reidstream search {place}/query.jpg --whole --gallery {place}/gallery",

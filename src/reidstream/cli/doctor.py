@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from reidstream.cli.options import CONFIG, JSON, SETTINGS
+from reidstream.cli.terminal import TerminalTable
 
 app = typer.Typer()
 
@@ -52,11 +53,10 @@ def doctor(
         ]
         print_json({"engine": engine.value, "healthy": report.healthy, "checks": lines})
         raise typer.Exit(0 if report.healthy else 1)
-    from rich.table import Table
     from rich.text import Text
 
     styles = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILURE: "bold red", Status.ABSENT: "dim"}
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = TerminalTable(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")

@@ -11,6 +11,7 @@ from reidstream.cli.common import console, print_json
 from reidstream.cli.eval_gallery import gallery
 from reidstream.cli.eval_retrieval import retrieval
 from reidstream.cli.options import CONFIG, JSON, REPORT, SETTINGS, page
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
     from reidstream.config import Config
@@ -167,9 +168,8 @@ def _rows(results: dict[str, TrackingScores], total: TrackingScores) -> tuple[tu
 
 
 def _print_table(columns: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
-    from rich.table import Table
 
-    table = Table(columns[0])
+    table = TerminalTable(columns[0])
     for name in columns[1:]:
         table.add_column(name, justify="right")
     for row in rows:

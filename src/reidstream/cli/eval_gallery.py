@@ -10,6 +10,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.options import CONFIG, GALLERY, JSON, REPORT, SETTINGS, page
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ def gallery(
     if json_output:
         print_json(report)
         return
-    from rich.table import Table
 
-    table = Table(columns[0], box=None, pad_edge=False)
+    table = TerminalTable(columns[0], box=None, pad_edge=False)
     for column in columns[1:]:
         table.add_column(column, justify="right")
     for row in rows:

@@ -134,9 +134,9 @@ def retrieval(
     if json_output:
         print_json(report)
         return
-    from rich.table import Table as Shown
+    from reidstream.cli.terminal import TerminalTable
 
-    table = Shown("", *columns, box=None, pad_edge=False)
+    table = TerminalTable("", *columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     shown.print(table)

@@ -12,6 +12,7 @@ from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, print_served, progress_bar
 from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, media_time, wall_time
 from reidstream.cli.options import GALLERY, JSON, page
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
@@ -23,7 +24,6 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
 
     Example: reidstream gallery info --gallery shop
     """
-    from rich.table import Table
 
     from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import wall_clock
@@ -41,7 +41,7 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     out.print(f"embeddings: {space['model']}, {space['size']} dimensions, space {fingerprint}{model}", markup=False)
     state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
     out.print(f"index: {facts['index']}, {state}", markup=False)
-    table = Table("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
     for recording in facts["recordings"]:
         state = recording["state"] + (f" ({recording['error']})" if recording["error"] else "")
         frames = "" if recording["frames"] is None else str(recording["frames"])
@@ -65,7 +65,7 @@ def list_command(
 
     Example: reidstream gallery list --gallery shop --source entrance --since 2026-01-31T17:00
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.cli.asked import Here, asking
     from reidstream.gallery.sheet import clock, wall_clock
@@ -79,7 +79,7 @@ def list_command(
     if as_json:
         print_json(document)
         return
-    table = Table(
+    table = TerminalTable(
         Column("id", no_wrap=True),
         "source",
         "track",

@@ -9,6 +9,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.options import CONFIG, JSON, SETTINGS
+from reidstream.cli.terminal import TerminalConsole, TerminalTable
 from reidstream.errors import ConfigError, ModelNotFound
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ def list_command(as_json: bool = JSON) -> None:
 
     Example: reidstream models list
     """
-    from rich.table import Table
 
     from reidstream.models.manifest import load_manifest
 
@@ -55,7 +55,7 @@ def list_command(as_json: bool = JSON) -> None:
             spec = entry.spec
             out.print(f"{spec.name}\t{spec.task}\t{_state(entry)}\t{spec.training_data}\t{spec.terms}", markup=False)
         return
-    table = Table(box=None, pad_edge=False)
+    table = TerminalTable(box=None, pad_edge=False)
     for title in ("name", "task", "here", "trained on", "terms"):
         table.add_column(title)
     for entry in entries.values():
@@ -363,10 +363,9 @@ class _Download:
     """A progress bar on a terminal, a line every ten percent elsewhere."""
 
     def __init__(self, name: str, shown: bool) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-        error = Console(stderr=True)
+        error = TerminalConsole(stderr=True)
         self._name, self._console = name, error if shown else None
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bar = Progress(*columns, console=error, transient=True, disable=not (shown and error.is_terminal))

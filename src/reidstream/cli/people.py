@@ -13,6 +13,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, progress_bar
 from reidstream.cli.options import CONFIG, GALLERY, JSON, SETTINGS, page
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
     from reidstream.client import Client
@@ -45,7 +46,7 @@ def list_command(
 
     Example: reidstream people list --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import wall_clock
@@ -58,7 +59,7 @@ def list_command(
     out = console()
     people = document["people"]
     if people:
-        table = Table(
+        table = TerminalTable(
             Column("number", justify="right"),
             "name",
             Column("tracklets", justify="right"),
@@ -73,8 +74,8 @@ def list_command(
         for p in people:
             seen = wall_clock(p["first_seen"]), wall_clock(p["last_seen"])
             sure = f"{min(p['probability']):.2f}"
-            who = (str(p["number"]), _escaped(p["name"]), str(len(p["tracklets"])))
-            table.add_row(*who, _escaped(", ".join(p["cameras"])), *seen, sure, _escaped(p["notes"]), p["id"])
+            who = (str(p["number"]), p["name"], str(len(p["tracklets"])))
+            table.add_row(*who, ", ".join(p["cameras"]), *seen, sure, p["notes"], p["id"])
         out.print(table)
     if document["total"] > len(people):
         out.print(f"{len(people)} of {document['total']} people; --limit shows more")
@@ -88,7 +89,7 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
 
     Example: reidstream people show 3 --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import clock, wall_clock
@@ -102,13 +103,13 @@ def show(person: str = typer.Argument(..., help=PERSON), gallery: str = GALLERY,
     out.print(f"{_title(found)} (number {found['number']}, id {found['id']})", markup=False)
     if found["notes"]:
         out.print(found["notes"], markup=False)
-    table = Table(
+    table = TerminalTable(
         Column("tracklet", no_wrap=True), "source", "in video", "seconds", "seen (UTC)", "sure", "purity", box=None
     )
     for r in found["tracklets"]:
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         numbers = f"{r['probability']:.2f}", f"{r['purity']:.2f}"
-        place = r["id"][:12], _escaped(r["source"]), clock(r["start_media"])
+        place = r["id"][:12], r["source"], clock(r["start_media"])
         table.add_row(*place, seconds, wall_clock(r["start_wall"]), *numbers)
     out.print(table)
     if found["nearest"]:
@@ -337,7 +338,7 @@ def history(
 
     Example: reidstream people history --gallery shop
     """
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.cli.asked import asking
     from reidstream.gallery.sheet import wall_clock
@@ -351,10 +352,10 @@ def history(
     if not document["operations"]:
         out.print("nobody has decided anything yet")
         return
-    table = Table(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
+    table = TerminalTable(Column("number", justify="right"), "when (UTC)", "author", "what", "", box=None)
     for o in document["operations"]:
         state = f"undone by {o['undone_by']}" if o["undone_by"] is not None else ""
-        table.add_row(str(o["id"]), wall_clock(o["wall"]), _escaped(o["author"]), _escaped(o["summary"]), state)
+        table.add_row(str(o["id"]), wall_clock(o["wall"]), o["author"], o["summary"], state)
     out.print(table)
     if document["total"] > limit:
         out.print(f"the newest {limit} of {document['total']} operations; --limit shows more")
@@ -559,9 +560,3 @@ def _login() -> str:
     except (KeyError, OSError):
         # No such user in the machine's list, as in many containers.
         return "unknown"
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -17,6 +17,7 @@ import typer
 
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
 from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS
+from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
@@ -31,7 +32,7 @@ class EngineChoice(StrEnum):
 
 def run(
     sources: list[str] | None = typer.Argument(
-        None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
+        None, help="Videos, folders of videos or images, patterns, rtsp://, webcams, or TOML files that list cameras."
     ),
     gallery: str = GALLERY,
     config: Path | None = CONFIG,
@@ -91,6 +92,8 @@ def run(
             max_seconds=max_seconds,
         )
     silent = quiet or json_output
+    if not silent and replay is None and engine is EngineChoice.LOCAL and tree.local.device == "cuda":
+        sys.stderr.write("warming up the models on the GPU; the first frame comes some seconds from now\n")
     with opened as job, interruptible(job, silent), RunProgress(job.summary, shown=not silent):
         summary = job.run()
     if json_output:
@@ -160,16 +163,16 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
-    from rich.table import Table
 
     out = console()
-    table = Table("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "frames", "dropped", "tracklets", "", box=None, pad_edge=False)
     for source in summary.sources.values():
-        table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
+        numbers = (str(source.frames), str(source.dropped), str(source.tracklets))
+        table.add_row(source.source, source.state, *numbers, source.note or "")
     out.print(table)
-    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts
-    out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
+    out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
         f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
@@ -187,4 +190,4 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")
     for text, count in summary.warnings.items():
-        out.print(f"[yellow]warning:[/] {text}" + (f" ({count} times)" if count > 1 else ""))
+        out.print(f"warning: {text}" + (f" ({count} times)" if count > 1 else ""), style="yellow")

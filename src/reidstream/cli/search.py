@@ -10,6 +10,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, wall_time
 from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, SETTINGS, page
+from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -212,8 +213,7 @@ def _print(answer: Answer, records: list[dict[str, Any]], sheet: Path | None) ->
 
 
 def _print_found(found: dict[str, Any], sentence: str, records: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
     from reidstream.gallery.sheet import clock, wall_clock
 
@@ -224,7 +224,7 @@ def _print_found(found: dict[str, Any], sentence: str, records: list[dict[str, A
             markup=False,
         )
     out.print(sentence, markup=False)
-    table = Table(
+    table = TerminalTable(
         "similarity",
         "person",
         Column("tracklet", no_wrap=True),
@@ -239,6 +239,6 @@ def _print_found(found: dict[str, Any], sentence: str, records: list[dict[str, A
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         seen, purity = wall_clock(r["start_wall"]), f"{r['purity']:.2f}"
         similarity = f"{r['similarity']:.3f}"
-        person = escape(_title(r["person"]))
+        person = _title(r["person"])
         table.add_row(similarity, person, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity)
     out.print(table if records else "no tracklet fits")

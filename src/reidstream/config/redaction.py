@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from reidstream.foreign_text import storable
+
 _MASK = "***"
 _SCHEME = re.compile(r"(?P<scheme>\b[a-zA-Z][a-zA-Z0-9+.-]*://)(?P<rest>[^\s\"'<>`]+)")
 _HOST = re.compile(r"(?:[\w.-]+|\[[^\]]*\])(?::\d{1,5})?")
@@ -20,9 +22,10 @@ def redacted(text: str) -> str:
     Works on a single address and on any text that quotes addresses (messages of FFmpeg, logs). Covers user
     information (``rtsp://user:password@host``, also with unescaped ``/``, ``@`` or ``?`` in the password) and query
     parameters that are named like a secret (``?token=...``). A user name without a password may itself be a token
-    and is replaced as well. The result is the same when applied twice.
+    and is replaced as well. File names that are not UTF-8 come out as valid text. The result is the same when applied
+    twice.
     """
-    return _SECRET_PARAMETER.sub(rf"\g<key>{_MASK}", _SCHEME.sub(_without_user_information, text))
+    return _SECRET_PARAMETER.sub(rf"\g<key>{_MASK}", _SCHEME.sub(_without_user_information, storable(text)))
 
 
 def _without_user_information(match: re.Match[str]) -> str:

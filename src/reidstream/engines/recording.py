@@ -83,8 +83,9 @@ class Recorder:
             self._file.close()
             with (
                 whole_file(self._path, EngineError) as unfinished,
-                pa.OSFile(str(partial), "rb") as source,
-                pq.ParquetWriter(unfinished, self._schema, compression="zstd", write_page_checksum=True) as writer,
+                partial.open("rb") as source,
+                unfinished.open("wb") as file,
+                pq.ParquetWriter(file, self._schema, compression="zstd", write_page_checksum=True) as writer,
             ):
                 for batch in pa.ipc.open_stream(source):
                     writer.write_batch(batch, row_group_size=_BATCH_EVENTS)
@@ -160,21 +161,22 @@ class Recording:
         """The ids of its sources in the order in which they appear."""
         if self.is_partial:
             return list(dict.fromkeys(event.source for event in self.events()))
-        return list(dict.fromkeys(pq.read_table(self.path, columns=["source"]).column("source").to_pylist()))
+        with self.path.open("rb") as file:
+            return list(dict.fromkeys(pq.read_table(file, columns=["source"]).column("source").to_pylist()))
 
     def _schema(self) -> Any:
         if self.is_partial:
-            with pa.OSFile(str(self.path), "rb") as source:
+            with self.path.open("rb") as source:
                 return pa.ipc.open_stream(source).schema
-        with pq.ParquetFile(self.path) as file:
+        with self.path.open("rb") as source, pq.ParquetFile(source) as file:
             return file.schema_arrow
 
     def _batches(self) -> Iterator[Any]:
         if self.is_partial:
-            with pa.OSFile(str(self.path), "rb") as source:
+            with self.path.open("rb") as source:
                 yield from pa.ipc.open_stream(source)
             return
-        with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+        with self.path.open("rb") as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
             yield from file.iter_batches(batch_size=_BATCH_EVENTS)
 
     def _checked_space(self, schema: Any) -> EmbeddingSpace:

@@ -13,6 +13,7 @@ import numpy as np
 
 from reidstream.errors import GalleryError
 from reidstream.files import whole_file
+from reidstream.foreign_text import csv_cell
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, Filter
 from reidstream.types import EmbeddingSpace
@@ -43,7 +44,7 @@ def _csv(gallery: Gallery, path: Path, where: Filter) -> int:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=type(rows).__dataclass_fields__)
         writer.writeheader()
-        writer.writerows(rows.records())
+        writer.writerows({name: csv_cell(value) for name, value in record.items()} for record in rows.records())
     return len(rows)
 
 
@@ -100,7 +101,8 @@ def write_parquet(gallery: Gallery, path: Path, where: Filter) -> int:
         metadata={"embedding_space": json.dumps(_space(gallery.space))},
     )
     count = 0
-    with pq.ParquetWriter(path, schema) as writer:
+    # An open file: Arrow takes only paths that are UTF-8.
+    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
         tracklets = gallery.tracklets(where)
         while some := list(islice(tracklets, _AT_ONCE)):
             columns = {name: [_plain(getattr(t, name)) for t in some] for name in schema.names}

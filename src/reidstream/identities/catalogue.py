@@ -158,7 +158,8 @@ class Catalogue:
         text = word.strip().casefold()
         number = text.removeprefix("person").strip().removeprefix("#")
         seen = [one for entry in self.entries() if (one := entry.within(cameras)) is not None]
-        found = [e for e in seen if text == e.person.id or number == str(e.person.number)]
+        found = [e for e in seen if text == e.person.id]
+        found = found or [e for e in seen if number == str(e.person.number)]
         found = found or [e for e in seen if e.person.name and e.person.name.casefold() == text]
         found = found or ([e for e in seen if e.person.id.startswith(text)] if len(text) >= 4 else [])
         if len(found) != 1:

@@ -10,15 +10,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError, DeliveryError
 from reidstream.files import write_whole
+from reidstream.foreign_text import json_text
 from reidstream.gallery import Gallery
 from reidstream.identities.outbox import OutboxEvent, events_after
 from reidstream.identities.people import has_people
@@ -53,16 +58,17 @@ class Lines:
 
     def deliver(self, events: Sequence[OutboxEvent]) -> None:
         for event in events:
-            sys.stdout.write(json.dumps(event.as_dict(), ensure_ascii=False) + "\n")
+            sys.stdout.write(json_text(event.as_dict()) + "\n")
         sys.stdout.flush()
 
 
 class Webhook:
     """Events posted to an address as ``{"events": [...]}``; any 2xx answer accepts them.
 
-    secret: signs each request, see ``signature``. timeout: seconds without an answer. pause: waits so many seconds
-    between attempts. Another answer, or none, is tried again after growing pauses, ten times in all; answers that
-    blame the request (4xx) are not.
+    secret: signs each request, see ``signature``. timeout: seconds that an attempt may take from connecting to the
+    answer's last header, however slowly anything moves. pause: waits so many seconds between attempts. Another answer,
+    or none, is tried again after growing pauses, ten times in all; answers that blame the request (4xx) are not. Of an
+    answer only status and headers are read (up to about 100 KiB): its body may be endless.
     """
 
     def __init__(
@@ -100,17 +106,61 @@ class Webhook:
         headers = {"Content-Type": "application/json", TIMESTAMP: str(int(time.time()))}
         if self._secret is not None:
             headers[SIGNATURE] = signature(self._secret, headers[TIMESTAMP], body)
-        try:
-            answer = httpx.post(self._url, content=body, headers=headers, timeout=self._timeout)
-        except httpx.InvalidURL as error:
-            return str(error), True
-        except httpx.HTTPError as error:
-            return str(error) or type(error).__name__, False
-        if answer.is_success:
+        # Made before the clock starts: reading the system's certificates takes a while.
+        with httpx.Client(timeout=self._timeout) as client, _Deadline(self._timeout) as deadline:
+            extensions = {"trace": deadline.trace}
+            try:
+                with client.stream("POST", self._url, content=body, headers=headers, extensions=extensions) as answer:
+                    status = answer.status_code
+            except httpx.InvalidURL as error:
+                return str(error), True
+            except (httpx.HTTPError, OSError) as error:
+                if deadline.over:
+                    return f"no answer within {self._timeout:g} seconds", False
+                return str(error) or type(error).__name__, False
+        if 200 <= status < 300:
             return None, True
         # A redirect is not followed: events go to nobody but the address that was named.
-        refused = 300 <= answer.status_code < 500 and answer.status_code not in _PASSING
-        return f"it answered {answer.status_code}", refused
+        return f"it answered {status}", 300 <= status < 500 and status not in _PASSING
+
+
+class _Deadline:
+    """Cuts a request's connection when its time is up: the library's time-outs count from the last byte, and a byte now
+    and then keeps them waiting for ever. A context manager."""
+
+    def __init__(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self.over = False
+
+    def trace(self, name: str, info: Mapping[str, Any]) -> None:
+        """httpx's ``trace`` extension: takes note of the connection."""
+        if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            with self._lock:
+                self._connection = info["return_value"]
+                if self.over:
+                    self._shut_down()
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.over = True
+            if self._connection is not None:
+                self._shut_down()
+
+    def _shut_down(self) -> None:
+        with suppress(OSError):
+            self._connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 class Position:

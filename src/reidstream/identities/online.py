@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,6 +123,11 @@ class OnlineIdentities:
         """How many are known."""
         return len(self._people)
 
+    @property
+    def calibration(self) -> Calibration:
+        """How similarities are read now."""
+        return self._calibration
+
     def catch_up(self, most: int | None = None) -> int:
         """Give a person to every stored tracklet that has none, in the order of storing; how many that were.
 
@@ -155,24 +159,6 @@ class OnlineIdentities:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         decision = self._decide(prototypes, 1.0, None)
         return Answer([(self._people[k].id, p) for k, p in decision.candidates])
-
-    def same(self, person: str, others: Sequence[str]) -> list[float]:
-        """How probable it is that a known person and each of some others are one, if there were no third.
-
-        0 where somebody decided that they are two, or when and where they were seen excludes it.
-        """
-        unknown = [0.0] * len(others)
-        row = self._row.get(person)
-        rows = [self._row[other] for other in others if other in self._row]
-        if row is None or not rows:
-            return unknown
-        ratios = self._ratios(rows, np.concatenate(self._people[row].prototypes), max(self._people[row].trust))
-        found = {}
-        for other, ratio in zip(rows, ratios, strict=True):
-            excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
-            apart = (min(row, other), max(row, other)) in self._apart
-            found[self._people[other].id] = 0.0 if excluded or apart else float(probabilities(ratio[None])[0])
-        return [found.get(other, 0.0) for other in others]
 
     def _unassigned(self, most: int) -> list[str]:
         c = tracklet_table.c

@@ -17,6 +17,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
+from reidstream.gallery.recordings import Begin
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.proposal import Proposal, settle
 from reidstream.pipeline.store import TrackletStore
@@ -48,7 +49,12 @@ class SourceState(StrEnum):
 
 @dataclass(slots=True)
 class SourceSummary:
-    """What became of one source. error: why it failed. expected: frames it will have, None when unknown."""
+    """What became of one source.
+
+    error: why it failed. note: why it was skipped, or that nobody was found in it. expected: frames it will have, None
+    when unknown. frames: how far it was read; processed: of them looked at, which are fewer where a rate is thinned.
+    tracklets: finished. seen_wall: Unix seconds at which its last frame came, None before the first.
+    """
 
     source: str
     uri: str = ""
@@ -58,6 +64,10 @@ class SourceSummary:
     expected: int | None = None
     dropped: int = 0
     live: bool = False
+    note: str | None = None
+    processed: int = 0
+    tracklets: int = 0
+    seen_wall: float | None = None
 
 
 @dataclass(slots=True)
@@ -84,8 +94,13 @@ class RunSummary:
 
     @property
     def frames(self) -> int:
-        """Frames processed, over all sources."""
+        """Frames read, over all sources."""
         return sum(source.frames for source in self.sources.values())
+
+    @property
+    def processed(self) -> int:
+        """Frames looked at, over all sources."""
+        return sum(source.processed for source in self.sources.values())
 
     @property
     def failed(self) -> list[SourceSummary]:
@@ -126,6 +141,8 @@ class GalleryRun:
         self._record = record
         self._max_seconds = max_seconds
         self._unwanted: set[str] = set()
+        # Content → the source that it is read as.
+        self._begun: dict[str, str] = {}
         self.summary = RunSummary({source.source: source for source in sources})
 
     def stop(self) -> None:
@@ -184,7 +201,11 @@ class GalleryRun:
         if isinstance(event, SourceStarted):
             source.uri, source.expected, source.live = event.uri, event.frames, event.live
             settings = self._own_settings.get(event.source, self._settings)
-            if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
+            begin = self._gallery.begin_source(event, settings, replace=self._replace)
+            if begin.wanted:
+                self._begun[event.content] = event.source
+            else:
+                source.note = self._why_unwanted(begin, event)
                 self._unwanted.add(event.source)
                 self._engine.skip(event.source)
             source.state = SourceState.RUNNING
@@ -194,16 +215,27 @@ class GalleryRun:
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
+            source.processed += 1
+            source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
         finished = collector.take(event)
         self.summary.tracklets += len(finished)
+        source.tracklets += len(finished)
         self.summary.open_tracks = collector.open_tracks
         writer.add(finished)
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
             whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
             source.state = SourceState.FAILED if event.error else whole
+            if source.state is SourceState.COMPLETE and not source.tracklets:
+                source.note = "nobody was found in it"
             writer.end_source(event)
+
+    def _why_unwanted(self, begin: Begin, started: SourceStarted) -> str:
+        """Why a source is not wanted."""
+        if begin is Begin.ELSEWHERE:
+            return f"same content as {self._begun.get(started.content, 'another source of the gallery')}"
+        return "it is in the gallery already"
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:
@@ -276,9 +308,9 @@ def open_run(
     """
     from reidstream.gallery.index import process as index_process
     from reidstream.models import resolve_model
-    from reidstream.sources import redacted, source_ids
+    from reidstream.sources import expand_configs, redacted, source_ids
 
-    chosen = [_source(source) for source in sources] or list(config.sources)
+    chosen = _chosen(sources) or expand_configs(config.sources)
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
@@ -294,8 +326,9 @@ def open_run(
         if source.max_fps is not None
     }
     for summary, (source_id, source) in zip(summaries, named, strict=True):
-        if known and _complete(source, source_id, own.get(source_id, settings), known):
-            summary.state = SourceState.SKIPPED
+        held = _complete(source, source_id, own.get(source_id, settings), known) if known else None
+        if held is not None:
+            summary.state, summary.note = SourceState.SKIPPED, _held(held, source_id)
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
         if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
@@ -360,8 +393,19 @@ def settings_fingerprint(
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _source(source: SourceConfig | str | Path) -> SourceConfig:
-    return source if isinstance(source, SourceConfig) else SourceConfig(uri=str(source))
+def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
+    """What is to be read, folders and patterns resolved; sources that are described already stay as they are."""
+    from reidstream.sources import expand_sources
+
+    if any(isinstance(source, SourceConfig) for source in sources):
+        given = [s if isinstance(s, SourceConfig) else expand_sources([str(s)]) for s in sources]
+        return [config for some in given for config in ([some] if isinstance(some, SourceConfig) else some)]
+    return expand_sources([str(source) for source in sources])
+
+
+def _held(recording: Recording, source: str) -> str:
+    """Why a recording need not be read again."""
+    return "it is in the gallery already" if recording.source == source else f"same content as {recording.source}"
 
 
 def _known(gallery: str | Path) -> dict[str, Recording]:
@@ -373,22 +417,23 @@ def _known(gallery: str | Path) -> dict[str, Recording]:
         return {}
 
 
-def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> bool:
-    """Whether the gallery has all that a file or folder would give, so that reading it again is not needed."""
+def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> Recording | None:
+    """The recording that has all that a file or folder would give, so that reading it again is not needed."""
     from reidstream.gallery.recordings import State
     from reidstream.sources import open_source
     from reidstream.sources.address import Kind, kind_of
 
     if kind_of(source.uri) not in (Kind.FILE, Kind.FOLDER):
-        return False
+        return None
     try:
         with open_source(source, source_id) as opened:
             content = opened.started().content
     except SourceError:
         # The engine meets the same error and reports it as this source's end.
-        return False
+        return None
     recording = known.get(content)
-    return recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+    whole = recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+    return recording if whole else None
 
 
 def _engine(

@@ -15,6 +15,7 @@ import numpy as np
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import ConfigError, GalleryError
 from reidstream.files import whole_file
+from reidstream.foreign_text import csv_cell
 from reidstream.gallery import Filter, Gallery
 from reidstream.gallery.reranking import Reranking, search_reranked
 from reidstream.gallery.rows import EVERYTHING
@@ -154,7 +155,7 @@ def _csv(path: Path, rows: Iterable[dict[str, Any]]) -> int:
         writer = csv.DictWriter(file, fieldnames=COLUMNS)
         writer.writeheader()
         for count, row in enumerate(rows, start=1):  # noqa: B007 - the last number is how many there were
-            writer.writerow(row)
+            writer.writerow({name: csv_cell(value) for name, value in row.items()})
     return count
 
 
@@ -172,7 +173,8 @@ def _parquet(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
     count = 0
     remaining = iter(rows)
-    with pq.ParquetWriter(path, schema) as writer:
+    # An open file: Arrow takes only paths that are UTF-8.
+    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
         while some := list(islice(remaining, 10_000)):
             writer.write_table(pa.table({name: [row[name] for row in some] for name in COLUMNS}, schema=schema))
             count += len(some)

@@ -24,6 +24,7 @@ from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.pairs import same_person
 from reidstream.identities.people import history, prepare
 from reidstream.identities.proposal import apply, propose
 from reidstream.identities.schema import former_members, former_people, members, operations, outbox
@@ -33,7 +34,7 @@ from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
-from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
+from reidstream.server.decisions import Decision, Label, Undo, execute, people_of, tracklets_of
 from reidstream.server.jobs import Job, Jobs
 from reidstream.types import Tracklet
 
@@ -63,6 +64,7 @@ class Desk:
         self.stored = 0
         self.slowest_store = 0.0
         self._deciding = threading.Lock()
+        self._reading = threading.Lock()
         self._waiting = threading.Condition()
         self._awake = True
         self._closing = False
@@ -100,14 +102,15 @@ class Desk:
             try:
                 number = execute(self.gallery, caller.name, decision)
             finally:
-                self._changes += 1
+                # A name changes nobody's looks.
+                self._changes += not isinstance(decision, Label)
             self.catalogue.refresh()
         self.wake()
         return self.operation(number)
 
     def operation(self, number: int) -> dict[str, Any]:
         """An entry of the log of operations."""
-        (done,) = [operation for operation in history(self.gallery) if operation.id == number]
+        (done,) = history(self.gallery, number)
         return asdict(done)
 
     def touched(self, number: int) -> list[str]:
@@ -132,10 +135,9 @@ class Desk:
         with self.gallery.read() as connection:
             return int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
 
-    def probabilities_of_pairs(self, person: str, others: Sequence[str]) -> list[float]:
+    def same_person(self, one: Entry, others: Sequence[Entry]) -> list[float]:
         """How probable it is that a person and each of some others are one, by looks and times."""
-        with self._deciding:
-            return self._current().same(person, others)
+        return same_person(self.gallery, self._read().calibration, one, others)
 
     def who_is(self, caller: Caller, asked: Query, found: Sequence[str]) -> Identity:
         """Who a query shows, of the people that a caller may see. found: tracklets whose people are wanted as well."""
@@ -149,8 +151,9 @@ class Desk:
             return Identity(Verdict.GIVEN, person, None, ((person, sure),), owners)
         if not len(self.catalogue):
             return Identity(Verdict.UNDECIDED, None, None, (), owners)
+        identities = self._read()
         with self._deciding:
-            answered = self._current().answer(asked.vector[None])
+            answered = identities.answer(asked.vector[None])
         candidates = tuple((people[i], p) for i, p in answered.candidates if i in people)
         verdict = verdict_of([p for _, p in candidates], answered.nobody, self.config.identities.false_merges)
         named = candidates[0][0] if verdict is Verdict.PERSON else None
@@ -256,29 +259,39 @@ class Desk:
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
-        if not self._waits():
-            return 0
-        fresh, changes = None, self._changes
+        waiting = self._waits()
         for _ in range(_PATIENCE):
-            if self._known == (changes := self._changes):
+            if self._known == self._changes:
                 break
-            fresh = OnlineIdentities(self.gallery, self.config.identities)
-            if changes == self._changes:
-                break
+            self._read_anew()
+        if not waiting:
+            return 0
         with self._deciding:
-            if fresh is not None and changes == self._changes:
-                self._identities, self._known = fresh, changes
-            given = self._current().catch_up(_AT_ONCE)
+            if self._known != self._changes:
+                self._identities, self._known = self._fresh(), self._changes
+            assert self._identities is not None
+            given = self._identities.catch_up(_AT_ONCE)
         if given:
             self.catalogue.refresh()
         return given
 
-    def _current(self) -> OnlineIdentities:
-        """Identities that know of every decision; call it while nothing is decided."""
-        if self._known != self._changes or self._identities is None:
-            self._identities = OnlineIdentities(self.gallery, self.config.identities)
-            self._known = self._changes
-        return self._identities
+    def _read(self) -> OnlineIdentities:
+        """Identities as they were a moment ago: whoever only asks does not wait until everybody is read anew."""
+        with self._reading:
+            return self._identities or self._read_anew()
+
+    def _read_anew(self) -> OnlineIdentities:
+        """Read everybody while decisions go on; adopted unless one was made meanwhile."""
+        changes = self._changes
+        fresh = self._fresh()
+        with self._deciding:
+            # Another thread may have been faster, and have given people to tracklets since.
+            if self._identities is None or self._known != self._changes == changes:
+                self._identities, self._known = fresh, changes
+            return self._identities
+
+    def _fresh(self) -> OnlineIdentities:
+        return OnlineIdentities(self.gallery, self.config.identities)
 
     def _waits(self) -> bool:
         """Whether a stored tracklet has no person."""

@@ -13,6 +13,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.sampling import CropSampler, FrameCrops
 from reidstream.errors import SourceError
+from reidstream.foreign_text import storable
 from reidstream.inference import Detector, Embedder
 from reidstream.sources import Source, open_source
 from reidstream.sources.frame import Frame
@@ -124,7 +125,9 @@ class SourceRunner:
             while not self._stopping.is_set():
                 before = time.perf_counter()
                 frame = next(frames, None)
-                self._shared.status.spend("decode", time.perf_counter() - before)
+                if not started.live:
+                    # A camera decodes on a thread of its own; what passes here is waiting for its next frame.
+                    self._shared.status.spend("decode", time.perf_counter() - before)
                 self._shared.status.dropped[self._id] = source.dropped
                 if frame is None:
                     break
@@ -179,7 +182,7 @@ class SourceRunner:
             stopped = self._stopping.is_set()
             stage.end(EndReason.SHUTDOWN if stopped else EndReason.SOURCE_ENDED)
             dropped = self._shared.status.dropped[self._id]
-            error_text = None if stopped and self._error is None else self._error
+            error_text = None if self._error is None else storable(self._error)
             self._shared.out.put(SourceEnded(self._id, frames, time.time(), error_text, stopped, dropped))
             self._shared.ended()
 

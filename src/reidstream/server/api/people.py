@@ -150,7 +150,7 @@ def alike_people(
     """Who looks most like a person, most alike first, with the probability that they are the same."""
     entry = entry_of(desk, caller, person)
     found = alike(desk, caller, entry, limit)
-    same = desk.probabilities_of_pairs(entry.person.id, [other.person.id for other, _ in found])
+    same = desk.same_person(entry, [other for other, _ in found])
     others = zip(found, same, strict=True)
     return answer(
         {"alike": [{**other.as_dict(), "similarity": cosine, "same": sure} for (other, cosine), sure in others]}

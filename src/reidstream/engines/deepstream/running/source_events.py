@@ -13,6 +13,7 @@ import numpy as np
 from reidstream.engines.deepstream.metadata.reading import FrameArrays
 from reidstream.engines.deepstream.running.spent_ids import SpentIds
 from reidstream.engines.sampling import sharpness
+from reidstream.foreign_text import storable
 from reidstream.sources.clock import MediaClock
 from reidstream.types import (
     EndReason,
@@ -203,7 +204,7 @@ class SourceEvents:
         events = self._decided(self._clock.finish())
         events += [self._end_track(object_id, reason) for object_id in sorted(self._open)]
         wall = self._origin + self._media if self._origin is not None else time.time()
-        events.append(SourceEnded(self._started.source, self._next, wall, error, stopped, dropped))
+        events.append(SourceEnded(self._started.source, self._next, wall, error and storable(error), stopped, dropped))
         return events
 
     def _seen(self, arrays: FrameArrays, media: float, number: int) -> TrackIds:
