@@ -24,10 +24,9 @@ from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
-from reidstream.identities.pairs import same_person
 from reidstream.identities.people import history, prepare
 from reidstream.identities.proposal import apply, propose
-from reidstream.identities.schema import former_members, former_people, members, operations, outbox
+from reidstream.identities.schema import former_members, former_people, links, members, operations, outbox
 from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
@@ -45,6 +44,8 @@ _AT_ONCE = 20
 # After a decision everybody is read anew before the next tracklet is given a person. Reading takes seconds in large
 # galleries, so that decisions go on meanwhile; when they made it useless so often, the next one waits for it.
 _PATIENCE = 2
+# Seconds of reading that somebody who asks does wait for.
+_SHORT = 0.3
 
 
 class Desk:
@@ -72,6 +73,7 @@ class Desk:
         # Counts what people decided: identities that were read before know nothing of it.
         self._changes = 0
         self._known = -1
+        self._took = 0.0
         self._identities: OnlineIdentities | None = None
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
         self._thread.start()
@@ -137,7 +139,23 @@ class Desk:
 
     def same_person(self, one: Entry, others: Sequence[Entry]) -> list[float]:
         """How probable it is that a person and each of some others are one, by looks and times."""
-        return same_person(self.gallery, self._read().calibration, one, others)
+        identities = self._read()
+        with self._deciding:
+            same = identities.same(one.person.id, [other.person.id for other in others])
+        # Those who were told apart a moment ago may not be known as two yet.
+        apart = self._told_apart(one, others)
+        return [0.0 if other.person.id in apart else p for other, p in zip(others, same, strict=True)]
+
+    def _told_apart(self, one: Entry, others: Sequence[Entry]) -> set[str]:
+        """The people of the others of whom somebody decided that they are not ``one``."""
+        owner = {visit.tracklet: entry.person.id for entry in others for visit in entry.visits}
+        found: set[str] = set()
+        with self.gallery.read() as connection:
+            for some in in_chunks([visit.tracklet for visit in one.visits]):
+                for near, far in ((links.c.a, links.c.b), (links.c.b, links.c.a)):
+                    query = select(far).where(links.c.kind == "different", near.in_(some))
+                    found.update(owner[t] for t in connection.execute(query).scalars() if t in owner)
+        return found
 
     def who_is(self, caller: Caller, asked: Query, found: Sequence[str]) -> Identity:
         """Who a query shows, of the people that a caller may see. found: tracklets whose people are wanted as well."""
@@ -276,14 +294,18 @@ class Desk:
         return given
 
     def _read(self) -> OnlineIdentities:
-        """Identities as they were a moment ago: whoever only asks does not wait until everybody is read anew."""
+        """Identities as they are, or where reading takes long as they were a moment ago: whoever only asks does not
+        wait until everybody is read anew."""
         with self._reading:
-            return self._identities or self._read_anew()
+            if self._identities is None or (self._known != self._changes and self._took < _SHORT):
+                return self._read_anew()
+            return self._identities
 
     def _read_anew(self) -> OnlineIdentities:
         """Read everybody while decisions go on; adopted unless one was made meanwhile."""
-        changes = self._changes
+        changes, before = self._changes, time.monotonic()
         fresh = self._fresh()
+        self._took = time.monotonic() - before
         with self._deciding:
             # Another thread may have been faster, and have given people to tracklets since.
             if self._identities is None or self._known != self._changes == changes:
