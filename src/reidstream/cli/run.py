@@ -161,11 +161,14 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
+    from reidstream.gallery.sheet import wall_clock
 
     out = console()
-    table = TerminalTable("source", "state", "frames", "dropped", box=None, pad_edge=False)
+    table = TerminalTable("source", "state", "frames", "dropped", "recorded (UTC)", "by", box=None, pad_edge=False)
     for source in summary.sources.values():
-        table.add_row(source.source, source.state, str(source.frames), str(source.dropped))
+        begun = wall_clock(source.begun) if source.begun is not None and not source.live else ""
+        state = f"{source.state}, has grown" if source.grown else source.state
+        table.add_row(source.source, state, str(source.frames), str(source.dropped), begun, source.dated)
     out.print(table)
     rate = summary.frames / summary.seconds if summary.seconds else 0.0
     counts = summary.counts

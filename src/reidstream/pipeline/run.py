@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import threading
@@ -48,7 +49,11 @@ class SourceState(StrEnum):
 
 @dataclass(slots=True)
 class SourceSummary:
-    """What became of one source. error: why it failed. expected: frames it will have, None when unknown."""
+    """What became of one source. error: why it failed. expected: frames it will have, None when unknown.
+
+    begun: when it was recorded, Unix seconds; dated: what says so. grown: the gallery held a shorter version of it, and
+    only what is new in it was added.
+    """
 
     source: str
     uri: str = ""
@@ -58,6 +63,9 @@ class SourceSummary:
     expected: int | None = None
     dropped: int = 0
     live: bool = False
+    begun: float | None = None
+    dated: str = ""
+    grown: bool = False
 
 
 @dataclass(slots=True)
@@ -102,6 +110,7 @@ class GalleryRun:
     record: file to record the events to.
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
+    grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
     """
 
     def __init__(
@@ -116,6 +125,7 @@ class GalleryRun:
         replace: bool = False,
         record: Path | None = None,
         max_seconds: float | None = None,
+        grown: Mapping[str, str] | None = None,
     ) -> None:
         self._engine = engine
         self._gallery = gallery
@@ -125,6 +135,7 @@ class GalleryRun:
         self._replace = replace
         self._record = record
         self._max_seconds = max_seconds
+        self._grown = dict(grown or {})
         self._unwanted: set[str] = set()
         self.summary = RunSummary({source.source: source for source in sources})
 
@@ -183,6 +194,10 @@ class GalleryRun:
         source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
         if isinstance(event, SourceStarted):
             source.uri, source.expected, source.live = event.uri, event.frames, event.live
+            source.begun, source.dated = event.wall_time, event.dated
+            if event.source in self._grown:
+                event = dataclasses.replace(event, content=self._grown[event.source])
+                source.grown = True
             settings = self._own_settings.get(event.source, self._settings)
             if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
                 self._unwanted.add(event.source)
@@ -293,9 +308,17 @@ def open_run(
         for source_id, source in named
         if source.max_fps is not None
     }
+    grown: dict[str, str] = {}
     for summary, (source_id, source) in zip(summaries, named, strict=True):
-        if known and _complete(source, source_id, own.get(source_id, settings), known):
+        started = _content(source, source_id) if known else None
+        recording = None if started is None else _same(started, known)
+        if started is None or recording is None:
+            continue
+        more = started.length > recording.length
+        if recording.state == "complete" and recording.settings == own.get(source_id, settings) and not more:
             summary.state = SourceState.SKIPPED
+        elif recording.content != started.content:
+            grown[source_id] = recording.content
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
         if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
@@ -325,6 +348,7 @@ def open_run(
             replace=replace,
             record=record,
             max_seconds=max_seconds,
+            grown=grown,
         )
 
 
@@ -373,22 +397,29 @@ def _known(gallery: str | Path) -> dict[str, Recording]:
         return {}
 
 
-def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> bool:
-    """Whether the gallery has all that a file or folder would give, so that reading it again is not needed."""
-    from reidstream.gallery.recordings import State
+def _content(source: SourceConfig, source_id: str) -> SourceStarted | None:
+    """What a file or folder is; None for cameras and for what cannot be read, which the engine meets and reports."""
     from reidstream.sources import open_source
     from reidstream.sources.address import Kind, kind_of
 
     if kind_of(source.uri) not in (Kind.FILE, Kind.FOLDER):
-        return False
+        return None
     try:
         with open_source(source, source_id) as opened:
-            content = opened.started().content
+            return opened.started()
     except SourceError:
-        # The engine meets the same error and reports it as this source's end.
-        return False
-    recording = known.get(content)
-    return recording is not None and recording.state == State.COMPLETE and recording.settings == settings
+        return None
+
+
+def _same(started: SourceStarted, known: dict[str, Recording]) -> Recording | None:
+    """What the gallery has of the same recording: all of it, or the longest shorter version that was read."""
+    from reidstream.sources.fingerprint import grown
+
+    if started.content in known:
+        return known[started.content]
+    longer = (started.beginning, started.length)
+    shorter = [recording for recording in known.values() if grown((recording.beginning, recording.length), longer)]
+    return max(shorter, key=lambda recording: recording.length, default=None)
 
 
 def _engine(
