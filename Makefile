@@ -8,7 +8,7 @@ PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test check coverage lint format mutants bench soak requirements docs wheel clean
+.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench soak requirements docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,7 +32,13 @@ demo: $(VENV)/.ready  ## Video to gallery on this machine, offline
 
 test: $(VENV)/.ready  ## The tests that every machine can run
 	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist loadfile \
-		-m "not slow and not shared and not gstreamer and not torch"
+		-m "not slow and not shared and not gstreamer and not torch and not gpu"
+
+cuda: $(VENV)/.ready  ## Add ONNX Runtime for NVIDIA GPUs to the environment
+	PATH="$(dir $(UV)):$$PATH" $(VENV)/bin/reidstream setup cuda
+
+test-gpu: $(VENV)/.ready  ## The tests that need an NVIDIA GPU, after `make cuda`
+	$(PY) -m pytest -q -m gpu
 
 # What is fast and wide: pure functions, the layout, the generated pages, the words of the command line.
 CHECKED := tests/config tests/tracking tests/tracklets tests/inference/test_fingerprint.py tests/docs/test_generated_pages.py \
@@ -43,7 +49,7 @@ check: lint  ## Before every commit: lint and the fast tests, half a minute
 
 coverage: $(VENV)/.ready  ## make test, counting lines and branches; the report is build/coverage/index.html
 	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist loadfile \
-		-m "not slow and not shared and not gstreamer and not torch" \
+		-m "not slow and not shared and not gstreamer and not torch and not gpu" \
 		--cov reidstream --cov-branch --cov-report term:skip-covered --cov-report html:build/coverage
 
 lint: $(VENV)/.ready  ## ruff and mypy

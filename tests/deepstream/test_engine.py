@@ -225,6 +225,7 @@ def test_the_legacy_mux_scales_mixed_sizes_and_boxes_come_back(tmp_path: Path) -
 
 
 @pytest.mark.skipif(standins.real_pyds_file() is not None, reason="the real object encoder needs a GPU")
+@pytest.mark.setting("deepstream.crops")
 def test_crops_are_jpeg_files_of_the_people(tmp_path: Path) -> None:
     import cv2
 

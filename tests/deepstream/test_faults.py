@@ -71,6 +71,7 @@ def test_a_source_can_be_removed_in_the_middle_and_another_added(tmp_path: Path)
     assert end_of(events, "a").frames == end_of(events, "c").frames == 200
 
 
+@pytest.mark.setting("deepstream.watch")
 def test_the_camera_list_adds_and_removes_while_running(tmp_path: Path) -> None:
     config = blob_models.config(tmp_path)
     for name in ("a", "b"):
@@ -146,6 +147,7 @@ def test_a_reset_of_the_stream_starts_new_tracks(tmp_path: Path) -> None:
     assert {e.track_id for e in events if isinstance(e, TrackEnded)} == ids
 
 
+@pytest.mark.setting("deepstream.patience")
 def test_without_any_embedding_the_run_stops_with_the_likely_causes(tmp_path: Path) -> None:
     config = blob_models.config(
         tmp_path, ["deepstream.patience=20", 'deepstream.sgie.keys={"output-tensor-meta"=0}', "deepstream.crops=false"]
@@ -271,6 +273,7 @@ def test_the_pipeline_ends_when_an_element_asks_for_it(tmp_path: Path, force: bo
     assert [event.reason for event in events if isinstance(event, TrackEnded)] == [EndReason.SOURCE_ENDED]
 
 
+@pytest.mark.setting("deepstream.queue")
 def test_a_camera_loses_its_oldest_frames_when_the_reader_lags_and_says_how_many(
     tmp_path: Path, server: Server
 ) -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "docker").glob("*.md")])
 # What a command of a page would need that is not here, by what stands in the command.
 NEEDS = {
-    r"--engine deepstream|models build|^doctor\b": "a machine to look at, or a GPU",
+    r"--engine deepstream|models build|^doctor\b|^setup\b|device=cuda": "a machine to look at, or a GPU",
     r"://|models fetch|cameras\.toml": "a network or cameras",
     r"--follow|^serve|\bmine\b": "somebody who ends it",
     r"\.pth|theirs\.onnx|my_|models/|street\.mp4|pgie\.txt|reid_sgie|\.log|YOUR_|/data/": "files of the reader's",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from reidstream.config import Config, DetectorConfig, SourceConfig
 from reidstream.engines.local import LocalEngine
 from reidstream.errors import EngineError, ModelNotFound
 from reidstream.sources.frame import Frame, Picture
-from reidstream.types import Detections, Event, Observed, SourceEnded
+from reidstream.sources.video_file import VideoFileSource
+from reidstream.types import Detections, Event, Observed, SourceEnded, SourceStarted
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 
 
@@ -47,6 +49,23 @@ def test_a_detector_that_fails_ends_the_run_with_what_was_seen(tmp_path: Path) -
     assert sum(isinstance(e, Observed) for e in seen) >= 25
 
 
+def test_waiting_for_a_camera_is_not_counted_as_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_blobs(tmp_path / "a.mp4", [0], 20)
+
+    class Camera(VideoFileSource):
+        def started(self) -> SourceStarted:
+            return replace(super().started(), live=True)
+
+    def stages() -> set[str]:
+        engine = engine_for(path)
+        assert any(isinstance(event, Observed) for event in engine.events())
+        return set(engine.status.stage_seconds)
+
+    assert "decode" in stages()
+    monkeypatch.setattr("reidstream.engines.local.source_runner.open_source", Camera)
+    assert "decode" not in stages()
+
+
 def test_frames_detected_together_change_nothing(tmp_path: Path) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0, 1], 50)
 
@@ -57,6 +76,7 @@ def test_frames_detected_together_change_nothing(tmp_path: Path) -> None:
     assert boxes(1) == boxes(7)
 
 
+@pytest.mark.setting("detector.every")
 def test_detecting_every_third_frame_keeps_the_tracks_and_predicts_between(tmp_path: Path) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0, 1], 60)
     config = Config(detector=DetectorConfig(every=3))
@@ -79,6 +99,7 @@ def test_the_observer_sees_every_frame_with_its_tracks(tmp_path: Path) -> None:
     assert seen == [(i, i) for i in range(30)]
 
 
+@pytest.mark.setting("detector.model")
 def test_a_missing_model_fails_before_any_source_is_touched() -> None:
     config = Config(detector=DetectorConfig(model="no-such-model.onnx"))
     with pytest.raises(ModelNotFound, match=r"no-such-model\.onnx"):

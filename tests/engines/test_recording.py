@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -264,8 +263,6 @@ def test_place_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
         Recorder(tmp_path / "file" / "events.parquet", SPACE)
 
 
-def test_recording_does_not_slow_a_run_down(tmp_path: Path) -> None:
-    begin = time.perf_counter()
+def test_frames_are_written_many_at_a_time(tmp_path: Path) -> None:
     recorded(tmp_path / "events.parquet", 5000)
-    # A camera gives 30 frames a second; the limit is generous for busy machines.
-    assert time.perf_counter() - begin < 5
+    assert pq.ParquetFile(tmp_path / "events.parquet").num_row_groups < 50

@@ -114,6 +114,7 @@ def test_what_resolving_would_change_is_told_with_the_calibration(people: Comman
     assert "nobody is in two at once" in text
 
 
+@pytest.mark.setting("identities.topology")
 def test_a_topology_is_obeyed_and_a_wrong_one_is_explained(people: Command, tmp_path: Path) -> None:
     topology = tmp_path / "cameras.toml"
     topology.write_text('[[pairs]]\ncameras = ["a", "b"]\ntravel_seconds = 60.0\n')

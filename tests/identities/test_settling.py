@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
@@ -68,6 +69,7 @@ def test_killed_before_the_end_and_run_again_everybody_is_the_same(fill: Fill) -
     assert identities_of(parts, RETURNS) == identities_of(whole, RETURNS)
 
 
+@pytest.mark.setting("identities.resolve")
 def test_a_run_ends_so_or_not_as_it_is_told(tmp_path: Path) -> None:
     from reidstream.config import Config
     from reidstream.pipeline import RunSummary

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reidstream.config import DetectorConfig
-from reidstream.errors import DeviceError, ModelMismatch, ModelNotFound
+from reidstream.errors import ModelMismatch, ModelNotFound
 from reidstream.inference import open_detector
 from reidstream.inference.session import Session
 from reidstream.models.spec import ResolvedModel
@@ -69,6 +69,7 @@ def test_decoded_outputs_are_taken_as_pixels(detector_model: MakeModel) -> None:
     np.testing.assert_allclose(found.boxes, [[16, 4, 24, 16]])
 
 
+@pytest.mark.setting("detector.person_class")
 def test_the_person_is_found_by_name(detector_model: MakeModel) -> None:
     rows = _one_person()
     model = detector_model(rows, classes=("person", "car"))
@@ -84,6 +85,7 @@ def test_another_class_suppresses_no_person(detector_model: MakeModel) -> None:
     assert len(open_detector(detector_model(rows), DetectorConfig()).detect([_black(64, 32)])[0]) == 1
 
 
+@pytest.mark.setting("detector.confidence", "detector.nms")
 def test_confidence_and_nms_thresholds_are_obeyed(detector_model: MakeModel) -> None:
     rows = _one_person(0.5)
     rows[8 * 4 + 2] = [-0.3, 0.5, 0, 0.5, 1, 0, 0.4]  # IoU .67 with the first
@@ -130,8 +132,8 @@ def test_a_model_that_does_not_fit_is_refused_with_the_reason(detector_model: Ma
         open_detector(detector_model(_rows(), classes=("a", "b", "person")), DetectorConfig())
     with pytest.raises(ModelMismatch, match="no class names are known"):
         open_detector(detector_model(_rows(), classes=()), DetectorConfig())
-    with pytest.raises(ModelMismatch, match="unknown detector family 'ssd'; known are yolox"):
-        open_detector(detector_model(_rows(), family="ssd"), DetectorConfig())
+    with pytest.raises(ModelMismatch, match="unknown detector family 'mask-rcnn'; known are yolox"):
+        open_detector(detector_model(_rows(), family="mask-rcnn"), DetectorConfig())
     with pytest.raises(ModelMismatch, match="expected a detector, but it is described as 'reid'"):
         open_detector(detector_model(_rows(), task="reid"), DetectorConfig())
     with pytest.raises(ModelMismatch, match="the manifest says input height 416, the graph 32"):
@@ -147,19 +149,3 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         Session(broken)
     with pytest.raises(ModelNotFound, match="no model file at"):
         Session(tmp_path / "missing.onnx")
-
-
-def test_a_device_that_is_not_there_is_an_error(detector_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = detector_model(_rows())
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match="install onnxruntime-gpu"):
-        Session(model.path, "cuda")
-
-
-def test_a_silent_fallback_to_the_cpu_is_an_error(detector_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = detector_model(_rows())
-    real = Session(model.path)._session
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: real)
-    with pytest.raises(DeviceError, match="ONNX Runtime chose CPUExecutionProvider"):
-        Session(model.path, "cuda")

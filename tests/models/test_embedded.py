@@ -37,7 +37,7 @@ def test_the_detector_has_one_class_and_takes_other_sizes_and_batches() -> None:
     model = resolve_model("person-detector", "detector")
     assert model.spec.classes == ("person",)
     open_detector(model, DetectorConfig())
-    session = Session(model.path, "cpu", intra=1)
+    session = Session(model.path, intra=1)
     for batch, height, width in ((1, 416, 416), (3, 256, 448)):
         output = session.run(np.full((batch, 3, height, width), 114, np.float32))
         anchors = sum((height // s) * (width // s) for s in (8, 16, 32))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import onnx
@@ -163,7 +162,6 @@ def test_dry_run_on_the_command_line_runs_nothing(tmp_path: Path, trtexec: Path)
     behave(trtexec, f"open({str(tmp_path / 'ran')!r}, 'w')")
     model = network(tmp_path / "reid.onnx")
     (tmp_path / "reid.onnx.toml").write_text("[preprocessing]\n")
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "reidstream", "models", "build", str(model), "--batch", "2", "--dry-run"],
         capture_output=True,
@@ -171,4 +169,4 @@ def test_dry_run_on_the_command_line_runs_nothing(tmp_path: Path, trtexec: Path)
         check=True,
     )
     assert f"{trtexec} --onnx={model}" in done.stdout and "would write" in done.stdout
-    assert not (tmp_path / "ran").exists() and time.monotonic() - began < 60
+    assert not (tmp_path / "ran").exists()

@@ -28,7 +28,7 @@ from tests.mutants.sites import Mutant, mutants_of, source_of
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("sources", "tracking", "tracklets", "gallery", "inference", "engines/deepstream/checking", "identities")
-FAST = "not slow and not shared and not gstreamer and not torch and not browser"
+FAST = "not slow and not shared and not gstreamer and not torch and not browser and not gpu"
 # Seconds of tests that are run for one mutant, the quickest that cover its line first; and how long they may take.
 _BUDGET, _PATIENCE = 12.0, 60.0
 

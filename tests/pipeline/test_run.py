@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from reidstream.config import Config, SourceConfig, TrackletConfig
+from reidstream.config import Config, GalleryConfig, SourceConfig, TrackletConfig
 from reidstream.engines.replay import ReplayEngine
 from reidstream.errors import GalleryError, GalleryMismatch
 from reidstream.gallery import Gallery, State
 from reidstream.pipeline import GalleryRun, build_gallery, settings_fingerprint
-from tests.blobs import write_blobs
+from reidstream.pipeline.run import SourceState
+from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 from tests.pipeline.job import bring_in
 
 Content = dict[str, tuple[object, ...]]
@@ -70,6 +71,33 @@ def test_the_same_video_at_another_frame_rate_is_not_taken_for_complete(tmp_path
     with pytest.raises(GalleryMismatch, match="--replace"):
         build_gallery([whole], gallery=gallery)
     assert build_gallery([whole], gallery=gallery, replace=True).sources["a"].frames == 20
+
+
+def test_the_summary_says_why_something_was_skipped_and_where_nobody_was_found(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write_blobs(folder / "a.mp4", [0], 30)
+    write_blobs(folder / "quiet.mp4", [], 10)
+    config = Config(gallery=GalleryConfig(index="exact"))
+
+    def notes(*sources: Path) -> dict[str, tuple[str, int, str | None]]:
+        built = build_gallery(sources, config, tmp_path / "g", detector=BlobDetector(), embedder=ColourEmbedder())
+        return {s.source: (s.state.value, s.tracklets, s.note) for s in built.sources.values()}
+
+    assert notes(folder) == {"a": ("complete", 1, None), "quiet": ("complete", 0, "nobody was found in it")}
+    (folder / "copy.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    assert notes(folder / "a.mp4", folder / "copy.mp4") == {
+        "a": ("skipped", 0, "it is in the gallery already"),
+        "copy": ("skipped", 0, "same content as a"),
+    }
+
+
+def test_the_same_content_twice_in_one_run_is_named(tmp_path: Path) -> None:
+    write_blobs(tmp_path / "a.mp4", [0], 30)
+    (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes())
+    summary = bring_in([tmp_path / "a.mp4", tmp_path / "b.mp4"], tmp_path / "g")
+    skipped = {s.source: s.note for s in summary.sources.values() if s.state is SourceState.SKIPPED}
+    assert skipped in ({"b": "same content as a"}, {"a": "same content as b"})
 
 
 def test_a_recorded_run_replays_to_the_same_gallery(videos: list[Path], tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def values(frames: list[Frame]) -> list[int]:
     return [int(frame.picture.bgr()[0, 0, 0]) for frame in frames]
 
 
+@pytest.mark.setting("sources.fps")
 def test_images_come_in_the_order_of_their_names_at_the_given_rate(tmp_path: Path) -> None:
     write_images(tmp_path, ["f1.png", "f2.png", "f10.png", "g.bmp"])
     (tmp_path / "notes.txt").write_text("not an image")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import socket
 import threading
 import time
@@ -38,6 +39,7 @@ def elapsed_until_threads_end(seconds: float) -> bool:
 @pytest.mark.gstreamer
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_camera_delivers_frames_as_they_arrive(server: Server, transport: str) -> None:
+    began = time.time()
     with camera(server.url, rtsp_transport=transport, timeout=5) as source:
         info = source.started()
         assert (info.size, info.live, info.frames) == ((160, 96), True, None)
@@ -50,7 +52,7 @@ def test_camera_delivers_frames_as_they_arrive(server: Server, transport: str) -
     steps = np.diff([frame.media_time for frame in frames])
     assert (steps > 0).all()
     assert np.median(steps / indices) == pytest.approx(1 / 25, rel=0.05)
-    assert abs(frames[-1].wall_time - time.time()) < 5
+    assert began <= frames[-1].wall_time <= time.time()
     assert frames[0].picture.bgr().max() > 200
     assert elapsed_until_threads_end(6)
     with camera(server.url, timeout=5) as again:
@@ -76,6 +78,7 @@ def test_killed_server_is_connected_again_and_time_goes_on(server: Server, caplo
     assert 0.9 < gap < time.monotonic() - killed + 1
     assert after[0].index > before[-1].index
     assert "connecting again in 0.5 s" in caplog.text
+    assert re.search(r": is back after \d+ s", caplog.text)
     assert PASSWORD not in caplog.text
 
 
@@ -122,6 +125,7 @@ def test_closing_a_frozen_source_returns_at_once(server: Server) -> None:
         ({"reconnect": False}, "reconnecting is switched off"),
     ],
 )
+@pytest.mark.setting("sources.reconnect", "sources.reconnect_limit")
 def test_lost_camera_ends_with_what_was_received(server: Server, settings: dict[str, Any], expected: str) -> None:
     with camera(server.url, timeout=5, **settings) as source:
         next(source)
@@ -158,10 +162,9 @@ def test_refusing_camera_is_reported_at_once_without_the_password(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     url = server.url.replace("/live", "/none") if wrong is None else server.url.replace(f"cam:{PASSWORD}@", wrong)
-    begin = time.monotonic()
     with camera(url, timeout=20) as source, pytest.raises(SourceNotFound, match=expected) as caught:
         source.started()
-    assert time.monotonic() - begin < 10
+    assert "connecting again" not in caplog.text
     shown = str(caught.value) + repr(caught.value) + caplog.text + "".join(capfd.readouterr())
     assert "letme1n" not in shown
     assert PASSWORD not in shown
@@ -173,15 +176,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_nothing_listening_is_reported_within_the_time_out(caplog: pytest.LogCaptureFixture) -> None:
-    begin = time.monotonic()
-    with camera(f"rtsp://u:{PASSWORD}@127.0.0.1:{free_port()}/live", timeout=1) as source:
-        with pytest.raises(SourceNotFound, match="Connection refused") as caught:
-            source.started()
-        with pytest.raises(SourceNotFound):
-            next(source)
-    assert time.monotonic() - begin < 5
-    assert PASSWORD not in str(caught.value) + caplog.text
+@pytest.mark.setting("sources.timeout")
+def test_nothing_listening_is_reported_when_the_time_out_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    again = []
+    for timeout in (0.1, 1.6):
+        caplog.clear()
+        with camera(f"rtsp://u:{PASSWORD}@127.0.0.1:{free_port()}/live", timeout=timeout) as source:
+            with pytest.raises(SourceNotFound, match="Connection refused") as caught:
+                source.started()
+            with pytest.raises(SourceNotFound):
+                next(source)
+        again.append(caplog.text.count("connecting again"))
+        assert PASSWORD not in str(caught.value) + caplog.text
+    assert again[0] == 0 < again[1]
 
 
 def test_host_that_accepts_and_stays_silent_is_reported(caplog: pytest.LogCaptureFixture) -> None:
@@ -199,10 +206,8 @@ def test_closing_while_waiting_for_the_first_frame(caplog: pytest.LogCaptureFixt
     with socket.create_server(("127.0.0.1", 0)) as listening:
         source = camera(f"rtsp://127.0.0.1:{listening.getsockname()[1]}/live", timeout=2)
         threading.Timer(0.2, source.close).start()
-        begin = time.monotonic()
         with pytest.raises(SourceBroken, match="closed before its first frame"):
             source.started()
-        assert time.monotonic() - begin < 1.5
         assert list(source) == []
     assert elapsed_until_threads_end(6)
 

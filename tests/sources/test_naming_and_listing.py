@@ -6,7 +6,7 @@ import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.errors import ConfigError, SourceNotFound
-from reidstream.sources import expand_sources, open_source, resolved_from, source_ids
+from reidstream.sources import expand_configs, expand_sources, open_source, resolved_from, source_ids
 
 
 def ids(*uris: str) -> list[str]:
@@ -43,6 +43,7 @@ def test_folder_of_a_sequence_is_named_after_the_sequence(tmp_path: Path) -> Non
     assert ids(*uris) == ["MOT17-02", "MOT17-04"]
 
 
+@pytest.mark.setting("sources.name")
 def test_given_names_win_and_must_differ() -> None:
     configs = [SourceConfig(uri="/a/door.mp4"), SourceConfig(uri="/b.mp4", name="door")]
     assert source_ids(configs) == ["a-door", "door"]
@@ -58,6 +59,7 @@ def test_same_source_twice_is_refused_without_its_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.setting("sources.uri")
 def test_words_of_the_command_line_become_sources(tmp_path: Path) -> None:
     cameras = tmp_path / "site" / "cameras.toml"
     cameras.parent.mkdir()
@@ -79,7 +81,7 @@ def test_words_of_the_command_line_become_sources(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("", "lists no sources"),
-        ("[[sources]]\nname = 'x'\n", r"sources\.0\.uri: Field required"),
+        ("[[sources]]\nname = 'x'\n", r"sources\.0\.uri: is needed"),
         ("[[sources]]\nuri = 'a.mp4'\ncolour = 1\n", r"sources\.0\.colour"),
         ("[[sources]]\nuri = 'http://u:hunter2@h/x'\n", r"begin with http://.*cameras\.toml"),
         ("[[sources", "cannot be read as TOML"),
@@ -102,6 +104,77 @@ def test_words_that_cannot_be_meant() -> None:
         open_source(SourceConfig(uri="srt://h:9000"), "cam")
     with pytest.raises(ConfigError, match="no configuration file"):
         expand_sources(["missing.toml"])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Videos, images and other things in folders."""
+    for name in (
+        *("day/a.mp4", "day/b.MKV", "day/notes.txt", "day/.hidden.mp4", "day/inner/c.avi"),
+        *(
+            "seq/1.jpg",
+            "seq/2.png",
+            "MOT/img1/1.jpg",
+            "MOT/seqinfo.ini",
+            "both/d.mp4",
+            "both/1.jpg",
+            "empty/readme.txt",
+        ),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def read_from(site: Path, *words: str) -> list[str]:
+    found = expand_sources([str(site / word) for word in words])
+    return [str(Path(config.uri).relative_to(site)) for config in found]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["day"], ["day/a.mp4", "day/b.MKV", "day/inner/c.avi"]),
+        (["seq"], ["seq"]),
+        (["MOT"], ["MOT"]),
+        (["both"], ["both/d.mp4", "both"]),
+        (["day/*.mp4"], ["day/a.mp4"]),
+        (["**/*.avi"], ["day/inner/c.avi"]),
+        (["*/[ad].mp4"], ["both/d.mp4", "day/a.mp4"]),
+        (["s*", "MOT"], ["seq", "MOT"]),
+        (["day/b.MKV", "day", "day/*"], ["day/b.MKV", "day/a.mp4", "day/inner/c.avi"]),
+        (["day", "day/a.mp4"], ["day/b.MKV", "day/inner/c.avi", "day/a.mp4"]),
+        (["day/notes.txt"], ["day/notes.txt"]),
+        ([""], ["MOT", "both/d.mp4", "both", "day/a.mp4", "day/b.MKV", "day/inner/c.avi", "seq"]),
+    ],
+)
+def test_folders_patterns_and_mixtures(site: Path, words: list[str], expected: list[str]) -> None:
+    assert read_from(site, *words) == expected
+
+
+def test_what_is_left_out_of_a_folder_is_named(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read_from(site, "day")
+    assert [record.message for record in caplog.records] == [
+        f"{site / 'day'}: left out, no videos by their names: notes.txt"
+    ]
+
+
+@pytest.mark.parametrize("word", ["empty", "*.nix", "day/*.txt"])
+def test_nothing_to_read_is_an_error(site: Path, word: str) -> None:
+    with pytest.raises(ConfigError, match=r"no videos? .*folder of images|matches no video"):
+        read_from(site, word)
+
+
+def test_a_file_with_signs_of_a_pattern_in_its_name_is_that_file(site: Path) -> None:
+    (site / "day[1].mp4").touch()
+    assert read_from(site, "day[1].mp4") == ["day[1].mp4"]
+
+
+def test_a_folder_in_a_list_of_cameras(site: Path) -> None:
+    (site / "cameras.toml").write_text('[[sources]]\nuri = "day"\nname = "door"\nmax_fps = 5\n')
+    found = expand_sources([str(site / "cameras.toml")])
+    assert [(config.name, config.max_fps) for config in found] == [("door-a", 5), ("door-b", 5), ("door-c", 5)]
+    assert expand_configs([config.model_copy(update={"name": None}) for config in found[:1]])[0].uri == found[0].uri
 
 
 def test_only_relative_paths_are_resolved(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_creation_time_in_the_container_is_when_the_recording_began(make_clip: M
     assert read(path)[0].wall_time == 1714979289.0
 
 
+@pytest.mark.setting("sources.max_fps")
 def test_thinning_keeps_the_indices_of_the_source(make_clip: MakeClip, shown: Shown) -> None:
     frames = read(make_clip("clip.mp4", 50), max_fps=10)
     assert [frame.index for frame in frames] == [shown(frame.picture.bgr()) for frame in frames]

@@ -361,6 +361,7 @@ def test_a_look_that_shows_somebody_else_is_refused_at_once_in_the_very_place(fa
 
 
 @pytest.mark.parametrize(("confirm", "reported"), [(0.0, 1), (0.5, 5), (1.0, 10)])
+@pytest.mark.setting("tracker.confirm")
 def test_a_track_is_reported_after_the_time_that_is_set(confirm: float, reported: int) -> None:
     tracker = Tracker(TrackerConfig(confirm=confirm, start=0.5), SIZE)
     seen = [len(tracker.update(_detections(_walker(t), score=0.6), t)) for t in _times(10, 2)]

@@ -83,6 +83,7 @@ def test_confidence_is_the_mean_of_what_was_detected() -> None:
     assert path([0, 1], [-0.1, -0.1]).confidence == 0
 
 
+@pytest.mark.setting("tracklets.max_seconds")
 def test_only_the_track_that_is_too_long_is_cut() -> None:
     config = TrackletConfig(max_seconds=5.0)
     events = [started(), *(seen(frame, {1: 1, **({2: 2} if frame >= 40 else {})}) for frame in range(60))]

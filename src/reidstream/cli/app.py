@@ -8,7 +8,7 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, serve, synth
+from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, serve, setup, synth
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
@@ -50,6 +50,7 @@ app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(models.app, name="models")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(setup.app, name="setup")
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ def set_up_logging(verbose: bool, quiet: bool) -> None:
     """Warnings on stderr by default, everything of ours with --verbose, errors only with --quiet."""
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_TerminalFormatter("%(levelname)s %(name)s: %(message)s"))
+    layout = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler.setFormatter(_TerminalFormatter(layout, "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("reidstream").setLevel(level)
 

@@ -32,7 +32,7 @@ class EngineChoice(StrEnum):
 
 def run(
     sources: list[str] | None = typer.Argument(
-        None, help="Videos, folders of images, rtsp:// addresses, webcams, or TOML files that list cameras."
+        None, help="Videos, folders of videos or images, patterns, rtsp://, webcams, or TOML files that list cameras."
     ),
     gallery: str = GALLERY,
     config: Path | None = CONFIG,
@@ -92,6 +92,8 @@ def run(
             max_seconds=max_seconds,
         )
     silent = quiet or json_output
+    if not silent and replay is None and engine is EngineChoice.LOCAL and tree.local.device == "cuda":
+        sys.stderr.write("warming up the models on the GPU; the first frame comes some seconds from now\n")
     with opened as job, interruptible(job, silent), RunProgress(job.summary, shown=not silent):
         summary = job.run()
     if json_output:
@@ -164,15 +166,17 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     from reidstream.gallery.sheet import wall_clock
 
     out = console()
-    table = TerminalTable("source", "state", "frames", "dropped", "recorded (UTC)", "by", box=None, pad_edge=False)
+    columns = ("source", "state", "frames", "dropped", "tracklets", "recorded (UTC)", "by", "")
+    table = TerminalTable(*columns, box=None, pad_edge=False)
     for source in summary.sources.values():
+        numbers = (str(source.frames), str(source.dropped), str(source.tracklets))
         begun = wall_clock(source.begun) if source.begun is not None and not source.live else ""
-        state = f"{source.state}, has grown" if source.grown else source.state
-        table.add_row(source.source, state, str(source.frames), str(source.dropped), begun, source.dated)
+        note = "has grown; what is new was added" if source.grown and not source.note else source.note or ""
+        table.add_row(source.source, source.state, *numbers, begun, source.dated, note)
     out.print(table)
-    rate = summary.frames / summary.seconds if summary.seconds else 0.0
+    rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts
-    out.print(f"{summary.frames} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
+    out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
         f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"

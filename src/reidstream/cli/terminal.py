@@ -25,7 +25,14 @@ class TerminalConsole(Console):
         piped = not (file or target).isatty()
         width = width or (1000 if piped and not stderr else None)
         super().__init__(
-            file=file, stderr=stderr, soft_wrap=piped or stderr, width=width, highlight=False, markup=False
+            file=file,
+            stderr=stderr,
+            soft_wrap=piped or stderr,
+            width=width,
+            highlight=False,
+            markup=False,
+            # Whatever FORCE_COLOR says: a log or a notebook would keep every frame of a bar.
+            force_terminal=False if piped else None,
         )
 
     def print(self, *objects: Any, **options: Any) -> None:

@@ -44,7 +44,9 @@ class EmbeddingConfig(Section):
     """Which crops are embedded, and with what."""
 
     model: str = Field(default="person-reid", description="Model name from the manifest, or the path of an ONNX file.")
-    batch: int = Field(default=16, ge=1, le=1024, description="Largest number of crops embedded together.")
+    batch: int = Field(
+        default=16, ge=1, le=1024, description="Largest number of crops embedded together; a GPU always runs that many."
+    )
     per_track: int = Field(default=8, ge=1, le=64, description="Crops kept per track; better ones replace worse ones.")
     min_height: int = Field(default=32, ge=1, description="People lower than this many pixels are not embedded.")
 
@@ -78,5 +80,10 @@ class LocalEngineConfig(Section):
     """The engine that needs no container: PyAV and ONNX Runtime."""
 
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where models run; never falls back silently.")
-    threads: int = Field(default=0, ge=0, le=256, description="Worker threads for detection; 0: one per core.")
+    threads: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Worker threads for detection; 0: one per core, on a GPU as many as fill its batches.",
+    )
     queue: int = Field(default=8, ge=1, le=1024, description="Frames that may wait between two stages.")

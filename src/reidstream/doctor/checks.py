@@ -66,7 +66,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "onnxruntime",
         "ONNX Runtime",
-        "a session on the configured device: the provider that was requested against the one that is used",
+        "the runtime that is loaded; with a GPU the driver, the provider, and every library that it needs",
         "python -m pip install --force-reinstall onnxruntime",
         ("local",),
         inference.providers,
@@ -74,7 +74,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "models",
         "Models",
-        "embedded models by checksum; the configured detector and Re-ID model by a real run",
+        "embedded models by checksum; the configured detector and Re-ID model by a real run on the configured device",
         "install ReIDStream anew, or choose models with `reidstream models list`",
         ("local",),
         inference.models,
@@ -90,8 +90,8 @@ CHECKS: tuple[Check, ...] = (
     Check(
         "cuda",
         "CUDA",
-        "CUDA is initialised in a child process; the libraries that ONNX Runtime loads",
-        "start the container with --gpus all; outside one, install CUDA 12 and cuDNN 9",
+        "CUDA is initialised in a child process: its version and the GPUs; CUDA libraries of the system",
+        "start the container with --gpus all; outside one, install NVIDIA's driver",
         ("cuda", "deepstream"),
         nvidia.cuda,
     ),

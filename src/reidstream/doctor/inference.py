@@ -12,23 +12,16 @@ _FRAMES = 12
 
 
 def providers(question: Question) -> Result:
-    """A session on the requested device: ONNX Runtime falls back silently when a provider does not load."""
-    import onnxruntime
-
-    from reidstream.inference.session import Session
+    """Which ONNX Runtime there is, and what keeps it from the configured device."""
+    from reidstream.runtime import missing_for_cuda, onnxruntime
 
     device = question.config.local.device
-    available = ", ".join(onnxruntime.get_available_providers())
-    found = f"{onnxruntime.__version__} with {available}"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "copy.onnx"
-        _write_identity(path)
-        try:
-            Session(path, device)
-        except DeviceError as error:
-            advice = "install onnxruntime-gpu instead of onnxruntime, with CUDA 12 and cuDNN 9; or use local.device=cpu"
-            return Result(Status.FAILURE, f"{found}; {error}", advice)
-    return Result(Status.OK, f"{found}; {device} was asked for and is used")
+    module = onnxruntime()
+    found = f"{module.__version__} with {', '.join(module.get_available_providers())} ({Path(module.__file__).parent})"
+    if device == "cuda" and (missing := missing_for_cuda()):
+        words = "; ".join(part.what for part in missing)
+        return Result(Status.FAILURE, f"{found}; {words}", "; ".join(part.remedy for part in missing))
+    return Result(Status.OK, f"{found}; {device} is asked for")
 
 
 def models(question: Question) -> Result:
@@ -42,17 +35,20 @@ def models(question: Question) -> Result:
 
     checked = []
     config = question.config
+    # What DeepStream runs itself is tried on the processor: a model that is wrong is wrong everywhere.
+    device = config.local.device if question.engine == "local" else "cpu"
     noise = np.random.default_rng(7).integers(0, 256, (2, 128, 64, 3), dtype=np.uint8)
     try:
         for entry in read_manifest(PACKAGE_MANIFEST).values():
             if entry.spec.file is not None and (PACKAGE_MANIFEST.parent / entry.spec.file).is_file():
                 resolve_entry(entry)
                 checked.append(entry.spec.name)
-        # On the CPU: the device has its own line, and a model that is wrong is wrong everywhere.
-        embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding)
+        embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding, device)
         vectors = embedder.embed([noise[0], noise[1] // 2])
-        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector)
+        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device)
         detector.detect([ArrayPicture(noise[0])])
+    except DeviceError as error:
+        return Result(Status.FAILURE, str(error), "the lines on ONNX Runtime and CUDA say what to do; or use the CPU")
     except ReIDStreamError as error:
         return Result(Status.FAILURE, str(error), "reidstream models list shows which models are at hand")
     lengths = np.linalg.norm(vectors, axis=1)
@@ -61,7 +57,7 @@ def models(question: Question) -> Result:
     if float(vectors[0] @ vectors[1]) > 0.999:
         return Result(Status.FAILURE, f"{embedder.space.model} gives the same vector for different pictures")
     embedded = f"{len(checked)} embedded models have the right checksum" if checked else "no embedded models"
-    return Result(Status.OK, f"{embedded}; {embedder.space.model} embeds ({embedder.space.size} numbers)")
+    return Result(Status.OK, f"{embedded}; {embedder.space.model} embeds ({embedder.space.size} numbers) on {device}")
 
 
 def video(question: Question) -> Result:
@@ -99,17 +95,3 @@ def write_clip(path: Path, codec: str) -> bool:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return True
-
-
-def _write_identity(path: Path) -> None:
-    import onnx
-    from onnx import TensorProto, helper
-
-    shape = [1, 3, 4, 4]
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])],
-        "copy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))

@@ -112,7 +112,7 @@ def driver(question: Question) -> Result:
 
 
 def cuda(question: Question) -> Result:
-    """CUDA by initialising it, and the libraries that ONNX Runtime loads."""
+    """CUDA by initialising it. Which libraries the system has is told only: ONNX Runtime may have its own."""
     answer = ask_python(_CUDA)
     if "absent" in answer:
         return Result(Status.ABSENT, "no CUDA driver library (libcuda.so.1)")
@@ -122,11 +122,7 @@ def cuda(question: Question) -> Result:
         return Result(Status.FAILURE, f"cuInit answers {answer['code']}, {answer['count']} devices")
     version = f"{answer['version'] // 1000}.{answer['version'] % 1000 // 10}"
     there = [name for name, found in answer["libraries"].items() if found]
-    found = f"CUDA {version} of the driver, {answer['count']} devices; libraries: {', '.join(there) or 'none'}"
-    if "cuda" in question.needs and not any("cudnn" in name for name in there):
-        return Result(
-            Status.FAILURE, found, "ONNX Runtime needs CUDA 12 and cuDNN 9: install onnxruntime-gpu[cuda,cudnn]"
-        )
+    found = f"CUDA {version} of the driver, {answer['count']} devices; of the system: {', '.join(there) or 'none'}"
     return Result(Status.OK, found)
 
 

@@ -194,8 +194,8 @@ PYTHON_LINES: tuple[KnownLine, ...] = (
         r"is not in available provider names|Failed to create CUDAExecutionProvider|"
         r"libonnxruntime_providers_cuda\.so.*(fail|error)",
         "ONNX Runtime's CUDA provider is not there or cannot be loaded, and it goes on with the CPU.",
-        "Install onnxruntime-gpu instead of onnxruntime, with CUDA 12 and cuDNN 9; `reidstream doctor` compares "
-        "what was asked for with what is used.",
+        "`reidstream setup cuda` installs it with all libraries; `reidstream doctor --set local.device=cuda` says what "
+        "is missing.",
         "UserWarning: Specified provider 'CUDAExecutionProvider' is not in available provider names.",
     ),
     KnownLine(
@@ -203,7 +203,7 @@ PYTHON_LINES: tuple[KnownLine, ...] = (
         "ONNX Runtime",
         r"lib(cudnn|cublas|cudart|cufft|curand|nvrtc)\S*\.so\S*: cannot open shared object",
         "A library of CUDA or cuDNN is missing, or of another major version.",
-        "Install CUDA 12 and cuDNN 9 (`python -m pip install onnxruntime-gpu[cuda,cudnn]`).",
+        "`reidstream setup cuda` installs those of ONNX Runtime, in the version that it wants.",
         "libcudnn.so.9: cannot open shared object file: No such file or directory",
     ),
     KnownLine(

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from reidstream.doctor.report import Question, Result, Status
+from reidstream.runtime import onnxruntime
 
 PACKAGES = {
     "av": "av",
@@ -52,7 +53,8 @@ def packages(question: Question) -> Result:
     broken = []
     for module, package in PACKAGES.items():
         try:
-            importlib.import_module(module)
+            # One that was set up beside the environment's has to be found before the latter is loaded.
+            onnxruntime() if module == "onnxruntime" else importlib.import_module(module)
         except Exception as error:  # noqa: BLE001 - native packages fail in many ways when they are loaded
             broken.append(f"{package} ({error})")
     if broken:
@@ -64,7 +66,7 @@ def packages(question: Question) -> Result:
         return Result(
             Status.WARNING,
             f"{pairs} write into the same folder, and the one that was installed last has won",
-            "uninstall both, then install the one that is wanted",
+            "uninstall both, then install the one that is wanted; for a GPU, onnxruntime and `reidstream setup cuda`",
         )
     versions = ", ".join(f"{name} {_installed(name)}" for name in ("numpy", "av", "onnx"))
     return Result(Status.OK, f"{len(PACKAGES)} packages can be imported ({versions})")

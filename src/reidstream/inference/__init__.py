@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reidstream.inference.factory import open_detector, open_embedder
+from reidstream.inference.factory import DETECTED_TOGETHER, open_detector, open_embedder
 from reidstream.inference.protocols import Detector, Embedder
 
-__all__ = ["Detector", "Embedder", "open_detector", "open_embedder"]
+__all__ = ["DETECTED_TOGETHER", "Detector", "Embedder", "open_detector", "open_embedder"]

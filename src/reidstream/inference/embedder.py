@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from reidstream.errors import ModelMismatch
-from reidstream.inference.input import Packer, input_size
-from reidstream.inference.session import Session
+from reidstream.inference.network import Network
 from reidstream.models.spec import ResolvedModel
 from reidstream.sources.frame import Pixels
 from reidstream.types import EmbeddingSpace, FloatArray
@@ -19,15 +18,12 @@ from reidstream.types import EmbeddingSpace, FloatArray
 class OnnxEmbedder:
     """A Re-ID network: a crop stretched to the input's size (bilinear), one vector out, unit length.
 
-    A graph with a fixed batch is filled up with copies and the surplus thrown away.
-    batch: the most crops that are run together where the graph leaves the batch open.
+    size: width and height of the network's input.
     """
 
-    def __init__(self, session: Session, model: ResolvedModel, batch: int = 16) -> None:
-        self._session = session
-        self._size = input_size(session, model.spec)
-        self._packer = Packer(model.spec.preprocessing)
-        self._step = session.batch or batch
+    def __init__(self, network: Network, model: ResolvedModel, size: tuple[int, int]) -> None:
+        self._network = network
+        self._size = size
         self._normalised = model.spec.normalised
         self._space = EmbeddingSpace(fingerprint(model), model.spec.name, self._dimensions(model))
 
@@ -40,16 +36,15 @@ class OnnxEmbedder:
 
         Raises ValueError for an empty crop, ModelMismatch when the model returns a vector that is not finite or zero.
         """
-        vectors = np.empty((len(crops), self._space.size), np.float32)
-        for start in range(0, len(crops), self._step):
-            part = [self._fitted(crop) for crop in crops[start : start + self._step]]
-            output = self._session.run(self._packer(part, self._session.batch or len(part)))
-            vectors[start : start + len(part)] = output.reshape(len(output), -1)[: len(part)]
+        if not crops:
+            return np.empty((0, self._space.size), np.float32)
+        answers = self._network.run([self._fitted(crop) for crop in crops])
+        vectors: FloatArray = answers.reshape(len(crops), -1)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not (np.isfinite(lengths).all() and (lengths > 1e-6).all()):
-            raise ModelMismatch(f"{self._session.path} returned a vector that is zero or not finite")
+            raise ModelMismatch(f"{self._network.path} returned a vector that is zero or not finite")
         if not self._normalised:
-            vectors /= lengths
+            vectors = vectors / lengths
         return vectors
 
     def _fitted(self, crop: Pixels) -> Pixels:
@@ -61,7 +56,7 @@ class OnnxEmbedder:
     def _dimensions(self, model: ResolvedModel) -> int:
         """The vector's length, from one run: what a graph declares may be open or wrong."""
         probe = np.full((self._size[1], self._size[0], 3), 127, np.uint8)
-        output = self._session.run(self._packer([probe], self._session.batch or 1))
+        output = self._network.run([probe])
         size = int(np.prod(output.shape[1:]))
         stated = model.spec.embedding_size
         if size < 2 or (stated is not None and stated != size):

@@ -2,48 +2,114 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from functools import partial
+
 from reidstream.config.local import DetectorConfig, EmbeddingConfig
 from reidstream.errors import ModelMismatch
 from reidstream.inference.embedder import OnnxEmbedder
+from reidstream.inference.fixed_graph import FixedGraph, fixed_graph
+from reidstream.inference.fixed_session import Device, FixedSession
+from reidstream.inference.input import Packer, input_size
+from reidstream.inference.lean_graph import columns_of, only_person
+from reidstream.inference.network import Network, PackedSession
 from reidstream.inference.open_batch import with_any_batch
+from reidstream.inference.people import PeopleDetector
 from reidstream.inference.protocols import Detector, Embedder
-from reidstream.inference.session import Device, Session
-from reidstream.inference.yolox import YoloxDetector
+from reidstream.inference.session import Session
+from reidstream.inference.shared_batch import SharedBatch
+from reidstream.inference.yolox import BOX_COLUMNS, Elsewhere, YoloxDetector, class_index
+from reidstream.models.detectors import image_size, ports_of
+from reidstream.models.families import FAMILIES, OTHER_NAMES, Family, family_named
 from reidstream.models.spec import ResolvedModel
 
-FAMILIES = ("yolox", "yolox-decoded")
+logger = logging.getLogger(__name__)
+
+DETECTED_TOGETHER = 16
+"""Pictures, of all sources, in one run of a detector on a GPU. More would help a GPU that decodes video itself."""
 
 
 def open_detector(
     model: ResolvedModel, config: DetectorConfig, device: Device = "cpu", threads: int = 1, lean: bool = True
 ) -> Detector:
-    """The detector, loaded and checked against its description. threads: ONNX Runtime threads inside one call.
+    """The detector, loaded, warm and checked against its description.
 
-    lean: leave out what costs time and changes nothing, on a processor; False runs the file as it is.
-    Raises ModelMismatch, ModelNotFound or DeviceError.
+    threads: ONNX Runtime threads inside one call, on the processor. lean: leave out what costs time and changes
+    nothing; False runs the file as it is. Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "detector":
         raise ModelMismatch(f"{model.path}: expected a detector, but it is described as {model.spec.task!r}")
-    family = model.spec.family or "yolox"
-    if family not in FAMILIES:
-        raise ModelMismatch(f"{model.path}: unknown detector family {family!r}; known are {', '.join(FAMILIES)}")
-    return YoloxDetector(
-        Session(model.path, device, intra=threads),
+    family = family_named(model.spec.family)
+    if family is None:
+        known = ", ".join([*FAMILIES, *OTHER_NAMES])
+        raise ModelMismatch(f"{model.path}: unknown detector family {model.spec.family!r}; known are {known}")
+    if not family.name.startswith("yolox"):
+        return _people_detector(model, family, config, device, threads)
+    session = Session(model.path, intra=threads)
+    make = partial(
+        YoloxDetector,
+        session,
         model.spec,
         person_class=config.person_class,
         confidence=config.confidence,
         nms=config.nms,
-        decoded=family == "yolox-decoded",
-        lean=lean,
+        decoded=family.name == "yolox-decoded",
     )
+    if device == "cpu":
+        return make(lean=lean)
+    # Whatever does not fit its description is found out before a GPU is touched.
+    make(lean=False)
+    column = BOX_COLUMNS + class_index(session.path, model.spec, config.person_class)
+    fixed = fixed_graph(
+        session,
+        model.spec,
+        DETECTED_TOGETHER,
+        partial(only_person, column=column) if lean else None,
+        lambda answers: answers[:, :, columns_of(column)],
+    )
+    return make(elsewhere=Elsewhere(_shared(fixed, device), BOX_COLUMNS if fixed.changed else column))
+
+
+def _people_detector(
+    model: ResolvedModel, family: Family, config: DetectorConfig, device: Device, threads: int
+) -> Detector:
+    """A detector of any other family: its graph gets one output, which is the same for all of them."""
+    from reidstream.models.graph.people import give_people
+    from reidstream.models.onnx_file import load_structure, load_whole
+
+    spec = model.spec
+    ports = ports_of(load_structure(model.path))
+    size = image_size(ports, spec.input_size or family.size, spec.preprocessing.layout)
+    graph = load_whole(model.path)
+    give_people(graph, family.name, class_index(model.path, spec, config.person_class), size)
+    session = Session(model.path, intra=threads, graph=graph.SerializeToString())
+    # Rows of an SSD carry the number of their picture; one at a time needs no sorting.
+    most = 1 if family.name == "ssd" else DETECTED_TOGETHER
+    if device == "cpu":
+        network: Network = PackedSession(session, Packer(spec.preprocessing), most)
+    else:
+        network = _shared(fixed_graph(session, spec, most), device)
+    return PeopleDetector(network, family, size, config.confidence, config.nms)
 
 
 def open_embedder(model: ResolvedModel, config: EmbeddingConfig, device: Device = "cpu", threads: int = 1) -> Embedder:
-    """The embedder, loaded and checked against its description. threads: ONNX Runtime threads inside one call.
+    """The embedder, loaded, warm and checked against its description.
 
-    Raises ModelMismatch, ModelNotFound or DeviceError.
+    threads: ONNX Runtime threads inside one call, on the processor. Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "reid":
         raise ModelMismatch(f"{model.path}: expected a Re-ID model, but it is described as {model.spec.task!r}")
-    session = with_any_batch(Session(model.path, device, intra=threads), device, threads)
-    return OnnxEmbedder(session, model, batch=config.batch)
+    session = Session(model.path, intra=threads)
+    size = input_size(session, model.spec)
+    if device == "cpu":
+        packed = PackedSession(with_any_batch(session, threads), Packer(model.spec.preprocessing), config.batch)
+        return OnnxEmbedder(packed, model, size)
+    return OnnxEmbedder(_shared(fixed_graph(session, model.spec, config.batch), device), model, size)
+
+
+def _shared(fixed: FixedGraph, device: Device) -> Network:
+    before = time.perf_counter()
+    network = SharedBatch(lambda: FixedSession(fixed, device))
+    logger.info("%s is warm on %s after %.1f s", fixed.path, device, time.perf_counter() - before)
+    return network

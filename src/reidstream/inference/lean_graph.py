@@ -99,6 +99,19 @@ class LeanGraph:
             raise ValueError(f"its results would differ by {worst:.2g}")
 
 
+def only_person(model: Any, column: int) -> None:
+    """Leave the scores of all classes but one out of a detector's graph; raise ValueError where that cannot be done."""
+    from reidstream.models.graph.savings import only_column
+
+    if not only_column(model, column, _BOX):
+        raise ValueError("it does not end as a YOLOX does")
+
+
+def columns_of(column: int) -> list[int]:
+    """The columns of an output that are left when the score in ``column`` is the only one: it is the last then."""
+    return [*range(_BOX), column]
+
+
 def _leaner(session: Session, column: int) -> tuple[Any, int]:
     """The graph for whole inputs, and the column of the score in its output."""
     from reidstream.models.graph.folding import constants_as_weights
@@ -119,5 +132,5 @@ def _columns(output: FloatArray, column: int) -> FloatArray:
     """Box, objectness and the score of the class."""
     if output.ndim != 3 or output.shape[2] <= column:
         raise ValueError(f"its output of {output.shape} has no column {column}")
-    wanted: FloatArray = output[:, :, [*range(_BOX), column]]
+    wanted: FloatArray = output[:, :, columns_of(column)]
     return wanted

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from reidstream.errors import ModelError
-from reidstream.inference.session import Device, Session
+from reidstream.inference.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 _TOLERANCE = 1e-3
 
 
-def with_any_batch(session: Session, device: Device, intra: int) -> Session:
+def with_any_batch(session: Session, intra: int) -> Session:
     """The session itself when its batch is open or one; else one that takes any batch, if the graph allows.
 
     A graph for 16 images costs 16 images' time for a single crop. The graph is changed in memory only, and only taken
@@ -25,7 +25,7 @@ def with_any_batch(session: Session, device: Device, intra: int) -> Session:
     if batch is None or batch == 1:
         return session
     try:
-        opened = Session(session.path, device, intra=intra, graph=_opened(session))
+        opened = Session(session.path, intra=intra, graph=_opened(session))
         shape = [size or 1 for size in session.input.shape[1:]]
         images = np.random.default_rng(0).uniform(0, 255, (batch, *shape)).astype(np.float32)
         expected = session.run(images)

@@ -1,20 +1,17 @@
-"""One ONNX Runtime session: on the device that was asked for, with the threads that were asked for."""
+"""One ONNX Runtime session on the processor, with the threads that were asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from reidstream.errors import DeviceError, ModelMismatch, ModelNotFound
+from reidstream.errors import ModelMismatch, ModelNotFound
+from reidstream.runtime import onnxruntime
 
-Device = Literal["cpu", "cuda"]
-
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _INPUT_TYPES: dict[str, npt.DTypeLike] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -32,47 +29,34 @@ class Tensor:
 
 
 class Session:
-    """A graph with one image input, ready to run.
+    """A graph with one image input, ready to run on the processor.
 
     ``run`` may be called from several threads at once: ONNX Runtime's sessions are thread-safe.
     Spinning is off because waiting threads that spin starve the decoder; measured on two cores, one thread a
     session and several sessions or callers is faster than one session with several threads.
 
     graph: a changed form of the file's graph to run instead of it.
-    Raises ModelNotFound, ModelMismatch (not a graph that can be run here) or DeviceError (ONNX Runtime would
-    have fallen back to another device).
+    Raises ModelNotFound, or ModelMismatch (not a graph that can be run here).
     """
 
-    def __init__(
-        self, path: Path, device: Device = "cpu", intra: int = 1, inter: int = 1, graph: bytes | None = None
-    ) -> None:
-        provider = _PROVIDERS[device]
-        available = onnxruntime.get_available_providers()
-        if provider not in available:
-            raise DeviceError(
-                f"device {device!r} needs ONNX Runtime's {provider}, but this installation has only "
-                f"{', '.join(available)}; install onnxruntime-gpu instead of onnxruntime, or use device 'cpu'"
-            )
+    def __init__(self, path: Path, intra: int = 1, inter: int = 1, graph: bytes | None = None) -> None:
         if not path.is_file():
             raise ModelNotFound(f"no model file at {path}")
-        options = onnxruntime.SessionOptions()
+        module = onnxruntime()
+        options = module.SessionOptions()
         options.intra_op_num_threads = intra
         options.inter_op_num_threads = inter
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(graph or str(path), sess_options=options, providers=[provider])
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
-            raise ModelMismatch(f"{path} cannot be loaded by ONNX Runtime: {_first_line(error)}") from None
-        actual = self._session.get_providers()
-        if actual[0] != provider:
-            raise DeviceError(
-                f"device {device!r} was asked for, but ONNX Runtime chose {actual[0]} for {path}; "
-                "check the driver and the CUDA and cuDNN versions, or use device 'cpu'"
+            self._session = module.InferenceSession(
+                graph or str(path), sess_options=options, providers=["CPUExecutionProvider"]
             )
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
+            raise ModelMismatch(f"{path} cannot be loaded by ONNX Runtime: {first_line(error)}") from None
         self.path = path
-        self.device = device
+        self._graph = graph
         self._threads = intra, inter
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in _INPUT_TYPES or len(inputs[0].shape) != 4:
@@ -82,10 +66,18 @@ class Session:
         self.outputs = tuple(_tensor(output) for output in self._session.get_outputs())
         self._dtype = _INPUT_TYPES[self.input.dtype]
 
+    def graph(self) -> Any:
+        """The onnx.ModelProto that is run, all weights inside, for whoever changes it further."""
+        import onnx
+
+        from reidstream.models.onnx_file import load_whole
+
+        return load_whole(self.path) if self._graph is None else onnx.load_from_string(self._graph)
+
     def with_graph(self, graph: bytes) -> Session:
         """A session like this one that runs a changed form of the file's graph."""
         intra, inter = self._threads
-        return Session(self.path, self.device, intra, inter, graph)
+        return Session(self.path, intra, inter, graph)
 
     @property
     def batch(self) -> int | None:
@@ -102,7 +94,7 @@ class Session:
                 [self.outputs[0].name], {self.input.name: images.astype(self._dtype, copy=False)}
             )[0]
         except Exception as error:  # noqa: BLE001 - as above
-            raise ModelMismatch(f"{self.path} fails on a batch of {images.shape}: {_first_line(error)}") from None
+            raise ModelMismatch(f"{self.path} fails on a batch of {images.shape}: {first_line(error)}") from None
         result: npt.NDArray[np.float32] = output.astype(np.float32, copy=False)
         return result
 
@@ -112,5 +104,5 @@ def _tensor(info: Any) -> Tensor:
     return Tensor(info.name, shape, info.type)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from reidstream.boxes import non_maximum
 from reidstream.errors import ModelMismatch
 from reidstream.inference.input import Packer, input_size
 from reidstream.inference.lean_graph import LeanGraph
+from reidstream.inference.network import Network
 from reidstream.inference.session import Session
 from reidstream.models.spec import ModelSpec
 from reidstream.sources.frame import Picture, Pixels
@@ -17,6 +20,16 @@ from reidstream.types import Detections, FloatArray
 
 STRIDES = (8, 16, 32)
 PAD = 114
+# Columns of an output row before the scores of the classes: centre, size, objectness.
+BOX_COLUMNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What runs a detector's pictures on another device, and in which column of its output the person's score is."""
+
+    network: Network
+    column: int
 
 
 class YoloxDetector:
@@ -29,6 +42,7 @@ class YoloxDetector:
     front of a person suppresses nobody.
 
     lean: leave out what costs time and changes nothing (see LeanGraph); otherwise the file is run as it is.
+    elsewhere: runs the pictures instead of ``session``, which then only describes the model.
     """
 
     def __init__(
@@ -40,19 +54,24 @@ class YoloxDetector:
         nms: float,
         decoded: bool,
         lean: bool = True,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._session = session
         self._size = input_size(session, spec)
         self._packer = Packer(spec.preprocessing)
-        column = 5 + _class_index(session, spec, person_class)
+        column = BOX_COLUMNS + class_index(session.path, spec, person_class)
         self._confidence = confidence
         self._nms = nms
         self._decoded = decoded
         self._centres, self._strides = grid(self._size)
         self._check_output(len(spec.classes))
-        # Measured on processors only.
-        self._lean = LeanGraph(session, self._size, column) if lean and session.device == "cpu" else None
-        self._column = column if self._lean is None else self._lean.column
+        self._elsewhere = elsewhere
+        self._lean = LeanGraph(session, self._size, column) if lean and elsewhere is None else None
+        self._column = column
+        if self._lean is not None:
+            self._column = self._lean.column
+        elif elsewhere is not None:
+            self._column = elsewhere.column
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -60,20 +79,28 @@ class YoloxDetector:
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         """The people in each picture, best first, boxes clipped to it. Safe to call from several threads."""
-        step = self._session.batch or max(len(pictures), 1)
+        step = max(len(pictures), 1)
+        if self._elsewhere is None:
+            step = self._session.batch or step
         found: list[Detections] = []
         for start in range(0, len(pictures), step):
             part = pictures[start : start + step]
             inner = [self._inner(picture.size) for picture in part]
-            session, canvas = self._form(inner)
-            images = [self._letterbox(*pair, canvas) for pair in zip(part, inner, strict=True)]
-            output = session.run(self._packer(images, session.batch or len(part)))
+            output = self._output(part, inner)
             self._check_rows(output)
             found += [
                 self._decode(rows, shown, picture.size)
                 for rows, shown, picture in zip(output[: len(part)], inner, part, strict=True)
             ]
         return found
+
+    def _output(self, pictures: Sequence[Picture], inner: list[tuple[int, int]]) -> FloatArray:
+        """float32 (n or more, cells, columns): the network's rows for each picture."""
+        session, canvas = self._form(inner)
+        images = [self._letterbox(*pair, canvas) for pair in zip(pictures, inner, strict=True)]
+        if self._elsewhere is not None:
+            return self._elsewhere.network.run(images)
+        return session.run(self._packer(images, session.batch or len(images)))
 
     def _inner(self, size: tuple[int, int]) -> tuple[int, int]:
         """Width and height that a picture of this size takes of the input."""
@@ -114,7 +141,7 @@ class YoloxDetector:
 
     def _check_output(self, classes: int) -> None:
         shape = self._session.outputs[0].shape
-        expected = (None, len(self._centres), 5 + classes)
+        expected = (None, len(self._centres), BOX_COLUMNS + classes)
         if len(shape) != 3 or any(e is not None and f not in {None, e} for e, f in zip(expected, shape, strict=True)):
             raise ModelMismatch(
                 f"{self._session.path}: a YOLOX of input {self._size[0]}x{self._size[1]} with {classes} classes gives "
@@ -141,15 +168,14 @@ def grid(size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     return np.concatenate(centres), np.concatenate(strides)
 
 
-def _class_index(session: Session, spec: ModelSpec, name: str) -> int:
+def class_index(path: Path, spec: ModelSpec, name: str) -> int:
+    """Which of the model's classes has this name. Raises ModelMismatch."""
     if not spec.classes:
         raise ModelMismatch(
-            f"{session.path}: the class {name!r} is looked up by name, but no class names are known for this model; "
+            f"{path}: the class {name!r} is looked up by name, but no class names are known for this model; "
             "describe it in a manifest with classes = [...]"
         )
     if name not in spec.classes:
         known = ", ".join(spec.classes[:10]) + (", ..." if len(spec.classes) > 10 else "")
-        raise ModelMismatch(
-            f"{session.path}: no class {name!r}; its classes are {known} (setting detector.person_class)"
-        )
+        raise ModelMismatch(f"{path}: no class {name!r}; its classes are {known} (setting detector.person_class)")
     return spec.classes.index(name)

@@ -98,6 +98,19 @@ def load_manifest() -> dict[str, Entry]:
     return entries
 
 
+def class_list(name: str) -> tuple[str, ...]:
+    """One of the package's lists of class names. Raises ConfigError for a name that it does not have."""
+    fields = _with_classes({"classes": name}, read_toml(PACKAGE_MANIFEST)["class_lists"], PACKAGE_MANIFEST, name)
+    return tuple(fields["classes"])
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The TOML file beside a model: fields of ModelSpec. ``classes`` may be the name of one of the package's lists."""
+    lists = read_toml(PACKAGE_MANIFEST)["class_lists"]
+    described: dict[str, Any] = _with_classes(read_toml(path), lists, path, path.stem)
+    return described
+
+
 def read_manifest(path: Path) -> dict[str, Entry]:
     """The entries of one manifest file: tables ``[models.NAME]`` with the fields of ModelSpec.
 

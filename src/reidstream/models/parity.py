@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from reidstream.errors import ModelDegenerate, ModelMismatch, SourceNotFound
 from reidstream.models.spec import Preprocessing
+from reidstream.runtime import onnxruntime
 
 Crops = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -82,15 +83,12 @@ def prepared(crops: Crops, preprocessing: Preprocessing) -> Floats:
 
 def onnx_network(path: Path, output: str | None = None) -> Network:
     """Runs an ONNX file on the CPU: its first input to ``output`` or the first one. Raises ModelMismatch."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    module = onnxruntime()
+    options = module.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
+        session = module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # noqa: BLE001 (ONNX Runtime's errors have no common base)
         raise ModelMismatch(f"ONNX Runtime cannot load {path.name}: {error}") from None
     name = session.get_inputs()[0].name

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from reidstream.errors import ModelMismatch, ModelNotFound
 from reidstream.models.checksum import file_sha256
-from reidstream.models.manifest import MIRROR_VARIABLE, Entry, load_manifest, read_toml, spec_from_table
+from reidstream.models.detectors import completed
+from reidstream.models.manifest import MIRROR_VARIABLE, Entry, load_manifest, read_description, spec_from_table
 from reidstream.models.metadata import spec_from_metadata
 from reidstream.models.spec import ModelSpec, ResolvedModel
 from reidstream.suggestions import did_you_mean
 
 Task = Literal["reid", "detector"]
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _CHECKPOINTS = {".pt", ".pth", ".tar", ".ckpt", ".safetensors"}
 
 
@@ -126,8 +129,17 @@ def describe_file(path: Path, task: Task) -> ModelSpec:
     if not beside.is_file():
         if inside is not None:
             return inside
+        if task == "detector":
+            return spec_from_table(
+                {"task": task, **completed({}, model, path)},
+                path,
+                _NOT_IN_NAMES.sub("-", path.stem).strip("-.") or "detector",
+            )
         raise ModelMismatch(_undescribed(path, beside, task))
-    described = spec_from_table({"task": task, **read_toml(beside)}, beside, path.stem)
+    table = {"task": task, **read_description(beside)}
+    if table["task"] == "detector" and inside is None:
+        table = completed(table, model, path)
+    described = spec_from_table(table, beside, path.stem)
     if inside is not None and inside.preprocessing != described.preprocessing:
         raise ModelMismatch(
             f"{path} states its preprocessing as {inside.preprocessing!r}, but {beside} says "
@@ -137,11 +149,10 @@ def describe_file(path: Path, task: Task) -> ModelSpec:
 
 
 def _undescribed(path: Path, beside: Path, task: Task) -> str:
-    family = 'family = "yolox"\nclasses = ["person"]\n' if task == "detector" else ""
     return (
         f"nothing says how the input of {path} has to be prepared, and guessing would be silently wrong. Either run "
         f"`reidstream models prepare {path} --mean … --std …`, which builds it into the model, or write {beside}:\n"
-        f'task = "{task}"\n{family}[preprocessing]  # (x - mean) / std per channel on the 0-255 scale\n'
+        f'task = "{task}"\n[preprocessing]  # (x - mean) / std per channel on the 0-255 scale\n'
         'color = "RGB"\nmean = [123.675, 116.28, 103.53]\nstd = [58.395, 57.12, 57.375]'
     )
 

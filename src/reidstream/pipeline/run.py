@@ -18,6 +18,8 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
+from reidstream.gallery.recordings import Begin
+from reidstream.gallery.recordings import State as RecordingState
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.proposal import Proposal, settle
 from reidstream.pipeline.store import TrackletStore
@@ -49,8 +51,11 @@ class SourceState(StrEnum):
 
 @dataclass(slots=True)
 class SourceSummary:
-    """What became of one source. error: why it failed. expected: frames it will have, None when unknown.
+    """What became of one source.
 
+    error: why it failed. note: why it was skipped, or that nobody was found in it. expected: frames it will have, None
+    when unknown. frames: how far it was read; processed: of them looked at, which are fewer where a rate is thinned.
+    tracklets: finished. seen_wall: Unix seconds at which its last frame came, None before the first.
     begun: when it was recorded, Unix seconds; dated: what says so. grown: the gallery held a shorter version of it, and
     only what is new in it was added.
     """
@@ -63,6 +68,10 @@ class SourceSummary:
     expected: int | None = None
     dropped: int = 0
     live: bool = False
+    note: str | None = None
+    processed: int = 0
+    tracklets: int = 0
+    seen_wall: float | None = None
     begun: float | None = None
     dated: str = ""
     grown: bool = False
@@ -92,8 +101,13 @@ class RunSummary:
 
     @property
     def frames(self) -> int:
-        """Frames processed, over all sources."""
+        """Frames read, over all sources."""
         return sum(source.frames for source in self.sources.values())
+
+    @property
+    def processed(self) -> int:
+        """Frames looked at, over all sources."""
+        return sum(source.processed for source in self.sources.values())
 
     @property
     def failed(self) -> list[SourceSummary]:
@@ -137,6 +151,8 @@ class GalleryRun:
         self._max_seconds = max_seconds
         self._grown = dict(grown or {})
         self._unwanted: set[str] = set()
+        # Content → the source that it is read as.
+        self._begun: dict[str, str] = {}
         self.summary = RunSummary({source.source: source for source in sources})
 
     def stop(self) -> None:
@@ -199,7 +215,11 @@ class GalleryRun:
                 event = dataclasses.replace(event, content=self._grown[event.source])
                 source.grown = True
             settings = self._own_settings.get(event.source, self._settings)
-            if not self._gallery.begin_source(event, settings, replace=self._replace).wanted:
+            begin = self._gallery.begin_source(event, settings, replace=self._replace)
+            if begin.wanted:
+                self._begun[event.content] = event.source
+            else:
+                source.note = self._why_unwanted(begin, event)
                 self._unwanted.add(event.source)
                 self._engine.skip(event.source)
             source.state = SourceState.RUNNING
@@ -209,16 +229,27 @@ class GalleryRun:
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
+            source.processed += 1
+            source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
         finished = collector.take(event)
         self.summary.tracklets += len(finished)
+        source.tracklets += len(finished)
         self.summary.open_tracks = collector.open_tracks
         writer.add(finished)
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
             whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
             source.state = SourceState.FAILED if event.error else whole
+            if source.state is SourceState.COMPLETE and not source.tracklets:
+                source.note = "nobody was found in it"
             writer.end_source(event)
+
+    def _why_unwanted(self, begin: Begin, started: SourceStarted) -> str:
+        """Why a source is not wanted."""
+        if begin is Begin.ELSEWHERE:
+            return f"same content as {self._begun.get(started.content, 'another source of the gallery')}"
+        return "it is in the gallery already"
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:
@@ -291,9 +322,9 @@ def open_run(
     """
     from reidstream.gallery.index import process as index_process
     from reidstream.models import resolve_model
-    from reidstream.sources import redacted, source_ids
+    from reidstream.sources import expand_configs, redacted, source_ids
 
-    chosen = [_source(source) for source in sources] or list(config.sources)
+    chosen = _chosen(sources) or expand_configs(config.sources)
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
@@ -315,8 +346,12 @@ def open_run(
         if started is None or recording is None:
             continue
         more = started.length > recording.length
-        if recording.state == "complete" and recording.settings == own.get(source_id, settings) and not more:
-            summary.state = SourceState.SKIPPED
+        if (
+            recording.state == RecordingState.COMPLETE
+            and recording.settings == own.get(source_id, settings)
+            and not more
+        ):
+            summary.state, summary.note = SourceState.SKIPPED, _held(recording, source_id)
         elif recording.content != started.content:
             grown[source_id] = recording.content
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
@@ -384,8 +419,19 @@ def settings_fingerprint(
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _source(source: SourceConfig | str | Path) -> SourceConfig:
-    return source if isinstance(source, SourceConfig) else SourceConfig(uri=str(source))
+def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
+    """What is to be read, folders and patterns resolved; sources that are described already stay as they are."""
+    from reidstream.sources import expand_sources
+
+    if any(isinstance(source, SourceConfig) for source in sources):
+        given = [s if isinstance(s, SourceConfig) else expand_sources([str(s)]) for s in sources]
+        return [config for some in given for config in ([some] if isinstance(some, SourceConfig) else some)]
+    return expand_sources([str(source) for source in sources])
+
+
+def _held(recording: Recording, source: str) -> str:
+    """Why a recording need not be read again."""
+    return "it is in the gallery already" if recording.source == source else f"same content as {recording.source}"
 
 
 def _known(gallery: str | Path) -> dict[str, Recording]:

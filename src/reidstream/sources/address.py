@@ -10,9 +10,16 @@ from urllib.parse import unquote, urlsplit
 from reidstream.config.redaction import redacted
 from reidstream.errors import SourceNotFound
 
-__all__ = ["IMAGE_SUFFIXES", "Kind", "device_path", "kind_of", "local_path", "redacted"]
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Kind", "device_path", "kind_of", "local_path", "redacted"]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".ogv"),
+        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".dav"),
+    }
+)
+"""What counts as a video in a folder. A file that is named is read whatever its ending."""
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
 _DEVICE = re.compile(r"/dev/video\d+|\d{1,3}")
 

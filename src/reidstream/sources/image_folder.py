@@ -73,9 +73,7 @@ class ImageFolderSource(StoredSource):
         folder = inner if inner.is_dir() else self._path
         names = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
         if not names:
-            raise SourceBroken(
-                f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}); to read videos, name the files"
-            )
+            raise SourceBroken(f"{folder}: holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
         fps = self._config.fps
         if fps is None and folder.name == "img1" and (folder.parent / "seqinfo.ini").is_file():
             fps = _sequence_fps(folder.parent / "seqinfo.ini")

@@ -65,6 +65,7 @@ class LiveSource:
         self._skipped = 0
         self._fitted = 0
         self._dropped = 0
+        self._broken_at: float | None = None
 
     @property
     def id(self) -> str:
@@ -161,6 +162,8 @@ class LiveSource:
             if self._index > before:
                 delay, broken_since = FIRST_DELAY, time.monotonic()
             self._check_limit(problem, time.monotonic() - broken_since + delay)
+            if self._info is not None:
+                self._broken_at = self._broken_at or time.monotonic()
             logger.warning("%s: %s; connecting again in %.1f s", self._id, problem, delay)
             self._closed.wait(delay)
             delay = min(2 * delay, LONGEST_DELAY)
@@ -184,6 +187,9 @@ class LiveSource:
                 self._deliver(arrival, connection.fps)
 
     def _deliver(self, arrival: Arrival, fps: float) -> None:
+        if self._broken_at is not None:
+            logger.warning("%s: is back after %.0f s", self._id, time.monotonic() - self._broken_at)
+            self._broken_at = None
         media_time = self._clock.media_time(arrival.stamp, time.monotonic())
         index = self._index
         self._index += 1

@@ -109,6 +109,7 @@ def test_paths_are_absolute_even_from_a_relative_folder(
     assert Path(_keys(rendered.sgie or Path())["onnx-file"]) == reid
 
 
+@pytest.mark.setting("deepstream.pgie.labels")
 def test_the_person_is_found_in_the_labels_file_whatever_its_number(
     write_detector: Writer, reid: Path, tmp_path: Path
 ) -> None:
@@ -144,11 +145,13 @@ def test_peoplenet_writes_its_own_labels(write_detector: Writer, reid: Path, tmp
     assert rendered.person_class_id == 0
 
 
+@pytest.mark.setting("deepstream.pgie.preset")
 def test_peoplenet_without_its_file_says_where_to_get_it(reid: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="NGC"):
         render_configs(_config(reid, "deepstream.pgie.preset=peoplenet"), tmp_path / "configs")
 
 
+@pytest.mark.setting("deepstream.pgie.model", "deepstream.pgie.parser_library", "deepstream.pgie.parser_function")
 def test_a_yolox_detector_is_described_by_its_model(write_detector: Writer, reid: Path, tmp_path: Path) -> None:
     detector = write_detector(tmp_path / "yolox.onnx")
     config = _config(
@@ -172,6 +175,7 @@ def test_a_yolox_detector_without_a_parser_is_refused(reid: Path, tmp_path: Path
         render_configs(_config(reid, "deepstream.pgie.preset=yolox"), tmp_path / "configs")
 
 
+@pytest.mark.setting("embedding.model")
 def test_a_missing_reid_model_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound):
         render_configs(_config(tmp_path / "absent.onnx"), tmp_path / "configs")
@@ -213,6 +217,7 @@ def test_every_tracker_preset_is_valid_yaml_of_sections(preset: str, reid: Path,
     assert ("VisualTracker" in sections) == preset.startswith("nvdcf")
 
 
+@pytest.mark.setting("deepstream.embeddings")
 def test_the_tracker_can_embed_instead_of_an_sgie(write_reid: Writer, tmp_path: Path) -> None:
     import yaml
 
@@ -228,6 +233,7 @@ def test_the_tracker_can_embed_instead_of_an_sgie(write_reid: Writer, tmp_path: 
     assert section["offsets"] == [123.675, 116.28, 103.53]
 
 
+@pytest.mark.setting("deepstream.models")
 def test_models_are_copied_where_engines_can_be_written(reid: Path, tmp_path: Path) -> None:
     config = _config(reid, f"deepstream.models={tmp_path / 'engines'}")
     rendered = render_configs(config, tmp_path / "configs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +14,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.source_runner import Observer, Shared, SourceRunner
 from reidstream.errors import EngineError, ReIDStreamError
-from reidstream.inference import Detector, Embedder, open_detector, open_embedder
+from reidstream.inference import DETECTED_TOGETHER, Detector, Embedder, open_detector, open_embedder
 from reidstream.models import resolve_model
 from reidstream.types import EmbeddingSpace, Event
 
@@ -28,7 +29,9 @@ class LocalEngine:
 
     Every source has one thread that reads and one that tracks; detection runs on a pool that all sources share. Frames
     of one source stay in order, and what is detected together depends on frame numbers alone, so a file gives the same
-    events in every run. The models are opened here, so a wrong model fails before any source is touched.
+    events in every run. On a GPU whatever waits, of all sources, is run together in batches of one size, in which no
+    row depends on its neighbours. The models are opened and warm here, so a wrong model fails before any source is
+    touched.
 
     sources: (source id, configuration) pairs. observer: called with each frame and its Observed on the source's own
     thread, for drawing. detector, embedder: used instead of the configured models; this is how a model of another
@@ -47,13 +50,16 @@ class LocalEngine:
         self._sources = list(sources)
         self._observer = observer
         device = config.local.device
+        self._status = EngineStatus()
+        before = time.perf_counter()
         self._detector = detector or open_detector(
             resolve_model(config.detector.model, "detector"), config.detector, device
         )
         self._embedder = embedder or open_embedder(
             resolve_model(config.embedding.model, "reid"), config.embedding, device
         )
-        self._status = EngineStatus()
+        if device == "cuda":
+            self._status.spend("warm-up", time.perf_counter() - before)
         self._runners: list[SourceRunner] = []
         self._lock = threading.Lock()
         self._stopped = False
@@ -69,8 +75,7 @@ class LocalEngine:
 
     def events(self) -> Iterator[Event]:
         out: Channel[Event] = Channel(_EVENTS_WAITING)
-        threads = self._config.local.threads or os.cpu_count() or 1
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="detect")
+        pool = ThreadPoolExecutor(self._threads(), thread_name_prefix="detect")
         remaining = len(self._sources)
         if remaining == 0:
             out.close()
@@ -124,6 +129,12 @@ class LocalEngine:
         self._stopped = True
         for runner in list(self._runners):
             runner.stop()
+
+    def _threads(self) -> int:
+        if self._config.local.threads:
+            return self._config.local.threads
+        # On a GPU most of them wait for it: enough for one batch that runs and one that is filled meanwhile.
+        return 2 * DETECTED_TOGETHER if self._config.local.device == "cuda" else os.cpu_count() or 1
 
     def _fail(self, error: BaseException) -> None:
         """A model or the tracker failed: the whole run cannot go on, but what was seen is still finished."""

@@ -125,7 +125,9 @@ class SourceRunner:
             while not self._stopping.is_set():
                 before = time.perf_counter()
                 frame = next(frames, None)
-                self._shared.status.spend("decode", time.perf_counter() - before)
+                if not started.live:
+                    # A camera decodes on a thread of its own; what passes here is waiting for its next frame.
+                    self._shared.status.spend("decode", time.perf_counter() - before)
                 self._shared.status.dropped[self._id] = source.dropped
                 if frame is None:
                     break

@@ -1,0 +1,48 @@
+"""A network that takes pictures of its size and gives numbers for each: what detectors and embedders are built on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from reidstream.inference.input import Packer
+from reidstream.inference.session import Session
+from reidstream.sources.frame import Pixels
+from reidstream.types import FloatArray
+
+
+class Network(Protocol):
+    """Safe to use from several threads."""
+
+    @property
+    def path(self) -> Path:
+        """The model's file, for messages."""
+
+    def run(self, images: Sequence[Pixels]) -> FloatArray:
+        """float32 (n, ...) for n images, n at least 1: uint8 (height, width, 3), BGR, of the network's size."""
+
+
+class PackedSession:
+    """A network on the processor: images are packed into one array, at most ``most`` at a time.
+
+    A graph with a fixed batch is filled up with copies and the surplus thrown away.
+    """
+
+    def __init__(self, session: Session, packer: Packer, most: int) -> None:
+        self._session = session
+        self._packer = packer
+        self._step = session.batch or most
+
+    @property
+    def path(self) -> Path:
+        return self._session.path
+
+    def run(self, images: Sequence[Pixels]) -> FloatArray:
+        parts = []
+        for start in range(0, len(images), self._step):
+            part = images[start : start + self._step]
+            parts.append(self._session.run(self._packer(part, self._session.batch or len(part)))[: len(part)])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,8 @@
+"""The ONNX Runtime that runs: the one of this environment, or the one for CUDA that was set up beside it."""
+
+from __future__ import annotations
+
+from reidstream.runtime.choice import cuda_folder, onnxruntime
+from reidstream.runtime.cuda import PROVIDER, Missing, missing_for_cuda
+
+__all__ = ["PROVIDER", "Missing", "cuda_folder", "missing_for_cuda", "onnxruntime"]

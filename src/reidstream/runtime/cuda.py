@@ -1,0 +1,85 @@
+"""What CUDA needs on a machine, and which of it is not there, in words."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from reidstream.runtime.choice import onnxruntime
+
+PROVIDER = "CUDAExecutionProvider"
+# Of the ONNX Runtime that `reidstream setup cuda` installs; others say their own.
+_CUDA = "13.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """what: the part that is not there or cannot be used. remedy: what to do about it."""
+
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}"
+
+
+def missing_for_cuda() -> tuple[Missing, ...]:
+    """What keeps models from running on an NVIDIA GPU here, as far as that can be seen without running one.
+
+    Looks for the driver, a GPU, ONNX Runtime with CUDA, and the libraries of CUDA and cuDNN, and loads them into this
+    process. Raises what ``onnxruntime`` raises.
+    """
+    module = onnxruntime()
+    wanted = str(getattr(module, "cuda_version", "") or _CUDA)
+    missing = list(_missing_driver(wanted))
+    if PROVIDER not in module.get_available_providers():
+        what = f"ONNX Runtime {module.__version__} of this environment runs on processors only"
+        return (*missing, Missing(what, "`reidstream setup cuda` installs one for CUDA beside it"))
+    _load_libraries(module)
+    for name, part in _libraries(wanted).items():
+        try:
+            ctypes.CDLL(name)
+        except OSError as error:
+            missing.append(Missing(f"{part} cannot be loaded ({error})", "`reidstream setup cuda` installs it"))
+            break
+    return tuple(missing)
+
+
+def _load_libraries(module: Any) -> None:
+    """Load NVIDIA's libraries where they lie beside ONNX Runtime; what it prints is said better by who asked."""
+    if hasattr(module, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            module.preload_dlls()
+
+
+def _libraries(version: str) -> dict[str, str]:
+    """The libraries that the CUDA provider of ONNX Runtime 1.31 needs, with what each is a part of."""
+    major = version.split(".")[0]
+    names = (f"libcudart.so.{major}", f"libcublasLt.so.{major}", f"libcublas.so.{major}", "libcurand.so.10")
+    return {**dict.fromkeys(names, f"CUDA {major}"), "libcudnn.so.9": "cuDNN 9"}
+
+
+def _missing_driver(wanted: str) -> Iterator[Missing]:
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        remedy = "install it on the host, and start a container with --gpus all"
+        yield Missing("there is no NVIDIA driver (libcuda.so.1)", remedy)
+        return
+    code = driver.cuInit(0)
+    count, version = ctypes.c_int(), ctypes.c_int()
+    if code == 0:
+        driver.cuDeviceGetCount(ctypes.byref(count))
+    if count.value == 0:
+        remedy = "see what `nvidia-smi` shows; start a container with --gpus all"
+        yield Missing(f"no GPU can be used (CUDA's initialisation says {code})", remedy)
+        return
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    found = version.value // 1000
+    if wanted.split(".")[0].isdigit() and found < int(wanted.split(".")[0]):
+        what = f"the driver is made for CUDA {found}, this ONNX Runtime for CUDA {wanted}"
+        yield Missing(what, "update NVIDIA's driver (CUDA 13 wants 580 or newer)")

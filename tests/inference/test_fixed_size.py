@@ -1,0 +1,211 @@
+"""What a GPU is given: a fixed number of pictures as bytes, for callers of many threads. Tried on the processor."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reidstream.config import DetectorConfig, EmbeddingConfig
+from reidstream.errors import DeviceError
+from reidstream.inference import factory, fixed_session, open_detector, open_embedder
+from reidstream.inference.fixed_graph import fixed_graph
+from reidstream.inference.fixed_session import FixedSession
+from reidstream.inference.session import Session
+from reidstream.inference.shared_batch import SharedBatch
+from reidstream.models import resolve_model
+from reidstream.models.spec import ResolvedModel
+from reidstream.runtime import Missing, onnxruntime
+from reidstream.sources.frame import ArrayPicture, Pixels
+from reidstream.types import FloatArray
+
+MakeModel = Callable[..., ResolvedModel]
+
+
+@pytest.fixture
+def gpu_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """device="cuda" takes all of its way, but the session at its end is one on the processor."""
+    monkeypatch.setattr(factory, "FixedSession", lambda fixed, device: FixedSession(fixed, "cpu"))
+
+
+def _crops(count: int) -> list[Pixels]:
+    random = np.random.default_rng(count)
+    return [
+        random.integers(0, 256, (random.integers(8, 90), random.integers(8, 40), 3), np.uint8) for _ in range(count)
+    ]
+
+
+@pytest.mark.usefixtures("gpu_on_the_processor")
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_preprocessing_inside_the_graph_is_that_outside(layout: str, embedder_model: MakeModel, tmp_path: Path) -> None:
+    described = {"color": "RGB", "mean": (3, 5, 7), "std": (2, 3, 4)}
+    if layout == "NCHW":
+        model = embedder_model(preprocessing=described)
+    else:
+        model = _nhwc_embedder(embedder_model, tmp_path, described)
+    crops = _crops(7)
+    expected = open_embedder(model, EmbeddingConfig()).embed(crops)
+    np.testing.assert_allclose(open_embedder(model, EmbeddingConfig(), "cuda").embed(crops), expected, atol=1e-6)
+
+
+def _nhwc_embedder(make: MakeModel, folder: Path, preprocessing: dict[str, object]) -> ResolvedModel:
+    import onnx
+    from onnx import helper
+
+    model = make(preprocessing={**preprocessing, "layout": "NHWC"})
+    graph = onnx.load(model.path)
+    graph.graph.node.insert(0, helper.make_node("Transpose", ["input"], ["planes"], perm=[0, 3, 1, 2]))
+    graph.graph.node[1].input[0] = "planes"
+    shape = graph.graph.input[0].type.tensor_type.shape.dim
+    shape[1].dim_value, shape[2].dim_value, shape[3].dim_value = 8, 4, 3
+    path = folder / "nhwc.onnx"
+    onnx.save(graph, path)
+    return ResolvedModel(model.spec, path, model.sha256)
+
+
+@pytest.mark.usefixtures("gpu_on_the_processor")
+def test_the_embedded_models_give_the_same_with_fixed_sizes() -> None:
+    crops = _crops(20)
+    model = resolve_model("person-reid", "reid")
+    expected = open_embedder(model, EmbeddingConfig()).embed(crops)
+    np.testing.assert_allclose(open_embedder(model, EmbeddingConfig(batch=8), "cuda").embed(crops), expected, atol=1e-5)
+    pictures = [ArrayPicture(np.kron(crop[:8, :8], np.ones((20, 30, 1), np.uint8))) for crop in crops[:3]]
+    model = resolve_model("person-detector", "detector")
+    config = DetectorConfig(confidence=0.001)
+    pairs = zip(
+        open_detector(model, config).detect(pictures),
+        open_detector(model, config, "cuda").detect(pictures),
+        strict=True,
+    )
+    for expected_people, found in pairs:
+        np.testing.assert_allclose(found.boxes, expected_people.boxes, atol=0.05)
+        np.testing.assert_allclose(found.scores, expected_people.scores, atol=1e-4)
+
+
+@pytest.mark.usefixtures("gpu_on_the_processor")
+@pytest.mark.parametrize("batch", [1, 3, 16, "n"])
+@pytest.mark.parametrize("count", [0, 1, 16, 37])
+def test_any_number_of_crops_fits(embedder_model: MakeModel, batch: int | str, count: int) -> None:
+    embedder = open_embedder(embedder_model(batch), EmbeddingConfig(batch=8), "cuda")
+    crops = _crops(count)
+    vectors = embedder.embed(crops)
+    assert (vectors.shape, vectors.dtype) == ((count, 3), np.float32)
+    one_by_one = [embedder.embed([crop])[0] for crop in crops]
+    np.testing.assert_array_equal(vectors, np.array(one_by_one, np.float32).reshape(count, 3))
+
+
+def test_a_row_does_not_depend_on_its_neighbours_or_its_place() -> None:
+    model = resolve_model("person-reid", "reid")
+    session = FixedSession(fixed_graph(Session(model.path), model.spec, 6), "cpu")
+    random = np.random.default_rng(4)
+    pictures = list(random.integers(0, 256, (6, 256, 128, 3), np.uint8))
+    together = session.run(pictures)
+    np.testing.assert_array_equal(session.run(pictures[::-1])[::-1], together)
+    np.testing.assert_array_equal(session.run([pictures[4]])[0], together[4])
+
+
+class _Recording:
+    """Answers with each picture's first byte, and remembers how many came together and in which thread."""
+
+    path = Path("recording.onnx")
+    rows = 4
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.thread = threading.get_ident()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def run(self, pictures: Sequence[Pixels]) -> FloatArray:
+        assert threading.get_ident() == self.thread
+        self.gate.wait()
+        self.sizes.append(len(pictures))
+        if any(int(picture[0, 0, 0]) == 255 for picture in pictures):
+            raise DeviceError("the device is gone")
+        return np.array([[float(picture[0, 0, 0])] for picture in pictures], np.float32)
+
+
+def _picture(value: int) -> Pixels:
+    return np.full((2, 2, 3), value, np.uint8)
+
+
+def test_what_waits_is_run_together_and_everybody_gets_their_own() -> None:
+    made: list[_Recording] = []
+
+    def opened() -> _Recording:
+        made.append(_Recording())
+        return made[-1]
+
+    shared = SharedBatch(opened)
+    (session,) = made
+    session.gate.clear()
+    with ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(shared.run, [_picture(n), _picture(n + 100)]) for n in range(12)]
+        session.gate.set()
+        for number, answer in enumerate(answers):
+            np.testing.assert_array_equal(answer.result(), [[number], [number + 100]])
+    assert sum(session.sizes) == 24
+    assert max(session.sizes) <= 4
+    np.testing.assert_array_equal(shared.run([_picture(n) for n in range(9)]).ravel(), range(9))
+    assert session.sizes[-3:] == [4, 4, 1]
+
+
+def test_a_failure_reaches_those_who_asked_and_the_others_go_on() -> None:
+    shared = SharedBatch(_Recording)
+    with pytest.raises(DeviceError, match="the device is gone"):
+        shared.run([_picture(255)])
+    np.testing.assert_array_equal(shared.run([_picture(7)]), [[7]])
+
+
+def test_a_session_that_cannot_be_opened_is_an_error_at_once() -> None:
+    def fails() -> _Recording:
+        raise DeviceError("no such device")
+
+    with pytest.raises(DeviceError, match="no such device"):
+        SharedBatch(fails)
+
+
+def test_the_thread_ends_with_the_last_who_could_ask() -> None:
+    before = set(threading.enumerate())
+    shared = SharedBatch(_Recording)
+    (thread,) = set(threading.enumerate()) - before
+    assert thread.is_alive()
+    del shared
+    gc.collect()
+    assert not thread.is_alive()
+
+
+def test_a_device_that_computes_something_else_is_refused(embedder_model: MakeModel) -> None:
+    model, other = embedder_model(), embedder_model(preprocessing={"mean": (100, 0, 0)})
+    fixed = fixed_graph(Session(model.path), model.spec, 4)
+    wrong = fixed_graph(Session(other.path), other.spec, 4)
+    object.__setattr__(fixed, "graph", wrong.graph)
+    with pytest.raises(DeviceError, match="gives other numbers on cpu than on the processor"):
+        FixedSession(fixed, "cpu")
+
+
+def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(
+    embedder_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = (Missing("there is no NVIDIA driver", "install it"), Missing("no CUDA", "`reidstream setup cuda`"))
+    monkeypatch.setattr(fixed_session, "missing_for_cuda", lambda: missing)
+    expected = r"cannot be used: there is no NVIDIA driver: install it; no CUDA: `reidstream setup cuda`"
+    with pytest.raises(DeviceError, match=expected):
+        open_embedder(embedder_model(), EmbeddingConfig(), "cuda")
+
+
+def test_a_silent_fallback_to_the_processor_is_an_error(
+    embedder_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = embedder_model()
+    real = Session(model.path)._session
+    fixed = fixed_graph(Session(model.path), model.spec, 4)
+    monkeypatch.setattr(fixed_session, "missing_for_cuda", tuple)
+    monkeypatch.setattr(onnxruntime(), "InferenceSession", lambda *_, **__: real)
+    with pytest.raises(DeviceError, match="ONNX Runtime chose CPUExecutionProvider"):
+        FixedSession(fixed, "cuda")
