@@ -8,7 +8,21 @@ import sys
 import typer
 
 from reidstream import __version__
-from reidstream.cli import deepstream, demo, doctor, events, gallery, models, people, run, search, serve, setup, synth
+from reidstream.cli import (
+    deepstream,
+    demo,
+    doctor,
+    events,
+    gallery,
+    models,
+    people,
+    run,
+    search,
+    serve,
+    setup,
+    sources,
+    synth,
+)
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
 from reidstream.errors import ConfigError, ReIDStreamError
@@ -47,6 +61,7 @@ app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
 app.add_typer(deepstream.app, name="deepstream")
+app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(evaluation.app, name="eval")

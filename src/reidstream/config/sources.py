@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from reidstream.config.base import Section
 from reidstream.config.redaction import redacted
+
+Part = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Polygon = Annotated[tuple[tuple[Part, Part], ...], Field(min_length=3, max_length=200)]
+"""Corners (x, y), parts of the picture's width and height from its top left."""
 
 
 class SourceConfig(Section):
@@ -40,6 +44,25 @@ class SourceConfig(Section):
         gt=0,
         description="Seconds of failed reconnecting after which the source ends; none: never.",
     )
+
+    ignore: tuple[Polygon, ...] = Field(
+        default=(),
+        max_length=100,
+        description=(
+            "Regions in which nobody counts (a poster, a mirror, a street behind glass): polygons of [x, y] corners, "
+            "0 to 1 from the top left. Whose box's lower edge has its middle in one is not seen."
+        ),
+    )
+
+    @field_validator("ignore")
+    @classmethod
+    def _polygons(cls, value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
+        for number, polygon in enumerate(value, start=1):
+            x, y = zip(*polygon, strict=True)
+            area = sum(x[k - 1] * y[k] - x[k] * y[k - 1] for k in range(len(polygon))) / 2
+            if abs(area) < 1e-6:
+                raise ValueError(f"polygon {number} has no area; expected three or more corners [x, y] around a region")
+        return value
 
     @field_validator("uri")
     @classmethod

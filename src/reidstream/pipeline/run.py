@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from reidstream.config import Config, SourceConfig
+from reidstream.config.sources import Polygon
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
@@ -335,9 +336,9 @@ def open_run(
     summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
     known = {} if replace else _known(gallery)
     own = {
-        source_id: settings_fingerprint(config, engine, looks, source.max_fps, detector)
+        source_id: settings_fingerprint(config, engine, looks, source.max_fps, detector, source.ignore)
         for source_id, source in named
-        if source.max_fps is not None
+        if source.max_fps is not None or source.ignore
     }
     grown: dict[str, str] = {}
     for summary, (source_id, source) in zip(summaries, named, strict=True):
@@ -399,12 +400,17 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
 
 
 def settings_fingerprint(
-    config: Config, engine: str, model: str, max_fps: float | None = None, detector: Detector | None = None
+    config: Config,
+    engine: str,
+    model: str,
+    max_fps: float | None = None,
+    detector: Detector | None = None,
+    ignore: Sequence[Polygon] = (),
 ) -> str:
     """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
 
     model: names the embedding model, by its checksum or its space. max_fps: the frame rate that a source is thinned to,
-    if it is. detector: one that is used instead of the configured model.
+    if it is. detector: one that is used instead of the configured model. ignore: regions of a source that do not count.
     """
     sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
     parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
@@ -415,6 +421,8 @@ def settings_fingerprint(
     if detector is not None:
         kind = type(detector)
         named.append({"detector": getattr(detector, "fingerprint", f"{kind.__module__}.{kind.__qualname__}")})
+    if ignore:
+        named.append({"ignore": ignore})
     text = json.dumps(named, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

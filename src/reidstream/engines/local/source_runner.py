@@ -15,6 +15,7 @@ from reidstream.engines.local.sampling import CropSampler, FrameCrops
 from reidstream.errors import SourceError
 from reidstream.foreign_text import storable
 from reidstream.inference import Detector, Embedder
+from reidstream.regions import IgnoredRegions
 from reidstream.sources import Source, open_source
 from reidstream.sources.frame import Frame
 from reidstream.sources.source import wrong_stamps
@@ -165,7 +166,7 @@ class SourceRunner:
         return found
 
     def _track(self) -> None:
-        stage = _Tracking(self._id, self._shared)
+        stage = _Tracking(self._id, self._shared, IgnoredRegions(self._config.ignore))
         frames = 0
         try:
             for item in self._frames:
@@ -192,9 +193,10 @@ class SourceRunner:
 class _Tracking:
     """The part of a source's chain that has state: tracker and sampler."""
 
-    def __init__(self, source_id: str, shared: Shared) -> None:
+    def __init__(self, source_id: str, shared: Shared, ignored: IgnoredRegions) -> None:
         self._id = source_id
         self._shared = shared
+        self._ignored = ignored
         self._tracker: Tracker | None = None
         self._sampler: CropSampler | None = None
 
@@ -206,6 +208,8 @@ class _Tracking:
     def frame(self, frame: Frame, detections: Detections | None) -> None:
         tracker, sampler, status = self._tracker, self._sampler, self._shared.status
         assert tracker is not None and sampler is not None
+        if detections is not None and self._ignored and len(detections):
+            detections = detections[~self._ignored.hold(detections.boxes, frame.picture.size)]
         crops = FrameCrops(frame.picture, detections or Detections.empty(), self._shared.embedder)
         before = time.perf_counter()
         embedding = 0.0

@@ -31,6 +31,7 @@ from reidstream.engines.deepstream.running.sampling import BestSamples
 from reidstream.engines.deepstream.running.source_events import SourceEvents
 from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError, SourceNotFound
 from reidstream.inference import open_embedder
+from reidstream.regions import IgnoredRegions
 from reidstream.sources import open_source, redacted, source_ids
 from reidstream.sources.address import Kind, device_path, kind_of, local_path
 from reidstream.sources.clock import Thinning
@@ -305,7 +306,7 @@ class DeepStreamEngine:
             pad,
             source_id,
             config,
-            SourceEvents(started, self._config.tracker.timeout, shadow),
+            SourceEvents(started, self._config.tracker.timeout, shadow, IgnoredRegions(config.ignore)),
             live,
             Thinning(config.max_fps),
             cut_off,

@@ -9,11 +9,13 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from reidstream.engines.deepstream.metadata.reading import FrameArrays
 from reidstream.engines.deepstream.running.spent_ids import SpentIds
 from reidstream.engines.sampling import sharpness
 from reidstream.foreign_text import storable
+from reidstream.regions import IgnoredRegions
 from reidstream.sources.clock import MediaClock
 from reidstream.sources.frame import fit
 from reidstream.types import (
@@ -47,6 +49,24 @@ def _samples(arrays: FrameArrays) -> Samples | None:
     return Samples(arrays.rows, arrays.embeddings, quality, arrays.crops)
 
 
+def _without(arrays: FrameArrays, rows: npt.NDArray[np.bool_]) -> FrameArrays:
+    """The frame without the tracks in the rows that are True, and without their embeddings."""
+    if not rows.any():
+        return arrays
+    left = ~rows
+    kept = np.flatnonzero(left[arrays.rows])
+    return replace(
+        arrays,
+        object_ids=arrays.object_ids[left],
+        boxes=arrays.boxes[left],
+        confidences=arrays.confidences[left],
+        rows=(np.cumsum(left) - 1)[arrays.rows[kept]].astype(np.int64),
+        embeddings=arrays.embeddings[kept],
+        quality=arrays.quality[kept],
+        crops=tuple(arrays.crops[k] for k in kept.tolist()) if arrays.crops else (),
+    )
+
+
 def _sharpness(jpeg: bytes | None) -> float:
     pixels = None if jpeg is None else cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     return 1.0 if pixels is None else sharpness(pixels.astype(np.uint8, copy=False))
@@ -69,11 +89,15 @@ class SourceEvents:
     (the tracker may bring an id back until then), or with its source. Track ids are the tracker's object ids; an id
     that comes again after its track has ended is another track and gets an id of its own.
 
-    started: what is known of the source beforehand; its size and times are those of the first frame.
+    started: what is known of the source beforehand; its size and times are those of the first frame. ignored: regions
+    in which tracks are not seen.
     """
 
-    def __init__(self, started: SourceStarted, timeout: float, shadow: int) -> None:
+    def __init__(
+        self, started: SourceStarted, timeout: float, shadow: int, ignored: IgnoredRegions | None = None
+    ) -> None:
         self._started = started
+        self._ignored = ignored
         self._timeout = timeout
         self._shadow = shadow
         self._clock: MediaClock[FrameArrays] = MediaClock(started.fps)
@@ -123,6 +147,8 @@ class SourceEvents:
         first, the tracks that were over before, Observed, and the tracks that are over with it."""
         self._arrived = time.monotonic()
         self._taken += 1
+        if self._ignored and len(arrays.boxes):
+            arrays = _without(arrays, self._ignored.hold(arrays.boxes, arrays.size))
         return self._decided(self._clock.take(arrays, arrays.pts, Fraction(1, 10**9)))
 
     def _decided(self, frames: Iterable[tuple[FrameArrays, float]]) -> list[Event]:
