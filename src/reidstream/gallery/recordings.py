@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -19,10 +19,10 @@ class State(StrEnum):
     """How far a recording has been read."""
 
     RUNNING = "running"
-    """A run is reading it, or was killed while it did."""
+    """A run is reading it."""
     COMPLETE = "complete"
     STOPPED = "stopped"
-    """The run was stopped before the recording's end."""
+    """The run was stopped before the recording's end; if there is an error, it ended without a word."""
     FAILED = "failed"
     """It could not be read to its end."""
 
@@ -134,6 +134,23 @@ def end(connection: Connection, content: str, ended: SourceEnded) -> None:
             error=ended.error,
         )
     )
+
+
+BROKEN_OFF = "the run that read it ended without a word: it was killed, or could not write"
+"""Error of a recording that no run is reading any more although none has said that it ended."""
+
+
+def break_off(connection: Connection) -> None:
+    """Whoever has just become the owner knows that nobody is reading anything: note it where a run did not."""
+    running = recordings.c.state == State.RUNNING.value
+    connection.execute(update(recordings).where(running).values(state=State.STOPPED.value, error=BROKEN_OFF))
+
+
+def broken_off(recording: Recording) -> Recording:
+    """The same recording as a reader shows it while nobody writes."""
+    if recording.state is not State.RUNNING:
+        return recording
+    return replace(recording, state=State.STOPPED, error=BROKEN_OFF)
 
 
 def recordings_of(connection: Connection) -> list[Recording]:

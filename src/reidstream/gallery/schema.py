@@ -45,6 +45,9 @@ fences = Table(
     Column("since_wall", Double, nullable=False),
 )
 
+# What was erased, unrecognisably; see tombstones.
+tombstones = Table("tombstones", metadata, Column("mark", LargeBinary, primary_key=True))
+
 recordings = Table(
     "recordings",
     metadata,

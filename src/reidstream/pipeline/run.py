@@ -83,8 +83,8 @@ class RunSummary:
     """What a run did, and while it goes on, has done so far.
 
     seconds: wall time. tracklets: finished; stored: of them new in the gallery. people: identities in the
-    gallery. resolved: what deciding everybody anew at the end came to, None when that was not done. open_tracks:
-    people in view now.
+    gallery. kept_out: not stored because they had been erased before. resolved: what deciding everybody anew at the
+    end came to, None when that was not done. open_tracks: people in view now.
     counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
     """
 
@@ -92,6 +92,7 @@ class RunSummary:
     seconds: float = 0.0
     tracklets: int = 0
     stored: int = 0
+    kept_out: int = 0
     people: int = 0
     resolved: Proposal | None = None
     open_tracks: int = 0
@@ -192,6 +193,8 @@ class GalleryRun:
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
         self.summary.people = identities.people if identities is not None else 0
+        if isinstance(self._gallery, Gallery):
+            self.summary.kept_out = self._gallery.kept_out
         self.summary.open_tracks = 0
         if isinstance(self._gallery, Gallery) and self._config.identities.resolve and not self._goes_on:
             self.summary.resolved = settle(self._gallery, self._config.identities)
@@ -371,7 +374,13 @@ def open_run(
                 opened = store
         else:
             opening = Gallery.open(
-                gallery, write=True, create=True, space=made.space, model=model, config=config.gallery
+                gallery,
+                write=True,
+                create=True,
+                space=made.space,
+                model=model,
+                config=config.gallery,
+                keep_empty=False,
             )
             opened = stack.enter_context(opening)
         yield GalleryRun(
@@ -394,7 +403,9 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
     from reidstream.engines.replay import ReplayEngine
 
     engine = ReplayEngine(events)
-    with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
+    with Gallery.open(
+        gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
+    ) as opened:
         settings = settings_fingerprint(config, "replay", engine.space.fingerprint)
         yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
 

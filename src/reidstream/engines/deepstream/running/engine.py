@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reidstream.config import Config, SourceConfig
 from reidstream.config.deepstream import PropertyValue
+from reidstream.config.secrets import filled_in
 from reidstream.engines import EngineStatus
 from reidstream.engines.deepstream.checking import check_files
 from reidstream.engines.deepstream.checking.findings import Severity
@@ -409,7 +410,7 @@ def _gst_uri(config: SourceConfig) -> str:
     kind = kind_of(config.uri)
     if kind is Kind.WEBCAM:
         return f"v4l2://{device_path(config.uri)}"
-    return local_path(config.uri).resolve().as_uri() if kind is Kind.FILE else config.uri
+    return local_path(config.uri).resolve().as_uri() if kind is Kind.FILE else filled_in(config.uri)
 
 
 def _likely_causes(rendered: RenderedConfigs) -> str:
