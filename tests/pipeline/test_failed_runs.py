@@ -34,6 +34,7 @@ def test_a_gallery_that_was_there_stays(tmp_path: Path) -> None:
         assert len(opened) == 1
 
 
+@pytest.mark.setting("gallery.index")
 def test_a_replay_keeps_the_index_that_was_asked_for(tmp_path: Path) -> None:
     video = write_blobs(tmp_path / "east.mp4", [0], 40)
     bring_in([video], tmp_path / "shop", record=tmp_path / "events.parquet")
