@@ -138,3 +138,27 @@ def test_files_are_narrow_before_anything_is_in_them_and_what_is_for_all_stays_w
     with whole_file(tmp_path / "model.onnx", access=None) as partial:
         partial.touch()
     assert modes(tmp_path)["model.onnx"] & 0o044
+
+
+@pytest.mark.usefixtures("umask")
+def test_an_export_that_is_fetched_from_a_server_is_for_the_owner_alone_and_whole(tmp_path: Path) -> None:
+    import httpx
+
+    from reidstream.client import Client
+    from reidstream.errors import ReIDStreamError
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/file") and not sound:
+            return httpx.Response(404, json={"detail": "gone"})
+        if request.url.path.endswith("/file"):
+            return httpx.Response(200, content=b"id,source\n")
+        return httpx.Response(202, json={"id": "1", "state": "done", "result": {"tracklets": 0}})
+
+    sound = True
+    with Client(transport=httpx.MockTransport(serve)) as client:
+        client.export(tmp_path / "people.csv")
+        sound = False
+        with pytest.raises(ReIDStreamError):
+            client.export(tmp_path / "late.csv")
+    assert modes(tmp_path) == {"people.csv": 0o600}
+    assert (tmp_path / "people.csv").read_bytes() == b"id,source\n"

@@ -140,6 +140,33 @@ def test_who_loses_the_last_visit_is_erased_with_it_and_who_keeps_one_is_not(fil
     assert [e.kind for e in all_events_after(gallery, 0)].count("PersonErased") == 1
 
 
+TABLES = ("people", "members", "operations", "former_members", "former_people", "outbox", "meta", "recordings")
+
+
+def test_a_person_is_erased_from_a_server_and_stays_away(postgres: str, tmp_path: Path) -> None:
+    tracklets = [made_tracklet(*visit) for visit in VISITS]
+    with Gallery.open(postgres, write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
+        gallery.add(tracklets)
+        OnlineIdentities(gallery, Config().identities).catch_up()
+        remembered(gallery)
+        export_gallery(gallery, tmp_path / "export")
+        gone = called(gallery, "Zoë O'Brien")
+        erasure = erase_person(gallery, "Zoë O'Brien", "officer")
+        assert (erasure.tracklets, erasure.people, erasure.proven) == (6, 2, False)
+        assert "out of reach" in erasure.reach
+        with gallery.read() as connection:
+            tables = {name: connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in TABLES}
+        said = [str(tuple(row)) for rows in tables.values() for row in rows]
+        assert not [line for line in said for word in WORDS if word in line]
+        assert ["PersonErased" in line for line in said if gone.id in line] == [True]
+        assert gallery.add(tracklets) == 0
+        assert gallery.kept_out == 6
+        done = import_gallery(gallery, open_archive(tmp_path / "export"))
+        assert (done.tracklets, done.people, done.kept_out) == (0, 0, 6)
+        assert [person.title for person in list_people(gallery)] == ["Confucius", "Wilhelmina"]
+
+
 def test_whoever_names_a_person_names_all_visits(fill: Fill) -> None:
     gallery = peopled(fill)
     erasure = gallery.erase([], people=[called(gallery, "person 2").id], author="officer")

@@ -123,7 +123,8 @@ def read_archive(folder: Path) -> Archive:
         facts = ArchiveFacts.model_validate(document)
         demand_checksum(plain_file(folder / TRACKLETS), facts.sha256.tracklets)
         demand_checksum(plain_file(folder / PEOPLE, MOST_PEOPLE), facts.sha256.people)
-        recordings = tuple(Recording(**values.model_dump()) for values in facts.recordings)
+        known = set(Recording.__slots__)
+        recordings = tuple(Recording(**values.model_dump(include=known)) for values in facts.recordings)
         sources = {recording.content: recording.source for recording in recordings}
         if len(sources) != len(recordings):
             raise GalleryCorrupt(f"{folder / FACTS} describes a recording twice; export the gallery again")

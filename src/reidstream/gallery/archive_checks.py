@@ -88,6 +88,9 @@ class RecordingFacts(_Strict):
     dropped: Count
     error: Text | None
     tracklets: Count
+    # Of archives that say by what a longer version of the recording is known.
+    beginning: Text = ""
+    length: Count = 0
 
 
 class Sums(_Strict):
