@@ -43,7 +43,7 @@ from reidstream.evaluation.perfect_tracks import LabelledBoxes, PerfectTracks
 from reidstream.evaluation.sequences import LabelledSequence, find_sequences
 from reidstream.gallery import Gallery
 from reidstream.identities import resolving
-from reidstream.identities.calibration import GENERAL, Calibration, defaults_of, least_log_ratio
+from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras, TimeTable
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.resolving import resolve
@@ -126,8 +126,9 @@ def looked_up(evidence: Evidence, constrained: bool, prototypes: bool) -> list[i
     constrained: who is seen together is two people. prototypes: the best pair of prototypes, weighed by purity,
     rather than the cosine of the means.
     """
-    calibration = Calibration(GENERAL.same, GENERAL.different, GENERAL.spread)
-    least = least_log_ratio(IdentityConfig().false_merges)
+    # As many others of everybody as are expected before looking.
+    calibration = Calibration(tracklets=len(evidence))
+    clarity = clarity_of(evidence.strength)
     table = TimeTable(
         evidence.camera,
         evidence.start,
@@ -146,14 +147,17 @@ def looked_up(evidence: Evidence, constrained: bool, prototypes: bool) -> list[i
                 own = evidence.prototypes[evidence.first[row] : evidence.first[row + 1]]
                 parts = [evidence.prototypes[evidence.first[k] : evidence.first[k + 1]] for k in held]
                 cosine = np.array([float((part @ own.T).max()) for part in parts])
-                weight = np.minimum(evidence.trust[held], evidence.trust[row])
+                weight = clarity[held]
             else:
                 cosine = evidence.vectors[held] @ evidence.vectors[row]
                 weight = np.ones(len(held), np.float32)
-            ratio = float((calibration.log_ratio(cosine) * weight).mean())
+            z = (cosine - calibration.usual) / calibration.usual_spread
+            growth = np.full(len(held), 1 / calibration.usual_spread)
+            read = calibration.log_ratio(cosine, z, growth, clarity[held] * clarity[row])
+            ratio = float((read * weight).sum() / weight.sum()) + calibration.prior
             if ratio > best:
                 best, likeliest = ratio, person
-        if best < least:
+        if best < 0:
             likeliest = len(people)
             people.append([])
         people[likeliest].append(row)
@@ -164,7 +168,6 @@ def looked_up(evidence: Evidence, constrained: bool, prototypes: bool) -> list[i
 def steps(gallery: Gallery) -> dict[str, dict[str, str]]:
     """The identities that each step decides on: tracklet id -> identity."""
     evidence = evidence_of(gallery)
-    defaults = defaults_of(gallery.space.fingerprint)
     n = len(evidence)
     means = replace(
         evidence,
@@ -176,7 +179,7 @@ def steps(gallery: Gallery) -> dict[str, dict[str, str]]:
 
     def at_once(known: Evidence, refined: bool = True) -> list[int]:
         with patch.object(resolving, "_REFINED", resolving._REFINED if refined else 0):
-            return resolve(known, IdentityConfig(), defaults=defaults).group.tolist()
+            return resolve(known, IdentityConfig()).group.tolist()
 
     groups: dict[str, Callable[[], list[int]]] = {
         "tracks alone": lambda: list(range(n)),

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from reidstream.config import Config, Section
 from reidstream.doctor.checks import CHECKS
-from reidstream.doctor.log import KNOWN_LINES
+from reidstream.doctor.lines import KNOWN_LINES
 from reidstream.engines.deepstream.checking.codes import CODES
 
 FOLDER = Path(__file__).parent
@@ -84,7 +84,15 @@ def troubleshooting() -> str:
         "\n## What `reidstream doctor log` explains\n",
     ]
     for origin in dict.fromkeys(known.origin for known in KNOWN_LINES):
-        rows = ((f"`{known.sample}`", known.cause, known.cure) for known in KNOWN_LINES if known.origin == origin)
+        rows = (
+            (
+                f"`{known.sample.strip().replace('`', chr(39))}`",
+                f"{'Harmless. ' * known.harmless}{known.cause}",
+                known.cure,
+            )
+            for known in KNOWN_LINES
+            if known.origin == origin
+        )
         parts += [f"### {origin}\n", *_table(("A line such as", "Cause", "Cure"), rows), ""]
     parts += [
         "## What `reidstream deepstream check` finds\n",

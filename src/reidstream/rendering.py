@@ -18,7 +18,7 @@ import numpy as np
 from reidstream.channel import Channel
 from reidstream.encoders import add_video
 from reidstream.errors import ConfigError, EngineError
-from reidstream.files import beside
+from reidstream.files import beside, new_file
 from reidstream.sources.frame import Frame, Pixels
 from reidstream.types import Observed
 
@@ -135,6 +135,7 @@ class _Film:
 
         unfinished = beside(self.path)
         try:
+            new_file(unfinished)
             with av.open(f"file:{unfinished}", "w") as container:
                 self._encode(container)
             unfinished.replace(self.path)

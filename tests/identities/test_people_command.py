@@ -106,11 +106,11 @@ def test_what_resolving_would_change_is_told_with_the_calibration(people: Comman
     assert strict["threshold"] is None
     assert strict["people"] == 6
     assert strict["divided"]
-    assert strict["calibration"]["negatives"] == 1
+    assert strict["calibration"]["seen_together"] == 1
     text = people("people", "resolve", "--false-merges", "0.0005", "--cameras", "separate")
     assert "looks alone are never as sure" in text
     assert "divided: person 1 among 3 people" in text
-    assert "1 pairs seen together" in text
+    assert "pairs seen together, so two people each" in text
     assert "nobody is in two at once" in text
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from reidstream.cli import main
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.calibration import probabilities
+from reidstream.identities.calibration import shares
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people
 from reidstream.identities.review import Review
@@ -86,7 +86,7 @@ def test_a_smaller_accepted_risk_names_nobody_and_does_not_call_them_unknown(
 
 
 @given(
-    st.lists(st.floats(-6, 4), max_size=6).map(lambda ratios: probabilities(np.sort(np.array(ratios))[::-1]).tolist()),
+    st.lists(st.floats(-6, 9), max_size=6).map(lambda odds: shares(np.sort(np.array(odds))[::-1]).tolist()),
     st.floats(0.001, 0.499),
 )
 def test_words_and_probabilities_never_contradict_each_other(people: list[float], risk: float) -> None:

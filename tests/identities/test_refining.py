@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,16 +31,19 @@ def pieces(fill: Fill, gap: float, place: tuple[float, ...], trust: float = 1.0)
     return replace(evidence, entry=entry, exit=exit, **held)
 
 
-def people_of(evidence: Evidence, links: HumanLinks | None = None, cameras: str = "auto") -> list[int]:
-    config = IdentityConfig.model_validate({"cameras": cameras})
+def people_of(
+    evidence: Evidence, links: HumanLinks | None = None, cameras: str = "auto", risk: float = 0.1
+) -> list[int]:
+    config = IdentityConfig.model_validate({"cameras": cameras, "false_merges": risk})
     found: list[int] = resolve(evidence, config, links).group.tolist()
     return found
 
 
 def test_a_poor_track_that_begins_where_and_when_another_ended_is_that_person(fill: Fill) -> None:
-    assert people_of(pieces(fill, 0.1, PLACE, trust=0.2)) == [0, 0]
-    assert people_of(pieces(fill, 0.1, ELSEWHERE, trust=0.2)) == [0, 1]
-    assert people_of(pieces(fill, 3.0, PLACE, trust=0.2)) == [0, 1]
+    # So poor that their looks say next to nothing.
+    assert people_of(pieces(fill, 0.1, PLACE, trust=0.1), risk=0.4) == [0, 0]
+    assert people_of(pieces(fill, 0.1, ELSEWHERE, trust=0.1), risk=0.4) == [0, 1]
+    assert people_of(pieces(fill, 3.0, PLACE, trust=0.1), risk=0.4) == [0, 1]
 
 
 def test_two_who_clearly_look_different_stay_two_where_one_stepped_into_the_others_place(fill: Fill) -> None:
@@ -48,15 +52,15 @@ def test_two_who_clearly_look_different_stay_two_where_one_stepped_into_the_othe
 
 def test_parts_of_a_track_that_was_split_for_good_reason_are_not_put_together_again(fill: Fill) -> None:
     evidence = pieces(fill, 0.1, PLACE)
-    (sure,) = continuations(replace(evidence, track=np.array([7, 7]), part=np.array([0, 1])))[2]
-    (other,) = continuations(evidence)[2]
+    (sure,) = continuations(replace(evidence, track=np.array([7, 7]), part=np.array([0, 1])), -3.0)[2]
+    (other,) = continuations(evidence, -3.0)[2]
     assert sure == pytest.approx(0)
     assert other > 3
 
 
 def test_what_people_said_goes_before_where_tracks_go_on(fill: Fill) -> None:
-    evidence = pieces(fill, 0.1, PLACE, trust=0.2)
-    assert people_of(evidence, HumanLinks(different=np.array([[0, 1]]))) == [0, 1]
+    evidence = pieces(fill, 0.1, PLACE, trust=0.1)
+    assert people_of(evidence, HumanLinks(different=np.array([[0, 1]])), risk=0.4) == [0, 1]
 
 
 def walks(people: int, seed: int) -> list[Visit]:
@@ -164,26 +168,45 @@ def test_among_many_people_refining_joins_no_strangers(fill: Fill) -> None:
 
 
 def test_between_two_clear_looks_at_one_person_less_may_differ_than_between_poor_ones() -> None:
-    read = Calibration(0.8, 0.4, 0.15).log_ratio
-    poor, clear = clarity_of(0.4) ** 2, clarity_of(6.0) ** 2
-    same = np.array(0.6)
-    assert read(same, np.array(clear)) < read(same, np.array(poor))
-    high = np.linspace(-1, 1, 201)
+    read = Calibration(same=0.8, spread=0.1, usual=0.4, usual_spread=0.1)
+
+    def ratio(similarity: np.ndarray, clarity: float) -> np.ndarray:
+        z, growth = (similarity - 0.4) / 0.1, np.full(similarity.shape, 10.0)
+        return read.log_ratio(similarity, z, growth, np.full(similarity.shape, clarity))
+
+    poor, clear = float(clarity_of(0.4)) ** 2, float(clarity_of(6.0)) ** 2
+    same = np.array([0.65])
+    assert ratio(same, clear) < ratio(same, poor)
+    high = np.linspace(0.4, 1, 201)
     for clarity in (0.0, poor, 0.65, clear, 1.0):
-        assert (np.diff(read(high, np.array(clarity))) >= -1e-9).all()
-    assert np.isfinite(read(high, np.array(clarity_of(0.0)))).all()
+        assert (np.diff(ratio(high, clarity)) >= -1e-9).all()
+    assert np.isfinite(ratio(np.linspace(-1, 1, 201), float(clarity_of(0.0)))).all()
 
 
-def test_what_was_only_seen_in_part_founds_nobody_who_can_be_somebody_else(fill: Fill) -> None:
-    evidence = evidence_of(fill([(1, "a", 0, 5), (1, "a", 20, 25), (2, "a", 40, 45), (2, "a", 60, 65)], "parts"))
-    vectors = np.array([[1, 0.1, 0], [1, 0, 0.1], [0.5, 0.1, 0.6], [0.5, 0, 0.6]], np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    held = {"vectors": vectors, "prototypes": vectors, "first": np.arange(5), "weights": np.ones(4, np.float32)}
-    seen = replace(evidence, **held, strength=np.full(4, 4, np.float32))
-    assert people_of(seen) == [0, 0, 1, 1]
-    poor = replace(seen, strength=np.array([4, 4, 0.4, 0.4], np.float32))
-    assert people_of(poor) == [0, 0, 0, 0]
-    assert people_of(poor, HumanLinks(different=np.array([[0, 2]])))[:3] == [0, 0, 1]
+def test_what_was_only_seen_in_part_founds_nobody_who_can_be_somebody_else() -> None:
+    # Rows 2 and 3 look most like each other, and like the person of rows 0 and 1.
+    looks = np.array([[0, 6, 1, 1], [6, 0, 1, 1], [1, 1, 0, 3], [1, 1, 3, 0]], np.float32)
+    start, nothing = np.arange(4.0), np.zeros(0, np.int64)
+
+    def grouped(clarity: list[float], excluded: list[tuple[int, int]], least: float = 0.5) -> list[int]:
+        apart = np.zeros((4, 4), bool)
+        for a, b in excluded:
+            apart[a, b] = apart[b, a] = True
+        evidence = (nothing, nothing, np.zeros(0, np.float32))
+        silent = np.zeros((4, 4), np.float32)
+        times = SimpleNamespace(ratios=lambda p, q: silent.copy())
+        fixed = np.zeros(4, bool)
+        began = np.array([0, 0, 1, 1])
+        found: list[int] = refined(
+            began, looks, np.array(clarity), apart, fixed, start, evidence, times, least
+        ).tolist()  # type: ignore[arg-type]
+        return found
+
+    poor = [0.9, 0.9, 0.4, 0.4]
+    assert len(set(grouped(poor, []))) == 1
+    assert grouped(poor, [(0, 2), (0, 3)])[2] != grouped(poor, [(0, 2), (0, 3)])[0]
+    # Who is less likely somebody else than has to be is not made somebody else.
+    assert len(set(grouped(poor, [], least=2.0))) == 2
 
 
 def test_few_poor_crops_are_trusted_less_than_many_good_ones() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reidstream.tracking.association import Mask, assignment, covered, distance, doubtful, overlap
 from reidstream.tracking.motion import Motion
+from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import FloatArray
 
 
@@ -99,7 +100,7 @@ def test_covered_is_the_part_inside() -> None:
 def doubt(fits: list[list[float]], sure: list[bool] | None = None, recent: list[bool] | None = None) -> list[bool]:
     array = np.array(fits, np.float32)
     tracks = np.array(recent if recent is not None else [True] * array.shape[0])
-    found: list[bool] = doubtful(array, tracks, np.array(sure or [True] * array.shape[1]), 0.4).tolist()
+    found: list[bool] = doubtful(array, tracks, np.array(sure or [True] * array.shape[1]), Thresholds()).tolist()
     return found
 
 
@@ -125,4 +126,7 @@ def test_a_rival_without_a_partner_makes_doubt_on_either_side() -> None:
 
 def test_without_tracks_or_overlap_there_is_no_doubt() -> None:
     assert doubt([[0.05, 0.0]]) == [False, False]
-    assert doubtful(np.zeros((0, 2), np.float32), np.zeros(0, bool), np.ones(2, bool), 0.4).tolist() == [False, False]
+    assert doubtful(np.zeros((0, 2), np.float32), np.zeros(0, bool), np.ones(2, bool), Thresholds()).tolist() == [
+        False,
+        False,
+    ]

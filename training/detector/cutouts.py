@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.detector.labels import overlaps
+from reidstream.boxes import pairwise_iou
 from training.sequences import FloatArray
 
 HEIGHT, WIDTH = 192, 112
@@ -61,7 +61,7 @@ def cutouts_of(pack: Path, source: str = "pennfudan") -> tuple[NDArray[np.uint8]
         picture = cv2.imdecode(blob[ends[number - 1] if number else 0 : ends[number]], cv2.IMREAD_COLOR)
         rows = boxes[boxes[:, 0] == number]
         people = rows[rows[:, 5] == 1, 1:5]
-        alone = (overlaps(people, people) > 0.1).sum(1) == 1
+        alone = (pairwise_iou(people, people) > 0.1).sum(1) == 1
         tasks += [(picture, box) for box in people[alone & (people[:, 3] - people[:, 1] >= 90)]]
     with ThreadPoolExecutor() as pool:
         done = [piece for piece in pool.map(lambda task: cut_out(*task), tasks) if piece is not None]

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.detector.labels import Teacher, overlaps
+from reidstream.boxes import pairwise_iou
+from training.detector.labels import Teacher
 from training.sequences import FloatArray, read_frames, read_truth
 
 # Pseudo-labels at or above LABEL are people, between UNSURE and LABEL neither people nor background.
@@ -61,7 +62,7 @@ def pennfudan(folder: Path, teacher: Teacher) -> Iterator[tuple[str, NDArray[np.
         picture = np.asarray(cv2.imread(str(folder / "images" / image["file_name"])), np.uint8)
         seen, scores = teacher.vote(picture)
         seen = seen[scores >= UNSURE]
-        known = overlaps(seen, boxes).max(1, initial=0) if len(seen) else np.zeros(0)
+        known = pairwise_iou(seen, boxes).max(1, initial=0) if len(seen) else np.zeros(0)
         yield "pennfudan", picture, boxes, seen[known < 0.3]
 
 

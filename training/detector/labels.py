@@ -9,6 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from reidstream.boxes import non_maximum, pairwise_iou
+from reidstream.inference.yolox import grid
 from training.sequences import FloatArray
 
 PAD = 114
@@ -27,33 +29,17 @@ def letterbox(picture: NDArray[np.uint8], long_side: int) -> tuple[NDArray[np.fl
 
 def decode_output(output: FloatArray, height: int, width: int) -> tuple[FloatArray, FloatArray]:
     """Boxes xyxy in network pixels and person scores of one picture's raw YOLOX output (anchors, 5 + classes)."""
-    corners, strides = [], []
-    for stride in (8, 16, 32):
-        ys, xs = np.mgrid[: height // stride, : width // stride]
-        corners.append(np.stack([xs.ravel(), ys.ravel()], 1))
-        strides.append(np.full((xs.size, 1), stride))
-    corner, stride_of = np.concatenate(corners), np.concatenate(strides)
-    centre = (output[:, :2] + corner) * stride_of
-    half = np.exp(output[:, 2:4]) * stride_of / 2
+    corners, strides = grid((width, height))
+    centre = (output[:, :2] + corners) * strides
+    half = np.exp(output[:, 2:4]) * strides / 2
     boxes = np.concatenate([centre - half, centre + half], 1).astype(np.float32)
     return boxes, (output[:, 4] * output[:, 5]).astype(np.float32)
 
 
 def suppress(boxes: FloatArray, scores: FloatArray, threshold: float, overlap: float) -> NDArray[np.int64]:
-    """Rows that stay after greedy non-maximum suppression, best first."""
-    if not len(boxes):
-        return np.zeros(0, np.int64)
-    sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
-    return np.asarray(cv2.dnn.NMSBoxes(sizes.tolist(), scores.tolist(), threshold, overlap), np.int64).ravel()
-
-
-def overlaps(a: FloatArray, b: FloatArray) -> FloatArray:
-    """IoU of every box of ``a`` with every box of ``b``, (len(a), len(b))."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inner = np.clip(high - low, 0, None).prod(2)
-    area_a, area_b = (a[:, 2:] - a[:, :2]).prod(1), (b[:, 2:] - b[:, :2]).prod(1)
-    return inner / np.maximum(area_a[:, None] + area_b[None] - inner, 1e-9)
+    """Rows that stay after greedy non-maximum suppression of those above a score, best first."""
+    rows = np.flatnonzero(scores > threshold)
+    return rows[non_maximum(boxes[rows], scores[rows], overlap, most=len(rows))]
 
 
 class Teacher:
@@ -91,7 +77,7 @@ class Teacher:
         leaders = suppress(boxes, scores, 0.1, 0.55)
         if not len(leaders):
             return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-        agree = overlaps(boxes[leaders], boxes)
+        agree = pairwise_iou(boxes[leaders], boxes)
         agree *= agree == agree.max(0, keepdims=True)
         merged, merged_scores = [], []
         for row in agree:

@@ -1,4 +1,4 @@
-"""Rank-1 and mAP by Market-1501's protocol, and the AUC of pooled tracks."""
+"""Market-1501's queries, and the AUC of pooled tracks."""
 
 from __future__ import annotations
 
@@ -7,30 +7,6 @@ from numpy.typing import NDArray
 
 from training.reid.dataset import Crops
 from training.sequences import FloatArray
-
-
-def market_protocol(
-    query: FloatArray,
-    query_people: NDArray[np.int64],
-    query_cameras: NDArray[np.int64],
-    gallery: FloatArray,
-    gallery_people: NDArray[np.int64],
-    gallery_cameras: NDArray[np.int64],
-) -> tuple[float, float]:
-    """Rank-1 and mAP; a query's own crops of the same camera do not count (Zheng et al., ICCV 2015)."""
-    similarity = query @ gallery.T
-    order = np.argsort(-similarity, axis=1, kind="stable")
-    people, cameras = gallery_people[order], gallery_cameras[order]
-    same = people == query_people[:, None]
-    junk = same & (cameras == query_cameras[:, None])
-    first, precision = [], []
-    for row in range(len(query)):
-        hits = same[row][~junk[row]]
-        if hits.any():
-            first.append(hits[0])
-            ranks = np.flatnonzero(hits)
-            precision.append(((np.arange(len(ranks)) + 1) / (ranks + 1)).mean())
-    return float(np.mean(first)), float(np.mean(precision))
 
 
 def query_rows(people: NDArray[np.int64], cameras: NDArray[np.int64], seed: int = 0) -> NDArray[np.bool_]:

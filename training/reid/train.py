@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reidstream.evaluation.retrieval import LabelledImages, score_retrieval
 from training.clock import Average, Clock, Curve, cosine, save
 from training.reid.dataset import WORLD_PEOPLE, Crops, held_out
 from training.reid.network import OSNet, load_network
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
-from training.reid.retrieval import auc, cross_camera_pairs, market_protocol, query_rows
+from training.reid.retrieval import auc, cross_camera_pairs, query_rows
 from training.reid.views import normalise, placed, plain, varied
 
 
@@ -152,15 +153,11 @@ def train(
         spent, steps = clock.used - since, max(1, seen // batch)
         row = {k: round(float(v) / steps, 4) for k, v in sums.items()}
         found = embed(averaged(), checked).cpu().numpy()
-        rank, precision = market_protocol(
-            found[is_query],
-            checked_people[is_query],
-            checked_cameras[is_query],
-            found[~is_query],
-            checked_people[~is_query],
-            checked_cameras[~is_query],
+        queries, gallery = (
+            LabelledImages(checked_people[rows], checked_cameras[rows], found[rows]) for rows in (is_query, ~is_query)
         )
-        score = {"rank1": round(100 * rank, 2), "mAP": round(100 * precision, 2)}
+        scored = score_retrieval(queries, gallery)
+        score = {"rank1": round(100 * scored.rank(1), 2), "mAP": round(100 * scored.mean_ap, 2)}
         acted = embed(averaged(), actors).cpu().numpy()
         score["auc_made"] = round(auc(*cross_camera_pairs(acted, synthetic_aside, WORLD_PEOPLE)), 4)
         curve.add({"step": step, "seconds": round(clock.used, 1), "per_second": round(seen / spent), **score, **row})

@@ -76,7 +76,7 @@ def log_command(
     file: Path = typer.Argument(..., help="A log file, or - for standard input.", allow_dash=True),
     as_json: bool = JSON,
 ) -> None:
-    """Explain known error lines of nvinfer, TensorRT, GStreamer, pip and torch logs: cause and cure.
+    """Explain lines of logs, from Docker over DeepStream, TensorRT and GStreamer to pip and ChromaDB: cause and cure.
 
     Example: reidstream doctor log run.log
     """
@@ -100,6 +100,8 @@ def log_command(
                     "line": one.line,
                     "count": one.count,
                     "text": one.text,
+                    "element": one.element,
+                    "harmless": one.known.harmless,
                     "cause": one.known.cause,
                     "cure": one.known.cure,
                 }
@@ -111,7 +113,8 @@ def log_command(
     for one in found:
         times = f" ({one.count} times)" if one.count > 1 else ""
         out.print(f"line {one.line}{times}: {one.text}", markup=False, style="bold")
-        out.print(f"  {one.known.origin}: {one.known.cause}", markup=False)
+        harmless = " (harmless)" if one.known.harmless else ""
+        out.print(f"  {one.element or one.known.origin}{harmless}: {one.known.cause}", markup=False)
         out.print(f"  → {one.known.cure}", markup=False, style="cyan")
     if not found:
         out.print("no line of this log is known; docs/troubleshooting.md lists those that are")

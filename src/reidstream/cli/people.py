@@ -501,14 +501,16 @@ def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, A
         "joined": [{"person": kept, "merged": list(gone)} for kept, gone in proposal.joined],
         "divided": [{"person": person, "into": count} for person, count in proposal.divided],
         "accepted_false_merges": accepted,
-        "threshold": calibration.threshold(accepted),
+        "threshold": calibration.threshold(proposal.odds),
         "calibration": {
             "same": calibration.same,
-            "different": calibration.different,
             "spread": calibration.spread,
-            "negatives": calibration.negatives,
-            "labelled_pairs": calibration.positives,
-            "false_merges": calibration.false_merges,
+            "strangers": calibration.usual,
+            "strangers_spread": calibration.usual_spread,
+            "share": calibration.share,
+            "company": calibration.company,
+            "seen_together": calibration.together,
+            "alike": calibration.alike,
         },
         "separate_cameras": proposal.separate_cameras,
     }
@@ -521,15 +523,15 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
     own = proposal.calibration
     enough = "nothing, looks alone are never as sure as that; only labels and long tracks join"
     if summary["threshold"] is not None:
-        enough = f"a cosine of {summary['threshold']:.2f}"
+        enough = f"a cosine of {summary['threshold']:.2f} for tracklets that look like nobody else in particular"
     out.print(f"similar enough: {enough} (accepted risk of a wrong join: {summary['accepted_false_merges']:g})")
-    if own.false_merges is None:
-        out.print("calibration: no pair was seen together here, so the model's usual values are used")
-    else:
+    out.print(
+        f"expected before looking: {own.share:.2%} of all pairs are one person, "
+        f"so {own.company:.1f} tracklets to a tracklet's person"
+    )
+    if own.together:
         out.print(
-            f"calibration: {own.negatives} pairs seen together, so two people each; "
-            f"{own.false_merges:.1%} of them look more like one person"
-            + (f"; {own.positives} pairs labelled as one person" if own.positives else "")
+            f"{own.together} pairs seen together, so two people each; {own.alike} of them look more like one person"
         )
     cameras = "nobody is in two at once" if proposal.separate_cameras else "somebody may be in two at once"
     out.print(f"cameras: {cameras}")

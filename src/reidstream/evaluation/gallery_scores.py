@@ -13,7 +13,6 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.evaluation.gallery_truth import TrackletTruth
 from reidstream.evaluation.grouping import GroupingScores, harmonic, score_grouping
 from reidstream.gallery import Gallery
-from reidstream.identities.calibration import defaults_of
 from reidstream.identities.constraints import HumanLinks, groups_of, read_topology
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.people import human_links, list_people
@@ -141,7 +140,7 @@ def decided_alone(gallery: Gallery, config: IdentityConfig) -> dict[str, str]:
         from pathlib import Path
 
         cameras = read_topology(Path(config.topology), evidence.cameras)
-    found = resolve(evidence, config, HumanLinks(), cameras, defaults_of(gallery.space.fingerprint))
+    found = resolve(evidence, config, HumanLinks(), cameras)
     return {tracklet: str(group) for tracklet, group in zip(evidence.ids, found.group.tolist(), strict=True)}
 
 

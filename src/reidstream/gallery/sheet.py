@@ -12,6 +12,7 @@ from reidstream.errors import GalleryError
 from reidstream.files import write_whole
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, Filter
+from reidstream.gallery.storing import EARLIEST, LATEST
 from reidstream.types import Match, Tracklet
 
 
@@ -146,5 +147,7 @@ def clock(seconds: float) -> str:
 
 
 def wall_clock(seconds: float) -> str:
-    """Unix seconds as date and time of day, UTC."""
+    """Unix seconds as date and time of day, UTC; as the number where dates cannot be written."""
+    if not EARLIEST <= seconds <= LATEST:
+        return f"{seconds:g} s"
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")

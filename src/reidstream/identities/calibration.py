@@ -1,185 +1,281 @@
-"""From a similarity to the odds that two tracklets show one person, fitted to each gallery."""
+"""From a similarity to the odds that two tracklets show one person, fitted to each gallery without labels.
+
+A tracklet is compared with its own strangers first. The nearest quarter of what it resembles, those left out that are
+likely the same person, has a mean m and a standard deviation d; with them, a similarity s of tracklets i and j becomes
+
+    z = ((s - m_i) / d_i + (s - m_j) / d_j) / 2
+
+(symmetric score normalisation with an adaptive cohort, as in speaker verification). Two different people's z is
+distributed alike in all galleries that were measured, whatever model, cameras and clothes: a shifted gamma
+distribution. One person's s is normal; its mean rises with how clear both looks are. What this gives, the logarithm of
+the ratio of the two densities, becomes odds through the share of pairs that are one person, which is estimated from the
+gallery itself, together with that mean and deviation, by expectation-maximisation over all pairs that times and
+reviewers leave open.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
-from reidstream.types import FloatArray
+from reidstream.types import FloatArray, IntArray
 
-# Log-likelihood ratios are cut off here, high enough to tell somebody from their look-alike, ...
+Floats = npt.NDArray[np.float64]
+
+# Strangers' z: mean, standard deviation and skewness, measured on people of whom nobody returns (benchmarks.regimes:
+# one gallery of 300 people, one street of 174, six unrelated places; two embedding models). The quantiles of .99 and
+# .999 lay at 1.8 to 2.0 and 2.6 to 3.2 in all of them.
+_MEAN, _DEVIATION, _SKEW = -2.47, 1.75, 0.33
+_SHAPE = 4.0 / _SKEW**2
+_SCALE = _DEVIATION / np.sqrt(_SHAPE)
+# The part of the others that counts as nearest, and what its mean and deviation are taken to be before any was seen.
+_NEAREST, _USUAL, _USUAL_SPREAD = 0.25, 0.60, 0.045
+# What is usual in a gallery weighs as much as so many others of a tracklet's own, and what is usual anywhere as much as
+# so many of the gallery's.
+_OWN, _GALLERY = 12.0, 10.0
+# Nobody's strangers are spread wider than this many times what is usual.
+_WIDEST = 3.0
+# One person's similarity at medium clarity, how much it rises per unit of the product of both clarities, its deviation.
+_SAME, _RISE, _SAME_SPREAD, _MEDIUM = 0.78, 0.3, 0.13, 0.4
+# These weigh as much as so many pairs, plus a share of the gallery's: so many strangers are look-alikes.
+_PAIRS, _LOOKALIKES = 60.0, 0.006
+# Before looking, somebody is expected to have this many others of their own; it weighs as much as this share of all
+# pairs.
+_OTHERS, _EXPECTED = 1.2, 0.2
+# The odds that two boxes of one camera and time are one person after all.
+_DOUBLED = 0.01
+# No pair is proof of anything.
 _LEAST, _MOST = -6.0, 8.0
-# ... but no similarity is proof that it is anybody known: against nobody it counts as no more than this.
-_PROOF = 4.0
-# How alike two looks at one person are hangs by how clear both are. On 3,800 pairs of labelled tracklets, partly hidden
-# people among them, (cosine - different) is .634 times the product of their clarity, to within .11 (without: .18);
-# clarity is crops / (crops + this), each crop counted by its quality.
+# Clarity is crops / (crops + this), each crop counted by its quality.
 _HALF_CLEAR = 0.7
-# The product of two clarities at which a gallery's usual values hold.
-_USUAL = 0.65
-# Same people's spread, against that of different people, is this much less the second number times the product; the
-# third is the most, since else low similarities would speak for one person.
-_POOR, _CLEAR, _EQUAL = 1.8, 1.2, 0.98
-# However clear both looks are, one person is not expected to be more alike, nor, however poor, much less.
-_ALIKE, _APART = 0.96, 0.05
-# How many pairs of its own a gallery needs until they weigh as much as the defaults.
-_PAIRS = 40.0
-# The odds that the best candidate which no constraint excludes is the right person, before looking at the similarity:
-# measured on labelled scenes (synthetic with look-alikes, PETS09-S2L1), where 9 of 10 such candidates were right.
-BEST_CANDIDATE_ODDS = 10.0
+_ROUNDS, _SETTLED = 80, 2e-3
+_CELLS = 2**22
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
-    """What similarities look like for one embedding model, before a gallery has any of its own.
+class Strangers:
+    """What each of n tracklets' similarity to other people is like. mean, spread: float64 (n,), of the nearest."""
 
-    same, different: mean cosine of tracklets of one and of two people. spread: common standard deviation.
-    within: mean cosine between prototypes of one tracklet.
-    """
+    mean: Floats
+    spread: Floats
 
-    same: float
-    different: float
-    spread: float
-    within: float
-
-
-# Measured on tracklets of synthetic scenes and labelled sequences; other models of the OSNet family lie close by.
-GENERAL = Defaults(same=0.80, different=0.57, spread=0.10, within=0.80)
-
-DEFAULTS_FILE = Path(__file__).with_name("model_defaults.json")
-"""Defaults of the models that were measured, by the fingerprint of their embedding space; written by
-benchmarks/calibration_defaults.py."""
-
-
-@cache
-def defaults_of(fingerprint: str) -> Defaults:
-    """What a new gallery of this embedding space starts from; GENERAL for a model that was never measured."""
-    held = json.loads(DEFAULTS_FILE.read_text(encoding="utf-8")).get(fingerprint)
-    return GENERAL if held is None else Defaults(**{f.name: float(held[f.name]) for f in fields(Defaults)})
+    def standing(self, similarity: npt.NDArray[np.floating], i: IntArray, j: IntArray) -> tuple[Floats, Floats]:
+        """z of pairs (i, j) and how much it grows per unit of similarity, both float64 (m,)."""
+        a, b = 1.0 / self.spread[i], 1.0 / self.spread[j]
+        s = np.asarray(similarity, np.float64)
+        return ((s - self.mean[i]) * a + (s - self.mean[j]) * b) / 2, (a + b) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """How similarities of one gallery are read.
 
-    same, different, spread: as in Defaults, moved towards the gallery's own pairs. negatives, positives: how many
-    pairs of its own were seen. false_merges: share of known different pairs that lie above the midpoint.
+    same, spread: mean and standard deviation of one person's similarity at medium clarity. share: of the pairs that
+    nothing excludes, 0..1, that are one person. tracklets: how many were looked at. usual, usual_spread: the mean and
+    spread of the nearest strangers in this gallery. together: pairs seen together, so two people; alike: how many of
+    them look more like one person than like two.
     """
 
-    same: float
-    different: float
-    spread: float
-    negatives: int = 0
-    positives: int = 0
-    false_merges: float | None = None
+    same: float = _SAME
+    spread: float = _SAME_SPREAD
+    share: float = 0.02
+    tracklets: int = 0
+    usual: float = _USUAL
+    usual_spread: float = _USUAL_SPREAD
+    together: int = 0
+    alike: int = 0
 
     @property
-    def midpoint(self) -> float:
-        """The cosine at which both hypotheses are equally likely."""
-        return (self.same + self.different) / 2
+    def company(self) -> float:
+        """How many tracklets the person of a tracklet has, on average over tracklets."""
+        return 1.0 + self.share * max(self.tracklets - 1, 0)
 
     @property
-    def slope(self) -> float:
-        """Log-likelihood ratio per unit of cosine: two normal distributions of equal spread."""
-        return (self.same - self.different) / self.spread**2
+    def prior(self) -> float:
+        """The log-odds that two groups of tracklets are one person, before looking at them.
 
-    def threshold(self, false_merges: float) -> float | None:
-        """The cosine that a join of two tracklets needs when this risk of a wrong one is accepted.
-
-        None for a risk so small that no similarity is proof enough.
+        A pair's, times the tracklets that a person has: there are that many fewer people than tracklets to choose from.
         """
-        least = least_log_ratio(false_merges)
-        return None if np.isinf(least) else self.midpoint + least / self.slope
+        return float(np.log(self.share) - np.log1p(-self.share) + np.log(self.company))
 
-    def log_ratio(
-        self, similarity: npt.NDArray[np.floating], clarity: npt.NDArray[np.floating] | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Log-likelihood ratio of "one person" against "two people" for cosines of any shape.
+    def grown(self, tracklets: int) -> Calibration:
+        """The same for a gallery of more tracklets, of whose people each has as many as here."""
+        share = min((self.company - 1.0) / max(tracklets - 1, 1), 0.5) if tracklets > 1 else self.share
+        return replace(self, share=max(share, 1e-9), tracklets=tracklets)
 
-        clarity: the product of what both sides show of their person (see ``clarity_of``). Two clear looks at one
-        person differ less, and two poor ones more, than usual. None: as usual.
+    def log_ratio(self, similarity: npt.NDArray[np.floating], z: Floats, growth: Floats, clarity: Floats) -> Floats:
+        """Log-likelihood ratios of one person against two, float64 of the common shape.
+
+        z, growth: see ``Strangers.standing``. clarity: the product of both tracklets' (see ``clarity_of``).
         """
-        x = np.asarray(similarity, np.float64)
-        if clarity is None:
-            ratio = self.slope * (x - self.midpoint)
-        else:
-            clear = np.asarray(clarity, np.float64)
-            same = self.different + (self.same - self.different) * clear / _USUAL
-            same = np.clip(same, self.different + _APART, max(_ALIKE, self.same))
-            spread = self.spread * np.minimum(_POOR - _CLEAR * clear, _EQUAL)
-            one, two = spread**-2, self.spread**-2
-            # Beyond this the wider of the two normal distributions would win again.
-            x = np.minimum(x, (same * one - self.different * two) / (one - two))
-            ratio = ((x - self.different) ** 2 * two - (x - same) ** 2 * one) / 2 + np.log(self.spread / spread)
-        cut: npt.NDArray[np.float64] = np.clip(ratio, _LEAST, _MOST)
+        same = self.same + _RISE * (clarity - _MEDIUM)
+        # Nobody is less likely the same person for being more alike than expected.
+        s = np.minimum(np.asarray(similarity, np.float64), same)
+        one = -0.5 * ((s - same) / self.spread) ** 2 - np.log(self.spread * growth) - 0.5 * np.log(2 * np.pi)
+        # A poor look rules nobody out.
+        least = _LEAST * np.minimum(clarity / _MEDIUM, 1.0)
+        cut: Floats = np.clip(one - _log_stranger(z), least, _MOST)
         return cut
 
+    def threshold(self, odds: float) -> float | None:
+        """The similarity of two usual tracklets at which these log-odds are reached; None if never."""
+        s = np.linspace(0.0, 1.0, 1001)
+        z, growth = (s - self.usual) / self.usual_spread, np.full(len(s), 1 / self.usual_spread)
+        enough = self.prior + self.log_ratio(s, z, growth, np.full(len(s), _MEDIUM)) >= odds
+        enough &= s > self.usual
+        return float(s[enough.argmax()]) if enough.any() else None
 
-def clarity_of(strength: npt.NDArray[np.floating] | float) -> npt.NDArray[np.float64]:
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A calibration, each tracklet's strangers, and the log-likelihood ratios of the pairs that it was fitted to."""
+
+    calibration: Calibration
+    strangers: Strangers
+    ratio: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """m pairs of n tracklets.
+
+    i, j: int64 (m,), rows. similarity: float32 (m,). clarity: float64 (m,), the product of both. open: bool (m,),
+    whether nothing says yet if they are one person. certain: bool (m,), of those that are not open, people said so or
+    they are parts of one track; the rest was seen in two places at once. free: how many pairs of all are open.
+    """
+
+    i: IntArray
+    j: IntArray
+    similarity: FloatArray
+    clarity: Floats
+    open: npt.NDArray[np.bool_]
+    certain: npt.NDArray[np.bool_]
+    free: float
+    n: int
+
+
+def clarity_of(strength: npt.NDArray[np.floating] | float) -> Floats:
     """How much a look shows of its person, 0..1, of the same shape.
 
     strength: how many crops it rests on, each counted by its quality.
     """
     crops = np.maximum(np.asarray(strength, np.float64), 1e-3)
-    clarity: npt.NDArray[np.float64] = crops / (crops + _HALF_CLEAR)
+    clarity: Floats = crops / (crops + _HALF_CLEAR)
     return clarity
 
 
-def calibrated(
-    negatives: FloatArray,
-    within: FloatArray,
-    labelled: FloatArray = np.zeros(0, np.float32),
-    defaults: Defaults = GENERAL,
-) -> Calibration:
-    """A gallery's calibration from pairs whose answer is known for free.
+def shares(odds: Floats) -> Floats:
+    """The probability that each candidate is the person, float64 (k,); what is missing to 1 is that of nobody known.
 
-    negatives: similarities of tracklets that cannot be one person (seen together). within: similarities between
-    prototypes of one tracklet: the same person, but the same camera and minute, so only their shift against the
-    model's usual value is taken over. labelled: similarities of pairs that people said are one person. All float32.
+    odds: float64 (k,), log-odds of each for itself. Two people who look alike halve each other's probability.
     """
-    n = len(negatives)
-    different = _moved(defaults.different, negatives)
-    shift = _moved(defaults.within, within) - defaults.within
-    same = defaults.same + 0.5 * shift
-    if len(labelled):
-        same = (same * _PAIRS + float(labelled.mean()) * len(labelled)) / (_PAIRS + len(labelled))
-    spread = defaults.spread
-    if n > 1:
-        own = float(negatives.std())
-        spread = float(np.sqrt((spread**2 * _PAIRS + own**2 * n) / (_PAIRS + n)))
-    # A gallery of look-alikes must not turn the order round: "same" stays clearly above "different".
-    same = max(same, different + spread)
-    found = Calibration(same, different, spread, n, len(labelled))
-    rate = float((negatives >= found.midpoint).mean()) if n else None
-    return Calibration(same, different, spread, n, len(labelled), rate)
+    weights = np.exp(np.minimum(odds, 30.0))
+    found: Floats = weights / (1.0 + weights.sum())
+    return found
 
 
-def least_log_ratio(false_merges: float) -> float:
-    """The log-likelihood ratio that the best candidate needs for the accepted risk of a wrong join.
+def nearest_strangers(similarity: Floats, weight: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """Mean, standard deviation and number of the nearest quarter of each row's others, float64 (n,) each.
 
-    Infinite for a risk so small that no similarity is proof enough.
+    similarity: float64 (n, c), each row's to c others. weight: float64 (n, c), how surely each is somebody else; 0 for
+    the tracklet itself. None: all are.
     """
-    least = float(np.log((1 - false_merges) / false_merges) - np.log(BEST_CANDIDATE_ODDS))
-    return least if least <= _PROOF else float("inf")
+    rows = []
+    for begin in range(0, len(similarity), max(1, _CELLS // max(similarity.shape[1], 1))):
+        some = slice(begin, begin + max(1, _CELLS // max(similarity.shape[1], 1)))
+        block = similarity[some]
+        if weight is None:
+            most = max(1, int(np.ceil(_NEAREST * block.shape[1])))
+            held = -np.partition(-block, most - 1, axis=1)[:, :most]
+            rows.append((held.mean(axis=1), held.std(axis=1), np.full(len(block), float(most))))
+            continue
+        order = np.argsort(-block, axis=1, kind="stable")
+        value, heard = np.take_along_axis(block, order, 1), np.take_along_axis(weight[some], order, 1)
+        before = np.cumsum(heard, axis=1) - heard
+        heard = np.clip(np.minimum(heard, _NEAREST * heard.sum(axis=1, keepdims=True) - before), 0, None)
+        count = heard.sum(axis=1)
+        safe = np.maximum(count, 1e-9)
+        mean = (heard * value).sum(axis=1) / safe
+        rows.append((mean, np.sqrt((heard * (value - mean[:, None]) ** 2).sum(axis=1) / safe), count))
+    if not rows:
+        none = np.zeros(0)
+        return none, none, none
+    mean, spread, count = (np.concatenate(part) for part in zip(*rows, strict=True))
+    return mean, spread, count
 
 
-def probabilities(log_ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The probability that each candidate is the person, float64 (k,), best candidates first or not.
+def shrunk(
+    mean: Floats, spread: Floats, count: Floats, usual: tuple[float, float] | None = None
+) -> tuple[Strangers, float, float]:
+    """Each tracklet's strangers moved towards the gallery's, these towards the usual; the gallery's mean and spread.
 
-    What is missing to 1 is the probability that it is nobody known. Candidates share what similarity gives them, so
-    two people who look alike halve each other's probability.
+    usual: the gallery's, where it is known already.
     """
-    weights = BEST_CANDIDATE_ODDS * np.exp(log_ratios)
-    nobody = np.exp(max(0.0, float(np.max(log_ratios, initial=0.0)) - _PROOF))
-    shares: npt.NDArray[np.float64] = weights / (nobody + weights.sum())
-    return shares
+    if usual is None:
+        total = count.sum() / 2
+        wide = np.minimum(spread, _WIDEST * _USUAL_SPREAD)
+        middle = ((count * mean).sum() / 2 + _GALLERY * _USUAL) / (total + _GALLERY)
+        squares = ((count * wide**2).sum() / 2 + _GALLERY * _USUAL_SPREAD**2) / (total + _GALLERY)
+        usual = float(middle), float(np.sqrt(squares))
+    # A handful of others may lie anywhere, most of all where some of them are the same person.
+    wide = np.minimum(spread, _WIDEST * usual[1])
+    own = Strangers(
+        (count * mean + _OWN * usual[0]) / (count + _OWN),
+        np.sqrt((count * wide**2 + _OWN * usual[1] ** 2) / (count + _OWN)),
+    )
+    return own, *usual
 
 
-def _moved(default: float, values: FloatArray) -> float:
-    n = len(values)
-    return float((default * _PAIRS + values.sum(dtype=np.float64)) / (_PAIRS + n))
+def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) -> Fitted:
+    """The calibration of a gallery.
+
+    known: strangers of all tracklets, the gallery's mean and spread, from ``shrunk``; None: learnt from the pairs,
+    which must then be all pairs of the n tracklets.
+    """
+    n, i, j = pairs.n, pairs.i, pairs.j
+    s = pairs.similarity.astype(np.float64)
+    whole = np.zeros((n, n)) if known is None else np.zeros((0, 0))
+    two = np.ones((n, n)) if known is None else np.zeros((0, 0))
+    if known is None:
+        whole[i, j] = whole[j, i] = s
+        np.fill_diagonal(two, 0.0)
+    posterior = np.clip((s - _USUAL - 2.5 * _USUAL_SPREAD) / 0.1, 0.0, 0.9)
+    posterior[~pairs.open] = np.where(pairs.certain[~pairs.open], 1.0, _DOUBLED)
+    same, spread, share = _SAME, _SAME_SPREAD, 0.05
+    held = _PAIRS + _LOOKALIKES * pairs.free
+    expected, weight = _EXPECTED * _OTHERS * n / 2 + 0.3, pairs.free * (1 + _EXPECTED) + 30.0
+    ratio = np.zeros(len(i))
+    seen = pairs.open & ~pairs.certain
+    clashing = ~pairs.open & ~pairs.certain
+    strangers, usual, usual_spread = known or shrunk(np.zeros(n), np.zeros(n), np.zeros(n))
+    for _ in range(_ROUNDS):
+        if known is None:
+            two[i, j] = two[j, i] = 1.0 - posterior
+            strangers, usual, usual_spread = shrunk(*nearest_strangers(whole, two))
+        z, growth = strangers.standing(s, i, j)
+        ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)
+        odds = np.where(clashing, np.log(_DOUBLED), np.log(share) - np.log1p(-share)) + ratio
+        posterior = np.where(pairs.certain, 1.0, 1.0 / (1.0 + np.exp(-odds)))
+        own = posterior[seen]
+        level = s[seen] - _RISE * (pairs.clarity[seen] - _MEDIUM)
+        total, before = own.sum(), share
+        share = float((total + expected) / weight)
+        same = float(((own * level).sum() + held * _SAME) / (total + held))
+        spread = float(np.sqrt(((own * (level - same) ** 2).sum() + held * _SAME_SPREAD**2) / (total + held)))
+        if abs(share / before - 1.0) < _SETTLED:
+            break
+    found = Calibration(
+        same, spread, share, n, usual, usual_spread, int(clashing.sum()), int((ratio[clashing] > 0).sum())
+    )
+    return Fitted(found, strangers, ratio)
+
+
+def _log_stranger(z: Floats) -> Floats:
+    """Log-density of two different people's z, below its peak that of the peak: who is less alike than strangers
+    usually are is no less a stranger for that."""
+    x = np.maximum((z - _MEAN) / _SCALE + _SHAPE, _SHAPE - 1.0)
+    found: Floats = (_SHAPE - 1.0) * np.log(x) - x - gammaln(_SHAPE) - np.log(_SCALE)
+    return found

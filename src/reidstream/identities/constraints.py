@@ -84,7 +84,10 @@ class TimeTable:
 
     def excluded(self, some: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """bool (a, b): whether tracklet rows ``some[i]`` and ``others[j]`` are certainly two people."""
-        i, j = np.asarray(some, np.int64)[:, None], np.asarray(others, np.int64)[None, :]
+        return self.excluded_pairs(np.asarray(some, np.int64)[:, None], np.asarray(others, np.int64)[None, :])
+
+    def excluded_pairs(self, i: IntArray, j: IntArray) -> npt.NDArray[np.bool_]:
+        """bool of the common shape of i and j: whether these rows are certainly two people."""
         together = np.minimum(self._end[i], self._end[j]) - np.maximum(self._start[i], self._start[j])
         cameras = self._camera[i], self._camera[j]
         # Short tracks are wholly inside what would otherwise pass as a tolerance.

@@ -14,7 +14,14 @@ from sqlalchemy import Connection, select
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.gallery.schema import tracklets as tracklet_table
-from reidstream.identities.calibration import Calibration, defaults_of, least_log_ratio, probabilities
+from reidstream.identities.calibration import (
+    Calibration,
+    Strangers,
+    clarity_of,
+    nearest_strangers,
+    shares,
+    shrunk,
+)
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.nearest import NearestMeans
@@ -27,9 +34,8 @@ from reidstream.identities.people import (
     person_of_tracklets,
     prepare,
 )
-from reidstream.identities.resolving import believed_cameras, calibration_of
+from reidstream.identities.resolving import compared, needed_odds, strangers_of
 from reidstream.identities.schema import members
-from reidstream.identities.similarity import candidates, pair_similarity
 from reidstream.types import FloatArray, Tracklet
 
 # People whose mean is nearest are looked at closely; the right one is among them practically always.
@@ -44,7 +50,11 @@ _AT_ONCE = 200
 _GROWTH = 1.5
 _FIRST_CALIBRATION = 16
 # So many of the newest tracklets are enough for that; all of a large gallery would halt the run for minutes.
-_CONCLUDED_FROM = 3000
+_CONCLUDED_FROM = 600
+# Strangers are learnt from so many of the tracklets that were stored last.
+_SAMPLED = 1024
+# How clear somebody is who is asked for with a photo: one crop of fair quality.
+_ASKED = 0.7
 
 
 @dataclass(slots=True)
@@ -71,14 +81,19 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One tracklet as it counts here. start, end: wall seconds. vector: float32 (d,). prototypes: float32 (p, d)."""
+    """One tracklet as it counts here. start, end: wall seconds. vector: float32 (d,). prototypes: float32 (p, d).
+
+    clarity: 0..1. strangers: mean and spread of its similarity to others; None where it was not learnt yet.
+    """
 
     camera: int
     start: float
     end: float
     vector: FloatArray
     prototypes: FloatArray
-    trust: float
+    clarity: float
+    strangers: tuple[float, float] | None = None
+    id: str = ""
 
 
 @dataclass(slots=True)
@@ -87,8 +102,11 @@ class _Known:
 
     id: str
     total: FloatArray
+    tracklets: list[str] = field(default_factory=list)
+    vectors: list[FloatArray] = field(default_factory=list)
     prototypes: list[FloatArray] = field(default_factory=list)
-    trust: list[float] = field(default_factory=list)
+    clarity: list[float] = field(default_factory=list)
+    strangers: list[tuple[float, float]] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
@@ -107,7 +125,6 @@ class OnlineIdentities:
             prepare(gallery)
         self._gallery = gallery
         self._config = config
-        self._defaults = defaults = defaults_of(gallery.space.fingerprint)
         self._people: list[_Known] = []
         self._row: dict[str, int] = {}
         self._apart: set[tuple[int, int]] = set()
@@ -115,7 +132,10 @@ class OnlineIdentities:
         self._names: list[str] = []
         self._count = 0
         self._next_calibration = _FIRST_CALIBRATION
-        self._calibration = Calibration(defaults.same, defaults.different, defaults.spread)
+        self._calibration = Calibration()
+        self._odds = 0.0
+        # What strangers are learnt from: the vectors of tracklets that were stored last, and their own strangers.
+        self._sample = _Sample(gallery.space.size)
         self._cameras = Cameras.independent(0)
         self._load()
 
@@ -141,8 +161,7 @@ class OnlineIdentities:
 
     def decide(self, tracklet: Tracklet) -> Decision:
         """Who a tracklet is, without storing anything."""
-        seen = self._seen(tracklet)
-        return self._decide(seen.prototypes, seen.trust, seen)
+        return self._decide(self._seen(tracklet), timed=True)
 
     def recognise(self, prototypes: FloatArray) -> list[tuple[str, float]]:
         """Person ids and probabilities for vectors of somebody seen at no known time; most likely first.
@@ -153,7 +172,10 @@ class OnlineIdentities:
 
     def answer(self, prototypes: FloatArray) -> Answer:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
-        decision = self._decide(prototypes, 1.0, None)
+        mean = prototypes.mean(axis=0)
+        vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
+        seen = _Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_ASKED)), self._strangers_of(vector))
+        decision = self._decide(seen, timed=False)
         return Answer([(self._people[k].id, p) for k, p in decision.candidates])
 
     def same(self, person: str, others: Sequence[str]) -> list[float]:
@@ -166,12 +188,16 @@ class OnlineIdentities:
         rows = [self._row[other] for other in others if other in self._row]
         if row is None or not rows:
             return unknown
-        ratios = self._ratios(rows, np.concatenate(self._people[row].prototypes), max(self._people[row].trust))
+        known = self._people[row]
+        mean, spread = np.mean(known.strangers, axis=0)
+        looks = np.concatenate(known.prototypes)
+        vector, clarity = self._nearest.means[row], max(known.clarity)
+        whole = _Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
         found = {}
-        for other, ratio in zip(rows, ratios, strict=True):
+        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole), strict=True):
             excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
             apart = (min(row, other), max(row, other)) in self._apart
-            found[self._people[other].id] = 0.0 if excluded or apart else float(probabilities(ratio[None])[0])
+            found[self._people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
         return [found.get(other, 0.0) for other in others]
 
     def _unassigned(self, most: int) -> list[str]:
@@ -190,7 +216,8 @@ class OnlineIdentities:
         events: list[tuple[str, dict[str, Any]]] = []
         rows = []
         for tracklet in batch:
-            decision = self.decide(tracklet)
+            seen = self._seen(tracklet)
+            decision = self._decide(seen, timed=True)
             told = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
             events.append(("TrackletStored", {**told, "end": tracklet.end_wall}))
             if decision.person is None:
@@ -202,45 +229,86 @@ class OnlineIdentities:
                 probability = round(decision.probability, 4)
                 events.append(("IdentitySeenAgain", {**told, "person": person, "probability": probability}))
             rows.append((tracklet.id, person, decision.probability))
-            self._remember(self._row[person], self._seen(tracklet))
+            self._remember(self._row[person], seen)
             self._count += 1
         assign(connection, rows)
         tell(connection, events)
 
-    def _decide(self, prototypes: FloatArray, trust: float, seen: _Seen | None) -> Decision:
+    def _decide(self, seen: _Seen, timed: bool) -> Decision:
         if not self._people:
             return Decision(None, 1.0)
-        shortlist = self._nearest.to(prototypes.mean(axis=0), _SHORTLIST)
-        if seen is not None:
+        shortlist = self._nearest.to(seen.vector, _SHORTLIST)
+        if timed:
             shortlist = self._possible(shortlist, seen)
         if not shortlist:
             return Decision(None, 1.0)
-        ratios = self._ratios(shortlist, prototypes, trust)
-        shares = probabilities(ratios)
-        order = np.argsort(-ratios, kind="stable")
-        ranked = [(shortlist[k], float(shares[k])) for k in order.tolist()]
+        odds = self._calibration.prior + self._ratios(shortlist, seen)
+        shared = shares(odds)
+        order = np.argsort(-odds, kind="stable")
+        ranked = [(shortlist[k], float(shared[k])) for k in order.tolist()]
         best = int(order[0])
-        enough = ratios[best] >= least_log_ratio(self._config.false_merges)
-        clear = shares[best] / shares.sum() >= _SHARE
-        own = float(shares[best])
+        enough = odds[best] >= self._odds
+        clear = shared[best] / shared.sum() >= _SHARE
+        own = float(shared[best])
         if enough and not clear:
-            own = self._own_share(shares[order], [shortlist[k] for k in order.tolist()])
-            clear = own / shares.sum() >= _SHARE
+            own = self._own_share(shared[order], [shortlist[k] for k in order.tolist()])
+            clear = own / shared.sum() >= _SHARE
         if enough and clear:
             return Decision(shortlist[best], own, ranked)
-        return Decision(None, 1.0 - float(shares.max()) if clear else 0.5, ranked)
+        return Decision(None, max(0.0, 1.0 - float(shared.sum())), ranked)
 
-    def _ratios(self, people: list[int], prototypes: FloatArray, trust: float) -> npt.NDArray[np.float64]:
+    def _ratios(self, people: list[int], seen: _Seen) -> npt.NDArray[np.float64]:
         """Mean log-likelihood ratio of what is remembered of each of these people, float64 (k,)."""
         known = [self._people[k] for k in people]
-        alike = np.concatenate([held for person in known for held in person.prototypes]) @ prototypes.T
+        alike = np.concatenate([held for person in known for held in person.prototypes]) @ seen.prototypes.T
         counts = np.array([len(held) for person in known for held in person.prototypes])
         similarity = np.maximum.reduceat(alike.max(axis=1), np.cumsum(counts) - counts)
-        weights = np.minimum(np.array([t for person in known for t in person.trust]), trust)
-        tracklets = np.array([len(person.trust) for person in known])
-        sums = np.add.reduceat(self._calibration.log_ratio(similarity) * weights, np.cumsum(tracklets) - tracklets)
-        ratios: npt.NDArray[np.float64] = sums / tracklets
-        return ratios
+        similarity = (similarity + np.stack([v for person in known for v in person.vectors]) @ seen.vector) / 2
+        clarity = np.array([c for person in known for c in person.clarity])
+        own = [s for person in known for s in person.strangers]
+        ratio = self._log_ratio(similarity, own, seen.strangers, clarity * seen.clarity)
+        tracklets = np.array([len(person.clarity) for person in known])
+        begins = np.cumsum(tracklets) - tracklets
+        found: npt.NDArray[np.float64] = np.add.reduceat(ratio * clarity, begins) / np.add.reduceat(clarity, begins)
+        return found
+
+    def _log_ratio(
+        self,
+        similarity: npt.NDArray[np.floating],
+        strangers: list[tuple[float, float]],
+        own: tuple[float, float] | None,
+        clarity: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """Log-likelihood ratios float64 (m,) of tracklets with these strangers against one with its own."""
+        usual = own or (self._calibration.usual, self._calibration.usual_spread)
+        mean, spread = np.array([*strangers, usual], np.float64).T
+        m = len(strangers)
+        z, growth = Strangers(mean, spread).standing(similarity, np.arange(m), np.full(m, m))
+        return self._calibration.log_ratio(similarity, z, growth, clarity)
+
+    def _strangers_of(self, vector: FloatArray) -> tuple[float, float]:
+        """Mean and spread of what a vector resembles of other people, from the sample."""
+        usual = self._calibration.usual, self._calibration.usual_spread
+        if not len(self._sample):
+            return usual
+        similarity = self._sample.vectors @ vector
+        clarity = np.full(len(self._sample), self._calibration_clarity())
+        pair = np.log(self._calibration.share) - np.log1p(-self._calibration.share)
+        mean, spread = usual
+        # Once as if everybody were somebody else, then without those who are likely the same person.
+        weight = np.ones(len(self._sample))
+        for _ in range(2):
+            found = nearest_strangers(similarity[None].astype(np.float64), weight[None])
+            own, *_ = shrunk(*found, usual=usual)
+            mean, spread = float(own.mean[0]), float(own.spread[0])
+            ratio = self._log_ratio(similarity, self._sample.strangers, (mean, spread), clarity)
+            weight = 1.0 - 1.0 / (1.0 + np.exp(-(pair + ratio)))
+        return mean, spread
+
+    @staticmethod
+    def _calibration_clarity() -> float:
+        """The product of clarities that goes with a pair of which nothing is known."""
+        return float(clarity_of(_ASKED)) ** 2
 
     def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
         """The share of the best candidate and of those who are the same person as the best; both best first.
@@ -265,7 +333,11 @@ class OnlineIdentities:
         """
         if (min(a, b), max(a, b)) in self._apart:
             return True
-        if self._calibration.log_ratio(self._nearest.means[a] @ self._nearest.means[b]) < 0:
+        alike = np.array([self._nearest.means[a] @ self._nearest.means[b]])
+        mean, spread = np.mean(self._people[b].strangers, axis=0)
+        theirs = [(float(mean), float(spread))]
+        own, spread = np.mean(self._people[a].strangers, axis=0)
+        if self._log_ratio(alike, theirs, (float(own), float(spread)), np.ones(1)).item() < 0:
             return True
         return bool(self._excluded(self._times([a]), self._times([b])).any())
 
@@ -305,10 +377,15 @@ class OnlineIdentities:
         person.cameras.append(seen.camera)
         person.starts.append(seen.start)
         person.ends.append(seen.end)
+        person.tracklets.append(seen.id)
+        person.vectors.append(seen.vector)
         person.prototypes.append(seen.prototypes)
-        person.trust.append(seen.trust)
+        person.clarity.append(seen.clarity)
+        strangers = seen.strangers or (self._calibration.usual, self._calibration.usual_spread)
+        person.strangers.append(strangers)
+        self._sample.put(seen.id, seen.vector, strangers)
         if len(person.prototypes) > _REMEMBERED:
-            del person.prototypes[0], person.trust[0]
+            del person.tracklets[0], person.vectors[0], person.prototypes[0], person.clarity[0], person.strangers[0]
 
     def _seen(self, tracklet: Tracklet) -> _Seen:
         return _Seen(
@@ -317,7 +394,9 @@ class OnlineIdentities:
             tracklet.end_wall,
             tracklet.embedding,
             tracklet.prototypes,
-            float(np.clip(tracklet.purity, 0.1, 1.0)),
+            float(clarity_of(np.clip(tracklet.purity, 0.1, 1.0) * tracklet.embeddings_used * tracklet.quality)),
+            self._strangers_of(tracklet.embedding),
+            tracklet.id,
         )
 
     def _camera(self, source: str) -> int:
@@ -346,6 +425,8 @@ class OnlineIdentities:
             with self._gallery.read() as connection:
                 held = person_of_tracklets(connection, evidence.ids)
                 links = human_links(connection, {tracklet: row for row, tracklet in enumerate(evidence.ids)})
+        clarity = clarity_of(evidence.strength)
+        strangers = strangers_of(evidence, self._config)
         for row, tracklet in enumerate(evidence.ids):
             if tracklet not in held:
                 continue
@@ -358,7 +439,9 @@ class OnlineIdentities:
                 float(evidence.end[row]),
                 evidence.vectors[row],
                 evidence.prototypes[evidence.first[row] : evidence.first[row + 1]],
-                float(evidence.purity[row]),
+                float(clarity[row]),
+                (float(strangers.mean[row]), float(strangers.spread[row])),
+                tracklet,
             )
             self._remember(self._row[person], seen)
             self._count += 1
@@ -375,19 +458,54 @@ class OnlineIdentities:
             evidence = evidence_of(self._gallery, self._newest())
         self._next_calibration = max(int(self._count * _GROWTH), _FIRST_CALIBRATION)
         order = [self._camera(name) for name in evidence.cameras]
+        cameras: Cameras | None = None
         if not self._gallery.writable:
             # Whoever only asks has seen somebody at no known time, so that cameras exclude nobody.
             cameras = Cameras.independent(len(evidence.cameras))
         elif self._config.topology is not None:
             cameras = read_topology(Path(self._config.topology), evidence.cameras)
-        else:
-            i, j = candidates(evidence.vectors, 10)
-            alike = pair_similarity(evidence, i, j)
-            cameras = believed_cameras(evidence, self._config, i, j, alike, self._defaults)
-        table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, self._config.overlap)
-        self._calibration = calibration_of(evidence, table, HumanLinks(), self._defaults)
+        pairs, read, cameras = compared(evidence, self._config, HumanLinks(), cameras)
+        self._calibration = read.calibration.grown(self._count)
+        self._odds = needed_odds(evidence, pairs, read, cameras, self._config)
+        # Of those who were stored before, more others are known now.
+        strangers = zip(read.strangers.mean.tolist(), read.strangers.spread.tolist(), strict=True)
+        learnt = dict(zip(evidence.ids, strangers, strict=True))
+        for person in self._people:
+            person.strangers = [learnt.get(t, own) for t, own in zip(person.tracklets, person.strangers, strict=True)]
+        self._sample.learn(learnt)
         count = len(self._names)
         ours = Cameras.independent(count)
         ours.together[np.ix_(order, order)] = cameras.together
         ours.travel[np.ix_(order, order)] = cameras.travel
         self._cameras = ours
+
+
+class _Sample:
+    """The vectors of the tracklets that were stored last, float32 (k, size), and each one's strangers."""
+
+    def __init__(self, size: int) -> None:
+        self._vectors = np.zeros((_SAMPLED, size), np.float32)
+        self._tracklets: list[str] = []
+        self.strangers: list[tuple[float, float]] = []
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self.strangers)
+
+    @property
+    def vectors(self) -> FloatArray:
+        return self._vectors[: len(self.strangers)]
+
+    def put(self, tracklet: str, vector: FloatArray, strangers: tuple[float, float]) -> None:
+        """Add one; the oldest goes when there are too many."""
+        self._vectors[self._next] = vector
+        if len(self.strangers) < _SAMPLED:
+            self.strangers.append(strangers)
+            self._tracklets.append(tracklet)
+        else:
+            self.strangers[self._next], self._tracklets[self._next] = strangers, tracklet
+        self._next = (self._next + 1) % _SAMPLED
+
+    def learn(self, strangers: dict[str, tuple[float, float]]) -> None:
+        """Take over what is known better now, by tracklet."""
+        self.strangers = [strangers.get(t, own) for t, own in zip(self._tracklets, self.strangers, strict=True)]

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.calibration import Calibration, defaults_of
+from reidstream.identities.calibration import Calibration
 from reidstream.identities.constraints import HumanLinks, read_topology
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.outbox import stored, tell
@@ -39,7 +39,8 @@ class Proposal:
 
     groups: tuples of tracklet ids, one per person. owners: the person that each group stays, None for a new one.
     probability: per tracklet. moved: tracklets that change their person. joined: (person kept, people that vanish into
-    it). divided: (person, number of people it becomes). separate_cameras: whether nobody is in two cameras at once.
+    it). divided: (person, number of people it becomes). odds: the log-odds that a join needed. separate_cameras:
+    whether nobody is in two cameras at once.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -49,6 +50,7 @@ class Proposal:
     joined: tuple[tuple[str, tuple[str, ...]], ...]
     divided: tuple[tuple[str, int], ...]
     calibration: Calibration
+    odds: float
     separate_cameras: bool
     people_before: int
 
@@ -69,10 +71,11 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
             links = human_links(connection, rows)
             present = person_of_tracklets(connection, evidence.ids)
     cameras = read_topology(Path(config.topology), evidence.cameras) if config.topology else None
-    found = resolve(evidence, config, links, cameras, defaults_of(gallery.space.fingerprint))
-    groups: list[list[str]] = [[] for _ in range(found.people)]
+    found = resolve(evidence, config, links, cameras)
+    held: dict[int, list[str]] = {}
     for tracklet, group in zip(evidence.ids, found.group.tolist(), strict=True):
-        groups[group].append(tracklet)
+        held.setdefault(group, []).append(tracklet)
+    groups = list(held.values())
     before = {tracklet: person for tracklet, (person, _) in present.items()}
     owners = _owners(groups, before)
     moved = [
@@ -96,6 +99,7 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
         joined=tuple(joined),
         divided=tuple((person, count) for person, count in sorted(pieces.items()) if count > 1),
         calibration=found.calibration,
+        odds=found.odds,
         separate_cameras=not found.cameras.together.any() and len(evidence.cameras) > 1,
         people_before=len(list_people(gallery)),
     )

@@ -1,4 +1,15 @@
-"""Deciding all tracklets at once: average linkage over likelihood ratios, put right by the time between visits."""
+"""Deciding all tracklets at once.
+
+Two groups of tracklets A and B are joined for what their pairs say on average and what is expected before looking:
+
+    log-odds(A, B) = prior + mean of log ratio(i, j) over i in A, j in B, each weighted by both looks' clarity
+
+(see ``calibration`` for the ratio and the prior; continuations add to the sum). The likeliest two are joined first, and
+then the next, while each join is likelier right than wrong and the expected share of wrong ones among all joins so far,
+the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much is needed of every later move, too,
+by which the time between visits puts the grouping right. What stays alone although it is likelier somebody of these
+people than nobody is undecided.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.calibration import (
-    BEST_CANDIDATE_ODDS,
-    GENERAL,
-    Calibration,
-    Defaults,
-    calibrated,
-    clarity_of,
-    least_log_ratio,
-    probabilities,
-)
+from reidstream.identities.calibration import Calibration, Fitted, Pairs, Strangers, clarity_of, fitted, shrunk
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.refining import refined
-from reidstream.identities.similarity import candidates, pair_similarity, within_similarity
+from reidstream.identities.similarity import candidates, likeness, sampled_strangers
 from reidstream.identities.travel import TravelTimes, continuations
 from reidstream.types import FloatArray, IntArray
 
@@ -44,26 +46,34 @@ class Resolution:
     """Who is who.
 
     group: int64 (n,), equal for tracklets of one person; numbered from 0 in the order of first appearance.
-    probability: float32 (n,), how sure it is that the tracklet belongs to its group; 1 for a group of its own.
-    calibration: how similarities were read. cameras: what was taken to be true of the cameras.
+    probability: float32 (n,), how sure it is that the tracklet belongs to its group; of a tracklet that is alone, that
+    it is none of the others. likeliest: int64 (n,), for a tracklet that is undecided the group that it may belong to,
+    which holds decided tracklets only; -1 for all that are decided. chance: float32 (n,), how likely that is.
+    calibration: how similarities were read. odds: the log-odds that a join needed; infinite if none could be had.
+    cameras: what was taken to be true of the cameras.
     """
 
     group: IntArray
     probability: FloatArray
+    likeliest: IntArray
+    chance: FloatArray
     calibration: Calibration
+    odds: float
     cameras: Cameras
 
     @property
     def people(self) -> int:
-        return int(self.group.max(initial=-1)) + 1
+        """How many groups are somebody: those that are not undecided."""
+        return len(np.unique(self.group[self.likeliest < 0]))
+
+    @property
+    def estimated(self) -> float:
+        """How many people there are: groups, and of what is undecided as many as are likely nobody of these."""
+        return self.people + float(self.probability[self.likeliest >= 0].sum())
 
 
 def resolve(
-    evidence: Evidence,
-    config: IdentityConfig,
-    links: HumanLinks | None = None,
-    cameras: Cameras | None = None,
-    defaults: Defaults = GENERAL,
+    evidence: Evidence, config: IdentityConfig, links: HumanLinks | None = None, cameras: Cameras | None = None
 ) -> Resolution:
     """Group all tracklets into people.
 
@@ -72,43 +82,112 @@ def resolve(
     """
     links = links or HumanLinks()
     n = len(evidence)
-    i, j = candidates(evidence.vectors, n if n <= _ALL else _NEIGHBOURS)
-    similarity = pair_similarity(evidence, i, j)
-    if cameras is None:
-        cameras = believed_cameras(evidence, config, i, j, similarity, defaults)
-    table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
-    calibration = calibration_of(evidence, table, links, defaults)
+    pairs, read, cameras = compared(evidence, config, links, cameras)
+    calibration = read.calibration
     if n == 0:
-        return Resolution(np.zeros(0, np.int64), np.zeros(0, np.float32), calibration, cameras)
+        none, few = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return Resolution(none, few, none, few, calibration, float("inf"), cameras)
+    table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
+    i, j, ratio = pairs.i, pairs.j, read.ratio
     clarity = clarity_of(evidence.strength)
-    ratio = calibration.log_ratio(similarity, clarity[i] * clarity[j])
-    certain = [*map(tuple, links.same.tolist()), *continued(evidence)]
-    least = least_log_ratio(config.false_merges)
-    begun = groups_of(n, certain)
-    following = continuations(evidence)
+    begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
+    following = continuations(evidence, calibration.prior)
     linkage = _Linkage(clarity, table, begun, links)
     linkage.add_pairs(i, j, ratio)
     linkage.add_pairs(*following, pairs=0.0)
-    linkage.run(least)
+    odds = linkage.run(calibration.prior, config.false_merges)
     group = linkage.groups()
-    if n > _REFINED:
-        return Resolution(group, _probabilities(group, i, j, ratio, clarity), calibration, cameras)
-    looks = np.full((n, n), _UNLIKE, np.float32)
-    looks[i, j] = looks[j, i] = ratio
-    excluded = _certainly_two(n, table, begun, links)
     fixed = np.bincount(begun, minlength=n)[begun] > 1
-    times = TravelTimes(evidence, cameras)
-    group = refined(group, looks, clarity, excluded, fixed, evidence.start, following, times, least)
-    _, first, place = np.unique(group, return_index=True, return_inverse=True)
-    group = np.argsort(np.argsort(first))[place].astype(np.int64)
-    # Nobody is asked how much they resemble a person that they cannot be.
-    impossible = np.zeros((n, int(group.max()) + 1), bool)
-    row, other = np.nonzero(excluded)
-    impossible[row, group[other]] = True
-    open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
-    rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
-    likely = np.concatenate([ratio[open_i], ratio[open_j]])
-    return Resolution(group, _memberships(group, rows, others, likely, clarity), calibration, cameras)
+    if n <= _REFINED:
+        looks = np.full((n, n), _UNLIKE, np.float32)
+        looks[i, j] = looks[j, i] = ratio
+        excluded = _certainly_two(n, table, begun, links)
+        times = TravelTimes(evidence, cameras)
+        least = odds - calibration.prior
+        group = refined(group, looks, clarity, excluded, fixed, evidence.start, following, times, least)
+        _, first, place = np.unique(group, return_index=True, return_inverse=True)
+        group = np.argsort(np.argsort(first))[place].astype(np.int64)
+        # Nobody is asked how much they resemble a person that they cannot be.
+        impossible = np.zeros((n, int(group.max()) + 1), bool)
+        row, other = np.nonzero(excluded)
+        impossible[row, group[other]] = True
+        open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
+        rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
+        likely = np.concatenate([ratio[open_i], ratio[open_j]])
+    else:
+        rows, others, likely = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([ratio, ratio])
+    sure, likeliest, chance = memberships(group, rows, others, likely, clarity, calibration.prior, fixed)
+    return Resolution(group, sure, likeliest, chance, calibration, odds, cameras)
+
+
+def strangers_of(evidence: Evidence, config: IdentityConfig) -> Strangers:
+    """Each tracklet's strangers; those of a small gallery without whom are likely the same person."""
+    if len(evidence) > _ALL:
+        return shrunk(*sampled_strangers(evidence))[0]
+    return compared(evidence, config, HumanLinks(), Cameras.independent(len(evidence.cameras)))[1].strangers
+
+
+def needed_odds(evidence: Evidence, pairs: Pairs, read: Fitted, cameras: Cameras, config: IdentityConfig) -> float:
+    """The log-odds that joins need here so that no more than the accepted risk of them is wrong."""
+    table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
+    linkage = _Linkage(
+        clarity_of(evidence.strength), table, groups_of(len(evidence), continued(evidence)), HumanLinks()
+    )
+    linkage.add_pairs(pairs.i, pairs.j, read.ratio)
+    return linkage.run(read.calibration.prior, config.false_merges)
+
+
+def compared(
+    evidence: Evidence, config: IdentityConfig, links: HumanLinks, cameras: Cameras | None
+) -> tuple[Pairs, Fitted, Cameras]:
+    """The pairs of tracklets worth comparing, how they are read, and what is taken to be true of the cameras."""
+    n = len(evidence)
+    i, j = candidates(evidence.vectors, n if n <= _ALL else _NEIGHBOURS)
+    similarity = likeness(evidence, i, j)
+    clarity = clarity_of(evidence.strength)
+    both = clarity[i] * clarity[j]
+    known = None if n <= _ALL else shrunk(*sampled_strangers(evidence))
+    label = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
+    certain = label[i] == label[j]
+    apart = _said_apart(n, label, links, i, j)
+
+    def read(believed: Cameras) -> tuple[Pairs, Fitted]:
+        table = TimeTable(evidence.camera, evidence.start, evidence.end, believed, config.overlap)
+        # What people say is not known for free: they were asked where it was doubtful.
+        clash = table.excluded_pairs(i, j) & ~certain
+        free = n * (n - 1) / 2 - float(clash.sum())
+        # Parts of one split track touch each other at the seam.
+        clash &= evidence.track[i] != evidence.track[j]
+        pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n)
+        return pairs, fitted(pairs, known)
+
+    count = len(evidence.cameras)
+    if cameras is None and config.cameras == "separate":
+        cameras = Cameras.separate(count)
+    independent = Cameras.independent(count)
+    pairs, found = read(cameras or independent)
+    if cameras is not None:
+        return pairs, found, cameras
+    if config.cameras == "independent" or count < 2:
+        return pairs, found, independent
+    across = evidence.camera[i] != evidence.camera[j]
+    table = TimeTable(evidence.camera, evidence.start, evidence.end, independent, config.overlap)
+    shares = mutual_shares(i[across], j[across], found.ratio[across] + found.calibration.prior, n)
+    believed = inferred_cameras(table, np.stack([i[across], j[across]], axis=1), shares, count)
+    if believed.together.any():
+        return pairs, found, believed
+    return *read(believed), believed
+
+
+def mutual_shares(i: IntArray, j: IntArray, odds: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
+    """float64 (m,): how likely each pair of n rows is one person when each row shares itself among all its pairs.
+
+    odds: float64 (m,), log-odds of each pair for itself.
+    """
+    weights = np.exp(odds)
+    total = 1.0 + np.bincount(i, weights, n) + np.bincount(j, weights, n)
+    shares: npt.NDArray[np.float64] = np.minimum(weights / total[i], weights / total[j])
+    return shares
 
 
 def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks) -> npt.NDArray[np.bool_]:
@@ -125,70 +204,14 @@ def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks)
     return excluded
 
 
-def believed_cameras(
-    evidence: Evidence, config: IdentityConfig, i: IntArray, j: IntArray, similarity: FloatArray, defaults: Defaults
-) -> Cameras:
-    """What the configuration says of the cameras, or what the look-alike pairs (i, j) say themselves."""
-    count = len(evidence.cameras)
-    if config.cameras == "separate":
-        return Cameras.separate(count)
-    independent = Cameras.independent(count)
-    if config.cameras == "independent" or count < 2:
-        return independent
-    across = evidence.camera[i] != evidence.camera[j]
-    i, j = i[across], j[across]
-    # The gallery's own calibration needs to know the cameras, so that the model's usual values have to do.
-    ratio = Calibration(defaults.same, defaults.different, defaults.spread).log_ratio(similarity[across])
-    table = TimeTable(evidence.camera, evidence.start, evidence.end, independent, config.overlap)
-    return inferred_cameras(table, np.stack([i, j], axis=1), mutual_shares(i, j, ratio, len(evidence)), count)
-
-
-def mutual_shares(i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
-    """float64 (m,): how likely each pair of n rows is one person when each row shares itself among all its pairs."""
-    weights = BEST_CANDIDATE_ODDS * np.exp(ratio)
-    total = 1.0 + np.bincount(i, weights, n) + np.bincount(j, weights, n)
-    shares: npt.NDArray[np.float64] = np.minimum(weights / total[i], weights / total[j])
-    return shares
-
-
-def calibration_of(evidence: Evidence, table: TimeTable, links: HumanLinks, defaults: Defaults) -> Calibration:
-    """The calibration that a gallery's own certain pairs give; what people said of a pair goes before its times."""
-    a, b = seen_together(evidence, table)
-    label = groups_of(len(evidence), map(tuple, links.same.tolist()))
-    two = label[a] != label[b]
-    negatives = pair_similarity(evidence, a[two], b[two])
-    # Duplicates show one person at one moment and say nothing about how alike somebody is who returns.
-    i, j = links.same[:, 0], links.same[:, 1]
-    together = np.minimum(evidence.end[i], evidence.end[j]) > np.maximum(evidence.start[i], evidence.start[j])
-    apart = ~(together & (evidence.camera[i] == evidence.camera[j]))
-    labelled = pair_similarity(evidence, i[apart], j[apart])
-    return calibrated(negatives, within_similarity(evidence), labelled, defaults)
-
-
-def seen_together(evidence: Evidence, table: TimeTable, most: int = 20_000) -> tuple[IntArray, IntArray]:
-    """Pairs of tracklets of one camera that were seen at the same time: certainly two people."""
-    pairs_a, pairs_b = [], []
-    for camera in range(len(evidence.cameras)):
-        rows = np.flatnonzero(evidence.camera == camera)
-        rows = rows[np.argsort(evidence.start[rows], kind="stable")]
-        # Sorted by start, the tracklets that begin during a tracklet's life follow it directly.
-        last = np.searchsorted(evidence.start[rows], evidence.end[rows], side="right")
-        for k, row in enumerate(rows.tolist()):
-            following = rows[k + 1 : last[k]]
-            if len(following):
-                clash = following[table.excluded([row], following)[0]]
-                # Parts of one split track touch each other at the seam.
-                clash = clash[evidence.track[clash] != evidence.track[row]]
-                pairs_a.append(np.full(len(clash), row))
-                pairs_b.append(clash)
-    if not pairs_a:
-        none = np.zeros(0, np.int64)
-        return none, none
-    a, b = np.concatenate(pairs_a), np.concatenate(pairs_b)
-    if len(a) > most:
-        chosen = np.linspace(0, len(a) - 1, most).astype(np.int64)
-        a, b = a[chosen], b[chosen]
-    return a, b
+def _said_apart(n: int, label: IntArray, links: HumanLinks, i: IntArray, j: IntArray) -> npt.NDArray[np.bool_]:
+    """bool (m,): pairs that people said are two. label: int64 (n,), groups that are certainly one person."""
+    if not len(links.different):
+        return np.zeros(len(i), bool)
+    sides = np.sort(label[links.different], axis=1)
+    keys = np.unique(sides[:, 0] * n + sides[:, 1])
+    low, high = np.minimum(label[i], label[j]), np.maximum(label[i], label[j])
+    return np.isin(low * n + high, keys)
 
 
 def continued(evidence: Evidence) -> list[tuple[int, int]]:
@@ -237,8 +260,13 @@ class _Linkage:
                 entry[0] += value
                 entry[1] += pairs * weight
 
-    def run(self, least: float) -> None:
-        """Join until no two groups reach the least average log-likelihood ratio."""
+    def run(self, prior: float, risk: float) -> float:
+        """Join while joins are likelier right than wrong, and of all of them no more than the risk is expected wrong.
+
+        prior: log-odds before looking. Returns the log-odds that a join needed: 0 where the risk left out none,
+        infinite where it left out all.
+        """
+        least = -prior
         heap = [
             (-average, a, b)
             for a, near in self._near.items()
@@ -246,6 +274,7 @@ class _Linkage:
             if a < b and (average := self._average(a, b)) >= least
         ]
         heapq.heapify(heap)
+        wrong, joins, needed = 0.0, 0, 0.0
         while heap:
             value, a, b = heapq.heappop(heap)
             if a not in self._members or b not in self._members or b not in self._near[a]:
@@ -257,6 +286,10 @@ class _Linkage:
             if self._excluded(a, b):
                 del self._near[a][b], self._near[b][a]
                 continue
+            wrong += 1.0 / (1.0 + float(np.exp(average + prior)))
+            if wrong > risk * (joins + 1):
+                return needed if joins else float("inf")
+            joins, needed = joins + 1, average + prior
             self._join(a, b)
             size = self._heard[a]
             for c, (total, looked_at) in self._near[a].items():
@@ -264,6 +297,7 @@ class _Linkage:
                 average = (total + _UNLIKE * (pairs - looked_at)) / pairs
                 if average >= least:
                     heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
+        return 0.0
 
     def groups(self) -> IntArray:
         """int64 (n,), numbered by first appearance."""
@@ -302,38 +336,47 @@ class _Linkage:
             self._apart.setdefault(a, set()).add(c)
 
 
-def _probabilities(
-    group: IntArray, i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
-) -> FloatArray:
-    """How sure each tracklet's membership is, from pairs of rows of which each resembles the other."""
-    rows, others = np.concatenate([i, j]), np.concatenate([j, i])
-    return _memberships(group, rows, others, np.concatenate([ratio, ratio]), weight)
-
-
-def _memberships(
+def memberships(
     group: IntArray,
     rows: IntArray,
     others: IntArray,
     ratio: npt.NDArray[np.float64],
     weight: npt.NDArray[np.float64],
-) -> FloatArray:
-    """How sure each tracklet's membership is, float32 (n,), against the other groups that it resembles.
+    prior: float,
+    fixed: npt.NDArray[np.bool_],
+) -> tuple[FloatArray, IntArray, FloatArray]:
+    """How sure each tracklet's membership is, and what is undecided: as in ``Resolution``.
 
     rows, others: int64 (m,); how much rows[k] resembles others[k] is ratio[k]. weight: float64 (n,), how much each
-    tracklet's word counts among its group's.
+    tracklet's word counts among its group's. prior: the log-odds before looking. fixed: bool (n,), rows whose group is
+    certain.
     """
-    n = len(group)
-    keys = rows * (int(group.max()) + 1) + group[others]
+    n, groups = len(group), int(group.max(initial=-1)) + 1
+    sure, chance = np.ones(n, np.float32), np.zeros(n, np.float32)
+    likeliest = np.full(n, -1, np.int64)
+    size = np.bincount(group, minlength=groups)
+    keys = rows * groups + group[others]
     unique, where = np.unique(keys, return_inverse=True)
     heard = weight[others]
     mean = np.bincount(where, ratio * heard) / np.bincount(where, heard)
-    owner, candidate = unique // (int(group.max()) + 1), unique % (int(group.max()) + 1)
-    sure = np.ones(n, np.float32)
+    odds = np.exp(np.clip(mean + prior, -30.0, 30.0))
+    owner, candidate = unique // groups, unique % groups
     for row, begin, end in _runs(owner):
-        own = candidate[begin:end] == group[row]
-        if own.any():
-            sure[row] = probabilities(mean[begin:end])[own][0]
-    return sure
+        if fixed[row]:
+            continue
+        near, some = candidate[begin:end], odds[begin:end]
+        nobody = 1.0 + float(some.sum())
+        own = near == group[row]
+        sure[row] = float(some[own].sum()) / nobody if size[group[row]] > 1 else 1.0 / nobody
+        best = int(np.argmax(np.where(own, -1.0, some)))
+        if size[group[row]] == 1 and sure[row] < 0.5 and not own[best]:
+            likeliest[row], chance[row] = near[best], float(some[best]) / nobody
+    # Of two who may be each other, and nobody else, the first is somebody.
+    for row in np.flatnonzero(likeliest >= 0).tolist():
+        held = np.flatnonzero(group == likeliest[row])
+        if (likeliest[held] >= 0).all():
+            likeliest[row], chance[row] = -1, 0.0
+    return sure, likeliest, chance
 
 
 def _runs(sorted_values: IntArray) -> list[tuple[int, int, int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
+from reidstream.identities.calibration import nearest_strangers
 from reidstream.identities.evidence import Evidence
 from reidstream.types import FloatArray, IntArray
 
@@ -14,6 +16,10 @@ _CELLS = 2**25
 _MANY = 8192
 _SAMPLED = 8
 _AXES = 128
+# Strangers of large galleries are learnt from so many tracklets, and for so many of these by prototypes, too.
+_SAMPLE, _CLOSELY = 1024, 256
+
+Floats = npt.NDArray[np.float64]
 
 
 def candidates(vectors: FloatArray, most: int) -> tuple[IntArray, IntArray]:
@@ -93,14 +99,39 @@ def pair_similarity(evidence: Evidence, i: IntArray, j: IntArray) -> FloatArray:
     return found
 
 
-def within_similarity(evidence: Evidence) -> FloatArray:
-    """Cosines between the prototypes of single tracklets, float32, one per pair."""
-    first, counts = evidence.first[:-1], np.diff(evidence.first)
-    values = []
-    for count in np.unique(counts[counts > 1]).tolist():
-        a, b = np.triu_indices(count, 1)
-        begins = first[counts == count]
-        for some in np.array_split(begins, -(-len(begins) // _BLOCK)):
-            held = evidence.prototypes[some[:, None] + np.arange(count)]
-            values.append(np.einsum("npd,npd->np", held[:, a], held[:, b]).ravel())
-    return np.concatenate(values).astype(np.float32) if values else np.zeros(0, np.float32)
+def likeness(evidence: Evidence, i: IntArray, j: IntArray) -> FloatArray:
+    """float32 (m,): how alike tracklets i[k] and j[k] are: half by their most similar prototypes, half by their means.
+
+    The one knows that people look different from two sides, the other is hardly moved by a single odd crop.
+    """
+    found = pair_similarity(evidence, i, j)
+    for begin in range(0, len(i), _CELLS // 2048):
+        some = slice(begin, begin + _CELLS // 2048)
+        means = np.einsum("nd,nd->n", evidence.vectors[i[some]], evidence.vectors[j[some]])
+        found[some] = (found[some] + means) / 2
+    return found
+
+
+def sampled_strangers(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
+    """As ``nearest_strangers`` of a large gallery, from a sample of it and the means alone, moved to agree with
+    ``likeness`` as both do on some rows."""
+    n = len(evidence)
+    columns = np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64)
+    parts = []
+    for begin in range(0, n, _BLOCK):
+        rows = np.arange(begin, min(begin + _BLOCK, n))
+        block = (evidence.vectors[rows] @ evidence.vectors[columns].T).astype(np.float64)
+        # Nobody is their own stranger.
+        block[rows[:, None] == columns] = -1.0
+        parts.append(nearest_strangers(block))
+    mean, spread, count = (np.concatenate(part) for part in zip(*parts, strict=True))
+    rows = columns[:: max(1, len(columns) // _CLOSELY)]
+    i, j = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+    close = likeness(evidence, i, j).astype(np.float64)
+    close[i == j] = -1.0
+    exact_mean, exact_spread, _ = nearest_strangers(close.reshape(len(rows), -1))
+    return (
+        mean + float((exact_mean - mean[rows]).mean()),
+        spread * float(exact_spread.mean() / max(spread[rows].mean(), 1e-6)),
+        count,
+    )

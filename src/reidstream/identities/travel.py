@@ -16,20 +16,19 @@ _GRID = np.linspace(np.log(_SHORTEST + _OFFSET), np.log(_LONGEST + _OFFSET), _BI
 _SMOOTH = 0.12
 # Chance weighs as much as so many transitions: with few of its own a pair of cameras says next to nothing.
 _CHANCE = 12.0
-# No gap is proof, and none is as telling as looks.
-_MOST, _WEIGHT = 2.0, 0.6
+# No gap is proof.
+_MOST = 2.0
 # One track goes on where another ended: no further apart in seconds, no less overlap of the boxes (IoU).
 _EARLY, _LATE, _OVERLAP = -0.1, 0.2, 0.6
-# What that is worth, as a log-likelihood ratio: of 38 such pairs on development scenes 30 were one person, where among
-# all pairs it is one in thirty.
-_CONTINUED = 4.0
+# The log-odds of such a pair before looking: of 38 on development scenes 30 were one person.
+_CONTINUED = 1.3
 
 
-def continuations(evidence: Evidence) -> tuple[IntArray, IntArray, FloatArray]:
+def continuations(evidence: Evidence, prior: float) -> tuple[IntArray, IntArray, FloatArray]:
     """Pairs of rows (earlier, later) of one camera: the later begins where and when the earlier ends.
 
-    The third array, float32, is what this is worth as a log-likelihood ratio. Parts of one track were taken apart
-    because they look like two people, which is as sure as the less trusted of them.
+    prior: the log-odds of any pair. The third array, float32, is what is to be added to them. Parts of one track were
+    taken apart because they look like two people, which is as sure as the less trusted of them.
     """
     earlier, later = [], []
     for camera in range(len(evidence.cameras)):
@@ -49,7 +48,7 @@ def continuations(evidence: Evidence) -> tuple[IntArray, IntArray, FloatArray]:
     same_place = _iou(evidence.exit[p], evidence.entry[q]) >= _OVERLAP
     p, q = p[same_place], q[same_place]
     doubt = np.where(evidence.track[p] == evidence.track[q], 1 - np.minimum(evidence.trust[p], evidence.trust[q]), 1.0)
-    return p, q, (_CONTINUED * doubt).astype(np.float32)
+    return p, q, (max(_CONTINUED - prior, 0.0) * doubt).astype(np.float32)
 
 
 def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -110,7 +109,7 @@ class TravelTimes:
             share = (onto + _CHANCE * way) / (np.maximum(onward.sum(axis=1)[a] - 1, 0) + _CHANCE) / way
             ratio[p, q] = np.log(gap) + np.log(share)
         ratio[~self._telling] = 0.0
-        cut: FloatArray = np.float32(_WEIGHT) * np.clip(ratio, -_MOST, _MOST)
+        cut: FloatArray = np.clip(ratio, -_MOST, _MOST)
         return cut
 
     def _histogram(self, p: IntArray, q: IntArray) -> npt.NDArray[np.float64]:

@@ -7,14 +7,11 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from reidstream.tracking.motion import Motion, centred
+from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import FloatArray, IntArray
 
 Mask = npt.NDArray[np.bool_]
 
-_MARGIN = 0.5
-"""Two pairs are in doubt when exchanging them costs less than this in total overlap (0..2)."""
-_TOUCH = 0.1
-"""Overlap from which a track and a detection have anything to do with each other."""
 _SCATTER = np.array([0.06, 0.06, 0.12, 0.12], np.float32)
 """Standard deviation of a detection in heights for cx, cy, w, h, when a lost track is looked for."""
 
@@ -70,30 +67,31 @@ def assignment(weights: FloatArray, allowed: Mask) -> tuple[IntArray, IntArray]:
     return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
 
 
-def doubtful(fits: FloatArray, tracks: Mask, sure: Mask, weak: float) -> Mask:
+def doubtful(fits: FloatArray, tracks: Mask, sure: Mask, thresholds: Thresholds) -> Mask:
     """Which detections motion alone cannot give to a track: bool (detections,).
 
     fits: overlaps (tracks, detections). tracks: the rows that were seen just now. sure: the detections that would be
     missed if they stayed without a track. A pair of the best assignment is in doubt when it is weak, or when nearly as
     much overlap is had by exchanging it with another pair, or with a track or a sure detection that has no partner.
     """
+    margin, touch = thresholds.margin, thresholds.touch
     doubt = np.zeros(fits.shape[1], bool)
-    rows, columns = assignment(fits, (fits >= _TOUCH) & tracks[:, None])
+    rows, columns = assignment(fits, (fits >= touch) & tracks[:, None])
     if not len(rows):
         return doubt
     own = fits[rows, columns]
     cross = fits[np.ix_(rows, columns)]
-    close = (own[:, None] + own[None, :] - cross - cross.T < _MARGIN) & (np.maximum(cross, cross.T) >= _TOUCH)
+    close = (own[:, None] + own[None, :] - cross - cross.T < margin) & (np.maximum(cross, cross.T) >= touch)
     np.fill_diagonal(close, False)
-    unsettled = close.any(axis=1) | (own < weak)
+    unsettled = close.any(axis=1) | (own < thresholds.weak)
     idle = tracks.copy()
     idle[rows] = False
     rivals = fits[idle][:, columns]
-    unsettled |= ((own - rivals < _MARGIN) & (rivals >= _TOUCH)).any(axis=0)
+    unsettled |= ((own - rivals < margin) & (rivals >= touch)).any(axis=0)
     unclaimed = sure.copy()
     unclaimed[columns] = False
     others = fits[rows][:, unclaimed]
-    close = (own[:, None] - others < _MARGIN) & (others >= _TOUCH)
+    close = (own[:, None] - others < margin) & (others >= touch)
     doubt[columns] = unsettled | close.any(axis=1)
     doubt[np.flatnonzero(unclaimed)[close.any(axis=0)]] = True
     return doubt

@@ -11,6 +11,7 @@ from reidstream.boxes import pairwise_iou
 from reidstream.config.local import TrackerConfig
 from reidstream.tracking.association import Mask, assignment, covered, distance, doubtful, overlap
 from reidstream.tracking.table import UNCONFIRMED, TrackTable
+from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import Detections, EndReason, FloatArray, IntArray, TrackIds
 
 Embed = Callable[[IntArray], FloatArray]
@@ -18,50 +19,6 @@ Embed = Callable[[IntArray], FloatArray]
 
 PREDICTED = np.float32(-0.1)
 """The confidence of a box that was predicted, not detected (DeepStream's convention)."""
-
-# Times are seconds, overlaps as in ``association.overlap``, agreements as in ``Appearance.agreement``. They lie on a
-# plateau: halving or doubling a time, or moving another by a third, changes mean HOTA on two labelled scenes, played
-# forwards and backwards, by -1.6 to +0.4.
-_SURE_FLOOR = 0.15
-"""Least overlap at which a sure detection continues a track."""
-_UNSURE_FLOOR = 0.5
-"""Least overlap at which an unsure one does (ByteTrack's second stage)."""
-_RECENT = 0.5
-"""A track unseen for longer is continued by sure detections only."""
-_STALE = 0.4
-"""A track unseen for longer may have been passed by somebody: appearance has to agree, if it is known."""
-_GATE = 3.0
-"""Mahalanobis distance within which a stale track may be found again when appearance agrees."""
-_FOUND_AGAIN = 0.5
-"""Least agreement for that, when the boxes do not overlap."""
-_VETO = -0.6
-"""Agreement below which a detection shows somebody else, whatever its place."""
-_SUSPICION = 1.0
-"""A track is given up when the disagreements of its clean looks add up to more than this (CUSUM, Page 1954)."""
-_RECHECK = 0.2
-"""A track under suspicion is looked at again after this."""
-_WEAK = 0.4
-"""A best pair with less overlap than this is looked at."""
-_SETTLED = 0.5
-"""A detection that overlaps a track seen just now by this much is no candidate for a stale one."""
-_CLEAN = 0.4
-"""A detection that overlaps another one less (IoU) shows one person: tracks may learn from it."""
-_FREE = 0.2
-"""A look that nothing asks for waits for a detection that overlaps others less than this: a crop with half of somebody
-else in it would speak against a track that is right."""
-_REFRESH = 1.0
-"""A track is looked at this often even when nothing is in doubt: to recognise it later, and to notice drifting."""
-_DUPLICATE, _HIDDEN = 0.5, 0.65
-"""A detection with this IoU with a tracked one, or with this part of it inside, starts no track: it is the same person
-twice, or somebody too hidden to be known by it."""
-_EVIDENT = 0.7
-"""Mean score from which a second detection confirms a track without waiting (precision above .9 at this score)."""
-_COAST = 0.2
-"""A confirmed track inside the picture that is missed is reported with its predicted box for this long."""
-_UNCONFIRMED = 0.25
-"""A track that was never confirmed is forgotten after this."""
-_BORDER = 0.02
-"""How near to the border, as a part of the picture's width and height, a box counts as touching it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +55,25 @@ class _Looks:
     known: Mask
 
 
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """How the detections of one frame lie to the tracks (rows) and to each other.
+
+    fits: float32 (tracks, detections), overlap. stale, recent: bool (tracks, 1), unseen for a while, seen just now.
+    near: bool (tracks, detections), within the gate of a stale track. sure, usable: bool (detections,), by score.
+    clean, free: bool (detections,), hardly and not at all overlapped by others.
+    """
+
+    fits: FloatArray
+    stale: Mask
+    near: Mask
+    recent: Mask
+    sure: Mask
+    usable: Mask
+    clean: Mask
+    free: Mask
+
+
 class Tracker:
     """ByteTrack-style association (Zhang et al. 2022) of one source's detections, all state in this object.
 
@@ -110,8 +86,11 @@ class Tracker:
     apart than the time-out, they have to be unusually late.
     """
 
-    def __init__(self, config: TrackerConfig, frame_size: tuple[int, int]) -> None:
+    def __init__(
+        self, config: TrackerConfig, frame_size: tuple[int, int], thresholds: Thresholds = Thresholds()
+    ) -> None:
         self._config = config
+        self._thresholds = thresholds
         self._size = np.array(frame_size, np.float32)
         self._tracks = TrackTable()
         self._time: float | None = None
@@ -144,10 +123,10 @@ class Tracker:
         tracks.append(detections, started, time)
         rows = np.concatenate([matched, started])
         seen = rows >= 0
-        coasting = (time - tracks.last <= min(_COAST, self._config.timeout)) & self._inside()
+        coasting = (time - tracks.last <= min(self._thresholds.coast, self._config.timeout)) & self._inside()
         reported = self._reported(rows, seen | coasting, detections.scores, ended)
         named = tracks.ids != UNCONFIRMED
-        patience = np.where(named, self._config.timeout, self._patience(_UNCONFIRMED))
+        patience = np.where(named, self._config.timeout, self._patience(self._thresholds.unconfirmed))
         reported.ended.extend(self._expired(time - tracks.last > patience))
         return reported
 
@@ -168,58 +147,55 @@ class Tracker:
         return self._expired(time - self._tracks.last > patience)
 
     def _associate(self, detections: Detections, time: float, embed: Embed | None) -> IntArray:
-        """Detection row per track, -1 where none; moves, teaches and confirms the matched tracks."""
-        tracks, scores = self._tracks, detections.scores
-        fits = overlap(tracks.motion, detections.boxes)
-        unseen = time - tracks.last
-        stale = (unseen > self._patience(_STALE))[:, None]
-        sure = scores >= self._config.high
-        unsure = (scores >= self._config.low) & ~sure
-        near = (distance(tracks.motion, detections.boxes) < _GATE) & stale
-        mutual = self._mutual(detections)
-        clean = mutual < _CLEAN
-        looks = self._look(detections, time, embed, fits, near, mutual < _FREE) if embed is not None else None
-        weights, same = fits * scores, np.ones(fits.shape, bool)
-        if embed is not None:
-            # Whoever comes to the place of a track that is gone for a while may be anybody, until looked at.
-            same &= ~(stale & tracks.appearance.known[:, None])
-        allowed = fits >= _SURE_FLOOR
-        if looks is not None:
-            weights = weights + looks.agreement
-            suspicion = np.where(clean, tracks.suspicion[:, None], 0) - looks.agreement
-            agreeing = (looks.agreement >= np.where(stale, 0, _VETO)) & (suspicion <= _SUSPICION)
-            same = np.where(looks.known, agreeing, same)
-            allowed |= near & looks.known & (looks.agreement >= _FOUND_AGAIN)
-        matched = np.full(len(tracks), -1, np.int64)
-        taken, with_row = assignment(weights, allowed & same & sure)
-        matched[taken] = with_row
-        left = ((matched < 0) & (unseen <= self._patience(_RECENT)))[:, None]
-        taken, with_row = assignment(weights, (fits >= _UNSURE_FLOOR) & same & unsure & left)
-        matched[taken] = with_row
+        """Detection row per track, -1 where none; moves, teaches and confirms the matched tracks.
+
+        In this order: how everything lies to everything, who is looked at, what speaks for and against each pair, sure
+        detections to all tracks, unsure ones to those seen just now, what is learnt from it.
+        """
+        tracks = self._tracks
+        scene = self._scene(detections, time)
+        looks = self._look(scene, time, embed) if embed is not None else None
+        weights, fitting, same = self._judged(scene, detections, looks, appearance=embed is not None)
+        matched = self._matched(scene, weights, fitting, same)
         taken = np.flatnonzero(matched >= 0)
         tracks.join(taken, detections, matched[taken], time)
         if looks is not None:
-            self._teach(looks, time, matched, fits, clean, stale[:, 0])
+            self._teach(looks, matched, scene, time)
         # Whoever comes out of a crowd may have been exchanged in it: the next free box is looked at.
-        crowded = taken[~clean[matched[taken]]]
+        crowded = taken[~scene.clean[matched[taken]]]
         tracks.due[crowded] = np.minimum(tracks.due[crowded], time)
         self._confirm()
         return matched
 
-    def _look(
-        self, detections: Detections, time: float, embed: Embed, fits: FloatArray, near: Mask, free: Mask
-    ) -> _Looks | None:
+    def _scene(self, detections: Detections, time: float) -> _Scene:
+        """How the detections of a frame lie to the tracks and to each other."""
+        tracks, scores = self._tracks, detections.scores
+        unseen = time - tracks.last
+        stale = (unseen > self._patience(self._thresholds.stale))[:, None]
+        sure = scores >= self._config.high
+        usable = scores >= self._config.low
+        mutual = self._mutual(detections)
+        return _Scene(
+            fits=overlap(tracks.motion, detections.boxes),
+            stale=stale,
+            near=(distance(tracks.motion, detections.boxes) < self._thresholds.gate) & stale,
+            recent=(unseen <= self._patience(self._thresholds.recent))[:, None],
+            sure=sure,
+            usable=usable,
+            clean=mutual < self._thresholds.clean,
+            free=mutual < self._thresholds.free,
+        )
+
+    def _look(self, scene: _Scene, time: float, embed: Embed) -> _Looks | None:
         """The detections that motion leaves in doubt, and those of tracks that are due; None if there are none."""
-        tracks = self._tracks
-        usable = detections.scores >= self._config.low
-        sure = detections.scores >= self._config.high
-        fresh = time - tracks.last <= self._patience(_STALE)
-        wanted = doubtful(np.where(usable, fits, 0), fresh, sure, _WEAK)
-        settled = (fits[fresh] >= _SETTLED).any(axis=0)
-        reached = near | ((fits >= _SURE_FLOOR) & ~fresh[:, None])
+        tracks, fits, usable, sure = self._tracks, scene.fits, scene.usable, scene.sure
+        fresh = ~scene.stale[:, 0]
+        wanted = doubtful(np.where(usable, fits, 0), fresh, sure, self._thresholds)
+        settled = (fits[fresh] >= self._thresholds.settled).any(axis=0)
+        reached = scene.near | ((fits >= self._thresholds.sure_floor) & ~fresh[:, None])
         wanted |= (reached & tracks.appearance.known[:, None]).any(axis=0) & ~settled & sure
         due = (tracks.due <= time) & (tracks.hits >= 2)
-        wanted |= (fits[due] >= _SETTLED).any(axis=0) & free & sure
+        wanted |= (fits[due] >= self._thresholds.settled).any(axis=0) & scene.free & sure
         rows = np.flatnonzero(wanted & usable)
         if not len(rows):
             return None
@@ -231,17 +207,47 @@ class Tracker:
         known[:, rows] = tracks.appearance.known[:, None]
         return _Looks(rows, embeddings, cosines, agreement, known)
 
-    def _teach(self, looks: _Looks, time: float, matched: IntArray, fits: FloatArray, clean: Mask, stale: Mask) -> None:
+    def _judged(
+        self, scene: _Scene, detections: Detections, looks: _Looks | None, appearance: bool
+    ) -> tuple[FloatArray, Mask, Mask]:
+        """For each pair of a track and a detection: how much speaks for it, whether the detection is where a sure one
+        may continue the track, and whether nothing says that it shows somebody else."""
+        tracks, limits = self._tracks, self._thresholds
+        weights, same = scene.fits * detections.scores, np.ones(scene.fits.shape, bool)
+        fitting = scene.fits >= limits.sure_floor
+        if appearance:
+            # Whoever comes to the place of a track that is gone for a while may be anybody, until looked at.
+            same &= ~(scene.stale & tracks.appearance.known[:, None])
+        if looks is not None:
+            weights = weights + looks.agreement
+            suspicion = np.where(scene.clean, tracks.suspicion[:, None], 0) - looks.agreement
+            agreeing = looks.agreement >= np.where(scene.stale, 0, limits.veto)
+            same = np.where(looks.known, agreeing & (suspicion <= limits.suspicion), same)
+            fitting |= scene.near & looks.known & (looks.agreement >= limits.found_again)
+        return weights, fitting, same
+
+    def _matched(self, scene: _Scene, weights: FloatArray, fitting: Mask, same: Mask) -> IntArray:
+        """Detection row per track, -1 where none: sure detections first, then unsure ones for tracks that are left."""
+        matched = np.full(len(self._tracks), -1, np.int64)
+        taken, with_row = assignment(weights, fitting & same & scene.sure)
+        matched[taken] = with_row
+        left = (matched < 0)[:, None] & scene.recent
+        unsure = scene.usable & ~scene.sure
+        taken, with_row = assignment(weights, (scene.fits >= self._thresholds.unsure_floor) & same & unsure & left)
+        matched[taken] = with_row
+        return matched
+
+    def _teach(self, looks: _Looks, matched: IntArray, scene: _Scene, time: float) -> None:
         """Let matched tracks learn what they look like, and the source what its cosines mean."""
-        tracks = self._tracks
+        tracks, clean = self._tracks, scene.clean
         order = np.full(len(clean), -1, np.int64)
         order[looks.rows] = np.arange(len(looks.rows))
         taken = np.flatnonzero(matched >= 0)
         taken = taken[(order[matched[taken]] >= 0) & clean[matched[taken]]]
         columns = matched[taken]
         own, known = looks.cosines[taken, columns], looks.known[taken, columns]
-        surely = known & (fits[taken, columns] >= _SETTLED)
-        others = looks.known[:, columns] & ~stale[:, None]
+        surely = known & (scene.fits[taken, columns] >= self._thresholds.settled)
+        others = looks.known[:, columns] & ~scene.stale
         others[taken, np.arange(len(taken))] = False
         tracks.appearance.calibrate(own[surely], looks.cosines[:, columns][others])
         # Unknown counts as 0, which neither raises nor clears suspicion.
@@ -249,13 +255,15 @@ class Tracker:
         tracks.suspicion[taken] = np.maximum(tracks.suspicion[taken] - agreement, 0)
         familiar = agreement >= 0
         tracks.appearance.learn(taken[familiar], looks.embeddings[order[columns[familiar]]])
-        tracks.due[taken] = time + np.where(tracks.suspicion[taken] > 0, _RECHECK, _REFRESH)
+        tracks.due[taken] = time + np.where(
+            tracks.suspicion[taken] > 0, self._thresholds.recheck, self._thresholds.refresh
+        )
 
     def _confirm(self) -> None:
         tracks = self._tracks
         # A frame counts as being there a hair before its time: 3 / 30 s is less than 0.1 s in floating point.
         waited = tracks.last - tracks.first >= self._config.confirm - 1e-6
-        evident = tracks.evidence >= _EVIDENT * tracks.hits
+        evident = tracks.evidence >= self._thresholds.evident * tracks.hits
         confirmed = (tracks.ids == UNCONFIRMED) & (tracks.hits >= 2) & (waited | evident)
         count = int(confirmed.sum())
         tracks.ids[confirmed] = np.arange(self._next, self._next + count, dtype=np.uint64)
@@ -269,8 +277,8 @@ class Tracker:
         rows = np.flatnonzero(free & (detections.scores >= self._config.start))
         if len(rows) and len(taken):
             boxes, others = detections.boxes[rows], detections.boxes[taken]
-            twice = pairwise_iou(boxes, others).max(axis=1) >= _DUPLICATE
-            rows = rows[~twice & (covered(boxes, others).max(axis=1) < _HIDDEN)]
+            twice = pairwise_iou(boxes, others).max(axis=1) >= self._thresholds.duplicate
+            rows = rows[~twice & (covered(boxes, others).max(axis=1) < self._thresholds.hidden)]
         return rows
 
     def _patience(self, seconds: float) -> float:
@@ -317,7 +325,7 @@ class Tracker:
         """Which tracks went out of the picture: last seen at its border moving outwards, or carried over it since."""
         motion, box = self._tracks.motion, self._tracks.box
         centre, speed = motion.position[:, :2], motion.velocity[:, :2]
-        near = _BORDER * self._size
+        near = self._thresholds.border * self._size
         out_low = (centre < 0) | ((box[:, :2] <= near) & (speed < 0))
         out_high = (centre > self._size) | ((box[:, 2:] >= self._size - near) & (speed > 0))
         left: Mask = np.any(out_low | out_high, axis=1)
