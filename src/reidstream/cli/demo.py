@@ -226,6 +226,7 @@ def _pointers(out: Path, seconds: float) -> None:
         shown.print(f"   {out / path}: {what}")
     shown.print("[bold]Try next[/]", markup=True)
     for command in (
+        f"reidstream serve --gallery {place}/gallery   (then open http://localhost:8400)",
         f"reidstream search {place}/query.jpg --whole --gallery {place}/gallery",
         f"reidstream people label 1 --name Grace --gallery {place}/gallery",
         "reidstream run YOUR_VIDEO.mp4 --gallery mine",
