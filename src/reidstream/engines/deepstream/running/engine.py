@@ -48,6 +48,11 @@ _TICK = 0.25
 _GRACE = 3.0
 """Seconds without a frame after which a stream that was said to have ended has ended."""
 _CROP_QUALITY = 90
+UNWATCHED = (
+    "nvurisrcbin watches and opens again rtsp:// only; over rtsps:// the first break of the connection ends the source "
+    "(the local engine opens it again)"
+)
+"""What is said of each camera over TLS."""
 
 
 @dataclass(slots=True)
@@ -322,7 +327,9 @@ class DeepStreamEngine:
             self._warn(f"there are more sources than deepstream.mux.batch ({deepstream.mux.batch}): frames will wait")
         reconnect = config.timeout if config.reconnect else None
         attempts = -1 if config.reconnect_limit is None else max(1, round(config.reconnect_limit / config.timeout))
-        uri = _gst_uri(config)
+        uri = gst_uri(config)
+        if uri.startswith("rtsps://") and config.reconnect:
+            self._warn(f"{source_id}: {UNWATCHED}")
         properties: dict[str, PropertyValue] = source_properties(uri, config.rtsp_transport, reconnect, attempts)
         try:
             self._pipeline.add_source(pad, uri, properties | dict(deepstream.source.properties), source.events.linked)
@@ -388,7 +395,7 @@ class DeepStreamEngine:
             self._status.dropped[source.id] = source.dropped
 
     def _warn(self, text: str) -> None:
-        self._status.warnings[text] = self._status.warnings.get(text, 0) + 1
+        self._status.warn(text)
 
 
 def _smallest(config: Config) -> tuple[int, int]:
@@ -406,11 +413,16 @@ def _file_facts(source_id: str, config: SourceConfig) -> SourceStarted:
         return source.started()
 
 
-def _gst_uri(config: SourceConfig) -> str:
+def gst_uri(config: SourceConfig) -> str:
+    """A source's address as nvurisrcbin wants it, the scheme in small letters."""
     kind = kind_of(config.uri)
     if kind is Kind.WEBCAM:
         return f"v4l2://{device_path(config.uri)}"
-    return local_path(config.uri).resolve().as_uri() if kind is Kind.FILE else filled_in(config.uri)
+    if kind is Kind.FILE:
+        return local_path(config.uri).resolve().as_uri()
+    # nvurisrcbin compares the scheme letter by letter, and an address in capitals would not be watched.
+    scheme, rest = filled_in(config.uri).split("://", 1)
+    return f"{scheme.lower()}://{rest}"
 
 
 def _likely_causes(rendered: RenderedConfigs) -> str:

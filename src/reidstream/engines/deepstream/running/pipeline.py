@@ -205,8 +205,12 @@ def error_text(message: Any) -> str:
 def source_properties(
     gst_uri: str, transport: str, reconnect_after: float | None, attempts: int
 ) -> dict[str, PropertyValue]:
-    """What an RTSP source needs that is not NVIDIA's default: reconnecting is off there, and UDP is tried first."""
-    if not gst_uri.startswith(("rtsp://", "rtsps://")):
+    """What an RTSP source needs that is not NVIDIA's default: reconnecting is off there, and UDP is tried first.
+
+    Nothing for rtsps://: nvurisrcbin takes uridecodebin for whatever does not begin with rtsp:// in small letters
+    (gstdsnvurisrcbin.cpp), and these properties are never looked at.
+    """
+    if not gst_uri.startswith("rtsp://"):
         return {}
     properties: dict[str, PropertyValue] = {"select-rtp-protocol": 4 if transport == "tcp" else 7}
     if reconnect_after is not None:
