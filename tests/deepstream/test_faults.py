@@ -12,7 +12,7 @@ import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.errors import ConfigError, EngineError
-from reidstream.types import EndReason, Event, Observed, SourceStarted, TrackEnded
+from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
 from tests.blobs import write_blobs
 from tests.deepstream import blob_models
 from tests.deepstream.engine_runs import by_source, end_of, engine_for, frames_of
@@ -69,6 +69,20 @@ def test_a_source_can_be_removed_in_the_middle_and_another_added(tmp_path: Path)
     assert 0 < end.frames < 200
     assert [e.reason for e in by_source(events)["b"] if isinstance(e, TrackEnded)] == [EndReason.SHUTDOWN]
     assert end_of(events, "a").frames == end_of(events, "c").frames == 200
+
+
+def test_a_source_that_has_ended_is_taken_up_again_under_its_own_name(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path)
+    long = write_blobs(tmp_path / "a.mp4", [0], 200, speed=1.0)
+    short = write_blobs(tmp_path / "b.mp4", [0], 20, speed=1.0)
+    engine = engine_for(config, [("a", long), ("b", short)])
+    ends: list[SourceEnded] = []
+    for event in engine.events():
+        if isinstance(event, SourceEnded):
+            ends.append(event)
+            if event.source == "b" and len(ends) == 1:
+                engine.add_source("b", SourceConfig(uri=str(short)))
+    assert sorted((end.source, end.frames) for end in ends) == [("a", 200), ("b", 20), ("b", 20)]
 
 
 @pytest.mark.setting("deepstream.watch")

@@ -113,7 +113,7 @@ class DeepStreamEngine:
             layer=self._rendered.layer if self._rendered.sgie_id is not None else None,
         )
         self._cutter = CropCutter(deepstream.gpu_id, _CROP_QUALITY) if deepstream.crops else None
-        sampling = BestSamples(
+        self._sampling = sampling = BestSamples(
             config.embedding.per_track,
             timeout=config.tracker.timeout,
             min_size=_smallest(config),
@@ -149,7 +149,7 @@ class DeepStreamEngine:
     def add_source(self, source_id: str, config: SourceConfig) -> None:
         """Add a source while the engine runs. Raises ConfigError when the id is in use."""
         with self._lock:
-            if any(source.id == source_id for source in self._sources.values()):
+            if any(source.id == source_id and not source.events.ended for source in self._sources.values()):
                 raise ConfigError(f"there is a source {source_id!r} already")
         self._bus.soon(lambda: self._open(source_id, config))
 
@@ -270,6 +270,9 @@ class DeepStreamEngine:
             self._warn(f"{source.id}: {events.fitted} frames had another picture size and were fitted")
         if events.mended:
             self._warn(wrong_stamps(source.id, events.mended))
+        with self._lock:
+            self._sources.pop(source.pad, None)
+        self._sampling.forget(source.pad)
 
     def _end_all(self, stopped: bool, error: str | None = None) -> Iterator[Event]:
         for source in self._known():
@@ -350,7 +353,7 @@ class DeepStreamEngine:
             if key not in cameras:
                 logger.info("camera %s is off the list", source.id)
                 self.remove_source(source.id)
-        taken = {source.id for source in self._known()}
+        taken = {source.id for source in self._known() if not source.events.ended}
         for key, config in cameras.items():
             if key not in known:
                 name = source_ids([config])[0]
@@ -381,8 +384,9 @@ class DeepStreamEngine:
             return list(self._sources.values())
 
     def _is_live(self, pad: int) -> bool:
+        # What is still on its way from a source that has ended is thrown away and must not wait for room.
         source = self._source(pad)
-        return source is not None and source.live
+        return source is None or source.live
 
     def _keeps(self, pad: int, seconds: float) -> bool:
         source = self._source(pad)
