@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from reidstream.engines.event_table import SCHEMA, event_bytes, from_batch, to_batch
 from reidstream.errors import EngineError, SourceBroken, SourceNotFound
 from reidstream.files import new_file, whole_file
+from reidstream.foreign_documents import parsed_json
 from reidstream.types import EmbeddingSpace, Event
 
 VERSION = 1
@@ -149,10 +150,12 @@ class Recording:
         count = 0
         try:
             for batch in self._batches():
+                # Offsets and sizes come from the file: Arrow believes them unless it is asked to look.
+                batch.validate(full=True)
                 for event in from_batch(batch, self.space.size):
                     yield event
                     count += 1
-        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             if self.is_partial and isinstance(error, pa.ArrowInvalid | OSError):
                 # The process died in the middle of a batch; those before it are whole.
                 return
@@ -185,7 +188,7 @@ class Recording:
         if facts is None:
             raise SourceBroken(f"{self.path}: a Parquet file, but not a recording of events written by --record")
         try:
-            found = json.loads(facts)
+            found = parsed_json(facts)
             version, space = found["version"], EmbeddingSpace(**found["space"])
         except (ValueError, KeyError, TypeError) as error:
             raise SourceBroken(f"{self.path}: the recording does not say what it holds ({error})") from None
