@@ -132,13 +132,12 @@ class Recording:
             hint = f"; its run did not finish, {left} holds what was recorded until then" if left.is_file() else ""
             raise SourceNotFound(f"{self.path}: no such recording{hint}")
         try:
-            schema = self._schema()
-        except (pa.ArrowException, OSError) as error:
+            self.space = self._checked_space(self._schema())
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             raise SourceBroken(
                 f"{self.path}: not a complete recording; expected a Parquet file written by --record "
                 f"({_first_line(error)})"
             ) from None
-        self.space = self._checked_space(schema)
 
     @property
     def is_partial(self) -> bool:
@@ -190,6 +189,8 @@ class Recording:
         try:
             found = parsed_json(facts)
             version, space = found["version"], EmbeddingSpace(**found["space"])
+            if not isinstance(space.size, int) or not 0 < space.size <= 65_536:
+                raise ValueError(f"vectors of {space.size!r} dimensions")
         except (ValueError, KeyError, TypeError) as error:
             raise SourceBroken(f"{self.path}: the recording does not say what it holds ({error})") from None
         if version != VERSION:
