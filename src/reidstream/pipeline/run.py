@@ -506,11 +506,11 @@ def _engine(
         beside = None if "://" in str(gallery) or config.deepstream.folder else Path(f"{gallery}.deepstream")
         watched = config.deepstream.watch
         return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
-    from reidstream.engines.local import LocalEngine
+    from reidstream.engines.local import open_local_engine
 
     if render is None:
-        return LocalEngine(config, sources, detector=detector, embedder=embedder)
+        return open_local_engine(config, sources, detector=detector, embedder=embedder)
     from reidstream.rendering import Renderer
 
     renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
-    return LocalEngine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)
+    return open_local_engine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)
