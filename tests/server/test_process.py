@@ -119,6 +119,7 @@ def test_nobody_listens_beyond_this_machine_before_somebody_has_a_password(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_people_are_corrected_while_a_camera_runs_and_stopping_loses_nothing(tmp_path: Path) -> None:
     scene, folder = tmp_path / "scene", tmp_path / "shop"
     made = CliRunner().invoke(
