@@ -40,7 +40,7 @@ WRITERS = {
     "engines.deepstream.running.engine": NOBODY,
     "engines.recording": COPY,
     "evaluation.motchallenge": NOBODY,
-    "evaluation.report": NOBODY,
+    "evaluation.report": COPY,
     "files": "files that are being written",
     "gallery.archive": COPY,
     "gallery.exporting": COPY,

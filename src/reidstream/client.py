@@ -19,6 +19,7 @@ import httpx
 
 from reidstream import errors
 from reidstream.errors import GalleryError, GalleryNotFound, ReIDStreamError
+from reidstream.files import whole_file
 
 TOKEN_VARIABLE = "REIDSTREAM_TOKEN"
 """The environment variable that holds the token for a server elsewhere."""
@@ -235,12 +236,14 @@ class Client:
         """Export into a file and fetch it; its ending says the format (.zip, .parquet, .npz, .csv, .json)."""
         job = self.post("/exports", {"format": to.suffix.lstrip("."), **what})
         result = self.result(job)
-        with self._http.stream("GET", f"/exports/{job['id']}/file") as response, to.open("wb") as file:
+        # For its owner alone, like every export, and complete or not there at all.
+        with self._http.stream("GET", f"/exports/{job['id']}/file") as response, whole_file(to) as partial:
             if response.status_code >= 400:
                 response.read()
                 raise _error(response)
-            for piece in response.iter_bytes():
-                file.write(piece)
+            with partial.open("wb") as file:
+                for piece in response.iter_bytes():
+                    file.write(piece)
         return result
 
     def result(self, job: Document) -> Document:

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from reidstream.config.redaction import redacted
+
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
     from reidstream.gallery.erasing import Erasure
@@ -23,8 +25,9 @@ def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> 
         "tracklets": sum(r.tracklets for r in shown),
         "embedding_space": asdict(facts.space),
         "model": facts.model,
-        "index": facts.index,
+        "index": redacted(facts.index),
         "index_behind": facts.revision - facts.indexed if facts.index != "exact" else 0,
+        "kept_out": facts.kept_out,
         "created": facts.created,
         "recordings": [asdict(recording) for recording in shown],
     }

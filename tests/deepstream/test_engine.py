@@ -319,3 +319,12 @@ def test_ten_runs_leave_no_threads_and_no_files_behind(tmp_path: Path) -> None:
     gc.collect()
     assert set(threading.enumerate()) <= threads
     assert process.num_fds() <= before + 2
+
+
+@pytest.mark.setting("deepstream.folder")
+def test_the_files_lie_in_the_folder_that_is_said(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path, [f"deepstream.folder={tmp_path / 'kept'}"])
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 5))])
+    assert engine.configs.pgie.parent == tmp_path / "kept"
+    assert engine.configs.pgie.is_file()
+    list(engine.events())

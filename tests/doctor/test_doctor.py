@@ -114,6 +114,7 @@ def test_a_full_disk_is_seen(free: float, status: Status, monkeypatch: pytest.Mo
     assert software.disk(QUESTION).status is status
 
 
+@pytest.mark.setting("local.device")
 def test_a_provider_that_is_not_there_is_a_failure_and_not_a_silent_fall_back() -> None:
     result = inference.providers(Question(load_config(None, ["local.device=cuda"])))
     if result.status is Status.FAILURE:

@@ -23,6 +23,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "__enter__": lambda g: g.__enter__(),
     "__len__": len,
     "add": lambda g: g.add(some_tracklets(10, seed=1)),
+    "batch": lambda g: g.batch().__enter__(),
     "begin_source": lambda g: g.begin_source(started("yard", "content-yard"), SETTINGS),
     "check": lambda g: g.check(),
     "crop": lambda g: g.crop(some_tracklets(1)[0].id),
@@ -44,7 +45,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "vectors": lambda g: g.vectors(),
     "write": lambda g: g.write().__enter__(),
 }
-HARMLESS = {"open", "close", "__init__", "__exit__", "place", "writable", "space", "model"}
+HARMLESS = {"open", "close", "__init__", "__exit__", "place", "access", "writable", "space", "model"}
 
 
 def test_every_use_of_a_closed_gallery_is_refused_and_writes_nothing(filled: Filled) -> None:

@@ -12,14 +12,15 @@ from reidstream.cli.app import app
 from reidstream.config import Config
 from reidstream.errors import GalleryError, IdentityError
 from reidstream.gallery import Filter, Gallery
-from reidstream.identities.archive import export_gallery
+from reidstream.identities.archive import export_gallery, import_gallery, open_archive
 from reidstream.identities.erasing import erase_person, person_to_erase
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import Person, history, list_people
 from reidstream.identities.review import Review
+from reidstream.types import SourceStarted
 
-from .conftest import Fill, Visit, made_tracklet
+from .conftest import SPACE, Fill, Visit, made_tracklet
 
 VISITS: list[Visit] = [
     *((person, "door", 100.0 * n + 20 * person, 100.0 * n + 20 * person + 8) for n in range(3) for person in range(4)),
@@ -139,6 +140,40 @@ def test_who_loses_the_last_visit_is_erased_with_it_and_who_keeps_one_is_not(fil
     assert [e.kind for e in all_events_after(gallery, 0)].count("PersonErased") == 1
 
 
+TABLES = ("people", "members", "operations", "former_members", "former_people", "outbox", "meta", "recordings")
+
+
+def test_a_person_is_erased_from_a_server_and_stays_away(postgres: str, tmp_path: Path) -> None:
+    tracklets = [made_tracklet(*visit) for visit in VISITS]
+    with Gallery.open(postgres, write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
+        gallery.add(tracklets)
+        OnlineIdentities(gallery, Config().identities).catch_up()
+        remembered(gallery)
+        export_gallery(gallery, tmp_path / "export")
+        gone = called(gallery, "Zoë O'Brien")
+        erasure = erase_person(gallery, "Zoë O'Brien", "officer")
+        assert (erasure.tracklets, erasure.people, erasure.proven) == (6, 2, False)
+        assert "out of reach" in erasure.reach
+        with gallery.read() as connection:
+            tables = {name: connection.exec_driver_sql(f"SELECT * FROM {name}").all() for name in TABLES}
+        said = [str(tuple(row)) for rows in tables.values() for row in rows]
+        assert not [line for line in said for word in WORDS if word in line]
+        assert ["PersonErased" in line for line in said if gone.id in line] == [True]
+        assert gallery.add(tracklets) == 0
+        assert gallery.kept_out == 6
+        done = import_gallery(gallery, open_archive(tmp_path / "export"))
+        assert (done.tracklets, done.people, done.kept_out) == (0, 0, 6)
+        assert [person.title for person in list_people(gallery)] == ["Confucius", "Wilhelmina"]
+
+
+def test_whoever_names_a_person_names_all_visits(fill: Fill) -> None:
+    gallery = peopled(fill)
+    erasure = gallery.erase([], people=[called(gallery, "person 2").id], author="officer")
+    assert (erasure.tracklets, erasure.people, erasure.proven) == (3, 1, True)
+    assert len(gallery) == len(VISITS) - 3
+
+
 def test_a_name_that_stands_for_something_else_stays_and_is_said(fill: Fill) -> None:
     gallery = peopled(fill)
     review = Review(gallery, "reviewer")
@@ -183,6 +218,51 @@ def test_nothing_is_erased_while_a_table_is_declared_nowhere(fill: Fill) -> None
         gallery.erase(gallery.rows(Filter()).id.tolist()[:1])
     assert len(gallery) == len(VISITS)
     assert len(list_people(gallery)) == 4
+
+
+def test_an_erased_person_does_not_come_back_by_an_import(fill: Fill, tmp_path: Path) -> None:
+    gallery = peopled(fill)
+    before = {person.title: person for person in list_people(gallery)}
+    remembered(gallery)
+    export_gallery(gallery, tmp_path / "export")
+    erase_person(gallery, "Zoë O'Brien", "officer")
+    folder = gallery.place.folder
+    assert folder is not None
+    for _ in range(2):
+        done = import_gallery(gallery, open_archive(tmp_path / "export"))
+        assert (done.tracklets, done.people, done.operations, done.kept_out) == (0, 0, 0, 6)
+    assert [person.title for person in list_people(gallery)] == ["Confucius", "Wilhelmina"]
+    gallery.close()
+    left = bytes_of(folder)
+    assert not [word for word in WORDS if word.encode() in left]
+    assert left.count(before["person 1"].id.encode()) == 1
+
+
+def test_new_visits_of_an_erased_person_are_imported_without_the_name(fill: Fill, tmp_path: Path) -> None:
+    gallery = peopled(fill)
+    export_gallery(gallery, tmp_path / "first")
+    elsewhere = Gallery.open(tmp_path / "elsewhere", write=True, create=True, space=SPACE)
+    import_gallery(elsewhere, open_archive(tmp_path / "first"))
+    elsewhere.begin_source(SourceStarted("yard", "yard.mp4", "content of yard", (640, 480), 10, 0.0), "settings")
+    new = made_tracklet(1, "yard", 900.0, 908.0)
+    elsewhere.add([new])
+    OnlineIdentities(elsewhere, Config().identities).catch_up()
+    review = Review(elsewhere, "other reviewer")
+    review.label("2", "Mathilda", "limps a little")
+    visits = called(elsewhere, "Mathilda").tracklets
+    if new.id not in visits:
+        review.move(new.id, "Mathilda")
+    export_gallery(elsewhere, tmp_path / "second")
+    elsewhere.close()
+    erase_person(gallery, "2", "officer")
+    done = import_gallery(gallery, open_archive(tmp_path / "second"))
+    assert (done.tracklets, done.kept_out) == (1, 3)
+    (person,) = (person for person in list_people(gallery) if new.id in person.tracklets)
+    assert (person.tracklets, person.name, person.notes) == ((new.id,), "", "")
+    folder = gallery.place.folder
+    assert folder is not None
+    gallery.close()
+    assert b"Mathilda" not in bytes_of(folder)
 
 
 def test_the_command_erases_and_shows_the_proof(fill: Fill) -> None:

@@ -10,6 +10,7 @@ import pytest
 from reidstream.config import EmbeddingConfig
 from reidstream.errors import ModelMismatch
 from reidstream.inference import open_embedder
+from reidstream.inference.session import Session
 from reidstream.models.spec import ResolvedModel
 from reidstream.sources.frame import Pixels
 
@@ -75,3 +76,16 @@ def test_a_useless_vector_or_crop_is_an_error(embedder_model: MakeModel) -> None
         embedder.embed([np.zeros((4, 4, 3), np.uint8)])
     with pytest.raises(ValueError, match=r"got \(0, 4, 3\)"):
         embedder.embed([np.zeros((0, 4, 3), np.uint8)])
+
+
+@pytest.mark.setting("embedding.batch")
+def test_no_more_crops_run_together_than_is_said(embedder_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    together: list[int] = []
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda session, images: together.append(len(images)) or run(session, images))
+    crops = [np.zeros((8, 4, 3), np.uint8) + 9 for _ in range(10)]
+    for batch in (4, 16):
+        embedder = open_embedder(embedder_model("n"), EmbeddingConfig(batch=batch))
+        together.clear()
+        embedder.embed(crops)
+        assert max(together) == min(batch, 10)

@@ -25,6 +25,7 @@ from reidstream.cli import (
 )
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
+from reidstream.cli.process_title import hide_passwords
 from reidstream.errors import ConfigError, ReIDStreamError
 from reidstream.foreign_text import storable
 
@@ -70,6 +71,7 @@ app.add_typer(setup.app, name="setup")
 
 def main() -> None:
     """Entry point of the ``reidstream`` command: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    hide_passwords()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # On terminals that cannot show everything, what they cannot is spelled out.

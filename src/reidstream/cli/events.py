@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ def events(
     secret_env: str | None = typer.Option(
         None, "--secret-env", help="Environment variable with the secret that signs requests."
     ),
+    secret_file: Path | None = typer.Option(None, "--secret-file", help="File with that secret."),
     position: Path | None = typer.Option(
         None, "--position", help="File that keeps how far the reader has come; webhooks have one beside the gallery."
     ),
@@ -36,6 +36,7 @@ def events(
     Example: reidstream events --gallery shop --follow
     Example: reidstream events --gallery shop --follow --webhook https://example.org/people --secret-env SECRET
     """
+    from reidstream.config.secrets import secret
     from reidstream.gallery import Gallery
     from reidstream.identities import delivery
     from reidstream.identities.outbox import seq_before
@@ -44,14 +45,14 @@ def events(
         raise ConfigError("--since (a time) and --after (a number) exclude each other")
     if since is not None and since.isdigit() and len(since) < 9:
         raise ConfigError(f"--since takes a time such as 2026-01-31T17:00; for events after a number: --after {since}")
-    secret = None
-    if secret_env is not None:
+    signing: str | None = None
+    if secret_env is not None or secret_file is not None:
         if webhook is None:
-            raise ConfigError("--secret-env signs what is sent to a --webhook; there is none")
-        secret = os.environ.get(secret_env)
-        if not secret:
-            raise ConfigError(f"the environment variable {secret_env} holds no secret")
-    subscriber: Subscriber = delivery.Lines() if webhook is None else delivery.Webhook(webhook, secret)
+            raise ConfigError("--secret-env and --secret-file sign what is sent to a --webhook; there is none")
+        if secret_env is not None and secret_file is not None:
+            raise ConfigError("--secret-env and --secret-file exclude each other")
+        signing = secret("env", secret_env) if secret_env is not None else secret("file", str(secret_file))
+    subscriber: Subscriber = delivery.Lines() if webhook is None else delivery.Webhook(webhook, signing)
     with Gallery.open(gallery) as opened:
         kept: Position | None = None
         if webhook is not None and position is None:

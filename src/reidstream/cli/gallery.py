@@ -11,8 +11,9 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.erasure import print_proof, print_served, progress_bar
 from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, media_time, wall_time
-from reidstream.cli.options import GALLERY, JSON, page
+from reidstream.cli.options import GALLERY, JSON, SETTINGS, page
 from reidstream.cli.terminal import TerminalTable
+from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
@@ -41,6 +42,8 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     out.print(f"embeddings: {space['model']}, {space['size']} dimensions, space {fingerprint}{model}", markup=False)
     state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
     out.print(f"index: {facts['index']}, {state}", markup=False)
+    if facts["kept_out"]:
+        out.print(f"{facts['kept_out']} tracklets came again after they had been erased, and were left out")
     table = TerminalTable("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
     for recording in facts["recordings"]:
         state = recording["state"] + (f" ({recording['error']})" if recording["error"] else "")
@@ -116,6 +119,7 @@ def show(
     """
     from reidstream.cli.asked import Here, asking
     from reidstream.errors import GalleryError
+    from reidstream.files import whole_file
 
     with asking(gallery) as asked:
         values = asked.tracklet(tracklet)
@@ -125,10 +129,8 @@ def show(
     if crop is not None:
         if jpeg is None:
             raise GalleryError(f"no crop was kept of tracklet {values['id']}")
-        try:
-            crop.write_bytes(jpeg)
-        except OSError as error:
-            raise GalleryError(f"{crop} cannot be written: {error.strerror or error}") from None
+        with whole_file(crop, GalleryError) as partial:
+            partial.write_bytes(jpeg)
     if as_json:
         print_json(values)
         return
@@ -180,30 +182,44 @@ def export(
 def import_command(
     folder: Path = typer.Argument(..., help="A folder that `gallery export FOLDER` wrote."),
     gallery: str = GALLERY,
+    settings: list[str] | None = SETTINGS,
     as_json: bool = JSON,
 ) -> None:
     """Add an exported gallery, with its people and decisions, to a gallery; it is made if there is none.
 
-    Importing the same again adds nothing.
+    Importing the same again adds nothing. Settings count when the gallery is made (gallery.index, gallery.group).
 
     Example: reidstream gallery import shop-export --gallery all-shops
     """
+    from reidstream.config import load_config
     from reidstream.gallery import Gallery
     from reidstream.identities.archive import import_gallery, open_archive
 
     archive = open_archive(folder)
-    with Gallery.open(gallery, write=True, create=True, space=archive.space, model=archive.model) as opened:
+    config = load_config(None, settings or []).gallery
+    with Gallery.open(
+        gallery,
+        write=True,
+        create=True,
+        space=archive.space,
+        model=archive.model,
+        config=config,
+        keep_empty=False,
+    ) as opened:
         done = import_gallery(opened, archive)
+    place = redacted(gallery)
     if as_json:
-        print_json({"gallery": gallery, **asdict(done)})
+        print_json({"gallery": place, **asdict(done)})
         return
     out = console()
     out.print(
-        f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {gallery}",
+        f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {place}",
         markup=False,
     )
+    if done.kept_out:
+        out.print(f"{done.kept_out} tracklets were left out: they were erased from {place} before", markup=False)
     if done.kept:
-        out.print(f"{done.kept} decisions were left out: later ones in {gallery} contradict them", markup=False)
+        out.print(f"{done.kept} decisions were left out: later ones in {place} contradict them", markup=False)
 
 
 @app.command()
@@ -253,6 +269,8 @@ def check(gallery: str = GALLERY, as_json: bool = JSON) -> None:
         out = console()
         for problem in found.problems:
             out.print(f"{problem.kind}: {problem.message}; {problem.remedy}", markup=False)
+        for warning in found.warnings:
+            out.print(f"warning: {warning}", markup=False)
         if found.unchecked:
             out.print(f"not checked: {found.unchecked}", markup=False)
         held = "" if found.indexed is None else f", {found.indexed} vectors in the index"
@@ -276,7 +294,7 @@ def rebuild(gallery: str = GALLERY, as_json: bool = JSON) -> None:
             opened.rebuild(progress)
         kind = opened.facts().index
     if as_json:
-        print_json({"gallery": gallery, "tracklets": count, "index": kind})
+        print_json({"gallery": redacted(gallery), "tracklets": count, "index": redacted(kind)})
     elif kind == "exact":
         console().print("this gallery's index has no files; there is nothing to make")
     else:

@@ -18,6 +18,7 @@ import typer
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
 from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS
 from reidstream.cli.terminal import TerminalTable
+from reidstream.config.redaction import redacted
 
 if TYPE_CHECKING:
     from reidstream.pipeline import GalleryRun, RunSummary
@@ -139,12 +140,13 @@ def _toml(value: Any) -> str:
 
 def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
     return {
-        "gallery": gallery,
+        "gallery": redacted(gallery),
         "sources": [asdict(source) for source in summary.sources.values()],
         "frames": summary.frames,
         "seconds": summary.seconds,
         "tracklets": summary.tracklets,
         "stored": summary.stored,
+        "kept_out": summary.kept_out,
         "people": summary.people,
         "resolved": _resolved(summary),
         "tracks": asdict(summary.counts),
@@ -163,29 +165,35 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
+    from reidstream.gallery.sheet import wall_clock
 
     out = console()
-    table = TerminalTable("source", "state", "frames", "dropped", "tracklets", "", box=None, pad_edge=False)
+    columns = ("source", "state", "frames", "dropped", "tracklets", "recorded (UTC)", "by", "")
+    table = TerminalTable(*columns, box=None, pad_edge=False)
     for source in summary.sources.values():
         numbers = (str(source.frames), str(source.dropped), str(source.tracklets))
-        table.add_row(source.source, source.state, *numbers, source.note or "")
+        begun = wall_clock(source.begun) if source.begun is not None and not source.live else ""
+        note = "has grown; what is new was added" if source.grown and not source.note else source.note or ""
+        table.add_row(source.source, source.state, *numbers, begun, source.dated, note)
     out.print(table)
     rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts
     out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
-        f"{summary.stored} new tracklets in {gallery}, {summary.people} people in all"
+        f"{summary.stored} new tracklets in {redacted(gallery)}, {summary.people} people in all"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
     )
+    if summary.kept_out:
+        out.print(f"{summary.kept_out} tracklets were left out: they were erased from this gallery before")
     if (resolved := _resolved(summary)) is not None:
         out.print(
             f"decided all at once at the end: {resolved['before']} people became {resolved['people']}"
             f" ({resolved['moved']} tracklets moved)"
         )
     elif summary.stored and summary.people > 1:
-        resolve = f"reidstream people resolve --gallery {gallery}"
+        resolve = f"reidstream people resolve --gallery {redacted(gallery)}"
         out.print(f"a run knows only who came before; `{resolve}` decides who is who all at once")
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.stage_seconds.items())
     out.print(f"busy: {stages}")

@@ -8,12 +8,18 @@ from reidstream.config.base import Section
 
 
 class GalleryConfig(Section):
-    """The gallery's vector index. It applies when a gallery is made; an existing one keeps what it has."""
+    """How a gallery is kept. The index applies when a gallery is made; an existing one keeps what it has."""
 
     index: str = Field(
         default="chroma",
         description="Vector index of a new gallery: chroma (files beside the facts), exact (no files, NumPy), "
         "or the http:// address of a `chroma run` server.",
+    )
+
+    group: str | None = Field(
+        default=None,
+        description="Group of users who may read and write the gallery, its exports and positions; none: its owner "
+        "alone. An existing gallery is opened to the group when it is opened for writing with this setting.",
     )
 
     @field_validator("index")

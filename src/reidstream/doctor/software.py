@@ -120,6 +120,7 @@ def gallery(question: Question) -> Result:
         return Result(Status.WARNING, f"{folder} does not exist yet", "`reidstream run` makes it")
     from reidstream.errors import GalleryError
     from reidstream.gallery import Gallery
+    from reidstream.gallery.checking import too_wide
     from reidstream.gallery.ownership import writer_of
 
     owner = writer_of(folder)
@@ -131,6 +132,8 @@ def gallery(question: Question) -> Result:
     if owner is not None:
         found = f"{folder}: {count} tracklets, being written by {owner}"
         return Result(Status.WARNING, found, "reading goes on; a second writer has to wait until it has finished")
+    if open_to_others := too_wide(folder):
+        return Result(Status.WARNING, f"{folder}: {count} tracklets; {open_to_others[0]}", "see docs/gallery.md")
     return Result(Status.OK, f"{folder}: {count} tracklets, nobody is writing")
 
 

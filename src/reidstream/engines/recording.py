@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from reidstream.engines.event_table import SCHEMA, event_bytes, from_batch, to_batch
 from reidstream.errors import EngineError, SourceBroken, SourceNotFound
-from reidstream.files import whole_file
+from reidstream.files import new_file, whole_file
 from reidstream.types import EmbeddingSpace, Event
 
 VERSION = 1
@@ -50,6 +50,7 @@ class Recorder:
         self._schema = SCHEMA.with_metadata({_METADATA: facts})
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            new_file(partial_path(self._path))
             self._file = partial_path(self._path).open("wb")
             self._stream = pa.ipc.new_stream(self._file, self._schema)
             self._file.flush()

@@ -11,16 +11,27 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
 from reidstream.files import whole_folder
+from reidstream.gallery.archive_checks import (
+    MOST_FACTS,
+    MOST_PEOPLE,
+    ArchiveFacts,
+    demand_checksum,
+    demand_tracklets,
+    plain_file,
+    row_groups,
+)
+from reidstream.gallery.batch import Batch
 from reidstream.gallery.exporting import write_parquet
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.recordings import Recording, State
@@ -46,19 +57,10 @@ class Archive:
     recordings: tuple[Recording, ...]
     people: dict[str, Any]
 
-    def contents(self) -> Iterator[tuple[str, str]]:
-        """The id of each tracklet, and the recording that it is from."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.folder / TRACKLETS, columns=["id", "content"])
-        yield from zip(table["id"].to_pylist(), table["content"].to_pylist(), strict=True)
-
     def tracklets(self) -> Iterator[list[Tracklet]]:
         """All tracklets in the order in which they were stored, some hundreds at once."""
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(self.folder / TRACKLETS) as file:
-            for batch in file.iter_batches(_AT_ONCE):
+        for group in row_groups(self.folder / TRACKLETS, self.space.size):
+            for batch in group.combine_chunks().to_batches(_AT_ONCE):
                 yield _tracklets(batch, self.space.size)
 
 
@@ -73,7 +75,7 @@ def write_archive(
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GalleryError(f"{folder} is there already; an export needs a new or empty folder")
-    with whole_folder(folder, GalleryError) as partial:
+    with whole_folder(folder, GalleryError, access=gallery.access) as partial:
         count = write_parquet(gallery, partial / TRACKLETS, where)
         table = pq.read_table(partial / TRACKLETS, columns=["id", "content"])
         text = json.dumps(people(table["id"].to_pylist()), ensure_ascii=False)
@@ -101,9 +103,10 @@ def write_archive(
 
 
 def read_archive(folder: Path) -> Archive:
-    """An archive, checked against its checksums.
+    """An archive, every file and every value of which was looked at.
 
-    Raises GalleryNotFound when there is none, GalleryMismatch for a newer format, GalleryCorrupt when it is damaged.
+    Raises GalleryNotFound when there is none, GalleryMismatch for a newer format, GalleryCorrupt when it is damaged, or
+    holds what no gallery could have written.
     """
     if not (folder / FACTS).is_file():
         raise GalleryNotFound(
@@ -111,36 +114,40 @@ def read_archive(folder: Path) -> Archive:
             "`reidstream gallery export FOLDER` writes it"
         )
     try:
-        document = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        document = json.loads(plain_file(folder / FACTS, MOST_FACTS).read_text(encoding="utf-8"))
         if document["format"] != FORMAT or int(document["version"]) > VERSION:
             raise GalleryMismatch(
                 f"{folder / FACTS} has format {document['format']!r} version {document['version']}; this program reads "
                 f"{FORMAT!r} up to version {VERSION}: install a newer reidstream"
             )
-        for name, expected in document["sha256"].items():
-            found = _sha256(folder / name)
-            if found != expected:
-                raise GalleryCorrupt(
-                    f"{folder / name} is not as it was written (SHA-256 {found[:12]}, expected {expected[:12]}); "
-                    "export the gallery again"
-                )
+        facts = ArchiveFacts.model_validate(document)
+        demand_checksum(plain_file(folder / TRACKLETS), facts.sha256.tracklets)
+        demand_checksum(plain_file(folder / PEOPLE, MOST_PEOPLE), facts.sha256.people)
+        known = set(Recording.__slots__)
+        recordings = tuple(Recording(**values.model_dump(include=known)) for values in facts.recordings)
+        sources = {recording.content: recording.source for recording in recordings}
+        if len(sources) != len(recordings):
+            raise GalleryCorrupt(f"{folder / FACTS} describes a recording twice; export the gallery again")
+        demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
         people = json.loads((folder / PEOPLE).read_text(encoding="utf-8"))
-        recordings = tuple(
-            Recording(**{**values, "state": State(values["state"]), "size": tuple(values["size"])})
-            for values in document["recordings"]
-        )
-        return Archive(
-            folder,
-            document["gallery"],
-            EmbeddingSpace(**document["space"]),
-            document["model"],
-            recordings,
-            people,
-        )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        space = EmbeddingSpace(facts.space.fingerprint, facts.space.model, facts.space.size)
+        return Archive(folder, facts.gallery, space, facts.model, recordings, people)
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(map(str, found["loc"]))
+        raise GalleryCorrupt(f"{folder / FACTS}: {where}: {found['msg']}; export the gallery again") from None
+    except RecursionError:
+        raise GalleryCorrupt(f"the exported gallery in {folder} has lists in lists without end") from None
+    except _arrow_errors() as error:
         raise GalleryCorrupt(
             f"the exported gallery in {folder} cannot be read: {type(error).__name__}: {error}; export it again"
         ) from None
+
+
+def _arrow_errors() -> tuple[type[Exception], ...]:
+    import pyarrow as pa
+
+    return (OSError, KeyError, TypeError, ValueError, pa.ArrowException)
 
 
 def refuse_other_contents(gallery: Gallery, archive: Archive) -> None:
@@ -160,15 +167,13 @@ def refuse_other_contents(gallery: Gallery, archive: Archive) -> None:
             )
 
 
-def add_archived(gallery: Gallery, archive: Archive) -> tuple[int, list[Recording]]:
-    """Add the tracklets of recordings that are not complete here: how many were new, and the recordings begun.
+def add_archived(batch: Batch, archive: Archive, here: Mapping[str, Recording], stored: Collection[str]) -> int:
+    """Add the tracklets of recordings that are not complete here; how many were new.
 
-    ``end_archived`` must follow; until then they count as being read, and importing again completes them.
+    here: the gallery's recordings by content. stored: ids of its tracklets.
     """
-    here = {recording.content: recording for recording in gallery.sources()}
-    stored = set(gallery.rows().id.tolist())
-    lacking = {content for tracklet, content in archive.contents() if tracklet not in stored}
-    begun = []
+    lacking = {t.content for some in archive.tracklets() for t in some if t.id not in stored}
+    begun: list[Recording] = []
     for recording in archive.recordings:
         known = here.get(recording.content)
         if known is not None:
@@ -183,30 +188,25 @@ def add_archived(gallery: Gallery, archive: Archive) -> tuple[int, list[Recordin
             recording.fps,
             recording.started_wall,
             live=recording.live,
+            beginning=recording.beginning,
+            length=recording.length,
         )
-        gallery.begin_source(started, recording.settings)
+        batch.begin_source(started, recording.settings)
         begun.append(recording)
     wanted = {recording.content for recording in begun}
-    new = 0
-    for batch in archive.tracklets():
-        new += gallery.add([tracklet for tracklet in batch if tracklet.content in wanted])
-    return new, begun
-
-
-def end_archived(gallery: Gallery, begun: list[Recording]) -> None:
-    """Note how recordings ended, as they did when they were read."""
+    new = sum(batch.add([t for t in some if t.content in wanted]) for some in archive.tracklets())
     for recording in begun:
-        failed = recording.error if recording.state is State.FAILED else None
-        stopped = recording.state is State.STOPPED
+        # As they ended when they were read.
         ended = SourceEnded(
             recording.source,
             recording.frames or 0,
             recording.ended_wall or recording.started_wall,
-            error=failed,
-            stopped=stopped,
+            error=recording.error if recording.state is State.FAILED else None,
+            stopped=recording.state is State.STOPPED,
             dropped=recording.dropped,
         )
-        gallery.end_source(ended, content=recording.content)
+        batch.end_source(ended, recording.content)
+    return new
 
 
 def _plain(recording: Recording, tracklets: int) -> dict[str, Any]:

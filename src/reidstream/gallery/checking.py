@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, func, select
 
 from reidstream.errors import GalleryCorrupt, GalleryError
+from reidstream.files import access_of, wider
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import Facts, read_facts
 from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace
@@ -46,20 +48,44 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The outcome: how much was looked at, what is wrong, and what could not be looked at (empty: nothing)."""
+    """The outcome: how much was looked at, what is wrong, and what could not be looked at (empty: nothing).
+
+    warnings: what contradicts nothing, but should not be so.
+    """
 
     tracklets: int
     indexed: int | None
     problems: list[Problem]
     unchecked: str
+    warnings: tuple[str, ...] = ()
 
 
 _REBUILD = "reidstream gallery rebuild"
-_RESTORE = "restore gallery.db from a backup, or erase the tracklet and run its source again"
+_RESTORE = "restore gallery.db from a backup, or run its source again with --replace"
 
 
 def check(database: Database, index: VectorIndex | None = None) -> Check:
     """Look at everything. index: the owner's, which must be up to date; a reader loads it when nobody is writing."""
+    folder = database.place.folder
+    return replace(_checked(database, index), warnings=too_wide(folder) if folder is not None else ())
+
+
+def too_wide(folder: Path) -> tuple[str, ...]:
+    """A warning when others than those for whom it was made may read a gallery's folder, or a file in or beside it."""
+    access = access_of(folder)
+    beside = [p for p in folder.absolute().parent.glob(f"{folder.absolute().name}.*") if p.is_file() or p.is_dir()]
+    found = [path for place in (folder, *beside) for path in wider(place, access)]
+    if not found:
+        return ()
+    others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    cure = "chmod -R go= " if access.group is None else "chmod -R o= "
+    return (
+        f"{found[0]}{others} can be read by others; `{cure}{' '.join(map(str, (folder, *beside)))}` takes that away, "
+        "and gallery.group opens a gallery to a group on purpose",
+    )
+
+
+def _checked(database: Database, index: VectorIndex | None) -> Check:
     damage = database.damage()
     if damage:
         found = [Problem("facts", f"gallery.db: {text}", _RESTORE) for text in damage[:_NAMED]]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from reidstream.config.secrets import filled_in
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, MissingDependency
 from reidstream.gallery.fencing import Fence, check_fence
 
@@ -24,6 +28,9 @@ _WRITER_MAPS = 2**28
 _READER_MAPS = 2**31 - 2**16
 """How many bytes of the file are read from the system's cache in place. A search reads vectors from all over the file,
 which takes a third of the time when they need not be copied page by page; SQLite maps no more than this."""
+
+_NEARLY_FULL = 4 * 2**20
+"""Bytes; with less, writing fails for want of space."""
 
 BUSY_SECONDS = 60.0
 """How long a statement waits for another one that is writing."""
@@ -42,12 +49,15 @@ class Place:
 
 
 def place_of(path_or_url: str | Path) -> Place:
-    """The place that a user's words mean. ``postgresql://user@host/name`` is a server, all else is a folder."""
+    """The place that a user's words mean. ``postgresql://user@host/name`` is a server, all else is a folder.
+
+    Secrets that the address names (``config.secrets``) are filled in. Raises GalleryError, ConfigError.
+    """
     text = str(path_or_url)
     if "://" not in text:
         return Place(folder=Path(path_or_url))
     try:
-        url = make_url(text)
+        url = make_url(filled_in(text))
     except ArgumentError:
         raise GalleryError("the gallery's address cannot be read; expected postgresql://user@host/name") from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
@@ -148,6 +158,13 @@ class Database:
             finally:
                 connection.close()
 
+    def clear(self) -> None:
+        """Drop every table of a database on a server; a file is taken away by whoever owns its folder."""
+        if not self.is_sqlite:
+            with self.write() as connection:
+                for name in sqlalchemy.inspect(connection).get_table_names():
+                    connection.exec_driver_sql(f'DROP TABLE "{name}" CASCADE')
+
     def close(self) -> None:
         """Close the connections; whatever is asked for afterwards raises GalleryError."""
         # SQLAlchemy would connect again without a word.
@@ -171,6 +188,9 @@ class Database:
 
 def _explained(text: str, place: Place) -> GalleryError:
     lowered = text.lower()
+    if "disk i/o error" in lowered and (free := _free(place)) is not None and free < _NEARLY_FULL:
+        # Where there is no room for the log's shared memory, SQLite says no more than that.
+        lowered, text = "disk full", f"{text}, {free / 1024:.0f} KiB free"
     if "malformed" in lowered or "not a database" in lowered or "corrupt" in lowered:
         return GalleryCorrupt(
             f"the facts of gallery {place} are damaged ({text}); restore {DATABASE_FILE} from a backup, "
@@ -180,8 +200,19 @@ def _explained(text: str, place: Place) -> GalleryError:
         return GalleryError(
             f"no space left for gallery {place} ({text}); what was stored before is safe: free some space and run again"
         )
+    if "disk i/o error" in lowered:
+        return GalleryError(
+            f"the disk under gallery {place} fails ({text}); what was stored before is as safe as the disk is: look "
+            "into the system's log"
+        )
     if "readonly" in lowered or "read-only" in lowered:
         return GalleryError(f"gallery {place} cannot be written ({text}); check the folder's owner and permissions")
+    log = place.folder / f"{DATABASE_FILE}-wal" if place.folder is not None else None
+    if "unable to open" in lowered and log is not None and log.exists() and not os.access(log.parent, os.W_OK):
+        return GalleryError(
+            f"gallery {place} cannot be read where nothing can be written ({text}): it was not closed cleanly, and "
+            f"{log.name} must be folded in first; open it once in a place that can be written"
+        )
     if "unable to open" in lowered:
         return GalleryError(f"gallery {place} cannot be opened ({text}); check the folder's owner and permissions")
     if "locked" in lowered:
@@ -189,9 +220,28 @@ def _explained(text: str, place: Place) -> GalleryError:
     return GalleryError(f"gallery {place}: {text.strip()}")
 
 
+def _free(place: Place) -> int | None:
+    """Bytes that are free where a gallery's folder is."""
+    try:
+        return shutil.disk_usage(place.folder).free if place.folder is not None else None
+    except OSError:
+        return None
+
+
 def _sqlite_engine(folder: Path, write: bool) -> Engine:
     url = URL.create("sqlite+pysqlite", database=str(folder / DATABASE_FILE))
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Any:
+        log = folder / f"{DATABASE_FILE}-wal"
+        closed = not log.exists() or not log.stat().st_size
+        if write or os.access(folder, os.W_OK) or not closed:
+            return None
+        # SQLite wants to make files beside the database even for reading. Where that cannot be, on a read-only mount
+        # for one, a database that was closed cleanly is read as one that nobody changes.
+        address = f"{(folder / DATABASE_FILE).absolute().as_uri()}?immutable=1"
+        return sqlite3.connect(address, uri=True, **options)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:

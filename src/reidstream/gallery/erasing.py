@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, Text, inspect, select
 
+from reidstream.config.redaction import redacted
 from reidstream.errors import GalleryError, TrackletNotFound
 from reidstream.gallery.database import Database
 from reidstream.gallery.facts import write_facts
@@ -74,11 +75,23 @@ class Erasure:
         return bool(self.before.found) and not self.after.found
 
 
+def widened(database: Database, subject: Subject) -> Subject:
+    """The subject with all that goes along: visits of its people, people without visits, their names.
+
+    Raises GalleryError when something in the gallery is declared nowhere; see ``personal.stores_of``.
+    """
+    with database.read() as connection:
+        for store in stores_of(connection):
+            subject = store.widen(connection, subject) if store.widen is not None else subject
+    return subject
+
+
 def erase(
     database: Database, rebuild: Callable[[], None], subject: Subject, *, indexed: FloatArray, server: str = ""
 ) -> Erasure:
-    """Erase a subject from every store of the gallery. Raises TrackletNotFound before anything is changed.
+    """Erase a subject, as ``widened`` gives it, from every store of the gallery.
 
+    Raises TrackletNotFound before anything is changed.
     rebuild: makes the index anew from the rows. indexed: the vectors as the index holds them, float32 (n, d); it
     normalises them anew, so that their last bits differ from the rows'. server: the index's address when it is not in
     the gallery's folder.
@@ -89,8 +102,6 @@ def erase(
     reach = _reach(database, server)
     with database.read() as connection:
         stores = stores_of(connection)
-        for store in stores:
-            subject = store.widen(connection, subject) if store.widen is not None else subject
     texts = [text for text in (*subject.people, *subject.texts) if len(text.encode()) >= _SHORTEST_TEXT]
     before = find_traces(folder, pieces, texts, _WORDLESS) if folder is not None else None
     with database.write() as connection:
@@ -244,7 +255,7 @@ def _reach(database: Database, server: str) -> str:
         )
     if server:
         parts.append(
-            f"the files of the chroma server {server} are out of reach and keep deleted vectors: stop it, delete its "
-            "folder, start it, and run `reidstream gallery rebuild`"
+            f"the files of the chroma server {redacted(server)} are out of reach and keep deleted vectors: stop it, "
+            "delete its folder, start it, and run `reidstream gallery rebuild`"
         )
     return "; ".join(parts)

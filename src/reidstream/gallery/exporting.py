@@ -35,7 +35,7 @@ def export(gallery: Gallery, path: Path, where: Filter = EVERYTHING) -> int:
             f"the export's ending must be one of {endings}, or none at all for a folder that can be imported; "
             f"got {path.name!r}"
         )
-    with whole_file(path, GalleryError) as partial:
+    with whole_file(path, GalleryError, access=gallery.access) as partial:
         return write(gallery, partial, where)
 
 
@@ -74,14 +74,13 @@ def _numpy(gallery: Gallery, path: Path, where: Filter) -> int:
     return len(rows)
 
 
-def write_parquet(gallery: Gallery, path: Path, where: Filter) -> int:
-    """Everything about the tracklets that a filter leaves, a row each; how many."""
+def parquet_schema(size: int) -> Any:
+    """The columns of a file of tracklets whose vectors have so many dimensions."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    vector = pa.list_(pa.float32(), gallery.space.size)
+    vector = pa.list_(pa.float32(), size)
     text, integer, number = pa.string(), pa.int64(), pa.float64()
-    schema = pa.schema(
+    return pa.schema(
         [
             *((name, text) for name in ("id", "source", "content", "reason")),
             ("track_id", pa.uint64()),
@@ -97,9 +96,17 @@ def write_parquet(gallery: Gallery, path: Path, where: Filter) -> int:
             ("crop", pa.binary()),
             ("crop_frame", integer),
             ("crop_box", pa.list_(number)),
-        ],
-        metadata={"embedding_space": json.dumps(_space(gallery.space))},
+        ]
     )
+
+
+def write_parquet(gallery: Gallery, path: Path, where: Filter) -> int:
+    """Everything about the tracklets that a filter leaves, a row each; how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    facts = {"embedding_space": json.dumps(_space(gallery.space))}
+    schema = parquet_schema(gallery.space.size).with_metadata(facts)
     count = 0
     # An open file: Arrow takes only paths that are UTF-8.
     with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:

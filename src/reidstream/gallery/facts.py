@@ -21,6 +21,7 @@ class Facts:
     model: name or path under which that model was opened. index: "chroma", "exact" or a server's address.
     generation: which of the index's files are the valid ones. revision: the last one given to a row.
     indexed: the index holds every row up to this revision. erasing: an erasure has begun and is not finished.
+    kept_out: tracklets that came again after they had been erased, and were left out.
     sealed: the index was compared with the rows and closed whole after the last change to its files.
     """
 
@@ -33,6 +34,7 @@ class Facts:
     revision: int
     indexed: int
     erasing: bool
+    kept_out: int = 0
     sealed: bool = False
 
 
@@ -55,6 +57,7 @@ def read_facts(connection: Connection) -> Facts:
             revision=int(found["revision"]),
             indexed=int(found["indexed"]),
             erasing=found["erasing"] == "1",
+            kept_out=int(found.get("kept_out", "0")),
             # Galleries of earlier versions do not say.
             sealed=found.get("sealed") == "1",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import threading
 from collections.abc import Container, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -17,16 +18,18 @@ from sqlalchemy import Connection, LargeBinary, func, select
 
 from reidstream.config.gallery import GalleryConfig
 from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
+from reidstream.files import OWNER_ONLY, Access, access_for, access_of, new_file
 from reidstream.gallery import recordings
+from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import Check, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
-from reidstream.gallery.erasing import Erasure, erase, finish_erasure
+from reidstream.gallery.erasing import Erasure, erase, finish_erasure, widened
 from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
 from reidstream.gallery.fencing import OWNER, Fence, take_fence
-from reidstream.gallery.index.building import IndexPlace, Progress
+from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
-from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
+from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership, writer_of, writer_on
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin, Recording
 from reidstream.gallery.rows import (
@@ -80,7 +83,10 @@ class Gallery:
         self._revision = facts.revision
         self._attempts: dict[str, int] = {}
         self._open_sources: dict[str, str] = {}
+        self.kept_out = 0
+        """How many tracklets were left out since it was opened, because they had been erased before."""
         self._closed = False
+        self._vanishes = self._made_folder = False
         place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
         has_indexer = ownership is not None and facts.index != "exact"
         self._indexer = Indexer(database, place, facts) if has_indexer else None
@@ -96,23 +102,29 @@ class Gallery:
         space: EmbeddingSpace | None = None,
         model: str = "",
         config: GalleryConfig | None = None,
+        keep_empty: bool = True,
     ) -> Gallery:
         """Open a gallery: a folder, or ``postgresql://user@host/name``.
 
         write: become the one process that may change it. create: make it when it is not there (needs ``write`` and
         ``space``; ``model`` is the name or path under which others can open the model of that space).
         space: what the caller's vectors are made with; refused unless it is the gallery's.
-        config: how a new gallery is kept.
+        config: how a new gallery is kept. keep_empty: whether one that was made here stays when it is closed before
+        anything could be read into it.
 
         Raises GalleryNotFound, GalleryLocked, GalleryMismatch (other embedding space, newer version), GalleryCorrupt.
         """
         if create and (not write or space is None):
             raise ValueError("create=True needs write=True and the embedding space")
         place = place_of(path_or_url)
+        made = create and not keep_empty and _is_new(place)
+        made_folder = place.folder is not None and not place.folder.exists()
         if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
             if not create:
                 raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
-            _make_folder(place.folder)
+            _make_folder(place.folder, access_for(config.group if config else None))
+        elif place.folder is not None and write and config is not None and config.group is not None:
+            _open_to(place.folder, access_for(config.group))
         with contextlib.ExitStack() as undo:
             ownership = _own(place) if write else None
             if ownership is not None:
@@ -126,6 +138,7 @@ class Gallery:
             if space is not None:
                 check_space(str(place), facts.space, space)
             gallery = cls(database, facts, ownership)
+            gallery._vanishes, gallery._made_folder = made, made_folder
             undo.pop_all()
         if write and facts.erasing:
             try:
@@ -150,18 +163,40 @@ class Gallery:
             if self._closed:
                 return
             self._closed = True
+        vanishes = False
         try:
+            vanishes = self._vanishes and self._nothing_was_read()
             if self._indexer is not None:
-                self._indexer.close(finish)
+                self._indexer.close(finish and not vanishes)
             self._searcher.close()
+            if vanishes:
+                self._database.clear()
             self._database.close()
         finally:
             if self._ownership is not None:
                 self._ownership.release()
+        if vanishes and self.place.folder is not None:
+            _unmake(self.place.folder, self._made_folder)
+
+    def _nothing_was_read(self) -> bool:
+        """Whether there is no tracklet, and no recording but such that could not be read."""
+        try:
+            with self.read() as connection:
+                found = recordings.recordings_of(connection)
+            return len(self) == 0 and all(recording.state is recordings.State.FAILED for recording in found)
+        except GalleryError:
+            # Where nothing can be asked, nothing is taken away.
+            return False
 
     @property
     def place(self) -> Place:
         return self._database.place
+
+    @property
+    def access(self) -> Access:
+        """Who may read and change the gallery's files, and what is written out of them."""
+        folder = self.place.folder
+        return OWNER_ONLY if folder is None else access_of(folder)
 
     @property
     def writable(self) -> bool:
@@ -242,7 +277,8 @@ class Gallery:
     def add(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets whose source has begun; how many were not there before. On the disk when it returns.
 
-        What is there already stays as it is, except for tracks that an earlier, stopped run had cut short.
+        What is there already stays as it is, except for tracks that an earlier, stopped run had cut short. What was
+        erased stays away, also when it comes with other ids; ``kept_out`` counts it.
         """
         self._database.ready()
         if not batch:
@@ -252,9 +288,25 @@ class Gallery:
             with self.write() as connection:
                 stored = store(connection, batch, self._attempts, self._revision)
             self._revision = stored.revision
+            self.kept_out += stored.kept_out
         if self._indexer is not None:
             self._indexer.wake(stored.revision)
         return stored.new
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[Batch]:
+        """Recordings and tracklets that go in together, in one transaction: all, or none when the block fails."""
+        self._database.ready()
+        with self._writing:
+            with self.write() as connection:
+                batch = Batch(connection, self.space.size, self._revision)
+                yield batch
+            self._revision = batch.revision
+            self.kept_out += batch.kept_out
+        if self._indexer is not None:
+            if batch.removed:
+                self._indexer.remove(batch.removed, lambda: None)
+            self._indexer.wake(batch.revision)
 
     def flush(self) -> None:
         """Wait until the index holds everything that was added. Raises GalleryError when it cannot."""
@@ -290,12 +342,12 @@ class Gallery:
         """Erase tracklets from everything that is kept in and beside the gallery, and prove it; see ``erasing``.
 
         contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
-        people: ids of those who go as a whole, with name, notes and history; name all of their tracklets. Whoever has
-        no tracklet left goes as well. author: who wants it, for the history.
+        people: ids of those who go as a whole, with all their tracklets, name, notes and history. Whoever has no
+        tracklet left goes as well. author: who wants it, for the history.
         Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
         """
         self._database.ready()
-        subject = Subject(tuple(ids), tuple(contents), tuple(people), author=author)
+        subject = widened(self._database, Subject(tuple(ids), tuple(contents), tuple(people), author=author))
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
@@ -307,7 +359,7 @@ class Gallery:
             _log.warning("the index of gallery %s cannot be used and is made anew", self.place)
         if self._indexer is not None and (index := self._indexer.index) is not None:
             held = set(index.ids())
-            indexed = index.vectors([i for i in ids if i in held])
+            indexed = index.vectors([i for i in subject.tracklets if i in held])
         return erase(self._database, lambda: self._rebuild(progress), subject, indexed=indexed, server=server)
 
     def _forget(self, content: str) -> None:
@@ -334,7 +386,12 @@ class Gallery:
     def sources(self) -> list[Recording]:
         """Everything that was read into the gallery, in order of time; a camera may have delivered several."""
         with self.read() as connection:
-            return recordings.recordings_of(connection)
+            found = recordings.recordings_of(connection)
+            if self.writable or all(recording.state is not recordings.State.RUNNING for recording in found):
+                return found
+            folder = self.place.folder
+            writer = writer_on(connection) if folder is None else writer_of(folder)
+        return found if writer is not None else list(map(recordings.broken_off, found))
 
     def rows(self, where: Filter = EVERYTHING, ids: Sequence[str] | None = None) -> Rows:
         """The metadata of tracklets, in the order in which they were stored (with ``ids``: in chunks of that order)."""
@@ -467,16 +524,54 @@ class Gallery:
             raise TrackletNotFound(f"no tracklet {missing[0]}{more} in gallery {self.place}")
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, access: Access) -> None:
     if folder.exists() and not folder.is_dir():
         raise GalleryError(f"{folder} is a file; a gallery is a folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         strangers = [p.name for p in folder.iterdir() if p.name not in OWN_FILES]
     except OSError as error:
         raise GalleryError(f"gallery folder {folder} cannot be made: {error.strerror or error}") from None
     if strangers:
         raise GalleryError(f"{folder} holds other things ({strangers[0]}, ...); a new gallery needs an empty folder")
+    _open_to(folder, access)
+    # SQLite gives the files beside it (log, shared memory) the rights of the database.
+    new_file(folder / DATABASE_FILE, access)
+
+
+def _open_to(folder: Path, access: Access) -> None:
+    """Give the folder, and all in it, to those who may use it."""
+    try:
+        for path in (folder, *folder.rglob("*")):
+            access.give(path)
+    except OSError as error:
+        raise GalleryError(
+            f"gallery folder {folder} cannot be opened to the group (gallery.group): {error.strerror or error}; only "
+            "its owner can do that, for a group that the owner is in"
+        ) from None
+
+
+def _is_new(place: Place) -> bool:
+    """Whether there is no gallery yet."""
+    if place.folder is not None:
+        return not (place.folder / DATABASE_FILE).is_file()
+    database = Database(place, write=False)
+    try:
+        with database.read() as connection:
+            return schema_version(connection, "gallery") == 0
+    finally:
+        database.close()
+
+
+def _unmake(folder: Path, made: bool) -> None:
+    """Take away a gallery's files, and the folder if it was made for them and holds nothing else."""
+    shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)
+    for path in (*folder.glob(f"{DATABASE_FILE}*"), *(folder / name for name in OWN_FILES)):
+        path.unlink(missing_ok=True)
+    if made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _own(place: Place) -> Ownership:
@@ -497,6 +592,7 @@ def _prepared(
     with database.write() as connection:
         facts = _facts_prepared(database, connection, space, model, config)
         fence = take_fence(connection, OWNER, ownership.holder)
+        recordings.break_off(connection)
     database.fenced(fence, ownership.confirm)
     return facts
 

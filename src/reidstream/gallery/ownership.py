@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from reidstream.errors import GalleryError, GalleryLocked
+from reidstream.files import access_of, new_file
 
 LOCK_FILE = "writer.lock"
 OWNER_FILE = "writer.json"
@@ -26,6 +27,7 @@ WORKER_LOCK_FILE = "indexing.lock"
 """Held by the process that has the index open for a writer; it may outlive the writer by one call."""
 OWN_FILES = frozenset({LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE, WORKER_LOCK_FILE})
 
+_GLANCE = 0.2
 READER_PATIENCE = 120.0
 """Seconds a new writer waits for readers that are just loading the index files."""
 
@@ -52,10 +54,12 @@ class FolderOwnership:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         # The lock is taken in one thread and may be released in another.
-        self._writer = FileLock(folder / LOCK_FILE, thread_local=False)
-        self._index = FileLock(folder / INDEX_LOCK_FILE, thread_local=False)
+        access = access_of(folder)
+        self._writer = FileLock(folder / LOCK_FILE, thread_local=False, mode=access.file_mode)
+        self._index = FileLock(folder / INDEX_LOCK_FILE, thread_local=False, mode=access.file_mode)
         try:
-            self._writer.acquire(timeout=0)
+            # Longer than a reader takes to see whether anybody writes.
+            self._writer.acquire(timeout=_GLANCE, poll_interval=0.02)
         except Timeout:
             raise GalleryLocked(_refusal(str(folder), _owner(folder))) from None
         except OSError as error:
@@ -63,6 +67,7 @@ class FolderOwnership:
         try:
             self._index.acquire(timeout=READER_PATIENCE)
             owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+            new_file(folder / OWNER_FILE, access)
             (folder / OWNER_FILE).write_text(json.dumps(owner), encoding="utf-8")
         except Timeout:
             self._writer.release()
@@ -140,22 +145,14 @@ class ServerOwnership:
             self._connection = connection
             if connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self.KEY}).scalar():
                 return
-            found = connection.execute(
-                text(
-                    "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
-                    "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
-                    "(SELECT oid FROM pg_database WHERE datname = current_database()) "
-                    "AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
-                ),
-                {"key": self.KEY},
-            ).scalar()
+            found = writer_on(connection)
         except DBAPIError as error:
             self._drop()
             raise GalleryError(
                 f"the server of gallery {self._shown} cannot be reached: {str(error.orig).strip()}"
             ) from None
         self._drop()
-        raise GalleryLocked(_refusal(self._shown, str(found) if found else None))
+        raise GalleryLocked(_refusal(self._shown, found))
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -168,7 +165,8 @@ class ServerOwnership:
 @contextlib.contextmanager
 def index_files_at_rest(folder: Path) -> Iterator[bool]:
     """Whether nobody writes the index files of this folder; if so, nobody begins to until the block is left."""
-    locks = [FileLock(folder / name, thread_local=False) for name in (INDEX_LOCK_FILE, WORKER_LOCK_FILE)]
+    mode = access_of(folder).file_mode
+    locks = [FileLock(folder / name, thread_local=False, mode=mode) for name in (INDEX_LOCK_FILE, WORKER_LOCK_FILE)]
     with contextlib.ExitStack() as held:
         try:
             for lock in locks:
@@ -184,7 +182,7 @@ def writer_of(folder: Path) -> str | None:
     """Who is writing to the gallery in this folder at this moment, for people to read; None when nobody is."""
     if not (folder / LOCK_FILE).exists():
         return None
-    lock = FileLock(folder / LOCK_FILE, thread_local=False)
+    lock = FileLock(folder / LOCK_FILE, thread_local=False, mode=access_of(folder).file_mode)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -193,6 +191,18 @@ def writer_of(folder: Path) -> str | None:
         return None
     lock.release()
     return None
+
+
+def writer_on(connection: Connection) -> str | None:
+    """The same for a gallery on a PostgreSQL server."""
+    query = text(
+        "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "
+        "WHERE l.locktype = 'advisory' AND l.granted AND l.database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
+    )
+    found = connection.execute(query, {"key": ServerOwnership.KEY}).scalar()
+    return None if found is None else str(found) or "another process"
 
 
 def _owner(folder: Path) -> str | None:

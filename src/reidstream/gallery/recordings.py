@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -19,10 +19,10 @@ class State(StrEnum):
     """How far a recording has been read."""
 
     RUNNING = "running"
-    """A run is reading it, or was killed while it did."""
+    """A run is reading it."""
     COMPLETE = "complete"
     STOPPED = "stopped"
-    """The run was stopped before the recording's end."""
+    """The run was stopped before the recording's end; if there is an error, it ended without a word."""
     FAILED = "failed"
     """It could not be read to its end."""
 
@@ -67,6 +67,8 @@ class Recording:
     dropped: int
     error: str | None
     tracklets: int
+    beginning: str = ""
+    length: int = 0
 
 
 def begin(connection: Connection, started: SourceStarted, settings: str) -> tuple[Begin, int]:
@@ -89,18 +91,27 @@ def begin(connection: Connection, started: SourceStarted, settings: str) -> tupl
         "frames": None,
         "dropped": 0,
         "error": None,
+        "beginning": started.beginning or None,
+        "length": started.length or None,
     }
+    # The same recording read again when it has grown: there is more in it than the gallery has.
+    more = known is not None and started.length > (known.length or 0) > 0
     if known is None:
         connection.execute(insert(recordings).values(content=started.content, attempt=1, **values))
         return Begin.NEW, 1
     if known.source != started.source:
-        return Begin.ELSEWHERE, known.attempt
+        if not more:
+            return Begin.ELSEWHERE, known.attempt
+        # Recorders give a file its last name when it is complete.
+        connection.execute(
+            update(tracklets).where(tracklets.c.content == started.content).values(source=started.source)
+        )
     if known.settings != settings:
         raise GalleryMismatch(
             f"{started.uri} is in the gallery as {known.source!r}, read with other settings; "
             "use the former settings, another gallery, or replace what is stored of it (--replace)"
         )
-    if known.state == State.COMPLETE:
+    if known.state == State.COMPLETE and not more:
         return Begin.COMPLETE, known.attempt
     attempt = known.attempt + 1
     connection.execute(
@@ -123,6 +134,23 @@ def end(connection: Connection, content: str, ended: SourceEnded) -> None:
             error=ended.error,
         )
     )
+
+
+BROKEN_OFF = "the run that read it ended without a word: it was killed, or could not write"
+"""Error of a recording that no run is reading any more although none has said that it ended."""
+
+
+def break_off(connection: Connection) -> None:
+    """Whoever has just become the owner knows that nobody is reading anything: note it where a run did not."""
+    running = recordings.c.state == State.RUNNING.value
+    connection.execute(update(recordings).where(running).values(state=State.STOPPED.value, error=BROKEN_OFF))
+
+
+def broken_off(recording: Recording) -> Recording:
+    """The same recording as a reader shows it while nobody writes."""
+    if recording.state is not State.RUNNING:
+        return recording
+    return replace(recording, state=State.STOPPED, error=BROKEN_OFF)
 
 
 def recordings_of(connection: Connection) -> list[Recording]:
@@ -150,6 +178,8 @@ def recordings_of(connection: Connection) -> list[Recording]:
             dropped=row.dropped,
             error=row.error,
             tracklets=row.n,
+            beginning=row.beginning or "",
+            length=row.length or 0,
         )
         for row in connection.execute(query)
     ]

@@ -45,6 +45,9 @@ fences = Table(
     Column("since_wall", Double, nullable=False),
 )
 
+# What was erased, unrecognisably; see tombstones.
+tombstones = Table("tombstones", metadata, Column("mark", LargeBinary, primary_key=True))
+
 recordings = Table(
     "recordings",
     metadata,
@@ -63,6 +66,9 @@ recordings = Table(
     Column("frames", Integer),
     Column("dropped", Integer, nullable=False),
     Column("error", Text),
+    # By which a longer version of it is known; see sources.fingerprint.
+    Column("beginning", Text),
+    Column("length", BigInteger),
 )
 
 tracklets = Table(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, false, func, select
 
 from reidstream.gallery.database import DATABASE_FILE
 from reidstream.gallery.ownership import INDEX_LOCK_FILE, LOCK_FILE, OWNER_FILE, WORKER_LOCK_FILE
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.recordings import forget
-from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.rows import Filter, in_chunks
 from reidstream.gallery.schema import recordings, tracklets
 from reidstream.gallery.storing import remove
+from reidstream.gallery.tombstones import bury
 
 
 def _erase_tracklets(connection: Connection, subject: Subject) -> None:
+    # A recording that is forgotten as a whole may be read again, and then gives everything anew.
+    forgotten = Filter(contents=subject.contents).clause() if subject.contents else false()
+    again = set(connection.execute(select(tracklets.c.id).where(forgotten)).scalars())
+    bury(connection, [i for i in subject.tracklets if i not in again], subject.people)
     remove(connection, subject.tracklets)
 
 
@@ -52,6 +57,11 @@ STORES: tuple[Store, ...] = (
         tables=("meta", "fences"),
         files=(LOCK_FILE, OWNER_FILE, INDEX_LOCK_FILE, WORKER_LOCK_FILE),
         beyond="nothing in it is about anybody in the pictures",
+    ),
+    Store(
+        "marks of what was erased",
+        tables=("tombstones",),
+        beyond="hashes under the gallery's own key, which say nothing but that something was erased",
     ),
     Store(
         "files that are being written",

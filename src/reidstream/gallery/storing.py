@@ -10,11 +10,15 @@ import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from reidstream.errors import GalleryMismatch
-from reidstream.gallery.facts import write_facts
+from reidstream.gallery.facts import read_facts, write_facts
 from reidstream.gallery.recordings import UNFINISHED
 from reidstream.gallery.rows import blobs_of, in_chunks, values_of
 from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.gallery.tombstones import erased_before
 from reidstream.types import Tracklet
+
+EARLIEST, LATEST = -62135596800.0, 253402300799.0
+"""Unix seconds between which a time of day is one: the years 1 to 9999, which is what dates can be written for."""
 
 _UNIT = 1e-3
 """How far a vector's length may be from 1."""
@@ -22,10 +26,14 @@ _UNIT = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of the tracklets that were handed over. revision: the last one that was given away."""
+    """What became of the tracklets that were handed over.
+
+    kept_out: how many were left out because they were erased before. revision: the last one that was given away.
+    """
 
     new: int
     changed: int
+    kept_out: int
     revision: int
 
 
@@ -40,6 +48,11 @@ def check_tracklets(batch: Sequence[Tracklet], size: int, attempts: Mapping[str,
             raise GalleryMismatch(
                 f"the gallery's embeddings have {size} dimensions, tracklet {tracklet.id} has {len(tracklet.embedding)}"
             )
+        if not all(EARLIEST <= wall <= LATEST for wall in (tracklet.start_wall, tracklet.end_wall)):
+            raise ValueError(
+                f"tracklet {tracklet.id} is from {tracklet.start_wall!r} to {tracklet.end_wall!r} in Unix seconds, "
+                "which is no time between the years 1 and 9999"
+            )
         vectors = np.concatenate([tracklet.embedding[None], tracklet.prototypes])
         # Written so that a NaN fails, too.
         if not np.all(np.abs(np.linalg.norm(vectors, axis=1) - 1) < _UNIT):
@@ -50,7 +63,8 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
     """Insert the tracklets that are not there yet.
 
     A track that was cut short when an earlier run stopped is replaced by what a later attempt saw of it; every
-    other tracklet that is there already stays as it is. ``revision``: the last one given away so far.
+    other tracklet that is there already stays as it is, and what was erased stays away. ``revision``: the last one
+    given away so far.
     """
     fresh = {tracklet.id: tracklet for tracklet in batch}
     changed: list[tuple[int, Tracklet]] = []
@@ -60,8 +74,12 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
             tracklet = fresh.pop(row.id)
             if row.reason in UNFINISHED and row.attempt < attempts[tracklet.content]:
                 changed.append((row.seq, tracklet))
+    erased = erased_before(connection, fresh.values())
+    if erased:
+        fresh = {id: tracklet for id, tracklet in fresh.items() if id not in erased}
+        write_facts(connection, kept_out=read_facts(connection).kept_out + len(erased))
     if not fresh and not changed:
-        return Stored(0, 0, revision)
+        return Stored(0, 0, len(erased), revision)
     inserted = [(revision + n, tracklet) for n, tracklet in enumerate(fresh.values(), start=1)]
     if inserted:
         _insert(connection, inserted, attempts)
@@ -70,7 +88,7 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
         revision += 1
     revision += len(inserted)
     write_facts(connection, revision=revision)
-    return Stored(len(inserted), len(changed), revision)
+    return Stored(len(inserted), len(changed), len(erased), revision)
 
 
 def _insert(connection: Connection, batch: Sequence[tuple[int, Tracklet]], attempts: Mapping[str, int]) -> None:

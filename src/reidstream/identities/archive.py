@@ -10,14 +10,14 @@ from reidstream.gallery import Filter, Gallery
 from reidstream.gallery.archive import (
     Archive,
     add_archived,
-    end_archived,
     read_archive,
     refuse_other_contents,
     write_archive,
 )
 from reidstream.gallery.facts import check_space
-from reidstream.gallery.rows import EVERYTHING
+from reidstream.gallery.rows import EVERYTHING, rows_of
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
+from reidstream.identities.kept_out import without_erased
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import person_of_tracklets, prepare
 
@@ -26,13 +26,15 @@ from reidstream.identities.people import person_of_tracklets, prepare
 class Imported:
     """What an import added. tracklets, people, operations: how many were not there before.
 
-    kept: decisions of the archive that were left out because a later one here contradicts them.
+    kept_out: tracklets that were left out because they were erased here before. kept: decisions of the archive that
+    were left out because a later one here contradicts them.
     """
 
     tracklets: int
     people: int
     operations: int
     kept: int
+    kept_out: int = 0
 
 
 def export_gallery(gallery: Gallery, folder: Path, where: Filter = EVERYTHING) -> int:
@@ -51,26 +53,28 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
     """Add an exported gallery to one that is open for writing. Importing again adds nothing.
 
     Whatever could be refused is refused before anything is changed: GalleryMismatch for another embedding space, and
-    for recordings that are here under another name or were read with other settings. An import that is cut off is
-    completed by repeating it.
+    for recordings that are here under another name or were read with other settings. All of it is added in one
+    transaction, or nothing.
     """
     check_space(str(gallery.place), gallery.space, archive.space)
     refuse_other_contents(gallery, archive)
     prepare(gallery)
     document = checked_document(archive.people)
-    new, begun = add_archived(gallery, archive)
+    here = {recording.content: recording for recording in gallery.sources()}
     uuid = gallery.facts().uuid
-    rows = gallery.rows()
-    facts = {record["id"]: record for record in rows.records()}
-    with gallery.write() as connection:
-        before = person_of_tracklets(connection, facts)
+    with gallery.batch() as batch:
+        connection = batch.connection
+        stored = set(rows_of(connection, EVERYTHING).id.tolist())
+        new = add_archived(batch, archive, here, stored)
+        facts = {record["id"]: record for record in rows_of(connection, EVERYTHING).records()}
+        former = person_of_tracklets(connection, facts)
+        document = without_erased(connection, document, facts)
         taken = take_over(connection, document, uuid, set(facts))
-        now = person_of_tracklets(connection, before)
+        now = person_of_tracklets(connection, former)
         events = _events(taken, facts, archive, new)
-        moved = [t for t, (person, _) in sorted(now.items()) if person != before[t][0]]
+        moved = [t for t, (person, _) in sorted(now.items()) if person != former[t][0]]
         tell(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
-    end_archived(gallery, begun)
-    return Imported(new, len(taken.people), taken.operations, taken.kept)
+    return Imported(new, len(taken.people), taken.operations, taken.kept, batch.kept_out)
 
 
 def _events(

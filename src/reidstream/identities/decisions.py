@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Table, delete, insert, inspect, select, updat
 
 from reidstream.errors import GalleryCorrupt
 from reidstream.gallery import Gallery
+from reidstream.identities.archive_rows import checked_rows
 from reidstream.identities.people import assign, has_people, person_of_tracklets, rename
 from reidstream.identities.review import built_on, restore
 from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
@@ -81,13 +82,7 @@ def checked_document(document: Any) -> Document:
         expected = ", ".join(table.name for table in TABLES)
         raise GalleryCorrupt(f"the exported people must have the tables {expected}; export the gallery again")
     for table in TABLES:
-        columns = {column.name for column in table.columns}
-        for row in document[table.name]:
-            if not isinstance(row, dict) or set(row) != columns:
-                raise GalleryCorrupt(
-                    f"a row of the exported table {table.name} must have the columns {', '.join(sorted(columns))}; "
-                    "export the gallery again"
-                )
+        checked_rows(table, document[table.name])
     return document
 
 

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from reidstream.config.redaction import redacted
+from reidstream.config.secrets import filled_in
 from reidstream.errors import ConfigError, DeliveryError
 from reidstream.files import write_whole
 from reidstream.foreign_text import json_text
@@ -106,11 +107,12 @@ class Webhook:
         headers = {"Content-Type": "application/json", TIMESTAMP: str(int(time.time()))}
         if self._secret is not None:
             headers[SIGNATURE] = signature(self._secret, headers[TIMESTAMP], body)
+        url = filled_in(self._url)
         # Made before the clock starts: reading the system's certificates takes a while.
         with httpx.Client(timeout=self._timeout) as client, _Deadline(self._timeout) as deadline:
             extensions = {"trace": deadline.trace}
             try:
-                with client.stream("POST", self._url, content=body, headers=headers, extensions=extensions) as answer:
+                with client.stream("POST", url, content=body, headers=headers, extensions=extensions) as answer:
                     status = answer.status_code
             except httpx.InvalidURL as error:
                 return str(error), True
@@ -170,6 +172,7 @@ class Position:
         """Raises ConfigError when the file holds something else, or another gallery's position."""
         self._path = path
         self._gallery = gallery.facts().uuid
+        self._access = gallery.access
         self.seq = 0
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
@@ -186,7 +189,7 @@ class Position:
         """Everything up to ``seq`` has been accepted."""
         self.seq = seq
         text = json.dumps({"gallery": self._gallery, "seq": seq})
-        write_whole(self._path, text, DeliveryError, "name another file with --position")
+        write_whole(self._path, text, DeliveryError, "name another file with --position", self._access)
 
 
 def position_file(gallery: Gallery, address: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
@@ -33,13 +34,16 @@ PERSON_ERASED = "PersonErased"
 
 def _widen(connection: Connection, subject: Subject) -> Subject:
     """Whoever has no visit left goes with the last one, and so do those who were merged into them, with all names."""
+    for some in in_chunks(subject.people):
+        visits = connection.execute(select(members.c.tracklet).where(members.c.person.in_(some))).scalars()
+        subject = replace(subject, tracklets=tuple(dict.fromkeys((*subject.tracklets, *visits))))
     erased = set(subject.tracklets)
     gone = set(subject.people)
     for person in sorted(_tied(connection, subject.tracklets) - gone):
-        visits = set(connection.execute(select(members.c.tracklet).where(members.c.person == person)).scalars())
+        now = set(connection.execute(select(members.c.tracklet).where(members.c.person == person)).scalars())
         former = select(former_members.c.tracklet).where(former_members.c.person == person)
         # A person without visits may be somebody to whom an undoing gives back what is not erased here.
-        left = visits if subject.people else visits | set(connection.execute(former).scalars())
+        left = now if subject.people else now | set(connection.execute(former).scalars())
         if not left - erased:
             gone.add(person)
     merged = {e["person"]: _listed(e["merged"]) for e in _payloads(connection, "IdentityMerged")}

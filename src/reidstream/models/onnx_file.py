@@ -114,5 +114,5 @@ def written_when_done(output: Path, source: Path, overwrite: bool) -> Iterator[P
         raise ModelError(f"{output} is the source itself: choose another name for the result")
     if output.exists() and not overwrite:
         raise ModelError(f"{output} exists already: choose another name, or allow overwriting (--force)")
-    with whole_file(output, ModelError) as temporary:
+    with whole_file(output, ModelError, access=None) as temporary:
         yield temporary

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from reidstream.config import SourceConfig
+from reidstream.config.secrets import filled_in
 from reidstream.sources.address import redacted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.picture import Pictures
@@ -33,7 +34,8 @@ class RtspConnection:
         }
         begin = time.monotonic()
         try:
-            self._container = av.open(config.uri, options=options, timeout=config.timeout, metadata_errors="replace")
+            address = filled_in(config.uri)
+            self._container = av.open(address, options=options, timeout=config.timeout, metadata_errors="replace")
         except av.error.FFmpegError as error:
             if time.monotonic() - begin >= config.timeout:
                 # FFmpeg reports an interrupted answer as invalid data.

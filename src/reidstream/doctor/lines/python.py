@@ -159,7 +159,7 @@ PYTHON_LINES: tuple[KnownLine, ...] = (
         r"qt\.qpa|Qt platform plugin|The function is not implemented\. Rebuild the library with Windows|"
         r"cannot connect to X server|could not connect to display",
         "A window is to be opened where there is no display.",
-        "Write a file instead (`reidstream run … --video out.mp4`), or start with a display and its permission.",
+        "Write a file instead (`reidstream run … --render out.mp4`), or start with a display and its permission.",
         "qt.qpa.xcb: could not connect to display",
     ),
     KnownLine(

@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 
 from reidstream.children import python_child
 from reidstream.errors import GalleryError
+from reidstream.files import access_of
 from reidstream.gallery.database import Database, Place
 from reidstream.gallery.facts import read_facts
 from reidstream.gallery.index.exact import VectorIndex
@@ -153,6 +154,7 @@ def _main(folder: Path, target: Path, size: int) -> int:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
+        os.umask(access_of(folder).umask)
         database = Database(Place(folder), write=False)
         index = ChromaIndex.in_folder(target, size)
         revision = _fill(database, index, size, lambda done, total: say(done=done, total=total))

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from reidstream.config.redaction import redacted
+from reidstream.config.secrets import filled_in
 from reidstream.errors import GalleryCorrupt, GalleryError
 from reidstream.gallery.index.exact import Nearest
 from reidstream.types import FloatArray
@@ -72,7 +74,7 @@ class ChromaIndex:
     @classmethod
     def on_server(cls, address: str, collection: str, size: int) -> ChromaIndex:
         """The named collection on the server at ``http://host:port``, made when it is not there."""
-        return cls(size, lambda: _server(address), collection, f"collection {collection} on {address}")
+        return cls(size, lambda: _server(address), collection, f"collection {collection} on {redacted(address)}")
 
     def upsert(self, ids: Sequence[str], vectors: FloatArray) -> None:
         if vectors.shape != (len(ids), self._size):
@@ -157,7 +159,7 @@ def drop_collections(address: str, prefix: str, keep: str) -> None:
 
     Their vectors stay readable in the server's files until these are deleted.
     """
-    with _explained(address):
+    with _explained(redacted(address)):
         client = _server(address)
         try:
             for collection in client.list_collections():
@@ -170,7 +172,7 @@ def drop_collections(address: str, prefix: str, keep: str) -> None:
 def _server(address: str) -> Any:
     import chromadb
 
-    parts = urlsplit(address)
+    parts = urlsplit(filled_in(address))
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 8000)
     return chromadb.HttpClient(host=parts.hostname or "", port=port, ssl=secure, settings=_settings())

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from reidstream.errors import GalleryCorrupt, GalleryError
+from reidstream.files import access_of
 
 PATIENCE = 60.0
 """Seconds to wait for the process of a writer that died to finish its last call."""
@@ -33,15 +34,20 @@ class Worker:
     def __init__(self) -> None:
         self._indexes: dict[int, Any] = {}
         self._locks: dict[int, FileLock] = {}
+        self._umasks: dict[int, int] = {}
 
     def open(self, number: int, folder: str, size: int, lock: str) -> None:
         from reidstream.gallery.index.chroma import ChromaIndex
 
-        held = FileLock(lock, thread_local=False, is_singleton=True)
+        access = access_of(Path(lock).parent)
+        held = FileLock(lock, thread_local=False, is_singleton=True, mode=access.file_mode)
         try:
             held.acquire(timeout=PATIENCE)
         except Timeout:
             raise GalleryError(f"another process has been writing the index in {folder} for {PATIENCE:.0f} s") from None
+        # ChromaDB makes files as the process's umask says; every gallery has its own.
+        self._umasks[number] = access.umask
+        os.umask(access.umask)
         try:
             self._indexes[number] = ChromaIndex.in_folder(Path(folder), size)
         except BaseException:
@@ -63,6 +69,7 @@ class Worker:
             return getattr(self, name)(number, *arguments)
         if number not in self._indexes:
             raise GalleryError("the vector index is closed")
+        os.umask(self._umasks[number])
         return getattr(self._indexes[number], name)(*arguments)
 
 

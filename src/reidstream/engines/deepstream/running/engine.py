@@ -16,6 +16,7 @@ from pathlib import Path
 
 from reidstream.config import Config, SourceConfig
 from reidstream.config.deepstream import PropertyValue
+from reidstream.config.secrets import filled_in
 from reidstream.engines import EngineStatus
 from reidstream.engines.deepstream.checking import check_files
 from reidstream.engines.deepstream.checking.findings import Severity
@@ -260,6 +261,8 @@ class DeepStreamEngine:
         if events.ended:
             return
         yield from events.end(error, stopped, source.dropped)
+        if events.fitted:
+            self._warn(f"{source.id}: {events.fitted} frames had another picture size and were fitted")
         if events.mended:
             self._warn(wrong_stamps(source.id, events.mended))
 
@@ -407,7 +410,7 @@ def _gst_uri(config: SourceConfig) -> str:
     kind = kind_of(config.uri)
     if kind is Kind.WEBCAM:
         return f"v4l2://{device_path(config.uri)}"
-    return local_path(config.uri).resolve().as_uri() if kind is Kind.FILE else config.uri
+    return local_path(config.uri).resolve().as_uri() if kind is Kind.FILE else filled_in(config.uri)
 
 
 def _likely_causes(rendered: RenderedConfigs) -> str:

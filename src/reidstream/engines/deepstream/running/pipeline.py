@@ -100,7 +100,7 @@ class Pipeline:
         set_properties(self.gst, element, {"uri": uri, **properties}, SECTIONS["nvurisrcbin"])
         sink = self._mux.request_pad_simple(f"sink_{index}")
         if sink is None:
-            raise EngineError(f"nvstreammux gives no pad sink_{index} for {uri}")
+            raise EngineError(f"nvstreammux gives no pad sink_{index} for {redacted(uri)}")
 
         def on_pad(_element: Any, pad: Any) -> None:
             if not pad.get_name().startswith("vsrc") or sink.is_linked():
