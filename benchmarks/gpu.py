@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 _REPEATS = 12
 # Of the mean overlap over the frames of either: below it is another person's track.
@@ -99,18 +100,21 @@ def _measure(
     if done.returncode:
         raise SystemExit(f"{child} on {device} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{device} {streams} {source or 'now'}: {result.get('fps', 0):.1f} frames/s", file=sys.stderr, flush=True)
+    shown = {name: value for name, value in result.items() if name != "tracklets"}
+    print(f"{source or 'now'} {' '.join(arguments.set)} {shown}", file=sys.stderr, flush=True)
     return result
 
 
 def _engine(arguments: argparse.Namespace) -> Any:
+    import reidstream.engines.local
     from reidstream.config import SourceConfig, load_config
-    from reidstream.engines.local import LocalEngine
 
+    # Versions before there were processes have but the engine.
+    engine_of = getattr(reidstream.engines.local, "open_local_engine", reidstream.engines.local.LocalEngine)
     quoted = {"detector.model": arguments.detector, "embedding.model": arguments.reid, "local.device": arguments.device}
     config = load_config(None, [*(f"{key}={json.dumps(value)}" for key, value in quoted.items()), *arguments.set])
     named = [(f"camera{n}", SourceConfig(uri=arguments.video)) for n in range(arguments.count)]
-    return config, LocalEngine(config, named)
+    return config, engine_of(config, named)
 
 
 def _rate(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -130,17 +134,17 @@ def _rate(arguments: argparse.Namespace) -> dict[str, Any]:
         if not isinstance(event, Observed):
             continue
         if not began:
-            began, processor = now, time.process_time()
+            began, processor = now, _processor_seconds()
         elif now - began < arguments.seconds:
             frames += 1
             until = now
         elif memory is None:
-            processor = time.process_time() - processor
+            processor = _processor_seconds() - processor
             memory = _gpu_memory()
             engine.stop()
     seconds = max(until - began, 1e-9)
     if memory is None:
-        processor = time.process_time() - processor
+        processor = _processor_seconds() - processor
     spent = {name: round(1000 * value / max(frames, 1), 1) for name, value in engine.status.stage_seconds.items()}
     return {
         "device": arguments.device,
@@ -231,6 +235,12 @@ def _repeated(video: Path, folder: Path) -> Path:
                     out.mux(packet)
             offset = last
     return target
+
+
+def _processor_seconds() -> float:
+    """Of this process and those that it started."""
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def _gpu_name() -> str | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -59,6 +60,24 @@ def test_rendered_video_shows_a_real_run(tmp_path: Path) -> None:
     # Far from everybody nothing has changed.
     assert np.abs(image[110:120] - before[110:120]).mean() < 4
     assert {p.name for p in tmp_path.iterdir()} == {"in.mp4", "out.mp4"}
+
+
+def test_a_person_has_one_colour_and_one_name_in_all_tracks() -> None:
+    @dataclass
+    class Somebody:
+        number: int
+        title: str
+
+    blank, box = np.zeros((240, 320, 3), np.uint8), [[60, 60, 120, 200]]
+    grace = Somebody(5, "Grace")
+    pictures = [annotated(blank, seen(0, box, [track]), Trails(), {track: grace}) for track in (7, 9)]
+    np.testing.assert_array_equal(*pictures)
+    np.testing.assert_array_equal(pictures[0][130, 60], track_colour(5))
+    assert (pictures[0] != annotated(blank, seen(0, box, [5]), Trails())).any()
+    # Who is nobody known keeps the track's number.
+    np.testing.assert_array_equal(
+        annotated(blank, seen(0, box, [7]), Trails(), {8: grace}), annotated(blank, seen(0, box, [7]), Trails())
+    )
 
 
 def test_boxes_labels_and_trails_are_drawn_in_the_colour_of_their_track() -> None:

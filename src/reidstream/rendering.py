@@ -6,11 +6,11 @@ import colorsys
 import re
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import cv2
 import numpy as np
@@ -31,6 +31,16 @@ _TIME_BASE = Fraction(1, 60_000)
 _GOLDEN = 0.618033988749895
 
 Colour = tuple[int, int, int]
+
+
+class Named(Protocol):
+    """Who somebody is, as far as drawing goes."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def title(self) -> str: ...
 
 
 def track_colour(track_id: int) -> Colour:
@@ -74,15 +84,18 @@ class Renderer:
         self._lock = threading.Lock()
         self._closed = False
 
-    def draw(self, frame: Frame, observed: Observed) -> None:
-        """Add a frame with what was seen in it. Waits while the encoder is more than a few frames behind."""
+    def draw(self, frame: Frame, observed: Observed, people: Mapping[int, Named] | None = None) -> None:
+        """Add a frame with what was seen in it. Waits while the encoder is more than a few frames behind.
+
+        people: who a track is, by track id; written and coloured in place of the track's number.
+        """
         with self._lock:
             if self._closed:
                 return
             film = self._films.get(frame.source)
             if film is None:
                 film = self._films[frame.source] = _Film(self._paths[frame.source])
-        film.frames.put((frame, observed))
+        film.frames.put((frame, observed, people or {}))
 
     def close(self) -> list[Path]:
         """Complete all videos and return their paths. Raises EngineError when one could not be written."""
@@ -112,7 +125,7 @@ class _Film:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.frames: Channel[tuple[Frame, Observed]] = Channel(_WAITING)
+        self.frames: Channel[tuple[Frame, Observed, Mapping[int, Named]]] = Channel(_WAITING)
         self.failure: str | None = None
         self.thread = threading.Thread(target=self._run, name=f"render {path.name}", daemon=True)
         self.thread.start()
@@ -139,8 +152,8 @@ class _Film:
         stream: Any = None
         trails = Trails()
         last = -1
-        for frame, observed in self.frames:
-            image = annotated(frame.picture.bgr(), observed, trails)
+        for frame, observed, people in self.frames:
+            image = annotated(frame.picture.bgr(), observed, trails, people)
             if stream is None:
                 stream = add_video(container, frame.picture.size, 30)
                 stream.codec_context.time_base = _TIME_BASE
@@ -179,21 +192,27 @@ class Trails:
         return {i: np.array([p[1:] for p in points], np.int32) for i, points in self._points.items()}
 
 
-def annotated(image: Pixels, observed: Observed, trails: Trails) -> Pixels:
-    """A copy of a BGR image with boxes, ids and trails; boxes that the tracker only predicted are thin."""
+def annotated(image: Pixels, observed: Observed, trails: Trails, people: Mapping[int, Named] | None = None) -> Pixels:
+    """A copy of a BGR image with boxes, ids and trails; boxes that the tracker only predicted are thin.
+
+    people: who a track is, by track id: a person has one colour in all tracks and cameras.
+    """
     canvas = image.copy()
+    named = {track_id: (person.number, person.title) for track_id, person in (people or {}).items()}
     trails.add(observed)
     width = max(1, round(image.shape[0] / 400))
     for track_id, line in trails.lines().items():
-        cv2.polylines(canvas, [line], False, track_colour(track_id), width, cv2.LINE_AA)
+        colour = track_colour(named.get(track_id, (track_id, ""))[0])
+        cv2.polylines(canvas, [line], False, colour, width, cv2.LINE_AA)
     corners = np.rint(observed.boxes).astype(int).tolist()
     for track_id, box, confidence in zip(
         observed.track_ids.tolist(), corners, observed.confidences.tolist(), strict=True
     ):
         x1, y1, x2, y2 = box
-        colour = track_colour(track_id)
+        number, title = named.get(track_id, (track_id, str(track_id)))
+        colour = track_colour(number)
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), colour, 1 if confidence < 0 else width + 1, cv2.LINE_AA)
-        _label(canvas, str(track_id), x1, y1, colour)
+        _label(canvas, title, x1, y1, colour)
     return canvas
 
 

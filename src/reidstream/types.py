@@ -126,6 +126,9 @@ class SourceStarted:
         gives a new one each time it starts.
     size: width and height of its frames in pixels. fps: nominal frames per second, 0 when unknown.
     frames: number of frames if known beforehand, else None.
+    dated: what says when it began, in words ("its name"); empty when live.
+    beginning, length: by which a longer version of the same recording is known that was read while it was written, see
+        ``sources.fingerprint``; empty and 0 when it cannot be. Not recorded with events.
     """
 
     source: str
@@ -136,6 +139,9 @@ class SourceStarted:
     wall_time: float
     frames: int | None = None
     live: bool = False
+    dated: str = field(default="", compare=False)
+    beginning: str = field(default="", compare=False)
+    length: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
 # As root and without a network, Chromium needs to be told so.
 _FLAGS = [
@@ -40,7 +41,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reidstream("synth", scene, "--cameras", "2", "--people", "6", "--minutes", "0.4", "--seed", "5")
     reidstream("run", *sorted(scene.glob("cam*/*.mp4")), "--gallery", gallery, "--quiet")
     reidstream("gallery", "sheet", folder / "sheet.html", "-g", gallery)
-    reidstream("people", "sheet", "-g", gallery, "--out", folder / "people.html")
+    reidstream("people", "sheet", "-g", gallery, "--page", folder / "people.html")
     first = json.loads(reidstream("gallery", "list", "-g", gallery, "--json"))
     tracklet = (first["tracklets"] if isinstance(first, dict) else first)[0]["id"]
     reidstream("search", tracklet, "-g", gallery, "--sheet", folder / "found.html")
@@ -114,3 +115,77 @@ def test_a_sheet_is_searched_and_sorted(opened: Any) -> None:
     )
     assert values == sorted(values, reverse=True)
     assert len(set(values)) > 1
+
+
+# The lowest contrast between text and what lies behind it, by WCAG 2's formula, colours composed over each other.
+CONTRAST = """
+() => {
+  const parts = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const channel = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = c => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+  const over = (top, under) => {
+    const alpha = top.length > 3 ? top[3] : 1;
+    return [0, 1, 2].map(i => alpha * top[i] + (1 - alpha) * under[i]);
+  };
+  const canvas = document.body.appendChild(document.createElement("div"));
+  canvas.style.background = "Canvas";
+  const paper = parts(getComputedStyle(canvas).backgroundColor);
+  canvas.remove();
+  let worst = [99, ""];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+    if (!own || element.closest("svg") || ["SCRIPT", "STYLE", "OPTION"].includes(element.tagName)) continue;
+    const above = [];
+    for (let at = element; at; at = at.parentElement) above.unshift(parts(getComputedStyle(at).backgroundColor));
+    const ground = above.reduce((under, top) => over(top, under), paper);
+    const ink = over(parts(getComputedStyle(element).color), ground);
+    const [a, b] = [light(ink), light(ground)].sort((x, y) => y - x);
+    const contrast = (a + 0.05) / (b + 0.05);
+    if (contrast < worst[0]) worst = [contrast, `${element.tagName}: ${element.textContent.trim().slice(0, 60)}`];
+  }
+  return worst;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("opened", EVERY, indirect=True)
+def test_text_can_be_read_by_everybody(opened: Any, scheme: str) -> None:
+    opened.emulate_media(color_scheme=scheme)
+    contrast, where = opened.evaluate(CONTRAST)
+    assert contrast >= 4.5, where
+
+
+@pytest.mark.parametrize("opened", ["people.html", "sheet.html", "found.html"], indirect=True)
+def test_a_click_enlarges_a_picture_and_says_where_it_comes_from(opened: Any) -> None:
+    small = opened.locator(".group figure img").last
+    small.scroll_into_view_if_needed()
+    height = small.bounding_box()["height"]
+    small.click()
+    large = opened.locator("dialog img")
+    assert large.bounding_box()["height"] > 1.5 * height
+    said = opened.locator("dialog").inner_text()
+    assert ".mp4" in said
+    assert "frames " in said
+    assert "this picture: frame " in said
+    opened.keyboard.press("Escape")
+    assert not opened.locator("dialog").is_visible()
+    small.press("Enter")
+    assert opened.locator("dialog").is_visible()
+    assert opened.problems == []
+
+
+def test_times_are_those_of_whoever_looks_beside_utc(browser: Any, pages: Path) -> None:
+    def said(zone: str) -> str:
+        context = browser.new_context(timezone_id=zone, locale="en-GB")
+        page = context.new_page()
+        page.goto(f"file://{pages / 'people.html'}")
+        text = page.locator(".note").first.inner_text() + page.locator("figcaption").first.inner_text()
+        context.close()
+        return str(text)
+
+    moment = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert len(re.findall(moment + r" \(\d\d/\d\d/\d{4}, \d\d:\d\d:\d\d here\)", said("Asia/Tokyo"))) == 3
+    there = said("UTC")
+    assert len(re.findall(moment, there)) == 3
+    assert "here" not in there

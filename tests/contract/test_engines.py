@@ -12,7 +12,7 @@ import pytest
 
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
-from reidstream.engines.local import LocalEngine
+from reidstream.engines.local import LocalEngine, LocalProcesses
 from reidstream.engines.recording import Recorder
 from reidstream.engines.replay import ReplayEngine
 from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
@@ -25,6 +25,11 @@ Open = Callable[[Sequence[tuple[str, str]]], Engine]
 def local(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
     return LocalEngine(Config(), named, detector=BlobDetector(), embedder=ColourEmbedder())
+
+
+def processes(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
+    named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
+    return LocalProcesses(Config(), named, 2, BlobDetector(), ColourEmbedder())
 
 
 def replay(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
@@ -46,9 +51,14 @@ def deepstream(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
 
 
 @pytest.fixture(
-    params=[local, replay, pytest.param(deepstream, marks=pytest.mark.gstreamer)], ids=lambda make: make.__name__
+    params=[local, processes, replay, pytest.param(deepstream, marks=pytest.mark.gstreamer)],
+    ids=lambda make: make.__name__,
 )
-def open_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Open:
+def open_engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Open:
+    # Other processes find the blobs' models, too.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     make: Callable[[Sequence[tuple[str, str]], Path], Engine] = request.param
     return lambda sources: make(sources, tmp_path_factory.mktemp("engine"))
 

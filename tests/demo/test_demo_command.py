@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -28,6 +29,13 @@ def test_the_demo_does_the_whole_job_and_can_be_run_again(tmp_path: Path, capsys
     assert first["tracklets_per_visit"] <= 2
     assert first["mixed"] <= 0.15 * first["tracklets"]
     assert first["search"][0]["right"]
+    # It shows people, and says who was looked for.
+    shown = (out / "people.html").read_text(encoding="utf-8")
+    assert len(re.findall(r"<h2>person \d+ ", shown)) == first["gallery_people"] >= 10
+    assert len(re.findall(r"\d visits? at cam\d", shown)) == first["gallery_people"]
+    assert first["answer"]["person"] is not None
+    number = first["answer"]["person"]["number"]
+    assert f"who it is: person {number} " in (out / "found.html").read_text(encoding="utf-8")
     assert {path.name for path in out.iterdir()} == {
         *("scene", "gallery", "clips", "people.html", "found.html", "query.jpg"),
     }
@@ -38,6 +46,7 @@ def test_the_demo_does_the_whole_job_and_can_be_run_again(tmp_path: Path, capsys
     assert "there already" in again
     assert f"people found: {first['people_found']} of {first['people']}" in again
     assert "reidstream run YOUR_VIDEO" in again
+    assert f"who it is: person {number} " in again
 
 
 def test_the_demo_refuses_a_folder_that_is_not_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import IdentityError, TrackletNotFound
 from reidstream.gallery import Gallery
 from reidstream.identities.online import OnlineIdentities
-from reidstream.identities.people import history, list_people
+from reidstream.identities.people import find_person, history, list_people
 from reidstream.identities.proposal import apply, propose
 from reidstream.identities.review import Review
+from reidstream.identities.schema import members, people
 from tests.identities.conftest import Fill, made_tracklet
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
@@ -222,3 +224,16 @@ def test_only_tracklets_of_one_camera_and_time_are_duplicates(doubled: Gallery) 
     with pytest.raises(IdentityError, match="different people"):
         review.duplicates([TWINS[0], TWINS[2]])
     assert [operation.kind for operation in history(doubled)] == ["split", "reject"]
+
+
+def test_an_id_of_digits_alone_means_nobody_by_number(fill: Fill) -> None:
+    gallery = fill([(1, "a", 0, 5), (2, "a", 1, 6)])
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    first, second = list_people(gallery)
+    with gallery.write() as connection:
+        # An id that reads as the number of the other person.
+        connection.execute(update(members).where(members.c.person == second.id).values(person="000000000001"))
+        connection.execute(update(people).where(people.c.id == second.id).values(id="000000000001"))
+    with gallery.read() as connection:
+        assert find_person(connection, "000000000001") == "000000000001"
+        assert find_person(connection, "1") == first.id

@@ -129,7 +129,7 @@ def test_deciding_everybody_anew_is_a_job_that_obeys_what_people_decided(owner: 
 
 def test_skipped_questions_do_not_come_back_and_later_ones_come_last(owner: Asking, user: Client, desk: Desk) -> None:
     # Noisy looks at two people whom nobody has seen before: unsure, so asked about.
-    desk.store([made_tracklet(n, "b", 300 + 20 * k, 310 + 20 * k, noise=1.4) for n in (8, 9) for k in range(4)])
+    desk.store([made_tracklet(n, "b", 300 + 20 * k, 310 + 20 * k, noise=1.0) for n in (8, 9) for k in range(4)])
     desk.settle()
     first = owner.get("/review")
     assert first["left"] >= 2

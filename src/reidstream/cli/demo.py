@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from reidstream.demo import Comparison
     from reidstream.demo.query import Wanted
     from reidstream.gallery import Gallery
+    from reidstream.identities.profiles import Profile
     from reidstream.pipeline import RunSummary
+    from reidstream.search import Answer
     from reidstream.synthetic import SceneTruth
     from reidstream.types import Match
 
@@ -42,6 +44,7 @@ def demo(
     from reidstream.demo import compare
     from reidstream.demo.query import choose_wanted
     from reidstream.gallery import Gallery
+    from reidstream.identities.profiles import profiles_of
 
     given = {"detector.model": detector, "embedding.model": reid}
     config = load_config(None, [f"{key}={_quoted(value)}" for key, value in given.items() if value is not None])
@@ -51,13 +54,16 @@ def demo(
     with Gallery.open(out / "gallery") as gallery:
         comparison = compare(scene, gallery.tracklets())
         wanted = choose_wanted(scene)
-        matches = _search(gallery, wanted, config, out)
-        _pictures(gallery, scene, wanted, matches, out)
+        answer = _search(gallery, wanted, config, out)
+        matches = list(answer.matches)
+        _pictures(gallery, scene, wanted, answer, out)
+        profiles = profiles_of(gallery)
     seconds = time.monotonic() - begun
     if json:
-        print_json(_plain(comparison, wanted, matches, summary, out, seconds))
+        plain = _plain(comparison, wanted, matches, summary, out, seconds)
+        print_json({**plain, "gallery_people": len(profiles), "answer": answer.identity.as_dict()})
         return
-    _report(comparison, wanted, matches, gallery_rows=_where(out, matches))
+    _report(comparison, wanted, answer, profiles, gallery_rows=_where(out, matches))
     _pointers(out, seconds)
 
 
@@ -130,29 +136,36 @@ def _built(scene: SceneTruth, gallery: Path, config: Config, silent: bool) -> Ru
         return run.run()
 
 
-def _search(gallery: Gallery, wanted: Wanted, config: Config, out: Path) -> list[Match]:
+def _search(gallery: Gallery, wanted: Wanted, config: Config, out: Path) -> Answer:
     import cv2
 
     from reidstream.inference import open_embedder
     from reidstream.models import resolve_model
+    from reidstream.search import Query, ask
 
     cv2.imwrite(str(out / "query.jpg"), wanted.crop, [cv2.IMWRITE_JPEG_QUALITY, 95])
     embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding)
-    return gallery.search(embedder.embed([wanted.crop]), 5)[0]
+    query = Query(embedder.embed([wanted.crop])[0], "query.jpg", (out / "query.jpg").read_bytes())
+    return ask(gallery, query, config.identities, k=5)
 
 
-def _pictures(gallery: Gallery, scene: SceneTruth, wanted: Wanted, matches: list[Match], out: Path) -> None:
+def _pictures(gallery: Gallery, scene: SceneTruth, wanted: Wanted, answer: Answer, out: Path) -> None:
     from reidstream.demo.clips import write_clip
     from reidstream.gallery.rows import Filter
-    from reidstream.gallery.sheet import write_gallery_sheet, write_search_sheet
+    from reidstream.gallery.sheet import write_search_sheet
+    from reidstream.identities.people import list_people
+    from reidstream.identities.people_sheet import write_people_sheet
 
-    write_gallery_sheet(gallery, out / "people.html")
-    title = f"People like somebody seen by {wanted.camera}"
-    write_search_sheet(gallery, out / "found.html", title, (out / "query.jpg").read_bytes(), matches)
+    write_people_sheet(gallery, out / "people.html")
+    title, who = f"Who is this, seen by {wanted.camera}?", answer.identity
+    write_search_sheet(
+        gallery, out / "found.html", title, answer.query.crop, list(answer.matches), who.titles, who.sentence
+    )
     (out / "clips").mkdir(exist_ok=True)
+    people = {tracklet: person for person in list_people(gallery) for tracklet in person.tracklets}
     for camera in scene.cameras:
         tracklets = list(gallery.tracklets(Filter(sources=(camera.name,))))
-        write_clip(camera, tracklets, out / "clips" / f"{camera.name}.mp4", CLIP_SECONDS)
+        write_clip(camera, tracklets, out / "clips" / f"{camera.name}.mp4", CLIP_SECONDS, people)
 
 
 def _where(out: Path, matches: list[Match]) -> dict[str, tuple[str, float]]:
@@ -165,8 +178,13 @@ def _where(out: Path, matches: list[Match]) -> dict[str, tuple[str, float]]:
 
 
 def _report(
-    comparison: Comparison, wanted: Wanted, matches: list[Match], gallery_rows: dict[str, tuple[str, float]]
+    comparison: Comparison,
+    wanted: Wanted,
+    answer: Answer,
+    profiles: list[Profile],
+    gallery_rows: dict[str, tuple[str, float]],
 ) -> None:
+    from reidstream.gallery.sheet import wall_clock
 
     shown = console()
     shown.print("[bold]3. Against the truth[/]", markup=True)
@@ -177,12 +195,22 @@ def _report(
         f"{comparison.tracklets_per_visit:.2f} per visit"
     )
     shown.print(f"   mixed tracks (two people in one): {len(comparison.mixed)}; of nobody: {len(comparison.nobody)}")
-    shown.print(f"[bold]4. A search[/]: who looks like the person in query.jpg ({wanted.camera})?", markup=True)
-    table = TerminalTable("   similarity", "camera", "at", "right", box=None, pad_edge=False)
-    for match in matches:
+    shown.print(f"[bold]4. Who is who[/]: {len(profiles)} people", markup=True)
+    table = TerminalTable("   person", "visits", "cameras", "first seen (UTC)", "last seen", "least sure", box=None)
+    for profile in profiles:
+        person = profile.person
+        when = wall_clock(profile.first_seen), wall_clock(profile.last_seen).split()[1]
+        sure = f"{min(person.probability):.2f}"
+        table.add_row(f"   {person.title}", str(len(person.tracklets)), ", ".join(profile.cameras), *when, sure)
+    shown.print(table)
+    shown.print(f"[bold]5. A search[/]: who is in query.jpg, seen by {wanted.camera}?", markup=True)
+    shown.print(f"   {answer.identity.sentence}")
+    table = TerminalTable("   similarity", "person", "camera", "at", "right", box=None, pad_edge=False)
+    for match in answer.matches:
         source, start = gallery_rows[match.tracklet]
         right = comparison.person_of.get(match.tracklet) == wanted.person
-        table.add_row(f"   {match.similarity:.3f}", source, f"{start:.0f} s", "yes" if right else "no")
+        who = answer.identity.titles.get(match.tracklet, "")
+        table.add_row(f"   {match.similarity:.3f}", who, source, f"{start:.0f} s", "yes" if right else "no")
     shown.print(table)
 
 
@@ -191,14 +219,16 @@ def _pointers(out: Path, seconds: float) -> None:
     place = shlex.quote(str(out))
     shown.print(f"[bold]Made in {seconds:.0f} s. Look at[/]", markup=True)
     for path, what in (
-        ("people.html", "everybody in the gallery"),
-        ("found.html", "what the search found"),
-        ("clips", "the busiest moments with boxes and track ids"),
+        ("people.html", "who was where, when, and how sure that is"),
+        ("found.html", "who it is, and what looks alike"),
+        ("clips", "the busiest moments, everybody with their number"),
     ):
         shown.print(f"   {out / path}: {what}")
     shown.print("[bold]Try next[/]", markup=True)
     for command in (
+        f"reidstream serve --gallery {place}/gallery   (then open http://localhost:8400)",
         f"reidstream search {place}/query.jpg --whole --gallery {place}/gallery",
+        f"reidstream people label 1 --name Grace --gallery {place}/gallery",
         "reidstream run YOUR_VIDEO.mp4 --gallery mine",
         "reidstream synth scene --cameras 4 --people 30 --minutes 2 --seed 7",
     ):

@@ -165,12 +165,16 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
+    from reidstream.gallery.sheet import wall_clock
 
     out = console()
-    table = TerminalTable("source", "state", "frames", "dropped", "tracklets", "", box=None, pad_edge=False)
+    columns = ("source", "state", "frames", "dropped", "tracklets", "recorded (UTC)", "by", "")
+    table = TerminalTable(*columns, box=None, pad_edge=False)
     for source in summary.sources.values():
         numbers = (str(source.frames), str(source.dropped), str(source.tracklets))
-        table.add_row(source.source, source.state, *numbers, source.note or "")
+        begun = wall_clock(source.begun) if source.begun is not None and not source.live else ""
+        note = "has grown; what is new was added" if source.grown and not source.note else source.note or ""
+        table.add_row(source.source, source.state, *numbers, begun, source.dated, note)
     out.print(table)
     rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts

@@ -87,3 +87,9 @@ class LocalEngineConfig(Section):
         description="Worker threads for detection; 0: one per core, on a GPU as many as fill its batches.",
     )
     queue: int = Field(default=8, ge=1, le=1024, description="Frames that may wait between two stages.")
+    processes: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Processes over which sources are spread; 0: one for every two cores, with a GPU for every four.",
+    )

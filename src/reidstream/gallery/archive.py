@@ -195,6 +195,8 @@ def add_archived(batch: Batch, archive: Archive, here: Mapping[str, Recording], 
             recording.fps,
             recording.started_wall,
             live=recording.live,
+            beginning=recording.beginning,
+            length=recording.length,
         )
         batch.begin_source(started, recording.settings)
         begun.append(recording)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, inspect, select
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery.schema import fences, meta, metadata, tombstones, tracklets_end
@@ -39,11 +39,19 @@ def _fences(connection: Connection) -> None:
     fences.create(connection, checkfirst=True)
 
 
+def _beginnings(connection: Connection) -> None:
+    held = {column["name"] for column in inspect(connection).get_columns("recordings")}
+    for name, kind in (("beginning", "TEXT"), ("length", "BIGINT")):
+        if name not in held:
+            connection.execute(text(f"ALTER TABLE recordings ADD COLUMN {name} {kind}"))
+
+
 GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for recordings, tracklets, embeddings, details and crops", _first_tables),
     Migration("an index of the times at which tracklets end, for searches since a time", _index_of_ends),
     Migration("fencing tokens of those who write", _fences),
     Migration("marks by which erased visits are known when they come again", _tombstones),
+    Migration("what recordings begin with, to know them again when they have grown", _beginnings),
 )
 
 

@@ -67,6 +67,8 @@ class Recording:
     dropped: int
     error: str | None
     tracklets: int
+    beginning: str = ""
+    length: int = 0
 
 
 def begin(connection: Connection, started: SourceStarted, settings: str) -> tuple[Begin, int]:
@@ -89,18 +91,27 @@ def begin(connection: Connection, started: SourceStarted, settings: str) -> tupl
         "frames": None,
         "dropped": 0,
         "error": None,
+        "beginning": started.beginning or None,
+        "length": started.length or None,
     }
+    # The same recording read again when it has grown: there is more in it than the gallery has.
+    more = known is not None and started.length > (known.length or 0) > 0
     if known is None:
         connection.execute(insert(recordings).values(content=started.content, attempt=1, **values))
         return Begin.NEW, 1
     if known.source != started.source:
-        return Begin.ELSEWHERE, known.attempt
+        if not more:
+            return Begin.ELSEWHERE, known.attempt
+        # Recorders give a file its last name when it is complete.
+        connection.execute(
+            update(tracklets).where(tracklets.c.content == started.content).values(source=started.source)
+        )
     if known.settings != settings:
         raise GalleryMismatch(
             f"{started.uri} is in the gallery as {known.source!r}, read with other settings; "
             "use the former settings, another gallery, or replace what is stored of it (--replace)"
         )
-    if known.state == State.COMPLETE:
+    if known.state == State.COMPLETE and not more:
         return Begin.COMPLETE, known.attempt
     attempt = known.attempt + 1
     connection.execute(
@@ -167,6 +178,8 @@ def recordings_of(connection: Connection) -> list[Recording]:
             dropped=row.dropped,
             error=row.error,
             tracklets=row.n,
+            beginning=row.beginning or "",
+            length=row.length or 0,
         )
         for row in connection.execute(query)
     ]

@@ -66,6 +66,9 @@ recordings = Table(
     Column("frames", Integer),
     Column("dropped", Integer, nullable=False),
     Column("error", Text),
+    # By which a longer version of it is known; see sources.fingerprint.
+    Column("beginning", Text),
+    Column("length", BigInteger),
 )
 
 tracklets = Table(

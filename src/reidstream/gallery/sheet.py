@@ -21,7 +21,7 @@ class Card:
     """One picture with what is to be said about it.
 
     picture: JPEG file or None. title, lines: shown under it. sort: values by which a reader may order cards, by name.
-    search: further words by which the page's search finds it.
+    search: further words by which the page's search finds it. details: lines that are shown when it is enlarged.
     """
 
     picture: bytes | None
@@ -29,6 +29,7 @@ class Card:
     lines: tuple[str, ...]
     sort: dict[str, float]
     search: str = ""
+    details: tuple[str, ...] = ()
 
     @property
     def data_uri(self) -> str | None:
@@ -70,9 +71,10 @@ def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING
     rows = gallery.rows(where)
     chosen = rows.id[:limit].tolist()
     by_source: dict[str, list[Card]] = {}
+    files = files_of(gallery)
     for id in chosen:
         tracklet = gallery.tracklet(id)
-        by_source.setdefault(tracklet.source, []).append(tracklet_card(tracklet))
+        by_source.setdefault(tracklet.source, []).append(tracklet_card(tracklet, file=files.get(tracklet.content)))
     groups = [Group(source, tuple(cards)) for source, cards in sorted(by_source.items())]
     shown = f"the first {len(chosen)} of {len(rows)}" if len(chosen) < len(rows) else str(len(rows))
     write_sheet(path, str(gallery.place), f"{shown} tracklets, {len(groups)} sources, {gallery.space.model}", groups)
@@ -94,8 +96,10 @@ def write_search_sheet(
     is, as a sentence.
     """
     cards = []
+    files = files_of(gallery)
     for match in matches:
-        card = tracklet_card(gallery.tracklet(match.tracklet), match.similarity)
+        tracklet = gallery.tracklet(match.tracklet)
+        card = tracklet_card(tracklet, match.similarity, files.get(tracklet.content))
         person = (people or {}).get(match.tracklet)
         cards.append(card if person is None else replace(card, title=f"{person}, {card.title}"))
     asked = Card(query, "Query", (), {}) if query is not None else None
@@ -103,8 +107,13 @@ def write_search_sheet(
     write_sheet(path, title, f"{len(cards)} tracklets of {gallery.place}", groups, asked)
 
 
-def tracklet_card(tracklet: Tracklet, similarity: float | None = None) -> Card:
-    """What a page says about one tracklet."""
+def files_of(gallery: Gallery) -> dict[str, str]:
+    """Where each content came from: a file, a folder or a camera's address without its password."""
+    return {recording.content: recording.uri for recording in gallery.sources()}
+
+
+def tracklet_card(tracklet: Tracklet, similarity: float | None = None, file: str | None = None) -> Card:
+    """What a page says about one tracklet. file: where its content came from."""
     part = f" part {tracklet.part + 1} of {tracklet.parts}" if tracklet.parts > 1 else ""
     seconds = tracklet.end_media - tracklet.start_media
     lines = [
@@ -124,7 +133,11 @@ def tracklet_card(tracklet: Tracklet, similarity: float | None = None) -> Card:
         lines.insert(0, f"similarity {similarity:.3f}, {tracklet.source}")
         order = {"similarity": similarity, **order}
     title = f"track {tracklet.track_id}{part}"
-    return Card(tracklet.crop, title, tuple(lines), order, f"{tracklet.id} {tracklet.source}")
+    details = [file or tracklet.source, f"frames {tracklet.start_frame} to {tracklet.end_frame}"]
+    if tracklet.crop_frame is not None:
+        details.append(f"this picture: frame {tracklet.crop_frame}")
+    details.append(f"tracklet {tracklet.id}")
+    return Card(tracklet.crop, title, tuple(lines), order, f"{tracklet.id} {tracklet.source}", tuple(details))
 
 
 def clock(seconds: float) -> str:

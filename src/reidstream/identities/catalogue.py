@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -114,6 +114,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._owner: dict[str, str] = {}
+        self._orders: dict[str, tuple[int, list[Entry]]] = {}
         self._seq = -1
         self.version = 0
         """Another number whenever anything has changed."""
@@ -146,6 +147,21 @@ class Catalogue:
         with self._lock:
             return list(self._entries.values())
 
+    def ordered(self, name: str, key: Callable[[Entry], Any]) -> list[Entry]:
+        """Everybody in the order of a key, put in order once for as long as nothing changes. name: of the key."""
+        with self._lock:
+            version, found = self._orders.get(name, (-1, []))
+            if version != self.version:
+                found = sorted(self._entries.values(), key=key)
+                self._orders[name] = (self.version, found)
+            return found
+
+    @property
+    def visits(self) -> int:
+        """How many tracklets have a person."""
+        with self._lock:
+            return len(self._owner)
+
     def get(self, person: str) -> Entry | None:
         with self._lock:
             return self._entries.get(person)
@@ -158,7 +174,8 @@ class Catalogue:
         text = word.strip().casefold()
         number = text.removeprefix("person").strip().removeprefix("#")
         seen = [one for entry in self.entries() if (one := entry.within(cameras)) is not None]
-        found = [e for e in seen if text == e.person.id or number == str(e.person.number)]
+        found = [e for e in seen if text == e.person.id]
+        found = found or [e for e in seen if number == str(e.person.number)]
         found = found or [e for e in seen if e.person.name and e.person.name.casefold() == text]
         found = found or ([e for e in seen if e.person.id.startswith(text)] if len(text) >= 4 else [])
         if len(found) != 1:

@@ -102,13 +102,16 @@ def people_of(connection: Connection, ids: Sequence[str] | None = None) -> list[
 
 def find_person(connection: Connection, word: str) -> str:
     """The id of the person meant by a number, a name, or the beginning of an id. PersonNotFound if none or several."""
+    text = word.strip()
+    # Programs name people by whole ids; some of these consist of digits only.
+    if connection.execute(select(members.c.tracklet).where(members.c.person == text).limit(1)).first() is not None:
+        return text
     with_members = select(members.c.person).distinct()
     rows = connection.execute(
         select(people.c.id, people.c.number, people.c.name).where(people.c.id.in_(with_members))
     ).all()
-    text = word.strip()
     number = number_meant(text)
-    found = {row.id for row in rows if (number is not None and number == row.number) or row.id == text}
+    found = {row.id for row in rows if number is not None and number == row.number}
     found = found or {row.id for row in rows if row.name and row.name.lower() == text.lower()}
     found = found or ({row.id for row in rows if row.id.startswith(text)} if len(text) >= 4 else set())
     if len(found) != 1:
@@ -192,17 +195,20 @@ def human_links(connection: Connection, rows: dict[str, int]) -> HumanLinks:
     return HumanLinks(*(np.array(found[kind], np.int64).reshape(-1, 2) for kind in ("same", "different")))
 
 
-def history(gallery: Gallery) -> list[Operation]:
-    """Every operation, oldest first."""
+def history(gallery: Gallery, number: int | None = None) -> list[Operation]:
+    """Every operation, oldest first; or the one with a number."""
     if not has_people(gallery):
         return []
     c = operations.c
     # Not the origin: galleries that were last written by an earlier version have none yet.
     columns = (c.id, c.wall, c.author, c.kind, c.summary, c.undone_by, c.undoes)
+    query = select(*columns).order_by(operations.c.id)
+    if number is not None:
+        query = query.where(c.id == number)
     with gallery.read() as connection:
         return [
             Operation(row.id, row.wall, row.author, row.kind, row.summary, row.undone_by, row.undoes)
-            for row in connection.execute(select(*columns).order_by(operations.c.id))
+            for row in connection.execute(query)
         ]
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from reidstream.gallery import Gallery
-from reidstream.gallery.sheet import Card, Group, tracklet_card, wall_clock, write_sheet
+from reidstream.gallery.sheet import Card, Group, files_of, tracklet_card, wall_clock, write_sheet
 from reidstream.identities.profiles import Profile, nearest_people, profiles_of
 from reidstream.types import Tracklet
 
@@ -16,21 +17,24 @@ def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = 
     profiles = profiles_of(gallery)
     shown = [profile for profile in profiles if wanted is None or profile.person.id in wanted][:limit]
     nearest = nearest_people(profiles, [profile.person.id for profile in shown]) if shown else {}
-    groups = []
+    groups, files = [], files_of(gallery)
     for profile in shown:
         others = ", ".join(f"{person.title} ({similarity:.2f})" for person, similarity in nearest[profile.person.id])
-        groups.append(_group(gallery, profile, others))
+        groups.append(_group(gallery, profile, others, files))
     count = f"{len(shown)} of {len(profiles)} people" if len(shown) < len(profiles) else f"{len(profiles)} people"
     write_sheet(path, f"People of {gallery.place}", f"{count}, each in the order of time", groups)
     return len(shown)
 
 
-def _group(gallery: Gallery, profile: Profile, others: str) -> Group:
+def _group(gallery: Gallery, profile: Profile, others: str, files: Mapping[str, str]) -> Group:
     person = profile.person
     sure = dict(zip(person.tracklets, person.probability, strict=True))
     tracklets = sorted((gallery.tracklet(i) for i in person.tracklets), key=lambda t: (t.start_wall, t.id))
+    count = len(tracklets)
+    visits = "1 visit" if count == 1 else f"{count} visits"
+    seen = f"{wall_clock(profile.first_seen)} to {wall_clock(profile.last_seen)}"
     lines = [
-        f"{', '.join(profile.cameras)} · {wall_clock(profile.first_seen)} to {wall_clock(profile.last_seen)} · "
+        f"{visits} at {', '.join(profile.cameras)} · {seen} · "
         f"{profile.seconds:.0f} s in view · least sure {min(person.probability):.2f} · id {person.id}"
     ]
     if person.notes:
@@ -38,11 +42,13 @@ def _group(gallery: Gallery, profile: Profile, others: str) -> Group:
     if others:
         lines.append(f"looks most like: {others}")
     title = f"{person.title} (number {person.number})" if person.name else person.title
-    return Group(title, tuple(_card(t, sure[t.id], person.title) for t in tracklets), "\n".join(lines))
+    return Group(
+        title, tuple(_card(t, sure[t.id], person.title, files.get(t.content)) for t in tracklets), "\n".join(lines)
+    )
 
 
-def _card(tracklet: Tracklet, sure: float, person: str) -> Card:
-    card = tracklet_card(tracklet)
+def _card(tracklet: Tracklet, sure: float, person: str, file: str | None) -> Card:
+    card = tracklet_card(tracklet, file=file)
     lines = (f"sure {sure:.2f}", *card.lines)
     return replace(
         card, title=tracklet.source, lines=lines, sort={**card.sort, "sure": sure}, search=f"{card.search} {person}"

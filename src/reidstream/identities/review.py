@@ -232,10 +232,10 @@ class Review:
                 raise IdentityChanged(f"{person} is called {now!r} by now and not {seen_name!r}; look again", {})
             if name:
                 refuse_number(name)
+                called = select(people.c.id).where(people.c.name == name, people.c.id != owner)
+                others = list(connection.execute(called).scalars())
                 taken = connection.execute(
-                    select(people.c.id)
-                    .where(people.c.name == name, people.c.id != owner)
-                    .where(people.c.id.in_(select(members.c.person)))
+                    select(members.c.person).where(members.c.person.in_(others)).limit(1)
                 ).first()
                 if taken:
                     raise IdentityError(

@@ -26,8 +26,9 @@ from reidstream.models.spec import ResolvedModel
 
 logger = logging.getLogger(__name__)
 
-DETECTED_TOGETHER = 16
-"""Pictures, of all sources, in one run of a detector on a GPU. More would help a GPU that decodes video itself."""
+DETECTED_TOGETHER = 8
+"""Pictures, of all sources of a process, in one run of a detector on a GPU. YOLOX-nano on an H200 takes 1.3 ms for
+one, 2.2 for 4, 3.0 for 8 and 4.9 for 16, with bringing them there: 2,700 a second are more than processors decode."""
 
 
 def open_detector(

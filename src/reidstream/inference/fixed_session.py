@@ -12,7 +12,7 @@ import numpy as np
 from reidstream.errors import DeviceError, ModelMismatch
 from reidstream.inference.fixed_graph import FixedGraph
 from reidstream.inference.session import first_line
-from reidstream.runtime import PROVIDER, missing_for_cuda, onnxruntime
+from reidstream.runtime import PROVIDER, missing_for_cuda, onnxruntime, wait_without_spinning
 from reidstream.sources.frame import Pixels
 from reidstream.types import FloatArray
 
@@ -95,6 +95,9 @@ def _opened(fixed: FixedGraph, device: Device) -> tuple[Any, bool]:
     """An onnxruntime.InferenceSession on the device, and whether its work is captured."""
     if device == "cpu":
         return _session(fixed, "CPUExecutionProvider", {}), False
+    wait_without_spinning()
+    # It warns about a plug-in for CUDA that nobody asked for.
+    onnxruntime().set_default_logger_severity(3)
     try:
         return _session(fixed, PROVIDER, {**_CUDA_OPTIONS, "enable_cuda_graph": "1"}), True
     except ModelMismatch as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import threading
@@ -19,6 +20,7 @@ from reidstream.engines import Engine
 from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
+from reidstream.gallery.recordings import State as RecordingState
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.proposal import Proposal, settle
 from reidstream.pipeline.store import TrackletStore
@@ -55,6 +57,8 @@ class SourceSummary:
     error: why it failed. note: why it was skipped, or that nobody was found in it. expected: frames it will have, None
     when unknown. frames: how far it was read; processed: of them looked at, which are fewer where a rate is thinned.
     tracklets: finished. seen_wall: Unix seconds at which its last frame came, None before the first.
+    begun: when it was recorded, Unix seconds; dated: what says so. grown: the gallery held a shorter version of it, and
+    only what is new in it was added.
     """
 
     source: str
@@ -69,6 +73,9 @@ class SourceSummary:
     processed: int = 0
     tracklets: int = 0
     seen_wall: float | None = None
+    begun: float | None = None
+    dated: str = ""
+    grown: bool = False
 
 
 @dataclass(slots=True)
@@ -119,6 +126,7 @@ class GalleryRun:
     record: file to record the events to.
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
+    grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
     """
 
     def __init__(
@@ -133,6 +141,7 @@ class GalleryRun:
         replace: bool = False,
         record: Path | None = None,
         max_seconds: float | None = None,
+        grown: Mapping[str, str] | None = None,
     ) -> None:
         self._engine = engine
         self._gallery = gallery
@@ -142,6 +151,7 @@ class GalleryRun:
         self._replace = replace
         self._record = record
         self._max_seconds = max_seconds
+        self._grown = dict(grown or {})
         self._unwanted: set[str] = set()
         # Content → the source that it is read as.
         self._begun: dict[str, str] = {}
@@ -204,6 +214,10 @@ class GalleryRun:
         source = self.summary.sources.setdefault(event.source, SourceSummary(event.source))
         if isinstance(event, SourceStarted):
             source.uri, source.expected, source.live = event.uri, event.frames, event.live
+            source.begun, source.dated = event.wall_time, event.dated
+            if event.source in self._grown:
+                event = dataclasses.replace(event, content=self._grown[event.source])
+                source.grown = True
             settings = self._own_settings.get(event.source, self._settings)
             begin = self._gallery.begin_source(event, settings, replace=self._replace)
             if begin.wanted:
@@ -329,10 +343,21 @@ def open_run(
         for source_id, source in named
         if source.max_fps is not None or source.ignore
     }
+    grown: dict[str, str] = {}
     for summary, (source_id, source) in zip(summaries, named, strict=True):
-        held = _complete(source, source_id, own.get(source_id, settings), known) if known else None
-        if held is not None:
-            summary.state, summary.note = SourceState.SKIPPED, _held(held, source_id)
+        started = _content(source, source_id) if known else None
+        recording = None if started is None else _same(started, known)
+        if started is None or recording is None:
+            continue
+        more = started.length > recording.length
+        if (
+            recording.state == RecordingState.COMPLETE
+            and recording.settings == own.get(source_id, settings)
+            and not more
+        ):
+            summary.state, summary.note = SourceState.SKIPPED, _held(recording, source_id)
+        elif recording.content != started.content:
+            grown[source_id] = recording.content
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
         if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
@@ -368,6 +393,7 @@ def open_run(
             replace=replace,
             record=record,
             max_seconds=max_seconds,
+            grown=grown,
         )
 
 
@@ -436,9 +462,8 @@ def _known(gallery: str | Path) -> dict[str, Recording]:
         return {}
 
 
-def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[str, Recording]) -> Recording | None:
-    """The recording that has all that a file or folder would give, so that reading it again is not needed."""
-    from reidstream.gallery.recordings import State
+def _content(source: SourceConfig, source_id: str) -> SourceStarted | None:
+    """What a file or folder is; None for cameras and for what cannot be read, which the engine meets and reports."""
     from reidstream.sources import open_source
     from reidstream.sources.address import Kind, kind_of
 
@@ -446,13 +471,20 @@ def _complete(source: SourceConfig, source_id: str, settings: str, known: dict[s
         return None
     try:
         with open_source(source, source_id) as opened:
-            content = opened.started().content
+            return opened.started()
     except SourceError:
-        # The engine meets the same error and reports it as this source's end.
         return None
-    recording = known.get(content)
-    whole = recording is not None and recording.state == State.COMPLETE and recording.settings == settings
-    return recording if whole else None
+
+
+def _same(started: SourceStarted, known: dict[str, Recording]) -> Recording | None:
+    """What the gallery has of the same recording: all of it, or the longest shorter version that was read."""
+    from reidstream.sources.fingerprint import grown
+
+    if started.content in known:
+        return known[started.content]
+    longer = (started.beginning, started.length)
+    shorter = [recording for recording in known.values() if grown((recording.beginning, recording.length), longer)]
+    return max(shorter, key=lambda recording: recording.length, default=None)
 
 
 def _engine(
@@ -474,11 +506,11 @@ def _engine(
         beside = None if "://" in str(gallery) or config.deepstream.folder else Path(f"{gallery}.deepstream")
         watched = config.deepstream.watch
         return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
-    from reidstream.engines.local import LocalEngine
+    from reidstream.engines.local import open_local_engine
 
     if render is None:
-        return LocalEngine(config, sources, detector=detector, embedder=embedder)
+        return open_local_engine(config, sources, detector=detector, embedder=embedder)
     from reidstream.rendering import Renderer
 
     renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
-    return LocalEngine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)
+    return open_local_engine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)

@@ -14,6 +14,8 @@ from reidstream.runtime.choice import onnxruntime
 PROVIDER = "CUDAExecutionProvider"
 # Of the ONNX Runtime that `reidstream setup cuda` installs; others say their own.
 _CUDA = "13.0"
+# CU_CTX_SCHED_BLOCKING_SYNC of CUDA's driver interface.
+_BLOCKING_SYNC = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,18 @@ def missing_for_cuda() -> tuple[Missing, ...]:
             missing.append(Missing(f"{part} cannot be loaded ({error})", "`reidstream setup cuda` installs it"))
             break
     return tuple(missing)
+
+
+def wait_without_spinning() -> None:
+    """Let threads that wait for the GPU sleep, in whatever this process does on it from now on.
+
+    CUDA's default is to ask over and over while there are more cores than contexts, which takes a core for each model
+    of each process. To be called before anything else uses the GPU; does nothing where there is none.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        driver = ctypes.CDLL("libcuda.so.1")
+        if driver.cuInit(0) == 0:
+            driver.cuDevicePrimaryCtxSetFlags_v2(0, _BLOCKING_SYNC)
 
 
 def _load_libraries(module: Any) -> None:

@@ -26,14 +26,14 @@ from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
 from reidstream.identities.proposal import apply, propose
-from reidstream.identities.schema import former_members, former_people, members, operations, outbox
+from reidstream.identities.schema import former_members, former_people, links, members, operations, outbox
 from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
-from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
+from reidstream.server.decisions import Decision, Label, Undo, execute, people_of, tracklets_of
 from reidstream.server.jobs import Job, Jobs
 from reidstream.types import Tracklet
 
@@ -44,6 +44,8 @@ _AT_ONCE = 20
 # After a decision everybody is read anew before the next tracklet is given a person. Reading takes seconds in large
 # galleries, so that decisions go on meanwhile; when they made it useless so often, the next one waits for it.
 _PATIENCE = 2
+# Seconds of reading that somebody who asks does wait for.
+_SHORT = 0.3
 
 
 class Desk:
@@ -63,6 +65,7 @@ class Desk:
         self.stored = 0
         self.slowest_store = 0.0
         self._deciding = threading.Lock()
+        self._reading = threading.Lock()
         self._waiting = threading.Condition()
         self._awake = True
         self._closing = False
@@ -70,6 +73,7 @@ class Desk:
         # Counts what people decided: identities that were read before know nothing of it.
         self._changes = 0
         self._known = -1
+        self._took = 0.0
         self._identities: OnlineIdentities | None = None
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
         self._thread.start()
@@ -100,14 +104,15 @@ class Desk:
             try:
                 number = execute(self.gallery, caller.name, decision)
             finally:
-                self._changes += 1
+                # A name changes nobody's looks.
+                self._changes += not isinstance(decision, Label)
             self.catalogue.refresh()
         self.wake()
         return self.operation(number)
 
     def operation(self, number: int) -> dict[str, Any]:
         """An entry of the log of operations."""
-        (done,) = [operation for operation in history(self.gallery) if operation.id == number]
+        (done,) = history(self.gallery, number)
         return asdict(done)
 
     def touched(self, number: int) -> list[str]:
@@ -132,10 +137,25 @@ class Desk:
         with self.gallery.read() as connection:
             return int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
 
-    def probabilities_of_pairs(self, person: str, others: Sequence[str]) -> list[float]:
+    def same_person(self, one: Entry, others: Sequence[Entry]) -> list[float]:
         """How probable it is that a person and each of some others are one, by looks and times."""
+        identities = self._read()
         with self._deciding:
-            return self._current().same(person, others)
+            same = identities.same(one.person.id, [other.person.id for other in others])
+        # Those who were told apart a moment ago may not be known as two yet.
+        apart = self._told_apart(one, others)
+        return [0.0 if other.person.id in apart else p for other, p in zip(others, same, strict=True)]
+
+    def _told_apart(self, one: Entry, others: Sequence[Entry]) -> set[str]:
+        """The people of the others of whom somebody decided that they are not ``one``."""
+        owner = {visit.tracklet: entry.person.id for entry in others for visit in entry.visits}
+        found: set[str] = set()
+        with self.gallery.read() as connection:
+            for some in in_chunks([visit.tracklet for visit in one.visits]):
+                for near, far in ((links.c.a, links.c.b), (links.c.b, links.c.a)):
+                    query = select(far).where(links.c.kind == "different", near.in_(some))
+                    found.update(owner[t] for t in connection.execute(query).scalars() if t in owner)
+        return found
 
     def who_is(self, caller: Caller, asked: Query, found: Sequence[str]) -> Identity:
         """Who a query shows, of the people that a caller may see. found: tracklets whose people are wanted as well."""
@@ -149,8 +169,9 @@ class Desk:
             return Identity(Verdict.GIVEN, person, None, ((person, sure),), owners)
         if not len(self.catalogue):
             return Identity(Verdict.UNDECIDED, None, None, (), owners)
+        identities = self._read()
         with self._deciding:
-            answered = self._current().answer(asked.vector[None])
+            answered = identities.answer(asked.vector[None])
         candidates = tuple((people[i], p) for i, p in answered.candidates if i in people)
         verdict = verdict_of([p for _, p in candidates], answered.nobody, self.config.identities.false_merges)
         named = candidates[0][0] if verdict is Verdict.PERSON else None
@@ -256,29 +277,43 @@ class Desk:
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
-        if not self._waits():
-            return 0
-        fresh, changes = None, self._changes
+        waiting = self._waits()
         for _ in range(_PATIENCE):
-            if self._known == (changes := self._changes):
+            if self._known == self._changes:
                 break
-            fresh = OnlineIdentities(self.gallery, self.config.identities)
-            if changes == self._changes:
-                break
+            self._read_anew()
+        if not waiting:
+            return 0
         with self._deciding:
-            if fresh is not None and changes == self._changes:
-                self._identities, self._known = fresh, changes
-            given = self._current().catch_up(_AT_ONCE)
+            if self._known != self._changes:
+                self._identities, self._known = self._fresh(), self._changes
+            assert self._identities is not None
+            given = self._identities.catch_up(_AT_ONCE)
         if given:
             self.catalogue.refresh()
         return given
 
-    def _current(self) -> OnlineIdentities:
-        """Identities that know of every decision; call it while nothing is decided."""
-        if self._known != self._changes or self._identities is None:
-            self._identities = OnlineIdentities(self.gallery, self.config.identities)
-            self._known = self._changes
-        return self._identities
+    def _read(self) -> OnlineIdentities:
+        """Identities as they are, or where reading takes long as they were a moment ago: whoever only asks does not
+        wait until everybody is read anew."""
+        with self._reading:
+            if self._identities is None or (self._known != self._changes and self._took < _SHORT):
+                return self._read_anew()
+            return self._identities
+
+    def _read_anew(self) -> OnlineIdentities:
+        """Read everybody while decisions go on; adopted unless one was made meanwhile."""
+        changes, before = self._changes, time.monotonic()
+        fresh = self._fresh()
+        self._took = time.monotonic() - before
+        with self._deciding:
+            # Another thread may have been faster, and have given people to tracklets since.
+            if self._identities is None or self._known != self._changes == changes:
+                self._identities, self._known = fresh, changes
+            return self._identities
+
+    def _fresh(self) -> OnlineIdentities:
+        return OnlineIdentities(self.gallery, self.config.identities)
 
     def _waits(self) -> bool:
         """Whether a stored tracklet has no person."""

@@ -113,6 +113,7 @@ class Guard:
         connection = HTTPConnection(scope)
         headers = connection.headers
         client = scope.get("client") or ("", 0)
+        scope["state"]["address"] = "this machine"
         if client[0].startswith(LOCAL):
             return local_caller(int(client[0].removeprefix(LOCAL)))
         address = client[0]

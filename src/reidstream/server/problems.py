@@ -92,8 +92,14 @@ def _http(_request: Request, error: Exception) -> Response:
     return response
 
 
+def _unexpected(_request: Request, _error: Exception) -> Response:
+    # The server's log has the traceback; whoever asked learns nothing of our insides.
+    return problem(500, "Internal Server Error", "a fault of the server; its log says more")
+
+
 def add_problems(app: FastAPI) -> None:
     """Every error leaves the app as a problem document."""
     app.add_exception_handler(ReIDStreamError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)

@@ -4,6 +4,7 @@ something first."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reidstream.identities.catalogue import Entry
+from reidstream.server.decisions import Decision, people_of, tracklets_of
 from reidstream.server.desk import Desk
 
 # Neighbours of each person that are looked at.
@@ -21,6 +23,10 @@ _BLOCK = 2000
 _MOST_PAIRS = 400
 # A pair that is less likely than this to be one person is no question.
 _LEAST = 0.05
+# Finding questions that takes no longer than these seconds is done whenever something has changed; else that often, in
+# times of what it took.
+_SHORT = 0.3
+_SHARE = 10.0
 # Memberships that are surer than this are none.
 _SURE = 0.9
 
@@ -44,22 +50,58 @@ class Question:
 
 
 class ReviewQueue:
-    """Questions about a gallery, found anew when it has changed. Safe to use from several threads."""
+    """Questions about a gallery, found anew when it has changed. Safe to use from several threads.
+
+    Where that takes long, it is done beside, and not all the time; meanwhile the questions are those of before, without
+    those that were answered.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._lock = threading.Lock()
         self._version = -1
         self._questions: list[Question] = []
+        self._answered: set[tuple[str, str]] = set()
+        self._took = 0.0
+        self._found_at = 0.0
+        self._finding: threading.Thread | None = None
 
     def questions(self) -> list[Question]:
         """All questions, the weightiest first."""
         with self._lock:
             self._desk.catalogue.refresh()
             if self._version != self._desk.catalogue.version:
-                self._version = self._desk.catalogue.version
-                self._questions = sorted([*self._pairs(), *self._members()], key=lambda q: (-q.weight, q.one, q.other))
-            return self._questions
+                if self._version < 0 or self._took < _SHORT:
+                    self._find()
+                elif self._finding is None and time.monotonic() - self._found_at > _SHARE * self._took:
+                    self._finding = threading.Thread(target=self._find, name="review queue", daemon=True)
+                    self._finding.start()
+            return [question for question in self._questions if self._holds(question)]
+
+    def answered(self, decision: Decision) -> None:
+        """A decision was made: what it answers is not asked again."""
+        people, tracklets = people_of(decision), tracklets_of(decision)
+        pairs = [(one, other) for one in people for other in (*people, *tracklets) if one != other]
+        self._answered.update(pairs)
+
+    def _holds(self, question: Question) -> bool:
+        catalogue = self._desk.catalogue
+        if (question.one, question.other) in self._answered or catalogue.get(question.one) is None:
+            return False
+        if question.kind == "same":
+            return catalogue.get(question.other) is not None
+        return catalogue.owner(question.other) == question.one
+
+    def _find(self) -> None:
+        before = time.monotonic()
+        version, answered = self._desk.catalogue.version, set(self._answered)
+        found = sorted([*self._pairs(), *self._members()], key=lambda q: (-q.weight, q.one, q.other))
+        self._questions, self._version = found, version
+        # What was answered before the looking began is in what was found; an undone answer is a question again.
+        self._answered -= answered
+        self._found_at = time.monotonic()
+        self._took = self._found_at - before
+        self._finding = None
 
     def _pairs(self) -> list[Question]:
         ids, means = self._desk.looks.means()
@@ -79,11 +121,12 @@ class ReviewQueue:
         for _, a, b in near[:_MOST_PAIRS]:
             by_person.setdefault(ids[a], []).append(ids[b])
         found = []
-        for person, others in by_person.items():
-            for other, same in zip(others, self._desk.probabilities_of_pairs(person, others), strict=True):
-                one, two = self._desk.catalogue.get(person), self._desk.catalogue.get(other)
-                if same >= _LEAST and one is not None and two is not None:
-                    found.append(Question("same", person, other, same, _weight(same, one, two)))
+        for person, near_ones in by_person.items():
+            one = self._desk.catalogue.get(person)
+            others = [entry for other in near_ones if (entry := self._desk.catalogue.get(other)) is not None]
+            for other, same in zip(others, self._desk.same_person(one, others) if one else (), strict=False):
+                if same >= _LEAST and one is not None:
+                    found.append(Question("same", person, other.person.id, same, _weight(same, one, other)))
         return found
 
     def _members(self) -> list[Question]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 WHOLE_FILE_BYTES = 64 * 2**20
@@ -50,6 +51,54 @@ def folder_fingerprint(paths: Iterable[Path], fps: float) -> str:
             file.seek(max(2**15, size - 2**15))
             digest.update(file.read(2**15))
     return digest.hexdigest()
+
+
+BEGINNING_PACKETS = 25
+"""Of the video's first packets so many count; a recording with fewer is not known again when it has grown."""
+_RUNG = 2**16
+
+
+def file_beginning(path: Path, packets: Iterable[bytes]) -> tuple[str, int]:
+    """What a recording begins with, and its bytes so far: the beginning of a longer version of it begins with this one.
+
+    packets: the video's packets in the order of the file. Digests parted by spaces: the first of the first 25 packets,
+    which no container changes when it is finished (headers are); each further one of the 64 KiB behind 64 KiB times
+    1, 2, 4 and so on. Empty when there are too few packets. Raises OSError.
+    """
+    digest = hashlib.blake2b(b"packets", digest_size=16)
+    count = 0
+    for packet in islice(packets, BEGINNING_PACKETS):
+        digest.update(hashlib.blake2b(packet, digest_size=16).digest())
+        count += 1
+    if count < BEGINNING_PACKETS:
+        return "", 0
+    rungs = [digest.hexdigest()]
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        at = _RUNG
+        while at + _RUNG <= size:
+            file.seek(at)
+            rungs.append(hashlib.blake2b(file.read(_RUNG), digest_size=8).hexdigest())
+            at *= 2
+    return " ".join(rungs), size
+
+
+def folder_beginning(paths: Sequence[Path], fps: float) -> tuple[str, int]:
+    """The same of a folder of images: the first 25 of them, then those at 25 times 1, 2, 4 ...; how many there are."""
+    if len(paths) < BEGINNING_PACKETS:
+        return "", 0
+    rungs = [folder_fingerprint(paths[:BEGINNING_PACKETS], fps)]
+    at = BEGINNING_PACKETS
+    while at < len(paths):
+        rungs.append(folder_fingerprint([paths[at]], fps)[:16])
+        at *= 2
+    return " ".join(rungs), len(paths)
+
+
+def grown(shorter: tuple[str, int], longer: tuple[str, int]) -> bool:
+    """Whether the second (beginning, length) is that of the same recording, at least as long as the first."""
+    short, long = shorter[0].split(), longer[0].split()
+    return bool(short) and shorter[1] <= longer[1] and long[: len(short)] == short
 
 
 def live_fingerprint() -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from reidstream.errors import SourceBroken, SourceNotFound
 from reidstream.sources.address import IMAGE_SUFFIXES, redacted
 from reidstream.sources.clock import Thinning
-from reidstream.sources.fingerprint import folder_fingerprint
+from reidstream.sources.dating import name_time
+from reidstream.sources.fingerprint import folder_beginning, folder_fingerprint
 from reidstream.sources.frame import ArrayPicture, Frame, Pixels
 from reidstream.sources.stored import StoredSource
 from reidstream.types import SourceStarted
@@ -35,7 +36,9 @@ class ImageFolderSource(StoredSource):
         if not self._path.is_dir():
             raise SourceNotFound(f"{self._path}: no such folder")
         paths, fps = self._images()
-        start = paths[0].stat().st_mtime
+        named = name_time(paths[0])
+        start = paths[0].stat().st_mtime if named is None else named
+        by = "its first image's modification time" if named is None else "its first image's name"
         thinning = Thinning(self._config.max_fps)
         for index, path in enumerate(paths):
             time = index / fps
@@ -47,6 +50,7 @@ class ImageFolderSource(StoredSource):
                 logger.warning("%s: %s is not an image that can be read, left out", self._id, path.name)
                 continue
             if self._info is None:
+                beginning, length = folder_beginning(paths, fps)
                 self._info = SourceStarted(
                     source=self._id,
                     uri=redacted(self._config.uri),
@@ -55,8 +59,12 @@ class ImageFolderSource(StoredSource):
                     fps=min(fps, self._config.max_fps or fps),
                     wall_time=start + time,
                     frames=len(paths),
+                    dated=by,
+                    beginning=beginning,
+                    length=length,
                 )
-            yield Frame(self._id, index, time, start + time, ArrayPicture(pixels))
+            picture = self._fitted(ArrayPicture(pixels), self._info.size)
+            yield Frame(self._id, index, time, start + time, picture)
         if self._info is None:
             raise SourceBroken(f"{self._path}: none of its {len(paths)} images can be decoded")
 

@@ -16,7 +16,7 @@ from reidstream.sources.address import Kind, device_path, kind_of, redacted
 from reidstream.sources.clock import LiveClock, Thinning
 from reidstream.sources.connection import Arrival, Connection, ConnectionLost, ConnectionRefused
 from reidstream.sources.fingerprint import live_fingerprint
-from reidstream.sources.frame import Frame
+from reidstream.sources.frame import FittedPicture, Frame
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class LiveSource:
         self._thinning = Thinning(config.max_fps)
         self._index = 0
         self._skipped = 0
+        self._fitted = 0
         self._dropped = 0
         self._broken_at: float | None = None
 
@@ -77,6 +78,10 @@ class LiveSource:
     @property
     def dropped(self) -> int:
         return self._dropped
+
+    @property
+    def fitted(self) -> int:
+        return self._fitted
 
     @property
     def mended(self) -> int:
@@ -190,7 +195,11 @@ class LiveSource:
         self._index += 1
         if not self._thinning.keeps(media_time):
             return
-        frame = Frame(self._id, index, media_time, time.time(), arrival.picture)
+        picture = arrival.picture
+        if self._info is not None and picture.size != self._info.size:
+            picture = FittedPicture(picture, self._info.size)
+            self._fitted += 1
+        frame = Frame(self._id, index, media_time, time.time(), picture)
         with self._changed:
             if self._info is None:
                 self._info = SourceStarted(

@@ -33,6 +33,10 @@ class Source(Protocol):
         """Frames of a live source that nobody took in time."""
 
     @property
+    def fitted(self) -> int:
+        """Frames whose picture had another size than the first, and was fitted into it."""
+
+    @property
     def mended(self) -> int:
         """Frames whose time stamp was wrong and was replaced."""
 

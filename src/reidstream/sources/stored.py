@@ -12,7 +12,7 @@ from typing import Self
 from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken
 from reidstream.sources.address import local_path, redacted
-from reidstream.sources.frame import Frame
+from reidstream.sources.frame import FittedPicture, Frame, Picture
 from reidstream.types import SourceStarted
 
 
@@ -32,6 +32,7 @@ class StoredSource(ABC):
         self._first: Frame | None = None
         self._info: SourceStarted | None = None
         self._skipped = 0
+        self._fitted_count = 0
 
     @property
     def id(self) -> str:
@@ -44,6 +45,17 @@ class StoredSource(ABC):
     @property
     def dropped(self) -> int:
         return 0
+
+    @property
+    def fitted(self) -> int:
+        return self._fitted_count
+
+    def _fitted(self, picture: Picture, size: tuple[int, int]) -> Picture:
+        """The picture in the source's size, whatever its own is."""
+        if picture.size == size:
+            return picture
+        self._fitted_count += 1
+        return FittedPicture(picture, size)
 
     @property
     def mended(self) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 from reidstream.config import SourceConfig
@@ -14,8 +12,9 @@ from reidstream.errors import SourceBroken, SourceNotFound
 from reidstream.sources.address import redacted
 from reidstream.sources.clock import MediaClock, Thinning
 from reidstream.sources.container_end import missing_bytes
-from reidstream.sources.fingerprint import file_fingerprint
-from reidstream.sources.frame import Frame
+from reidstream.sources.dating import LAST_WRITTEN, Dated, dated, recorded_length
+from reidstream.sources.fingerprint import file_beginning, file_fingerprint
+from reidstream.sources.frame import Frame, Picture
 from reidstream.sources.picture import Pictures
 from reidstream.sources.stored import StoredSource, reason
 from reidstream.types import SourceStarted
@@ -51,13 +50,15 @@ class VideoFileSource(StoredSource):
         fps = float(stream.guessed_rate or stream.average_rate or 0)
         self._clock = MediaClock(fps)
         thinning = Thinning(self._config.max_fps)
-        start = _start_time(self._container, self._path)
         pictures = Pictures()
+        start = 0.0
         index = 0
         for decoded, time in self._timed(stream):
             if thinning.keeps(time):
-                picture = pictures.of(decoded)
+                picture: Picture = pictures.of(decoded)
                 if self._info is None:
+                    begun, beginning, length = self._looked_at()
+                    start = begun.begun
                     self._info = SourceStarted(
                         source=self._id,
                         uri=redacted(self._config.uri),
@@ -66,7 +67,11 @@ class VideoFileSource(StoredSource):
                         fps=min(fps, self._config.max_fps or fps),
                         wall_time=start + time,
                         frames=_frame_count(stream, fps),
+                        dated=begun.by,
+                        beginning=beginning,
+                        length=length,
                     )
+                picture = self._fitted(picture, self._info.size)
                 yield Frame(self._id, index, time, start + time, picture)
             index += 1
         if index == 0:
@@ -99,15 +104,28 @@ class VideoFileSource(StoredSource):
             ) from None
         # What FFmpeg generates for missing presentation times is wrong for AVI with B-frames.
         self._container.flags &= ~av.container.Flags.gen_pts.value
-        pictures = [s for s in self._container.streams.video if s.codec_context is not None]
-        streams = [s for s in pictures if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            found = ", ".join(s.type for s in self._container.streams) or "none"
-            raise SourceBroken(f"{self._path}: holds no video stream (streams found: {found})")
-        stream = max(streams, key=lambda s: s.width * s.height)
+        stream = self._picked(self._container)
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
         return stream
+
+    def _looked_at(self) -> tuple[Dated, str, int]:
+        """When the recording began, what it begins with, and its bytes; read beside what is being decoded."""
+        import av
+
+        with av.open(f"file:{self._path}", metadata_errors="replace") as container:
+            stream = self._picked(container)
+            tags = (container.metadata, stream.metadata)
+            packets = (bytes(packet) for packet in container.demux(stream) if packet.size)
+            try:
+                beginning, length = file_beginning(self._path, packets)
+            except av.error.FFmpegError:
+                beginning, length = "", 0
+            found = dated(self._path, tags, None)
+        if found.by == LAST_WRITTEN:
+            with av.open(f"file:{self._path}", metadata_errors="replace") as container:
+                found = dated(self._path, (), recorded_length(container, self._picked(container)))
+        return found, beginning, length
 
     def _timed(self, stream: Any) -> Iterator[tuple[Any, float]]:
         """Decoded frames with their media times."""
@@ -122,6 +140,17 @@ class VideoFileSource(StoredSource):
         yield from clock.finish()
         if broken is not None:
             raise broken
+
+    def _picked(self, container: Any) -> Any:
+        """The largest video stream."""
+        import av
+
+        pictures = [s for s in container.streams.video if s.codec_context is not None]
+        streams = [s for s in pictures if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            found = ", ".join(s.type for s in container.streams) or "none"
+            raise SourceBroken(f"{self._path}: holds no video stream (streams found: {found})")
+        return max(streams, key=lambda s: s.width * s.height)
 
     def _decoded(self, stream: Any) -> Iterator[Any]:
         import av
@@ -168,16 +197,3 @@ def _frame_count(stream: Any, fps: float) -> int | None:
 
 def _cut_off(missing: int) -> str:
     return f"; the file is cut off, at least {missing:,} bytes are missing at its end" if missing else ""
-
-
-def _start_time(container: Any, path: Path) -> float:
-    """Unix seconds at which a recording began: its creation time if it says one, else when the file was written."""
-    text = container.metadata.get("creation_time", "")
-    try:
-        created = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return path.stat().st_mtime
-    if created.tzinfo is None:
-        created = created.replace(tzinfo=datetime.UTC)
-    # Recorders without a clock write the zero of their epoch, 1904 or 1970.
-    return created.timestamp() if created.year > 1971 else path.stat().st_mtime

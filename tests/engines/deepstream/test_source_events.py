@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,11 @@ def test_behind_a_gap_an_object_id_is_sampled_anew_and_an_odd_stamp_stops_no_sam
     assert max(taken(behind)) >= 4
     odd = [36_000.0 if number == 3 else time for number, time in enumerate(steady)]
     assert len([time for time in taken(odd) if time < 100]) >= len(taken(steady))
+
+
+def test_boxes_of_another_picture_size_are_in_the_pixels_of_the_first() -> None:
+    seen = source()
+    first = seen.frame(arrays(0, 0.0, [7]))
+    (second,) = observed(seen.frame(replace(arrays(1, 0.1, [7]), size=(1920, 1080), boxes=2 * BOX)))
+    np.testing.assert_allclose(second.boxes, observed(first)[0].boxes)
+    assert seen.fitted == 1

@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from reidstream.engines.local.engine import LocalEngine
+from collections.abc import Sequence
 
-__all__ = ["LocalEngine"]
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import Engine
+from reidstream.engines.local.engine import LocalEngine
+from reidstream.engines.local.processes import LocalProcesses, processes_for
+from reidstream.engines.local.source_runner import Observer
+from reidstream.inference import Detector, Embedder
+
+__all__ = ["LocalEngine", "LocalProcesses", "open_local_engine"]
+
+
+def open_local_engine(
+    config: Config,
+    sources: Sequence[tuple[str, SourceConfig]],
+    observer: Observer | None = None,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
+) -> Engine:
+    """The local engine in one process or in several (local.processes); see LocalEngine for the arguments.
+
+    What is called with frames, or is given instead of a model, lives in this process, and so does the engine then.
+    """
+    processes = processes_for(config, sources)
+    if processes == 1 or observer is not None or detector is not None or embedder is not None:
+        return LocalEngine(config, sources, observer, detector, embedder)
+    return LocalProcesses(config, sources, processes)

@@ -146,6 +146,8 @@ class SourceRunner:
     def _warn(self, source: Source) -> None:
         if source.skipped:
             self._shared.status.warn(f"{self._id}: {source.skipped} damaged frames were left out")
+        if source.fitted:
+            self._shared.status.warn(f"{self._id}: {source.fitted} frames had another picture size and were fitted")
         if source.mended:
             self._shared.status.warn(wrong_stamps(self._id, source.mended))
 

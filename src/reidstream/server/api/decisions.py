@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
 from reidstream.documents import operations_document
 from reidstream.identities.people import history
@@ -12,6 +12,7 @@ from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import Limit, Operator, Reviewer, TheDesk, Viewer, answer, everything
 from reidstream.server.decisions import Decision
 from reidstream.server.desk import Desk
+from reidstream.server.review_queue import ReviewQueue
 
 router = APIRouter(tags=["decisions"])
 
@@ -31,10 +32,16 @@ _EXAMPLES: Any = {
 
 @router.post("/decisions")
 def decide(
-    desk: TheDesk, caller: Reviewer, decision: Annotated[Decision, Body(openapi_examples=_EXAMPLES)]
+    request: Request,
+    desk: TheDesk,
+    caller: Reviewer,
+    decision: Annotated[Decision, Body(openapi_examples=_EXAMPLES)],
 ) -> Response:
     """Decide who is who. 409 with ``now`` when what was seen is no longer so: nothing has changed then."""
-    return answer(desk.decide(caller, decision))
+    done = desk.decide(caller, decision)
+    review: ReviewQueue = request.app.state.review
+    review.answered(decision)
+    return answer(done)
 
 
 @router.get("/operations")

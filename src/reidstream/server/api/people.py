@@ -99,8 +99,11 @@ def list_people(
         )
 
     key = _KEYS[order]
-    seen = (entry.within(caller.cameras) for entry in desk.catalogue.entries())
-    found = sorted((e for e in seen if e is not None and wanted(e)), key=lambda e: (key(e), e.person.id))
+    everybody = desk.catalogue.ordered(order.value, lambda e: (key(e), e.person.id))
+    if caller.cameras is not None:
+        seen = (entry.within(caller.cameras) for entry in everybody)
+        everybody = sorted((e for e in seen if e is not None), key=lambda e: (key(e), e.person.id))
+    found = [entry for entry in everybody if wanted(entry)]
     begin = 0
     if after is not None:
         place = tuple(read_cursor(after, ((int, float), (str,))))
@@ -150,7 +153,7 @@ def alike_people(
     """Who looks most like a person, most alike first, with the probability that they are the same."""
     entry = entry_of(desk, caller, person)
     found = alike(desk, caller, entry, limit)
-    same = desk.probabilities_of_pairs(entry.person.id, [other.person.id for other, _ in found])
+    same = desk.same_person(entry, [other for other, _ in found])
     others = zip(found, same, strict=True)
     return answer(
         {"alike": [{**other.as_dict(), "similarity": cosine, "same": sure} for (other, cosine), sure in others]}
@@ -231,11 +234,11 @@ def matches(entry: Entry, words: str) -> bool:
 
 def _counts(desk: Desk, caller: Caller) -> tuple[int, int]:
     """How many tracklets the caller may see, and how many of them have no person yet."""
-    stored = sum(r.tracklets for r in desk.gallery.sources() if caller.cameras is None or r.source in caller.cameras)
-    held = sum(
-        len(e.visits) if caller.cameras is None else sum(v.source in caller.cameras for v in e.visits)
-        for e in desk.catalogue.entries()
-    )
+    if caller.cameras is None:
+        stored = len(desk.gallery)
+        return stored, max(0, stored - desk.catalogue.visits)
+    stored = sum(r.tracklets for r in desk.gallery.sources() if r.source in caller.cameras)
+    held = sum(v.source in caller.cameras for e in desk.catalogue.entries() for v in e.visits)
     return stored, max(0, stored - held)
 
 

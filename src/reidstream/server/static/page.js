@@ -60,8 +60,12 @@ export const called = (person) => person.name || `person ${person.number}`;
 
 export function moment(seconds) {
   if (seconds === null || seconds === undefined) return "never";
-  return new Date(seconds * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+  const date = new Date(seconds * 1000);
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return date.toLocaleString([], { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
+
+export const visits = (count) => `${count.toLocaleString()} ${count === 1 ? "visit" : "visits"}`;
 
 export function lasting(seconds) {
   if (seconds < 90) return `${Math.round(seconds)} s`;

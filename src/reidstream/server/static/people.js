@@ -1,6 +1,6 @@
 // Everybody: filters, selecting, merging many, hiding.
 
-import { ask, called, decide, done, failed, fillCameras, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, Problem, say, seenOf, walk } from "./page.js";
+import { ask, called, decide, done, failed, fillCameras, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, Problem, say, seenOf, visits, walk } from "./page.js";
 
 const grid = find("#grid");
 const filters = find("#filters");
@@ -26,7 +26,7 @@ function card(person) {
       picture(person.best, 256, ""),
       make("span", { class: "text" },
         make("strong", {}, called(person)),
-        `${person.tracklets.length} ${person.tracklets.length === 1 ? "visit" : "visits"}, ${lasting(person.seconds)}`, make("br"),
+        `${visits(person.tracklets.length)}, ${lasting(person.seconds)}`, make("br"),
         person.cameras.join(", "), make("br"),
         moment(person.last_seen),
         doubt < 0.9 ? make("span", { class: "doubt" }, make("br"), `least sure ${percent(doubt)}`) : null)),
@@ -155,6 +155,7 @@ await fillCameras(filters.elements.camera);
 fillNames(find("#names"));
 const kept = JSON.parse(sessionStorage.getItem(PLACE) || "null");
 sessionStorage.removeItem(PLACE);
+if (kept && Object.entries(kept.filters).some(([key, value]) => value && !["words", "camera", "order", "shown"].includes(key))) filters.querySelector("details").open = true;
 if (kept) for (const [key, value] of Object.entries(kept.filters)) if (filters.elements[key]) filters.elements[key].value = value;
 await load(kept ? Math.max(PAGE, kept.count) : PAGE, true);
 if (kept) scrollTo(0, kept.top);

@@ -1,6 +1,6 @@
 // One person: journey, pictures with the odd ones first, look-alikes, history.
 
-import { ask, called, decide, done, failed, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, post, say, seenOf, walk } from "./page.js";
+import { ask, called, decide, done, failed, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, post, say, seenOf, visits, walk } from "./page.js";
 
 const wanted = document.body.dataset.person;
 const chosen = new Set();
@@ -38,7 +38,7 @@ async function load() {
 function draw() {
   document.title = `${called(person)} · ReIDStream`;
   find("#title").textContent = called(person);
-  find("#facts").textContent = `number ${person.number}, ${person.tracklets.length} visits, ${lasting(person.seconds)} in view, ${person.cameras.join(", ")}; first ${moment(person.first_seen)}, last ${moment(person.last_seen)}`
+  find("#facts").textContent = `number ${person.number}, ${visits(person.tracklets.length)}, ${lasting(person.seconds)} in view, ${person.cameras.join(", ")}; first ${moment(person.first_seen)}, last ${moment(person.last_seen)}`
     + (person.hidden_by_cameras ? "; more was seen by cameras that you may not see" : "") + (person.hidden ? "; hidden" : "");
   const label = find("#label");
   if (!label.contains(document.activeElement)) {
@@ -55,13 +55,13 @@ function draw() {
 }
 
 function drawJourney() {
-  const visits = person.tracklets;
+  const seen = person.tracklets;
   const begin = person.first_seen, span = Math.max(person.last_seen - begin, 1);
   const left = 110, width = 900, row = 34, top = 10, height = top + row * person.cameras.length + 26;
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", `0 0 ${left + width + 20} ${height}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `Visits over time: ${visits.map((v) => `${v.source} ${moment(v.start_wall)} for ${lasting(v.end_wall - v.start_wall)}`).slice(0, 40).join("; ")}`);
+  svg.setAttribute("aria-label", `Visits over time: ${seen.map((v) => `${v.source} ${moment(v.start_wall)} for ${lasting(v.end_wall - v.start_wall)}`).slice(0, 40).join("; ")}`);
   const add = (name, values, text) => {
     const element = document.createElementNS(svg.namespaceURI, name);
     for (const [key, value] of Object.entries(values)) element.setAttribute(key, value);
@@ -75,11 +75,11 @@ function drawJourney() {
     add("line", { class: "row", x1: left, x2: left + width, y1: y(camera), y2: y(camera) });
     add("text", { x: 0, y: y(camera) + 4 }, camera.length > 15 ? `${camera.slice(0, 14)}…` : camera);
   }
-  for (let n = 1; n < visits.length; n += 1) {
-    const a = visits[n - 1], b = visits[n];
+  for (let n = 1; n < seen.length; n += 1) {
+    const a = seen[n - 1], b = seen[n];
     if (a.source !== b.source) add("path", { class: "way", d: `M${x(a.end_wall)} ${y(a.source)}L${x(b.start_wall)} ${y(b.source)}` });
   }
-  for (const v of visits) {
+  for (const v of seen) {
     const bar = add("rect", { class: "bar", x: x(v.start_wall), y: y(v.source) - 8, height: 16, rx: 3, width: Math.max(4, x(v.end_wall) - x(v.start_wall)) });
     const title = document.createElementNS(svg.namespaceURI, "title");
     title.textContent = `${v.source}, ${moment(v.start_wall)}, ${lasting(v.end_wall - v.start_wall)}`;
@@ -137,7 +137,7 @@ function drawAlike() {
   if (!alike.length) { list.replaceChildren(make("li", { class: "empty" }, "Nobody else is known.")); return; }
   list.replaceChildren(...alike.map((other) => make("li", { class: "card", data: { id: other.id } },
     make("a", { href: `/people/${other.id}` }, picture(other.best, 256, ""),
-      make("span", { class: "text" }, make("strong", {}, called(other)), `${other.tracklets.length} visits, ${other.cameras.join(", ")}`)),
+      make("span", { class: "text" }, make("strong", {}, called(other)), `${visits(other.tracklets.length)}, ${other.cameras.join(", ")}`)),
     make("span", { class: "tag" }, `${percent(other.same)} same`),
     may("reviewer") ? make("span", { class: "buttons" },
       make("button", { type: "button", onclick: () => join(other) }, "Same ", make("kbd", {}, "m")),

@@ -1,6 +1,6 @@
 // Questions, the weightiest first; one key each.
 
-import { ask, called, decide, failed, find, get, keys, listen, make, moment, percent, picture, post, say } from "./page.js";
+import { ask, called, decide, failed, find, get, keys, listen, make, moment, percent, picture, post, say, visits } from "./page.js";
 
 const PLACE = "review: question";
 let questions = [];
@@ -32,13 +32,13 @@ function side(section, title, href, tracklets, most = 12) {
     tracklets.length > most ? make("p", { class: "facts" }, `and ${tracklets.length - most} more`) : "");
 }
 
-const visits = (person, without = null) => {
+const shown = (person, without = null) => {
   const rows = person.tracklets.map((id, n) => ({ id, sure: person.probability[n] })).filter(({ id }) => id !== without);
   rows.sort((a, b) => (b.id === person.best) - (a.id === person.best) || b.sure - a.sure);
   return rows.map(({ id, sure }) => ({ id, note: sure < 0.9 ? percent(sure) : "" }));
 };
 
-const about = (person) => `${called(person)}: ${person.tracklets.length} visits, ${person.cameras.join(", ")}, last ${moment(person.last_seen)}`;
+const about = (person) => `${called(person)}: ${visits(person.tracklets.length)}, ${person.cameras.join(", ")}, last ${moment(person.last_seen)}`;
 
 function draw() {
   const question = current();
@@ -53,8 +53,8 @@ function draw() {
   const title = pair ? `Are ${called(question.person)} and ${called(question.other_person)} one person?` : `Is this ${called(question.person)}?`;
   find("#asked").textContent = title;
   find("#sure").textContent = `By looks and times: ${percent(question.probability)} yes.`;
-  side(find("#one"), about(question.person), `/people/${question.one}`, visits(question.person, pair ? null : question.other));
-  if (pair) side(find("#other"), about(question.other_person), `/people/${question.other}`, visits(question.other_person));
+  side(find("#one"), about(question.person), `/people/${question.one}`, shown(question.person, pair ? null : question.other));
+  if (pair) side(find("#other"), about(question.other_person), `/people/${question.other}`, shown(question.other_person));
   else side(find("#other"), "This picture", null, [{ id: question.other, note: "" }]);
   find("[data-answer=yes]").firstChild.textContent = pair ? "Same person " : "It is them ";
   find("[data-answer=no]").firstChild.textContent = pair ? "Two people " : "Somebody else ";

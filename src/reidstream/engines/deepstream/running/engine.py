@@ -261,6 +261,8 @@ class DeepStreamEngine:
         if events.ended:
             return
         yield from events.end(error, stopped, source.dropped)
+        if events.fitted:
+            self._warn(f"{source.id}: {events.fitted} frames had another picture size and were fitted")
         if events.mended:
             self._warn(wrong_stamps(source.id, events.mended))
 

@@ -17,6 +17,7 @@ from reidstream.engines.sampling import sharpness
 from reidstream.foreign_text import storable
 from reidstream.regions import IgnoredRegions
 from reidstream.sources.clock import MediaClock
+from reidstream.sources.frame import fit
 from reidstream.types import (
     EndReason,
     Event,
@@ -111,6 +112,7 @@ class SourceEvents:
         self._again = 0
         self._next = 0
         self._offset = 0
+        self.fitted = 0
         self._media = 0.0
         self._arrived = time.monotonic()
         self._ended = False
@@ -174,6 +176,7 @@ class SourceEvents:
             self._origin = wall - media
             self._started = replace(self._started, size=arrays.size, wall_time=wall)
             events.append(self._started)
+        arrays = self._fitted(arrays)
         wall = arrays.ntp / 1e9 if self._started.live and arrays.ntp else self._origin + media
         track_ids = self._seen(arrays, media, number)
         events.append(
@@ -194,6 +197,15 @@ class SourceEvents:
             if media - track.media > self._timeout and number - track.frame > self._shadow
         ]
         return events + [self._end_track(object_id) for object_id in sorted(late)]
+
+    def _fitted(self, arrays: FrameArrays) -> FrameArrays:
+        """The same with its boxes in the pixels of the source's first frame, when its picture has another size."""
+        if arrays.size == self._started.size or 0 in arrays.size:
+            return arrays
+        scale, left, top = fit(arrays.size, self._started.size)
+        offset = np.array([left, top, left, top], np.float32)
+        self.fitted += 1
+        return replace(arrays, size=self._started.size, boxes=arrays.boxes * np.float32(scale) + offset)
 
     def _timed_out(self, media: float) -> list[Event]:
         """Ends the tracks that a gap without frames is too long for, before any goes on behind it: the tracker counts

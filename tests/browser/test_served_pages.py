@@ -1,0 +1,223 @@
+"""The server's pages in a real browser: each page, its keys, two people at once, and a view that is out of date."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import PASSWORD, VISITS
+from tests.server.process import Served, made_gallery
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PAGES = ["/", "/people/1", "/review", "/search", "/sources", "/jobs", "/users", "/log"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (.ci/browser installs it)")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on the PATH (Debian: chromium)")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=_FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with Served(made_gallery(tmp_path / "shop", VISITS)) as running:
+        yield running
+
+
+class Visitor:
+    """One person at a browser; ``problems``: everything that went wrong in their pages."""
+
+    def __init__(self, browser: Any, served: Served, **how: Any) -> None:
+        self.context = browser.new_context(base_url=served.address, **how)
+        self.page = self.context.new_page()
+        self.problems: list[str] = []
+        self.page.on("console", lambda m: self.problems.append(m.text) if m.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+
+    def open(self, path: str) -> Any:
+        self.page.goto(path)
+        self.page.wait_for_load_state("load")
+        return self.page
+
+    def cards(self) -> list[str]:
+        self.page.wait_for_selector("#grid .card")
+        names: list[str] = self.page.locator("#grid .card strong").all_text_contents()
+        return names
+
+
+@pytest.fixture
+def admin(browser: Any, served: Served) -> Iterator[Visitor]:
+    """The first user, who came by the link."""
+    visitor = Visitor(browser, served)
+    page = visitor.open(served.setup_link)
+    page.fill("[name=name]", "grace")
+    page.fill("[name=password]", PASSWORD)
+    page.click("form button")
+    page.wait_for_selector("#grid .card")
+    yield visitor
+    visitor.context.close()
+
+
+def counted(page: Any, selector: str, count: int) -> None:
+    """Wait until there are so many; not with a function, because the policy lets nobody evaluate text."""
+    from playwright.sync_api import expect
+
+    expect(page.locator(selector)).to_have_count(count, timeout=20_000)
+
+
+def test_pages_keep_to_the_policy_fit_a_telephone_and_are_accessible(admin: Visitor) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
+    for scheme in ("light", "dark"):
+        admin.page.emulate_media(color_scheme=scheme)
+        for path in PAGES:
+            page = admin.open(path)
+            page.wait_for_timeout(700)
+            for width in (1200, 400):
+                page.set_viewport_size({"width": width, "height": 900})
+                over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert over <= 0, f"{path} is {over} pixels too wide at {width}"
+            # axe is put in past the policy, which would refuse it as it refuses everything foreign.
+            found = axe.Axe().run(page).response["violations"]
+            serious = [
+                (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}
+            ]
+            assert not serious, f"{path} ({scheme}): {serious}"
+    assert admin.problems == []
+
+
+def test_people_are_merged_by_keys_alone_and_come_back_by_one(admin: Visitor) -> None:
+    page = admin.open("/")
+    assert len(admin.cards()) == 3
+    page.focus("#grid .card a")
+    for key in ("x", "ArrowRight", "x", "m"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#merging[open]")
+    page.keyboard.press("Enter")
+    counted(page, "#grid .card", 2)
+    assert "merged" in page.text_content("#toast")
+    page.keyboard.press("u")
+    counted(page, "#grid .card", 3)
+    assert admin.problems == []
+
+
+def test_a_person_is_named_split_and_undone(admin: Visitor) -> None:
+    page = admin.open("/people/1")
+    page.wait_for_selector("#crops .card")
+    page.keyboard.press("n")
+    page.keyboard.type("<b>Ann</b>")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#title >> text=<b>Ann</b>")
+    assert page.locator("#crops .card").count() == 3
+    page.keyboard.press("p")
+    page.keyboard.press("x")
+    page.keyboard.press("s")
+    counted(page, "#crops .card", 2)
+    page.keyboard.press("u")
+    counted(page, "#crops .card", 3)
+    assert page.locator("#history li").count() >= 2
+    assert page.locator("#journey rect").count() == 3
+
+
+def test_a_view_that_is_out_of_date_changes_nothing_and_shows_how_it_is(
+    browser: Any, served: Served, admin: Visitor
+) -> None:
+    with served.owner() as owner:
+        ids = {p["number"]: p["id"] for p in owner.people()["people"]}
+    page = admin.open("/")
+    # This tab hears of nothing any more.
+    page.route("**/api/v1/events/stream", lambda route: route.abort())
+    page.reload()
+    admin.cards()
+    with served.owner() as owner:
+        split = owner.split("1", [owner.person("1")["tracklets"][1]["id"]])
+        assert split["kind"] == "split"
+        before = owner.people()["people"]
+    for number in (1, 2):
+        page.check(f"#grid li[data-id='{ids[number]}'] input")
+    page.keyboard.press("m")
+    page.wait_for_selector("#merging[open]")
+    page.click("#merge-yes")
+    page.wait_for_selector("#toast:not([hidden])")
+    assert "Nothing was changed" in page.text_content("#toast p")
+    counted(page, "#grid .card", 4)
+    with served.owner() as owner:
+        assert owner.people()["people"] == before
+
+
+def test_two_people_see_what_the_other_one_does(browser: Any, served: Served, admin: Visitor) -> None:
+    admin.open("/users")
+    page = admin.page
+    page.fill("#add-user [name=name]", "ben")
+    page.fill("#add-user [name=password]", PASSWORD)
+    page.select_option("#add-user [name=role]", "viewer")
+    page.click("#add-user button")
+    page.wait_for_selector("#users >> text=ben")
+    other = Visitor(browser, served)
+    other.open("/login")
+    other.page.fill("[name=name]", "ben")
+    other.page.fill("[name=password]", PASSWORD)
+    other.page.click("form button")
+    assert len(other.cards()) == 3
+    assert other.page.locator("#grid input[type=checkbox]").count() == 0
+    with served.owner() as owner:
+        owner.label("1", name="Ann")
+    other.page.wait_for_selector("#grid >> text=Ann")
+    # The admin ends ben's account: his next look is a login.
+    admin.open("/users")
+    page.locator("#users li", has_text="ben").locator("button").click()
+    page.wait_for_selector("#toast >> text=removed")
+    other.page.goto("/")
+    other.page.wait_for_url("**/login")
+    other.context.close()
+
+
+def test_a_dropped_connection_is_taken_up_again_where_it_broke(admin: Visitor, served: Served) -> None:
+    page = admin.open("/")
+    admin.cards()
+    admin.context.set_offline(True)
+    with served.owner() as owner:
+        owner.label("1", name="Ann")
+    admin.context.set_offline(False)
+    page.wait_for_selector("#grid >> text=Ann", timeout=20_000)
+
+
+def test_the_place_in_the_list_survives_going_back(admin: Visitor) -> None:
+    page = admin.open("/")
+    admin.cards()
+    page.fill("[name=words]", "2")
+    counted(page, "#grid .card", 1)
+    page.click("#grid .card a")
+    page.wait_for_selector("#crops .card")
+    page.click("#back")
+    counted(page, "#grid .card", 1)
+    assert page.input_value("[name=words]") == "2"
+
+
+def test_an_erasure_shows_its_proof(admin: Visitor) -> None:
+    page = admin.open("/people/3")
+    page.wait_for_selector("#crops .card")
+    page.click("#actions .danger")
+    page.click("#erasing .danger")
+    page.wait_for_selector("#gone:not([hidden])", timeout=60_000)
+    assert "proven" in page.text_content("#gone")
+    admin.open("/")
+    assert len(admin.cards()) == 2

@@ -1,0 +1,108 @@
+"""What the local engine promises when its sources are spread over processes; the contract tests run on it, too."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from reidstream.config import Config, SourceConfig, load_config
+from reidstream.engines.local import LocalEngine, LocalProcesses, open_local_engine
+from reidstream.engines.local.processes import processes_for
+from reidstream.errors import EngineError, ModelNotFound
+from reidstream.sources.frame import Picture
+from reidstream.types import Detections, EndReason, Event, Observed, SourceEnded, TrackEnded
+from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+
+
+class Fatal(BlobDetector):
+    """Kills the process of a picture that holds nobody; fails where there are two people."""
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        found = super().detect(pictures)
+        if len(found[0]) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if len(found[0]) == 2:
+            raise RuntimeError("the device is gone")
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _blobs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+
+def _engine(paths: Sequence[Path], detector: BlobDetector | None = None, processes: int = 2) -> LocalProcesses:
+    named = [(path.stem, SourceConfig(uri=str(path))) for path in paths]
+    return LocalProcesses(Config(), named, processes, detector or BlobDetector(), ColourEmbedder())
+
+
+def _of(events: Sequence[Event], source: str) -> list[Event]:
+    return [event for event in events if event.source == source]
+
+
+def test_each_source_gives_the_events_of_a_single_process(tmp_path: Path) -> None:
+    paths = [write_blobs(tmp_path / f"{name}.mp4", people, 40) for name, people in (("a", [0]), ("b", [1, 2]))]
+    named = [(path.stem, SourceConfig(uri=str(path))) for path in paths]
+    alone = list(LocalEngine(Config(), named, detector=BlobDetector(), embedder=ColourEmbedder()).events())
+    engine = _engine(paths)
+    spread = list(engine.events())
+    for source in ("a", "b"):
+        ours, theirs = ([e for e in _of(events, source) if isinstance(e, Observed)] for events in (spread, alone))
+        assert [(e.frame, e.boxes.tobytes(), e.track_ids.tobytes()) for e in ours] == [
+            (e.frame, e.boxes.tobytes(), e.track_ids.tobytes()) for e in theirs
+        ]
+    assert engine.status.frames == {"a": 40, "b": 40}
+    assert {"decode", "detect", "track", "embed"} <= set(engine.status.stage_seconds)
+
+
+def test_a_process_that_dies_ends_its_sources_with_what_was_seen_and_no_others(tmp_path: Path) -> None:
+    # The person of the first leaves the picture, and with them the process ends.
+    leaves, stays = write_blobs(tmp_path / "leaves.mp4", [0], 90, 8), write_blobs(tmp_path / "stays.mp4", [1], 60)
+    events = list(_engine([leaves, stays], Fatal()).events())
+    broken, whole = _of(events, "leaves"), _of(events, "stays")
+    assert isinstance(broken[-1], SourceEnded)
+    assert "its process was ended by signal 9" in (broken[-1].error or "")
+    seen = {int(track) for event in broken if isinstance(event, Observed) for track in event.track_ids}
+    ended = [event for event in broken if isinstance(event, TrackEnded)]
+    assert seen == {event.track_id for event in ended}
+    assert all(event.reason is EndReason.SOURCE_ENDED for event in ended)
+    assert isinstance(whole[-1], SourceEnded)
+    assert (whole[-1].error, whole[-1].frames) == (None, 60)
+
+
+def test_a_model_that_fails_ends_the_whole_run_with_its_error(tmp_path: Path) -> None:
+    crowded, quiet = write_blobs(tmp_path / "crowded.mp4", [0, 1], 60), write_blobs(tmp_path / "quiet.mp4", [1], 60)
+    seen: list[Event] = []
+    with pytest.raises(EngineError, match="the device is gone"):
+        seen.extend(_engine([crowded, quiet], Fatal()).events())
+    assert {event.source for event in seen if isinstance(event, SourceEnded)} == {"crowded", "quiet"}
+
+
+def test_a_wrong_model_fails_before_any_source_is_touched(tmp_path: Path) -> None:
+    config = load_config(None, ["detector.model=no-such-model.onnx"])
+    with pytest.raises(ModelNotFound, match=r"no-such-model\.onnx"):
+        LocalProcesses(config, [("a", SourceConfig(uri="nothing.mp4")), ("b", SourceConfig(uri="nothing.mp4"))], 2)
+
+
+def test_the_number_of_processes_is_configured_or_follows_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def number(sources: int, setting: int = 0, device: str = "cpu") -> int:
+        config = load_config(None, [f"local.processes={setting}", f"local.device={device}"])
+        return processes_for(config, range(sources))
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    assert number(1) == 1
+    assert 1 < number(3) <= 3
+    assert 1 < number(64, device="cuda") <= number(64) <= 16
+    assert (number(5, setting=3), number(2, setting=3), number(5, setting=1)) == (3, 2, 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    assert number(64) == 1
+
+
+def test_objects_of_the_callers_stay_in_this_process() -> None:
+    config = load_config(None, ["local.processes=2"])
+    sources = [("a", SourceConfig(uri="a.mp4")), ("b", SourceConfig(uri="b.mp4"))]
+    assert isinstance(open_local_engine(config, sources, None, BlobDetector(), ColourEmbedder()), LocalEngine)

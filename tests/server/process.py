@@ -1,0 +1,89 @@
+"""A server as its users start it: the command, in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from reidstream.children import command_of, environment
+from reidstream.client import Client
+from reidstream.config.gallery import GalleryConfig
+from reidstream.gallery import Gallery
+from reidstream.server.place import SETUP_FILE, is_served, short_path
+from tests.identities.conftest import SPACE, Visit
+from tests.server.conftest import stored
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def made_gallery(folder: Path, visits: list[Visit]) -> Path:
+    config = GalleryConfig(index="exact")
+    with Gallery.open(folder, write=True, create=True, space=SPACE, config=config) as opened:
+        stored(opened, visits)
+    return folder
+
+
+class Served:
+    """A running server. ``said``: what it has printed by the time it answers."""
+
+    def __init__(self, gallery: Path, *words: str) -> None:
+        self.gallery, self.port = gallery, free_port()
+        self._words = words
+        self.said = ""
+
+    def __enter__(self) -> Self:
+        command = command_of(
+            "reidstream", "serve", *self._words, "--gallery", str(self.gallery), "--port", str(self.port)
+        )
+        self.child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+        )
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self.said += line
+            if line.startswith("serving "):
+                break
+        else:
+            raise AssertionError(self.said)
+        httpx.get(f"{self.address}/readyz", timeout=60).raise_for_status()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.child.poll() is None:
+            self.end(signal.SIGKILL)
+
+    @property
+    def address(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def setup_link(self) -> str:
+        return (self.gallery / SETUP_FILE).read_text().strip()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.child.send_signal(number)
+        out, _ = self.child.communicate(timeout=120)
+        self.said += out
+        return self.child.returncode
+
+    @contextmanager
+    def owner(self) -> Iterator[Client]:
+        """The gallery's owner, through its socket."""
+        assert is_served(self.gallery)
+        with short_path(self.gallery) as path, Client(socket=path) as client:
+            yield client

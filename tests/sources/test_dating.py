@@ -1,0 +1,86 @@
+"""When a recording began, and what says so."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reidstream.config import SourceConfig
+from reidstream.sources import open_source
+from reidstream.sources.dating import name_time
+from reidstream.types import SourceStarted
+from tests.blobs import FPS, write_blobs
+
+MakeClip = Callable[..., Path]
+BEGUN = datetime(2026, 1, 31, 14, 25, 30, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture(autouse=True)
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two hours from UTC in winter: recorders write names in local time."""
+    monkeypatch.setenv("TZ", "EET-2")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def started(path: Path) -> SourceStarted:
+    with open_source(SourceConfig(uri=str(path)), "cam") as source:
+        return source.started()
+
+
+@pytest.mark.parametrize(
+    ("name", "utc"),
+    [
+        ("20260131_162530.mp4", BEGUN),
+        ("VID_20260131_162530_1.mp4", BEGUN),
+        ("front 2026-01-31 16.25.30.mkv", BEGUN),
+        ("2026-01-31T14:25:30Z.ts", BEGUN),
+        ("2026-01-31T15-25-30+01:00.ts", BEGUN),
+        ("ch01_20260131162530.avi", BEGUN),
+        ("RecM02_20260131_162530_162600_A1B2.mp4", BEGUN),
+        ("2026-01-31/16.25.30-16.30.00[M][0@0][0].dav", BEGUN),
+        ("20260131/cam/162530.mp4", BEGUN),
+        ("shop.mp4", None),
+        ("99999999_999999.mp4", None),
+        ("20260231_162530.mp4", None),
+        ("17000101_000000.mp4", None),
+        ("1234567890123456789012.mp4", None),
+        ("20260131.mp4", None),
+    ],
+)
+def test_times_in_names(tmp_path: Path, name: str, utc: float | None) -> None:
+    assert name_time(tmp_path / name) == utc
+
+
+def test_the_container_says_it_before_the_name(make_clip: MakeClip) -> None:
+    path = make_clip("20250101_000000.mp4", 30, metadata={"creation_time": "2026-01-31T14:25:30Z"})
+    info = started(path)
+    assert (info.wall_time, info.dated) == (BEGUN, "its container")
+
+
+def test_the_name_says_it_before_the_modification_time(make_clip: MakeClip) -> None:
+    info = started(make_clip("20260131_162530.ts", 30))
+    assert (info.wall_time, info.dated) == (BEGUN, "its name")
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.ts", "clip.avi", "raw.h264"])
+def test_else_it_ended_when_it_was_last_written(make_clip: MakeClip, name: str) -> None:
+    path = make_clip(name, 100)
+    os.utime(path, (BEGUN, BEGUN))
+    info = started(path)
+    assert info.wall_time == pytest.approx(BEGUN - 4, abs=0.25)
+    assert info.dated == "its modification time less its length"
+
+
+def test_one_stamp_far_ahead_does_not_date_a_recording_back(tmp_path: Path) -> None:
+    times = [36_000.0 if frame == 40 else frame / FPS for frame in range(100)]
+    path = write_blobs(tmp_path / "bogus.mkv", [0], 100, times=times)
+    os.utime(path, (BEGUN, BEGUN))
+    assert started(path).wall_time == pytest.approx(BEGUN - 5, abs=0.25)
