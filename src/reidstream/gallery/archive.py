@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
 from reidstream.files import whole_folder
+from reidstream.foreign_documents import parsed_json
 from reidstream.gallery.archive_checks import (
     MOST_FACTS,
     MOST_PEOPLE,
@@ -121,7 +122,7 @@ def read_archive(folder: Path) -> Archive:
             "`reidstream gallery export FOLDER` writes it"
         )
     try:
-        document = json.loads(plain_file(folder / FACTS, MOST_FACTS).read_text(encoding="utf-8"))
+        document = parsed_json(plain_file(folder / FACTS, MOST_FACTS).read_text(encoding="utf-8"))
         if document["format"] != FORMAT or int(document["version"]) > VERSION:
             raise GalleryMismatch(
                 f"{folder / FACTS} has format {document['format']!r} version {document['version']}; this program reads "
@@ -136,7 +137,7 @@ def read_archive(folder: Path) -> Archive:
         if len(sources) != len(recordings):
             raise GalleryCorrupt(f"{folder / FACTS} describes a recording twice; export the gallery again")
         demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
-        people = json.loads((folder / PEOPLE).read_text(encoding="utf-8"))
+        people = parsed_json((folder / PEOPLE).read_text(encoding="utf-8"))
         space = EmbeddingSpace(facts.space.fingerprint, facts.space.model, facts.space.size)
         return Archive(folder, facts.gallery, space, facts.model, recordings, people)
     except ValidationError as error:

@@ -191,7 +191,7 @@ SGIE_FLAWS: list[tuple[str, Severity, Changes, str | None, bool]] = [
     ("misplaced-key", Severity.WARNING, {"unique-id": "2"}, "unique-id", True),
     ("misplaced-key", Severity.WARNING, {"tracker-width": "960"}, "tracker-width", True),
     ("misplaced-key", Severity.WARNING, {"nms-iou-threshold": "0.5"}, "nms-iou-threshold", True),
-    ("misplaced-key", Severity.WARNING, {"strongly-typed": "1"}, "strongly-typed", True),
+    ("misplaced-key", Severity.WARNING, {"strongly-typed": "1"}, "strongly-typed", False),
     ("value", Severity.ERROR, {"batch-size": "2000"}, "batch-size", False),
     ("value", Severity.ERROR, {"network-mode": "5"}, "network-mode", False),
     ("value", Severity.ERROR, {"gpu-id": "first"}, "gpu-id", False),
@@ -279,7 +279,13 @@ TRACKER_FLAWS = [
     ("no-tracker", PROPERTIES.replace("ll-lib-file=parser.so\n", "")),
     ("missing-file", PROPERTIES.replace("parser.so", "/opt/absent.so")),
     ("not-a-config", "[property]\ntarget-unique-ids=1\nnetwork-input-shape=8;3;544;960\n[group-0]\nsrc-ids=0\n"),
-    ("not-a-config", "[application]\nperf=1\n"),
+    ("not-a-config", "[other]\nperf=1\n"),
+    ("newer-key", TRACKER + "DataAssociator:\n  minMatchingScore4PeerAssocIou: 0.2\n"),
+    ("unchecked-group", "[application]\nperf=1\n"),
+    ("mux", "[source0]\ntype=4\nuri=rtsp://10.0.0.7/s\n"),
+    ("mux", "[source0]\ntype=4\nuri=rtsp://10.0.0.7/s\n[streammux]\nbatch-size=1\nwidth=64\nheight=64\n"),
+    ("source", "[source0]\ntype=2\nuri=street.mp4\n[streammux]\nbatch-size=1\nwidth=64\nheight=64\n"),
+    ("no-model", "[primary-gie]\nenable=1\n"),
     ("not-a-config", ""),
 ]
 
@@ -289,6 +295,107 @@ def test_a_flaw_of_a_tracker_file_is_found(code: str, text: str, site: Site) -> 
     if text.startswith("tracker:"):
         text = "\n".join(line if line.endswith(":") else f"  {line}" for line in text.splitlines())
     _one(check_files([site.text("other.yml" if ":" in text else "other.txt", text)]), code)
+
+
+APPLICATION = """[source0]
+type=2
+uri=file:///srv/street.mp4
+[streammux]
+batch-size=1
+width=64
+height=64
+[tracker]
+ll-lib-file=parser.so
+ll-config-file=tracker.yml
+"""
+
+
+def test_an_applications_paths_count_from_its_own_folder(site: Site) -> None:
+    site.text("tracker.yml", TRACKER)
+    assert not check_files([site.text("app.txt", APPLICATION)])
+    (site.folder / "tracker.yml").unlink()
+    assert _codes(check_files([site.text("app.txt", APPLICATION)])) == {"missing-file"}
+
+
+def test_a_library_of_deepstream_is_no_error_where_deepstream_is_not_installed(site: Site) -> None:
+    site.text("tracker.yml", TRACKER)
+    library = "/opt/nvidia/deepstream/deepstream/lib/libnvds_nvmultiobjecttracker.so"
+    found = _one(check_files([site.text("app.txt", APPLICATION.replace("parser.so", library))]), "missing-file")
+    assert found.severity is (Severity.ERROR if Path("/opt/nvidia/deepstream").is_dir() else Severity.NOTE)
+
+
+def test_a_section_that_stands_twice_is_named_with_both_lines(site: Site) -> None:
+    path = site.text("twice.yml", TRACKER + "TargetManagement:\n  maxTargetsPerStream: 10\n")
+    finding = _one(check_files([path]), "syntax")
+    first, second = (n for n, line in enumerate(path.read_text().splitlines(), 1) if line == "TargetManagement:")
+    assert finding.line == second and f"lines {first} and {second}" in finding.cause and not finding.edits
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "right"),
+    [
+        ({"onnx-file": '"reid.onnx"'}, "onnx-file", "reid.onnx"),
+        ({"onnx-file": "=reid.onnx"}, "onnx-file", "reid.onnx"),
+        ({"onnx-file": "'reid.onnx'"}, "onnx-file", "reid.onnx"),
+        ({"network-mode": "fp16"}, "network-mode", "2"),
+        ({"net-scale-factor": "1/1"}, "net-scale-factor", "1"),
+        ({"net-scale-factor": "1,0"}, "net-scale-factor", "1.0"),
+        ({"batch-size": "16;"}, "batch-size", "16"),
+        ({"process-mode": "secondary"}, "process-mode", "2"),
+    ],
+)
+def test_what_stands_in_a_values_way_is_named_and_taken_out(
+    changes: Changes, line: str, right: str, site: Site
+) -> None:
+    path = site.sgie(changes)
+    files = [read_config_file(site.pgie()), read_config_file(path)]
+    found = [f for f in check_parsed(files) if f.file == path]
+    assert {f.code for f in found} <= {"syntax", "value"} and len(found) == 1
+    assert str(changes[line]) in found[0].cause
+    fixed = parse_config(corrected(files, 1).encode(), path)
+    assert fixed.group("property")[line].value == right
+    assert not [f for f in check_parsed([files[0], fixed]) if f.file == path]
+
+
+def test_characters_that_nobody_sees_are_named(site: Site) -> None:
+    path = site.sgie({"batch-size": "16\u00a0"})
+    assert "U+00A0" in _one(site.check(path), "syntax").cause
+
+
+def test_a_models_name_says_nothing_about_it(site: Site) -> None:
+    numbers: Changes = {"net-scale-factor": "0.017", "offsets": "123;116;103", "model-color-format": "0"}
+    path = site.pgie({**numbers, "onnx-file": "yolox_s.onnx", "model-engine-file": None})
+    assert not _codes(site.check(path)) & {"preprocessing", "channel-order"}
+
+
+@pytest.mark.parametrize("key", ["minMatchingScore4Iuo", "minMatchingScore4IouOfPeers"])
+def test_a_guess_is_said_and_not_done(key: str, site: Site) -> None:
+    finding = _one(check_files([site.text("t.yml", TRACKER + f"DataAssociator:\n  {key}: 0.2\n")]), "unknown-key")
+    assert not finding.edits
+
+
+def test_an_int8_engine_that_was_built_is_left_alone(site: Site) -> None:
+    name = "reid.onnx_b16_gpu0_int8.engine"
+    changes: Changes = {"network-mode": "1", "model-engine-file": name}
+    assert "int8-uncalibrated" in _codes(site.check(site.sgie(changes)))
+    site.text(name, "engine")
+    assert "int8-uncalibrated" not in _codes(site.check(site.sgie(changes)))
+    section = f"ReID:\n  reidType: 2\n  onnxFile: reid.onnx\n  networkMode: 2\n  modelEngineFile: {name}\n"
+    assert "tracker-precision" not in _codes(check_files([site.text("t.yml", TRACKER + section)]))
+
+
+@pytest.mark.shared
+def test_files_of_public_reports_are_judged_rightly(shared_data: Path) -> None:
+    cases = shared_data.parent / "cases"
+    codes = {
+        name: {(finding.line, finding.code) for finding in check_files([cases / name])}
+        for name in ("deepstream_app.txt", "tracker_two_sections.yml", "yolox_legacy.txt", "tracker_ds9_key.yml")
+    }
+    assert "relative-path" not in {code for _, code in codes["deepstream_app.txt"]}
+    assert {(1, "unchecked-group"), (11, "mux")} <= codes["deepstream_app.txt"]
+    assert (23, "syntax") in codes["tracker_two_sections.yml"]
+    assert {code for _, code in codes["yolox_legacy.txt"]} == {"missing-file"}
+    assert codes["tracker_ds9_key.yml"] == {(9, "newer-key")}
 
 
 def test_weights_in_a_missing_second_file_are_named(site: Site) -> None:

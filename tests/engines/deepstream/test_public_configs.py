@@ -34,7 +34,7 @@ input-object-min-height=32
 """
 REFERENCE_FLAWS = {
     (1, "nearest-scaling"),
-    (1, "preprocessing"),  # neither scale nor offsets: raw values into a network that wants ImageNet's
+    (1, "preprocessing-unknown"),  # neither scale nor offsets, and the model is not here to be asked
     (3, "missing-file"),
     (4, "engine-name"),
     (5, "legacy-key"),
@@ -103,7 +103,10 @@ def test_fix_writes_a_copy_and_shows_the_difference(text: str, tmp_path: Path) -
     fixed = tmp_path / "osnet.fixed.txt"
     assert "\n+scaling-filter=1" in result.stdout and str(fixed) in result.stdout
     left = {finding.code for finding in check_files([fixed])}
-    assert left <= {"missing-file", "class-id", "batch-of-one", "preprocessing-nearest"}
+    assert left <= {"missing-file", "class-id", "batch-of-one", "preprocessing-nearest", "preprocessing-unknown"}
     values = dict(line.split("=", 1) for line in fixed.read_text().splitlines() if "=" in line)
+    if "net-scale-factor" not in text:
+        assert "net-scale-factor" not in values, "nothing is claimed of a model that is not here"
+        return
     assert float(values["net-scale-factor"]) == pytest.approx(0.01735207357279195)
     assert values["offsets"] == "123.675;116.28;103.53"

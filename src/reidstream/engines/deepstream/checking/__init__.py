@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from reidstream.engines.deepstream.checking import (
+    application_rules,
     detector_rules,
     file_rules,
     key_rules,
@@ -63,6 +64,8 @@ def check_parsed(files: Sequence[ConfigFile]) -> list[Finding]:
             network = InferenceFile(file)
             networks.append(network)
             findings += _check_network(network)
+        elif application_rules.is_application(file):
+            findings += application_rules.application(file)
         elif file.group_line("tracker"):
             findings += tracker_rules.properties(file)
         elif any(name in SECTIONS for name, _ in file.groups):
@@ -88,10 +91,13 @@ def corrected(files: Sequence[ConfigFile], index: int) -> str:
 
 def _check_network(network: InferenceFile) -> Iterator[Finding]:
     yield from key_rules.nvinfer_name(network.file)
-    yield from key_rules.nvinfer_keys(network.file)
+    found = list(key_rules.nvinfer_keys(network.file))
+    yield from found
+    # What a value that cannot be read leads to is no flaw of its own.
+    unread = {finding.line for finding in found if finding.code == "value"}
     rules = _FILES + (_REID if network.role == "reid" else _DETECTOR if network.role == "detector" else ())
     for rule in rules:
-        yield from rule(network)
+        yield from (finding for finding in rule(network) if finding.line not in unread)
 
 
 def _not_a_config(file: ConfigFile) -> Finding:

@@ -21,12 +21,16 @@ _LARGEST = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One ``key=value`` or ``key: value``; value without quotes, lists of YAML as ``[a, b]``."""
+    """One ``key=value`` or ``key: value``; value without quotes, lists of YAML as ``[a, b]``.
+
+    section: line of the header that it stands below.
+    """
 
     group: str
     key: str
     value: str
     line: int
+    section: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +57,25 @@ class ConfigFile:
     flaws: tuple[SyntaxFlaw, ...]
 
     def group(self, name: str) -> dict[str, Entry]:
-        """The entries of a group by key; of a key given twice the last counts, as in GLib and yaml-cpp."""
-        return {entry.key: entry for entry in self.entries if entry.group == name}
+        """The entries of a group by key; of a key given twice the last counts, as in nvinfer's parsers.
+
+        Key files join groups of one name, yaml-cpp finds the first section of a name only.
+        """
+        first = self.group_line(name)
+        return {e.key: e for e in self.entries if e.group == name and (not self.yaml or e.section == first)}
 
     def group_line(self, name: str) -> int:
         return next((line for group, line in self.groups if group == name), 0)
 
     def repeated(self) -> Iterator[tuple[Entry, Entry]]:
         """Each key that is given again in its group: the earlier entry and the one that counts."""
-        seen: dict[tuple[str, str], Entry] = {}
+        seen: dict[tuple[str, int, str], Entry] = {}
         for entry in self.entries:
-            earlier = seen.get((entry.group, entry.key))
+            place = (entry.group, entry.section if self.yaml else 0, entry.key)
+            earlier = seen.get(place)
             if earlier is not None:
                 yield earlier, entry
-            seen[entry.group, entry.key] = entry
+            seen[place] = entry
 
 
 def read_config_file(path: Path) -> ConfigFile:
@@ -98,10 +107,40 @@ def parse_config(data: bytes, path: Path) -> ConfigFile:
         )
         text = text[1:]
     lines = tuple(line.rstrip("\r") for line in text.split("\n"))
+    flaws += _strange_characters(lines)
     yaml = _is_yaml(path, lines)
     read = _read_yaml if yaml else _read_ini
     entries, groups = read(lines, flaws)
     return ConfigFile(path, yaml, lines, tuple(entries), tuple(groups), tuple(flaws))
+
+
+_STRANGE = {
+    "\u00a0": "a no-break space",
+    "\u200b": "a zero-width space",
+    "\u2060": "a word joiner",
+    "\ufeff": "a byte order mark",
+    "\u2018": "a typographic quote",
+    "\u2019": "a typographic quote",
+    "\u201c": "a typographic quote",
+    "\u201d": "a typographic quote",
+    "\u2013": "a dash in the place of a minus or hyphen",
+    "\u2014": "a dash in the place of a minus or hyphen",
+    "\u2212": "a minus sign that is not the keyboard's",
+    "\uff1b": "a full-width semicolon",
+    "\uff1a": "a full-width colon",
+    "\uff1d": "a full-width equals sign",
+}
+"""What word processors and web pages put into files, and nobody sees."""
+
+
+def _strange_characters(lines: tuple[str, ...]) -> Iterator[SyntaxFlaw]:
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("#"):
+            continue
+        found = next((char for char in line if char in _STRANGE), None)
+        if found is not None:
+            cause = f"column {line.index(found) + 1} holds {_STRANGE[found]} (U+{ord(found):04X})"
+            yield SyntaxFlaw(number, cause, "write the line anew with plain characters", fatal=True)
 
 
 def _is_yaml(path: Path, lines: tuple[str, ...]) -> bool:
@@ -154,21 +193,37 @@ def _read_ini(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[Ent
             cure = "put the comment on a line of its own"
             flaws.append(SyntaxFlaw(number, cause, cure, fatal=True, replacement=(key, bare)))
             value = bare
-        entries.append(Entry(group, key, value, number))
+        bare = _without_strays(value)
+        if bare != value:
+            where = "quotes are" if value[0] in "\"'" or value[-1] in "\"'" else f"{value[0]!r} is"
+            cause = f"{where} part of the value here: {key} is {_short(value)}"
+            flaws.append(SyntaxFlaw(number, cause, f"write {key}={bare}", fatal=True, replacement=(key, bare)))
+            value = bare
+        entries.append(Entry(group, key, value, number, groups[group]))
     return entries, list(groups.items())
+
+
+def _without_strays(value: str) -> str:
+    """A value without what belongs to other formats: quotes around it, and a second equals sign or colon before it."""
+    bare = value.lstrip("=").lstrip() if value.startswith("=") else value
+    bare = bare[1:].lstrip() if bare.startswith(": ") else bare
+    if len(bare) >= 2 and bare[0] == bare[-1] and bare[0] in "\"'":
+        return bare[1:-1].strip()
+    return bare.strip("\"'") if bare.count('"') + bare.count("'") == 1 else bare
 
 
 def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[Entry], list[tuple[str, int]]]:
     entries: list[Entry] = []
     groups: dict[str, int] = {}
     group: str | None = None
+    section = 0
     open_list: tuple[str, int, list[str]] | None = None
 
     def close_list() -> None:
         nonlocal open_list
         if open_list is not None and group is not None:
             key, line, items = open_list
-            entries.append(Entry(group, key, f"[{', '.join(items)}]" if items else "", line))
+            entries.append(Entry(group, key, f"[{', '.join(items)}]" if items else "", line, section))
         open_list = None
 
     for number, line in enumerate(lines, 1):
@@ -195,7 +250,7 @@ def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[En
                 replacement = (glued[1], glued[2])
                 flaws.append(SyntaxFlaw(number, cause, f"write {glued[1]}: {glued[2]}", True, replacement))
                 if group is not None:
-                    entries.append(Entry(group, glued[1], _unquoted(glued[2]), number))
+                    entries.append(Entry(group, glued[1], _unquoted(glued[2]), number, section))
                 continue
             cause = f"{_short(text)!r} is not key: value"
             flaws.append(SyntaxFlaw(number, cause, "write key: value, one per line", fatal=True))
@@ -206,7 +261,13 @@ def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[En
                 cause = f"{key} stands outside every section, so it is not read"
                 flaws.append(SyntaxFlaw(number, cause, "indent it below its section", fatal=False))
             else:
-                group = key
+                group, section = key, number
+                if key in groups:
+                    cause = (
+                        f"{key} stands twice, in lines {groups[key]} and {number}; YAML allows a name once, and "
+                        f"yaml-cpp takes the first: all of it from line {number} on is lost"
+                    )
+                    flaws.append(SyntaxFlaw(number, cause, f"put its keys below line {groups[key]}", fatal=True))
                 groups.setdefault(key, number)
             continue
         if group is None:
@@ -215,7 +276,7 @@ def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[En
         elif not value:
             open_list = (key, number, [])
         else:
-            entries.append(Entry(group, key, _unquoted(value), number))
+            entries.append(Entry(group, key, _unquoted(value), number, section))
     close_list()
     return entries, list(groups.items())
 

@@ -161,8 +161,8 @@ def engine(config: InferenceFile) -> Iterator[Finding]:
     """The TensorRT engine's name against what nvinfer will write and look for, and its age."""
     entry = config.keys.get("model-engine-file")
     onnx = config.path("onnx-file")
-    if config.integer("batch-size") is None and "batch-size" in config.keys:
-        return
+    if any(config.integer(key) is None and key in config.keys for key in ("batch-size", "network-mode", "gpu-id")):
+        return  # the value itself is named; the engine's name follows from it
     batch = config.integer("batch-size") or 1
     if onnx is None:
         yield from _engine_alone(config, batch)
@@ -221,15 +221,21 @@ def _engine_alone(config: InferenceFile, batch: int) -> Iterator[Finding]:
 
 
 def precision(config: InferenceFile) -> Iterator[Finding]:
-    """INT8 without what it needs."""
+    """INT8 without what it needs: nvinfer builds FP16 then and names the file so (nvdsinfer_model_builder.cpp).
+
+    An engine that is there already, as trtexec makes it of a quantised model, is taken as it is.
+    """
+    engine_file = config.path("model-engine-file")
+    if engine_file is not None and is_file(engine_file):
+        return
     if config.integer("network-mode") == 1 and "int8-calib-file" not in config.keys:
         yield Finding(
             config.file.path,
             config.line("network-mode"),
             Severity.WARNING,
             "int8-uncalibrated",
-            "network-mode=1 is INT8 (FP16 is 2), and there is no int8-calib-file: nvinfer falls back to FP16 or FP32",
-            "set network-mode=2 for FP16, or give int8-calib-file",
+            "network-mode=1 is INT8 (FP16 is 2), and there is no int8-calib-file: nvinfer builds FP16 and names it so",
+            "set network-mode=2 for FP16, or give int8-calib-file; for a quantised model `reidstream models build`",
             (SetLine(config.line("network-mode"), "network-mode", "2"),),
         )
 

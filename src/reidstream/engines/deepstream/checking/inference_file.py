@@ -12,9 +12,11 @@ from reidstream.engines.deepstream.files.labels import labels_from_text
 from reidstream.engines.deepstream.files.onnx_facts import OnnxFacts, read_onnx_facts
 from reidstream.engines.deepstream.keys import values
 from reidstream.errors import ModelError
-from reidstream.models.manifest import load_manifest
 from reidstream.models.resolving import resolve_model
 from reidstream.models.spec import ModelSpec
+
+NVIDIA = Path("/opt/nvidia/deepstream")
+"""Where DeepStream is installed; on a machine without it nothing below can be looked at."""
 
 Role = Literal["detector", "reid", "classifier"]
 
@@ -89,18 +91,16 @@ class InferenceFile:
 
     @cached_property
     def spec(self) -> ModelSpec | None:
-        """The model's description: by checksum, from its metadata, beside it, or from a manifest by file name."""
+        """The model's description: by checksum, from its metadata or beside it. A name alone says nothing."""
         path = self.path("onnx-file")
-        if path is None:
+        if path is None or not is_file(path):
             return None
-        if is_file(path):
-            for task in ("reid", "detector"):
-                try:
-                    return resolve_model(str(path), task).spec
-                except ModelError:
-                    continue
-            return None
-        return next((e.spec for e in load_manifest().values() if e.file_name == path.name), None)
+        for task in ("reid", "detector"):
+            try:
+                return resolve_model(str(path), task).spec
+            except ModelError:
+                continue
+        return None
 
     @cached_property
     def labels(self) -> tuple[str, ...] | None:

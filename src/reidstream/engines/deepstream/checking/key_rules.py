@@ -14,11 +14,12 @@ from reidstream.engines.deepstream.keys.nvinfer import (
     CLASS_KEYS,
     ELSEWHERE,
     LEGACY,
+    NEWER,
     PROPERTY_KEYS,
     RENAMED,
     Key,
 )
-from reidstream.engines.deepstream.keys.nvtracker import SECTIONS, UNCHECKED
+from reidstream.engines.deepstream.keys.nvtracker import NEWER_KEYS, SECTIONS, UNCHECKED
 
 
 def syntax(file: ConfigFile) -> Iterator[Finding]:
@@ -107,7 +108,7 @@ def _nvinfer_key(
             (RemoveLine(entry.line), AddKey(other_group, entry.key, entry.value)),
         )
     elif entry.key in ELSEWHERE:
-        renamed = RENAMED.get(entry.key)
+        renamed, newer = RENAMED.get(entry.key), entry.key in NEWER
         value = entry.value.replace(":", ";") if renamed == "operate-on-class-ids" else entry.value
         yield Finding(
             file.path,
@@ -115,8 +116,8 @@ def _nvinfer_key(
             Severity.WARNING,
             "misplaced-key",
             f"{entry.key} is ignored in {group}: {ELSEWHERE[entry.key]}",
-            f"use {renamed}" if renamed else "remove it here",
-            _unless_given(file, entry, renamed, value) if renamed else (RemoveLine(entry.line),),
+            f"use {renamed}" if renamed else "leave it for DeepStream 9" if newer else "remove it here",
+            _unless_given(file, entry, renamed, value) if renamed else () if newer else (RemoveLine(entry.line),),
         )
     else:
         close = get_close_matches(entry.key.lower().replace("_", "-"), [*known, *other], 1, 0.8)
@@ -126,8 +127,13 @@ def _nvinfer_key(
             yield Finding(file.path, entry.line, Severity.WARNING, "unknown-key", cause, cure)
             return
         meant = close[0]
-        edits = _unless_given(file, entry, meant, entry.value) if meant in known else ()
+        edits = _unless_given(file, entry, meant, entry.value) if meant in known and _same(meant, entry.key) else ()
         yield Finding(file.path, entry.line, Severity.WARNING, "unknown-key", cause, f"did you mean {meant}?", edits)
+
+
+def _same(known: str, written: str) -> bool:
+    """Whether two names differ in case, hyphens and underscores only: then it is no guess which one is meant."""
+    return known.lower().replace("-", "").replace("_", "") == written.lower().replace("-", "").replace("_", "")
 
 
 def _unless_given(file: ConfigFile, entry: Entry, key: str, value: str) -> tuple[Edit, ...]:
@@ -180,9 +186,14 @@ def nvtracker_keys(file: ConfigFile) -> Iterator[Finding]:
             cause = f"{entry.key} belongs to {' or '.join(places)} and is ignored in {entry.group}"
             cure = f"move it to {places[0]}"
             yield Finding(file.path, entry.line, Severity.WARNING, "misplaced-key", cause, cure, edits)
+        elif entry.key in NEWER_KEYS:
+            cause = f"{entry.key} is read by DeepStream 9's tracker; that of 8.0 ignores it without a word"
+            cure = "leave it for DeepStream 9"
+            yield Finding(file.path, entry.line, Severity.NOTE, "newer-key", cause, cure)
         else:
             close = get_close_matches(entry.key, [*keys, *homes], 1, 0.8)
             cause = f"the tracker library does not know {entry.key!r} in {entry.group} and ignores it without a word"
-            cure = f"did you mean {close[0]}?" if close else "remove it"
-            rename = _unless_given(file, entry, close[0], entry.value) if close and close[0] in keys else ()
+            cure = f"did you mean {close[0]}?" if close else "look for the right name in the guide of your version"
+            same = bool(close) and close[0] in keys and _same(close[0], entry.key)
+            rename = _unless_given(file, entry, close[0], entry.value) if same else ()
             yield Finding(file.path, entry.line, Severity.WARNING, "unknown-key", cause, cure, rename)

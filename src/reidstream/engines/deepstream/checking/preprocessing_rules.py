@@ -48,6 +48,8 @@ def against_model(config: InferenceFile) -> Iterator[Finding]:
     """Scale, offsets and channel order against the model's own description."""
     file, spec = config.file.path, config.spec
     scale = config.number("net-scale-factor")
+    if scale is None and "net-scale-factor" in config.keys:
+        return  # the value itself is named
     if scale is None or scale <= 0:
         scale = 1.0
     offsets = config.numbers("offsets") or [0.0, 0.0, 0.0]
@@ -60,6 +62,7 @@ def against_model(config: InferenceFile) -> Iterator[Finding]:
     if not _fits(scale, offsets, wanted):
         text = _text(wanted.offsets)
         edits = _set_numbers(config, wanted)
+        what = "embeddings" if spec.task == "reid" else "boxes"
         have = f"net-scale-factor={scale:g} and offsets={_text(offsets)}"
         inside = " (its normalisation is inside the graph)" if wanted.identity else ""
         yield Finding(
@@ -68,7 +71,7 @@ def against_model(config: InferenceFile) -> Iterator[Finding]:
             Severity.ERROR,
             "preprocessing",
             f"{spec.name} was trained with other numbers: {have} are applied, it wants "
-            f"net-scale-factor={wanted.scale:.10g} and offsets={text}{inside}; embeddings come out, but wrong ones",
+            f"net-scale-factor={wanted.scale:.10g} and offsets={text}{inside}; {what} come out, but wrong ones",
             "set both as stated",
             edits,
         )

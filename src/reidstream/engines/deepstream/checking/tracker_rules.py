@@ -7,9 +7,9 @@ from difflib import get_close_matches
 
 from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, RemoveLine, SetLine, Severity
-from reidstream.engines.deepstream.checking.inference_file import is_file, resolved
+from reidstream.engines.deepstream.checking.inference_file import NVIDIA, is_file, is_folder, resolved
 from reidstream.engines.deepstream.keys import values
-from reidstream.engines.deepstream.keys.nvtracker import GONE_PROPERTIES, PROPERTIES
+from reidstream.engines.deepstream.keys.nvtracker import GONE_PROPERTIES, NEWER_PROPERTIES, PROPERTIES
 
 
 def track_ends(file: ConfigFile) -> Iterator[Finding]:
@@ -55,7 +55,9 @@ def reid(file: ConfigFile) -> Iterator[Finding]:
             yield Finding(file.path, tensor.line, Severity.ERROR, "tracker-reid", cause, cure, edits)
         return
     mode = section.get("networkMode")
-    if mode is not None and values.integer(mode.value) == 2 and "calibrationTableFile" not in section:
+    engine = section.get("modelEngineFile")
+    built = engine is not None and (is_file(resolved(file.path, engine.value)) or "int8" in engine.value.lower())
+    if mode is not None and values.integer(mode.value) == 2 and "calibrationTableFile" not in section and not built:
         yield Finding(
             file.path,
             mode.line,
@@ -92,19 +94,25 @@ def estimator(file: ConfigFile) -> Iterator[Finding]:
         yield Finding(file.path, kind.line, Severity.ERROR, "estimator", cause, cure)
 
 
-def properties(file: ConfigFile) -> Iterator[Finding]:
-    """[tracker] of a file from which an application sets nvtracker's properties."""
+def properties(file: ConfigFile, application: bool = False) -> Iterator[Finding]:
+    """[tracker] of a file from which an application sets nvtracker's properties.
+
+    application: the file is deepstream-app's, whose paths count from its own folder.
+    """
     keys = file.group("tracker")
     for entry in keys.values():
         if entry.key in GONE_PROPERTIES:
             cause = f"nvtracker of DeepStream 8.0 has no property {entry.key}: {GONE_PROPERTIES[entry.key]}"
-            edits: tuple[Edit, ...] = (RemoveLine(entry.line),)
-            yield Finding(file.path, entry.line, Severity.WARNING, "legacy-key", cause, "remove it", edits)
+            newer = entry.key in NEWER_PROPERTIES
+            edits: tuple[Edit, ...] = () if newer else (RemoveLine(entry.line),)
+            cure = "leave it for DeepStream 9" if newer else "remove it"
+            yield Finding(file.path, entry.line, Severity.WARNING, "legacy-key", cause, cure, edits)
         elif entry.key not in PROPERTIES:
             close = get_close_matches(entry.key, PROPERTIES, 1, 0.8)
             cause = f"nvtracker has no property {entry.key!r}"
             cure = f"did you mean {close[0]}?" if close else f"it has {', '.join(PROPERTIES)}"
-            edits = (SetLine(entry.line, close[0], entry.value),) if close and close[0] not in keys else ()
+            same = bool(close) and close[0].replace("-", "") == entry.key.lower().replace("_", "").replace("-", "")
+            edits = (SetLine(entry.line, close[0], entry.value),) if same and close[0] not in keys else ()
             yield Finding(file.path, entry.line, Severity.WARNING, "unknown-key", cause, cure, edits)
         elif flaw := values.flaw_of(PROPERTIES[entry.key], entry.value, file.yaml):
             yield Finding(file.path, entry.line, Severity.ERROR, "value", flaw[0], "correct the value")
@@ -120,8 +128,10 @@ def properties(file: ConfigFile) -> Iterator[Finding]:
             if not is_file(path):
                 cause = f"{key} names {path}, which does not exist on this machine"
                 cure = "correct the path, or run the check where the pipeline runs"
-                yield Finding(file.path, entry.line, Severity.ERROR, "missing-file", cause, cure)
-            elif not name.startswith("/"):
+                elsewhere = path.is_relative_to(NVIDIA) and not is_folder(NVIDIA)
+                severity = Severity.NOTE if elsewhere else Severity.ERROR
+                yield Finding(file.path, entry.line, severity, "missing-file", cause, cure)
+            elif not name.startswith("/") and not application:
                 cause = f"{key} is relative: set on the element itself it counts from the working directory"
                 edits = (SetLine(entry.line, key, str(path)),)
                 yield Finding(file.path, entry.line, Severity.WARNING, "relative-path", cause, f"write {path}", edits)

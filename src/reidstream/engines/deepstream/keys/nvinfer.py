@@ -192,6 +192,9 @@ ELSEWHERE: Mapping[str, str] = {
 }
 """Keys that belong somewhere else, and where."""
 
+NEWER = frozenset({"strongly-typed", "warmup-engine", "stabilize-buffer-count", "dynamic-properties"})
+"""Those of them that DeepStream 9.1 reads."""
+
 RENAMED: Mapping[str, str] = {
     "unique-id": "gie-unique-id",
     "infer-on-gie-id": "operate-on-gie-id",

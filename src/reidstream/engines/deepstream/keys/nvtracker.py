@@ -45,6 +45,9 @@ GONE_PROPERTIES: Mapping[str, str] = {
 }
 """Properties that nvtracker of 8.0 does not have; setting one is a GObject warning, or an exception in Python."""
 
+NEWER_PROPERTIES = frozenset({"operate-on-class-ids"})
+"""Those of them that DeepStream 9 has."""
+
 _NETWORK = _keys(
     ("batchSize", "int", 1, None),
     ("workspaceSize", "int", 1, None),
@@ -166,3 +169,6 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
 }
 
 UNCHECKED = frozenset({"MultiViewAssociator", "Communicator"})
+
+NEWER_KEYS = frozenset({"minMatchingScore4PeerAssocIou"})
+"""Keys of the multi-view tracker of DeepStream 9 in sections that 8.0 has as well, and does not know there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 from reidstream.engines.deepstream.keys.nvinfer import Key
 
@@ -72,10 +73,40 @@ def _bool_flaw(key: Key, word: str, yaml: bool, nvinfer: bool) -> tuple[str, str
 
 def _number_flaw(key: Key, word: str, value: float | None, what: str) -> tuple[str, str | None] | None:
     if value is None:
-        return f"{key.name} must be {what}, found {word!r}", None
+        return f"{key.name} must be {what}, found {word!r}", _meant(key, word)
     if key.choices and value not in key.choices:
         return f"{key.name} must be one of {', '.join(map(str, key.choices))}, found {word}", None
     return _range_flaw(key, value, word)
+
+
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "network-mode": {"fp32": "0", "int8": "1", "fp16": "2", "best": "3", "float32": "0", "float16": "2", "half": "2"},
+    "networkMode": {"fp32": "0", "fp16": "1", "int8": "2", "float32": "0", "float16": "1", "half": "1"},
+    "network-type": {"detector": "0", "classifier": "1", "segmentation": "2", "other": "100"},
+    "process-mode": {"primary": "1", "secondary": "2"},
+    "model-color-format": {"rgb": "0", "bgr": "1", "gray": "2", "grey": "2"},
+    "scaling-filter": {"nearest": "0", "bilinear": "1", "cubic": "2", "lanczos": "4"},
+    "network-input-order": {"nchw": "0", "nhwc": "1"},
+}
+_FRACTION = re.compile(r"([\d.]+) ?/ ?([\d.]+)")
+
+
+def _meant(key: Key, word: str) -> str | None:
+    """The number that a word, a fraction or a number with something behind it stands for; None when unclear."""
+    named = _WORDS.get(key.name, {}).get(word.lower())
+    if named is not None:
+        return named
+    fraction = _FRACTION.fullmatch(word)
+    if fraction is not None and key.kind == "float":
+        above, below = number(fraction[1]), number(fraction[2])
+        return f"{above / below:.12g}" if above is not None and below else None
+    bare = word.rstrip(";,f \t")
+    if key.kind == "float" and re.fullmatch(r"\d+,\d+", bare):
+        bare = bare.replace(",", ".")
+    if key.kind == "int" and re.fullmatch(r"\d+\.0*", bare):
+        bare = bare.partition(".")[0]
+    read = integer(bare) if key.kind == "int" else number(bare)
+    return bare if read is not None else None
 
 
 def _range_flaw(key: Key, value: float, word: str) -> tuple[str, str | None] | None:
