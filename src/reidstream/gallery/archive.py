@@ -58,6 +58,13 @@ class Archive:
     recordings: tuple[Recording, ...]
     people: dict[str, Any]
 
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """The id of each tracklet, and the recording that it is from."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder / TRACKLETS, columns=["id", "content"])
+        yield from zip(table["id"].to_pylist(), table["content"].to_pylist(), strict=True)
+
     def tracklets(self) -> Iterator[list[Tracklet]]:
         """All tracklets in the order in which they were stored, some hundreds at once."""
         for group in row_groups(self.folder / TRACKLETS, self.space.size):
@@ -173,7 +180,7 @@ def add_archived(batch: Batch, archive: Archive, here: Mapping[str, Recording], 
 
     here: the gallery's recordings by content. stored: ids of its tracklets.
     """
-    lacking = {t.content for some in archive.tracklets() for t in some if t.id not in stored}
+    lacking = {content for tracklet, content in archive.contents() if tracklet not in stored}
     begun: list[Recording] = []
     for recording in archive.recordings:
         known = here.get(recording.content)
