@@ -8,7 +8,7 @@ PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command 
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench soak requirements docs wheel clean
+.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench fuzz soak requirements docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,10 @@ mutants: $(VENV)/.ready  ## A seeded sample of small faults in the code: which a
 
 bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 	$(PY) -m benchmarks
+
+SECONDS_EACH ?= 10
+fuzz: $(VENV)/.ready  ## Every reader of foreign bytes for a while (SECONDS_EACH=10); what fails is kept in tests/fuzz/corpus
+	$(PY) -m tests.fuzz $(SECONDS_EACH)
 
 MINUTES ?= 60
 soak: $(VENV)/.ready  ## An hour of short runs in one process: does it grow? (MINUTES=60 CAMERAS="rtsp://...")

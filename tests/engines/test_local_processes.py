@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reidstream.config import Config, SourceConfig, load_config
-from reidstream.engines.local import LocalEngine, LocalProcesses, open_local_engine
+from reidstream.engines.local import LocalEngine, LocalProcesses, open_local_engine, processes
 from reidstream.engines.local.processes import processes_for
 from reidstream.errors import EngineError, ModelNotFound
 from reidstream.sources.frame import Picture
@@ -35,9 +35,9 @@ def _blobs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
-def _engine(paths: Sequence[Path], detector: BlobDetector | None = None, processes: int = 2) -> LocalProcesses:
+def _engine(paths: Sequence[Path], detector: BlobDetector | None = None) -> LocalProcesses:
     named = [(path.stem, SourceConfig(uri=str(path))) for path in paths]
-    return LocalProcesses(Config(), named, processes, detector or BlobDetector(), ColourEmbedder())
+    return LocalProcesses(Config(), named, 2, detector or BlobDetector(), ColourEmbedder())
 
 
 def _of(events: Sequence[Event], source: str) -> list[Event]:
@@ -88,7 +88,11 @@ def test_a_wrong_model_fails_before_any_source_is_touched(tmp_path: Path) -> Non
         LocalProcesses(config, [("a", SourceConfig(uri="nothing.mp4")), ("b", SourceConfig(uri="nothing.mp4"))], 2)
 
 
-def test_the_number_of_processes_is_configured_or_follows_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_processes_is_configured_or_follows_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_QUOTA", tmp_path / "cpu.max")
+
     def number(sources: int, setting: int = 0, device: str = "cpu") -> int:
         config = load_config(None, [f"local.processes={setting}", f"local.device={device}"])
         return processes_for(config, range(sources))
@@ -98,6 +102,11 @@ def test_the_number_of_processes_is_configured_or_follows_the_cores(monkeypatch:
     assert 1 < number(3) <= 3
     assert 1 < number(64, device="cuda") <= number(64) <= 16
     assert (number(5, setting=3), number(2, setting=3), number(5, setting=1)) == (3, 2, 1)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert processes.cores() == 16
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert (processes.cores(), number(64)) == (1, 1)
+    (tmp_path / "cpu.max").unlink()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     assert number(64) == 1
 

@@ -102,12 +102,14 @@ def test_what_resolving_would_change_is_told_with_the_calibration(people: Comman
     people("people", "undo")
     thresholds = [people.json("people", "resolve", "--false-merges", p)["threshold"] for p in ("0.4", "0.1", "0.01")]
     assert thresholds == sorted(thresholds)
-    strict = people.json("people", "resolve", "--false-merges", "0.0005")
+    strict = people.json("people", "resolve", "--false-merges", "1e-15")
     assert strict["threshold"] is None
     assert strict["people"] == 6
+    assert strict["undecided"] > 0
+    assert strict["people_estimated"] < 6
     assert strict["divided"]
     assert strict["calibration"]["seen_together"] == 1
-    text = people("people", "resolve", "--false-merges", "0.0005", "--cameras", "separate")
+    text = people("people", "resolve", "--false-merges", "1e-15", "--cameras", "separate")
     assert "looks alone are never as sure" in text
     assert "divided: person 1 among 3 people" in text
     assert "pairs seen together, so two people each" in text

@@ -116,3 +116,31 @@ def test_nobody_listens_beyond_this_machine_before_somebody_has_a_password(tmp_p
     done = CliRunner().invoke(app, ["serve", "--gallery", str(folder), "--host", "0.0.0.0", "--port", "18499"])
     assert isinstance(done.exception, ConfigError)
     assert "password" in str(done.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_people_are_corrected_while_a_camera_runs_and_stopping_loses_nothing(tmp_path: Path) -> None:
+    scene, folder = tmp_path / "scene", tmp_path / "shop"
+    made = CliRunner().invoke(
+        app, ["synth", str(scene), "--cameras", "1", "--people", "4", "--minutes", "0.4", "--seed", "5"]
+    )
+    assert made.exit_code == 0, made.output
+    (video,) = scene.glob("cam*/*.mp4")
+    with Served(folder, str(video)) as served:
+        with served.owner() as owner:
+            followed = owner.follow(after=0)
+            with contextlib.closing(followed):
+                first = next(event for event in followed if event["kind"] == "IdentityCreated")
+            (source,) = owner.get("/sources")["sources"]
+            assert source["state"] == "running"
+            owner.label(first["person"], name="Ann")
+            assert owner.person("Ann")["id"] == first["person"]
+        assert served.end() == 0
+    with Gallery.open(folder, write=True) as gallery:
+        assert gallery.check().problems == []
+        (recording,) = gallery.sources()
+        assert recording.state in {"stopped", "complete"}
+        people = list_people(gallery)
+        assert sum(len(person.tracklets) for person in people) == len(gallery) >= 1
+        assert "Ann" in {person.name for person in people}

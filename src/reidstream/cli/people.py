@@ -497,6 +497,8 @@ def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, A
         "tracklets": tracklets,
         "people_before": proposal.people_before,
         "people": proposal.people,
+        "undecided": proposal.undecided,
+        "people_estimated": round(proposal.estimated, 1),
         "moved": list(proposal.moved),
         "joined": [{"person": kept, "merged": list(gone)} for kept, gone in proposal.joined],
         "divided": [{"person": person, "into": count} for person, count in proposal.divided],
@@ -524,6 +526,11 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
     enough = "nothing, looks alone are never as sure as that; only labels and long tracks join"
     if summary["threshold"] is not None:
         enough = f"a cosine of {summary['threshold']:.2f} for tracklets that look like nobody else in particular"
+    if proposal.undecided:
+        out.print(
+            f"undecided: {proposal.undecided} of them are one tracklet that is likelier one of the others than nobody, "
+            f"though not surely enough; about {proposal.estimated:.0f} people"
+        )
     out.print(f"similar enough: {enough} (accepted risk of a wrong join: {summary['accepted_false_merges']:g})")
     out.print(
         f"expected before looking: {own.share:.2%} of all pairs are one person, "

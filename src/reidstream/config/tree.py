@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -24,6 +23,7 @@ from reidstream.config.local import (
 from reidstream.config.redaction import redacted
 from reidstream.config.sources import SourceConfig
 from reidstream.errors import ConfigError
+from reidstream.foreign_documents import parsed_toml
 from reidstream.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     data: dict[str, Any] = {}
     if path is not None:
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = parsed_toml(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"no configuration file at {path}") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
     for override in overrides:
         _apply(data, override)
@@ -115,8 +115,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
     if not separator or not all(parts):
         raise ConfigError(f"an override must look like section.key=value, got {redacted(override)!r}")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        value = parsed_toml(f"value = {text}")["value"]
+    except ValueError:
         value = text
     table = data
     for part in parts[:-1]:

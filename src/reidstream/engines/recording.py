@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from reidstream.engines.event_table import SCHEMA, event_bytes, from_batch, to_batch
 from reidstream.errors import EngineError, SourceBroken, SourceNotFound
 from reidstream.files import new_file, whole_file
+from reidstream.foreign_documents import parsed_json
 from reidstream.types import EmbeddingSpace, Event
 
 VERSION = 1
@@ -131,13 +132,12 @@ class Recording:
             hint = f"; its run did not finish, {left} holds what was recorded until then" if left.is_file() else ""
             raise SourceNotFound(f"{self.path}: no such recording{hint}")
         try:
-            schema = self._schema()
-        except (pa.ArrowException, OSError) as error:
+            self.space = self._checked_space(self._schema())
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             raise SourceBroken(
                 f"{self.path}: not a complete recording; expected a Parquet file written by --record "
                 f"({_first_line(error)})"
             ) from None
-        self.space = self._checked_space(schema)
 
     @property
     def is_partial(self) -> bool:
@@ -149,10 +149,12 @@ class Recording:
         count = 0
         try:
             for batch in self._batches():
+                # Offsets and sizes come from the file: Arrow believes them unless it is asked to look.
+                batch.validate(full=True)
                 for event in from_batch(batch, self.space.size):
                     yield event
                     count += 1
-        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             if self.is_partial and isinstance(error, pa.ArrowInvalid | OSError):
                 # The process died in the middle of a batch; those before it are whole.
                 return
@@ -185,8 +187,10 @@ class Recording:
         if facts is None:
             raise SourceBroken(f"{self.path}: a Parquet file, but not a recording of events written by --record")
         try:
-            found = json.loads(facts)
+            found = parsed_json(facts)
             version, space = found["version"], EmbeddingSpace(**found["space"])
+            if not isinstance(space.size, int) or not 0 < space.size <= 65_536:
+                raise ValueError(f"vectors of {space.size!r} dimensions")
         except (ValueError, KeyError, TypeError) as error:
             raise SourceBroken(f"{self.path}: the recording does not say what it holds ({error})") from None
         if version != VERSION:

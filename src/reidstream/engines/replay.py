@@ -9,7 +9,11 @@ from pathlib import Path
 
 from reidstream.engines import EngineStatus
 from reidstream.engines.recording import Recording
+from reidstream.errors import EngineError
 from reidstream.types import EmbeddingSpace, EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
+
+_LATEST = 253_402_300_800.0
+"""The year 10000 in Unix seconds, behind which no calendar goes."""
 
 
 class ReplayEngine:
@@ -62,12 +66,18 @@ class ReplayEngine:
             yield event
 
     def _follow(self, event: Event) -> None:
+        if not isinstance(event, TrackEnded) and not abs(event.wall_time) < _LATEST:
+            raise EngineError(f"{self._recording.path}: {event.source!r} has a frame at {event.wall_time!r} seconds")
         if isinstance(event, SourceEnded):
             self._running.pop(event.source, None)
             self._ended.add(event.source)
             self._status.frames[event.source] = event.frames
             self._status.dropped[event.source] = event.dropped
             return
+        if not isinstance(event, SourceStarted) and event.source not in self._running:
+            raise EngineError(
+                f"{self._recording.path}: {type(event).__name__} of source {event.source!r}, which has not started"
+            )
         running = self._running.setdefault(event.source, _Running())
         if isinstance(event, SourceStarted):
             self._status.frames[event.source] = 0

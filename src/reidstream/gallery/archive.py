@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
 from reidstream.files import whole_folder
+from reidstream.foreign_documents import parsed_json
 from reidstream.gallery.archive_checks import (
     MOST_FACTS,
     MOST_PEOPLE,
@@ -56,6 +57,13 @@ class Archive:
     model: str
     recordings: tuple[Recording, ...]
     people: dict[str, Any]
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        """The id of each tracklet, and the recording that it is from."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder / TRACKLETS, columns=["id", "content"])
+        yield from zip(table["id"].to_pylist(), table["content"].to_pylist(), strict=True)
 
     def tracklets(self) -> Iterator[list[Tracklet]]:
         """All tracklets in the order in which they were stored, some hundreds at once."""
@@ -114,7 +122,7 @@ def read_archive(folder: Path) -> Archive:
             "`reidstream gallery export FOLDER` writes it"
         )
     try:
-        document = json.loads(plain_file(folder / FACTS, MOST_FACTS).read_text(encoding="utf-8"))
+        document = parsed_json(plain_file(folder / FACTS, MOST_FACTS).read_text(encoding="utf-8"))
         if document["format"] != FORMAT or int(document["version"]) > VERSION:
             raise GalleryMismatch(
                 f"{folder / FACTS} has format {document['format']!r} version {document['version']}; this program reads "
@@ -129,7 +137,7 @@ def read_archive(folder: Path) -> Archive:
         if len(sources) != len(recordings):
             raise GalleryCorrupt(f"{folder / FACTS} describes a recording twice; export the gallery again")
         demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
-        people = json.loads((folder / PEOPLE).read_text(encoding="utf-8"))
+        people = parsed_json((folder / PEOPLE).read_text(encoding="utf-8"))
         space = EmbeddingSpace(facts.space.fingerprint, facts.space.model, facts.space.size)
         return Archive(folder, facts.gallery, space, facts.model, recordings, people)
     except ValidationError as error:
@@ -172,7 +180,7 @@ def add_archived(batch: Batch, archive: Archive, here: Mapping[str, Recording], 
 
     here: the gallery's recordings by content. stored: ids of its tracklets.
     """
-    lacking = {t.content for some in archive.tracklets() for t in some if t.id not in stored}
+    lacking = {content for tracklet, content in archive.contents() if tracklet not in stored}
     begun: list[Recording] = []
     for recording in archive.recordings:
         known = here.get(recording.content)

@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from reidstream.errors import GalleryError, GalleryLocked
 from reidstream.files import access_of, new_file
+from reidstream.foreign_documents import parsed_json
 
 LOCK_FILE = "writer.lock"
 OWNER_FILE = "writer.json"
@@ -207,7 +208,7 @@ def writer_on(connection: Connection) -> str | None:
 
 def _owner(folder: Path) -> str | None:
     try:
-        owner = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
+        owner = parsed_json((folder / OWNER_FILE).read_text(encoding="utf-8"))
         return f"process {owner['pid']} on {owner['host']}"
     except (OSError, ValueError, KeyError, TypeError):
         return None

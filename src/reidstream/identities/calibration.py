@@ -47,8 +47,8 @@ _PAIRS, _LOOKALIKES = 60.0, 0.006
 _OTHERS, _EXPECTED = 1.2, 0.2
 # The odds that two boxes of one camera and time are one person after all.
 _DOUBLED = 0.01
-# No pair is proof of anything.
-_LEAST, _MOST = -6.0, 8.0
+# However unlike two looks are, somebody may have turned round; however alike, there may be a twin.
+_LEAST, _MOST = -6.0, 30.0
 # Clarity is crops / (crops + this), each crop counted by its quality.
 _HALF_CLEAR = 0.7
 _ROUNDS, _SETTLED = 80, 2e-3

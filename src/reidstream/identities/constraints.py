@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import ConfigError
+from reidstream.foreign_documents import parsed_toml
 from reidstream.suggestions import did_you_mean
 from reidstream.types import IntArray
 
@@ -100,6 +100,9 @@ class TimeTable:
         return excluded
 
 
+_LONGEST_TRAVEL = 1e9
+
+
 def read_topology(path: Path, cameras: list[str]) -> Cameras:
     """Camera pairs from a TOML file.
 
@@ -116,8 +119,8 @@ def read_topology(path: Path, cameras: list[str]) -> Cameras:
     Raises ConfigError for a file that cannot be read and for cameras that do not exist.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = parsed_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"camera topology {path} cannot be read: {error}") from None
     unknown = set(data) - {"separate", "pairs"}
     if unknown:
@@ -127,7 +130,10 @@ def read_topology(path: Path, cameras: list[str]) -> Cameras:
         )
     count = len(cameras)
     known = Cameras.separate(count) if data.get("separate", True) else Cameras.independent(count)
-    for number, pair in enumerate(data.get("pairs", []), start=1):
+    pairs = data.get("pairs", [])
+    if not isinstance(pairs, list) or not isinstance(data.get("separate", True), bool):
+        raise ConfigError(f"camera topology {path}: expected separate = true or false, and tables [[pairs]]")
+    for number, pair in enumerate(pairs, start=1):
         a, b = _pair(pair, number, path, cameras)
         if a is None or b is None:
             continue
@@ -148,12 +154,14 @@ def _pair(pair: object, number: int, path: Path, cameras: list[str]) -> tuple[in
         if key not in keys:
             raise ConfigError(f"camera topology {path}: pair {number}: no such key {key!r}; {did_you_mean(key, keys)}")
     names = pair.get("cameras")
-    if not isinstance(names, list) or len(names) != 2 or names[0] == names[1]:
+    named = isinstance(names, list) and len(names) == 2 and all(isinstance(name, str) for name in names)
+    if not isinstance(names, list) or not named or names[0] == names[1]:
         raise ConfigError(f"camera topology {path}: pair {number} must name two different cameras, found {names!r}")
     seconds = pair.get("travel_seconds", 0.0)
-    if not isinstance(seconds, int | float) or seconds < 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_TRAVEL:
         raise ConfigError(
-            f"camera topology {path}: pair {number}: travel_seconds must be at least 0, found {seconds!r}"
+            f"camera topology {path}: pair {number}: travel_seconds must be between 0 and {_LONGEST_TRAVEL:g}, "
+            f"found {seconds!r}"
         )
     a, b = (cameras.index(name) if name in cameras else None for name in names)
     return a, b

@@ -24,6 +24,7 @@ from reidstream.config.redaction import redacted
 from reidstream.config.secrets import filled_in
 from reidstream.errors import ConfigError, DeliveryError
 from reidstream.files import write_whole
+from reidstream.foreign_documents import parsed_json
 from reidstream.foreign_text import json_text
 from reidstream.gallery import Gallery
 from reidstream.identities.outbox import OutboxEvent, events_after
@@ -175,7 +176,7 @@ class Position:
         self._access = gallery.access
         self.seq = 0
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = parsed_json(path.read_text(encoding="utf-8"))
             self.seq = int(held["seq"])
             owner = str(held["gallery"])
         except FileNotFoundError:

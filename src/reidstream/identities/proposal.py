@@ -39,8 +39,10 @@ class Proposal:
 
     groups: tuples of tracklet ids, one per person. owners: the person that each group stays, None for a new one.
     probability: per tracklet. moved: tracklets that change their person. joined: (person kept, people that vanish into
-    it). divided: (person, number of people it becomes). odds: the log-odds that a join needed. separate_cameras:
-    whether nobody is in two cameras at once.
+    it). divided: (person, number of people it becomes). odds: the log-odds that a join needed. undecided: how
+    many tracklets stay alone although they are likelier one of the others than nobody. estimated: how many people
+    there are, those counted as far as they are likely somebody else. separate_cameras: whether nobody is in two
+    cameras at once.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -51,6 +53,8 @@ class Proposal:
     divided: tuple[tuple[str, int], ...]
     calibration: Calibration
     odds: float
+    undecided: int
+    estimated: float
     separate_cameras: bool
     people_before: int
 
@@ -100,6 +104,8 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
         divided=tuple((person, count) for person, count in sorted(pieces.items()) if count > 1),
         calibration=found.calibration,
         odds=found.odds,
+        undecided=int((found.likeliest >= 0).sum()),
+        estimated=found.estimated,
         separate_cameras=not found.cameras.together.any() and len(evidence.cameras) > 1,
         people_before=len(list_people(gallery)),
     )

@@ -7,7 +7,6 @@ folder, or in the file that the environment variable REIDSTREAM_MANIFEST names.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from reidstream.errors import ConfigError
+from reidstream.foreign_documents import parsed_toml
 from reidstream.models.spec import ModelSpec, Preprocessing
 from reidstream.suggestions import did_you_mean
 
@@ -144,8 +144,8 @@ def _with_classes(fields: Any, lists: Mapping[str, Any], path: Path, name: str) 
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dictionary; ConfigError when it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return parsed_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}") from None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from reidstream.errors import ModelMismatch
+from reidstream.foreign_documents import parsed_json
 from reidstream.models.spec import ModelSpec
 
 PREFIX = "reidstream."
@@ -53,7 +54,7 @@ def spec_from_metadata(properties: Mapping[str, str], where: Path | str) -> Mode
         for name in _FIELDS:
             text = properties.get(PREFIX + name)
             if text is not None:
-                fields[name] = text if name in _TEXT else json.loads(text)
+                fields[name] = text if name in _TEXT else parsed_json(text)
         return ModelSpec.model_validate(fields)
     except (ValueError, ValidationError) as error:
         raise ModelMismatch(f"the description inside {where} is damaged: {error}") from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -212,10 +214,35 @@ def vector_query(path: Path, size: int) -> Query:
     return Query(vector, str(path))
 
 
+_MOST_BYTES = 2**20
+"""No vector needs more."""
+
+
+def _small_array(path: Path) -> Any:
+    """What NumPy reads in a small file. Raises OSError, or ValueError for whatever is wrong with it."""
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"one vector takes less than {_MOST_BYTES:,} bytes")
+    try:
+        source = io.BytesIO(data)
+        if data.startswith(np.lib.format.MAGIC_PREFIX):
+            version = np.lib.format.read_magic(source)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(source)
+            # A header of a few bytes may ask for all the memory there is.
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize > len(data):
+                raise ValueError(f"its header speaks of {dtype} {shape}, which is not in it")
+            source.seek(0)
+        return np.load(source, allow_pickle=False)
+    except Exception as error:  # noqa: BLE001 - the header is parsed as Python, which raises whatever Python does
+        raise ValueError(str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+
+
 def read_vector(path: Path) -> FloatArray:
     """The vector float32 (d,) in a NumPy file, made unit length. Raises SourceNotFound or SourceBroken."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = _small_array(path)
     except FileNotFoundError:
         raise SourceNotFound(f"no vector at {path}") from None
     except (OSError, ValueError, EOFError) as error:
@@ -224,8 +251,10 @@ def read_vector(path: Path) -> FloatArray:
     if not one or (array.ndim == 2 and len(array) != 1):
         found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else "an archive"
         raise SourceBroken(f"{path} must hold one vector of numbers, as the gallery's model makes; found {found}")
-    vector = array.reshape(-1).astype(np.float32)
-    length = float(np.linalg.norm(vector))
+    with np.errstate(all="ignore"):
+        # What float32 cannot hold becomes infinite, and is refused as such.
+        vector = array.reshape(-1).astype(np.float32)
+        length = float(np.linalg.norm(vector))
     if not np.isfinite(length) or length == 0:
         raise SourceBroken(f"the vector in {path} must be finite and not zero")
     unit: FloatArray = vector / np.float32(length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum
 from pathlib import Path
@@ -21,6 +22,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """What counts as a video in a folder. A file that is named is read whatever its ending."""
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://")
+_LONGEST, _LONGEST_PART = 4000, 255
+"""Bytes that Linux allows for a path and for a name in it, a little less."""
 _DEVICE = re.compile(r"/dev/video\d+|\d{1,3}")
 
 
@@ -48,14 +51,18 @@ def kind_of(uri: str) -> Kind:
         )
     if _DEVICE.fullmatch(uri):
         return Kind.WEBCAM
-    return Kind.FOLDER if local_path(uri).is_dir() else Kind.FILE
+    if "\0" in uri or len(uri) > _LONGEST or any(len(os.fsencode(part)) > _LONGEST_PART for part in uri.split("/")):
+        raise SourceNotFound(f"{redacted(uri[:80])!r}...: no file can be called so")
+    # Not Path.is_dir, which raises for names that are too long.
+    return Kind.FOLDER if os.path.isdir(local_path(uri)) else Kind.FILE  # noqa: PTH112
 
 
 def local_path(uri: str) -> Path:
     """The path of a file or folder given as a path or as ``file://``, with ``~`` expanded."""
     if uri.lower().startswith("file://"):
         return Path(unquote(urlsplit(uri).path))
-    return Path(uri).expanduser()
+    # Not Path.expanduser, which raises where there is no such user.
+    return Path(os.path.expanduser(uri))  # noqa: PTH111
 
 
 def device_path(uri: str) -> Path:

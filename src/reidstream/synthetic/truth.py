@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import csv
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import SourceBroken, SourceNotFound
+from reidstream.foreign_documents import parsed_json
 from reidstream.types import FloatArray, IntArray, TrackIds
 
 CONSIDERED_FROM = 0.1
@@ -164,7 +164,7 @@ def load_scene(folder: Path | str) -> SceneTruth:
         )
     cameras = tuple(_load_camera(info.parent) for info in sorted(folder.glob("*/seqinfo.ini"), key=_natural))
     try:
-        parameters = json.loads((folder / "scene.json").read_text(encoding="utf-8"))
+        parameters = parsed_json((folder / "scene.json").read_text(encoding="utf-8"))
         with table.open(encoding="ascii", newline="") as file:
             tracks = tuple(
                 TrackTruth(

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from reidstream.channel import Channel
@@ -34,6 +35,9 @@ from reidstream.types import (
 )
 
 Sources = Sequence[tuple[str, SourceConfig]]
+
+# "max 100000" or, for two cores, "200000 100000".
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 _EVENTS_WAITING = 256
 # Cores for each process, when their number is left to us. With 8 and 16 streams on 16 cores, 4 processes on a GPU were
@@ -246,7 +250,7 @@ def _threads(config: Config, processes: int) -> int:
     """Threads for detection in each process; on a GPU they are left to the engine, as they only wait."""
     if config.local.threads or config.local.device == "cuda":
         return config.local.threads
-    return max(1, -(-len(os.sched_getaffinity(0)) // processes))
+    return max(1, -(-cores() // processes))
 
 
 def _end(children: list[_Child]) -> None:
@@ -258,5 +262,13 @@ def processes_for(config: Config, sources: Sequence[Any]) -> int:
     """In how many processes these sources are run: as configured, or as many as pay on this machine."""
     if config.local.processes:
         return min(config.local.processes, max(len(sources), 1))
-    cores = len(os.sched_getaffinity(0))
-    return max(1, min(len(sources), cores // _CORES_EACH[config.local.device]))
+    return max(1, min(len(sources), cores() // _CORES_EACH[config.local.device]))
+
+
+def cores() -> int:
+    """Cores that this process may use: those it is bound to, and no more than a container's quota (cgroup v2)."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        bound = min(bound, max(1, int(quota) // int(period)))
+    return bound

@@ -1,0 +1,328 @@
+"""How well who is who is decided where nobody tuned it: galleries of real people by how many of them come back.
+
+    python -m benchmarks.regimes [--part final] [--risk 0.1] [--most 450] [--galleries a=FOLDER ...] [--json out.json]
+
+The galleries are cut from the shared Market-1501 crops with OSNet x0.25 (MSMT17), which never saw these people. File
+names hold person, camera, sequence and frame: crops of one person that follow each other within ten seconds are a
+tracklet. Regimes: ``cameras``, six of them over hours; ``street``, one camera, fifteen people at once, whose tracks
+break or are doubled. In each, some share of the people comes back. A quarter (cameras) or a third (street) of the
+tracklets has crops that are hidden by a stripe of somebody else, cut or blurred. 451 people served for choices (--part
+choose), the other 300 are looked at once (--part final).
+
+Printed per gallery: F1 of resolving and its share of the best that complete or average linkage of the same similarities
+reaches at one threshold chosen with the truth; wrong joins; identities, undecided, and people estimated, against the
+truth. In the end, how often what was said to be so sure was right. --galleries: existing galleries of places that have
+nothing to do with each other; how many identities hold two places when all are one gallery.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from benchmarks.labelled_scenes import EMBEDDER, SHARED
+from reidstream.config import EmbeddingConfig
+from reidstream.config.identities import IdentityConfig
+from reidstream.evaluation.grouping import score_grouping
+from reidstream.gallery import Gallery
+from reidstream.identities.evidence import Evidence, evidence_of, trust_of
+from reidstream.identities.resolving import Resolution, resolve
+from reidstream.identities.similarity import likeness
+from reidstream.inference import open_embedder
+from reidstream.models import resolve_model
+from reidstream.tracklets.pooling import pool
+
+_NAME = re.compile(r"(\d{4})_c(\d)s(\d)_(\d+)_(\d+)\.jpg$")
+_GAP, _FPS, _SEQUENCE = 250, 25.0, 10_000.0
+_CHOOSE = 451
+RATES = (0.0, 0.2, 0.6, 1.0)
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Embedded crops in the order of their names.
+
+    names: int64 (n, 5), person, camera, sequence, frame, number. clear, poor: float32 (n, d), as they are and spoilt.
+    left: float32 (n,), quality that is left of the spoilt. runs: rows of each tracklet.
+    """
+
+    names: npt.NDArray[np.int64]
+    clear: Floats
+    poor: Floats
+    left: Floats
+    runs: list[npt.NDArray[np.int64]]
+
+
+def load_crops(cache: Path) -> Crops:
+    """All crops; embedded once into a file that later calls read."""
+    if not cache.exists():
+        _embed(cache)
+    held = np.load(cache)
+    names = held["names"]
+    same = (names[1:, :3] == names[:-1, :3]).all(axis=1) & (np.diff(names[:, 3]) <= _GAP)
+    runs = np.split(np.arange(len(names)), np.flatnonzero(~same) + 1)
+    return Crops(names, held["clear"], held["poor"], held["left"], runs)
+
+
+def _embed(cache: Path) -> None:
+    embedder = open_embedder(resolve_model(str(EMBEDDER), "reid"), EmbeddingConfig())
+    found: list[tuple[list[int], Any]] = []
+    with tarfile.open(SHARED / "data" / "market1501_train.tar") as tar:
+        for member in tar:
+            if match := _NAME.search(member.name):
+                data = tar.extractfile(member)
+                assert data is not None
+                picture = cv2.imdecode(np.frombuffer(data.read(), np.uint8), cv2.IMREAD_COLOR)
+                found.append(([int(part) for part in match.groups()], picture))
+    found.sort(key=lambda crop: crop[0])
+    rng = np.random.default_rng(5)
+    clear, poor, left = [], [], []
+    for begin in range(0, len(found), 256):
+        block = [picture for _, picture in found[begin : begin + 256]]
+        clear.append(embedder.embed(block))
+        spoilt = [_spoilt(picture, found[rng.integers(len(found))][1], rng) for picture in block]
+        poor.append(embedder.embed([picture for picture, _ in spoilt]))
+        left += [share for _, share in spoilt]
+    names = np.array([name for name, _ in found], np.int64)
+    np.savez(cache, names=names, clear=np.concatenate(clear), poor=np.concatenate(poor), left=np.float32(left))
+
+
+def _spoilt(picture: Any, other: Any, rng: np.random.Generator) -> tuple[Any, float]:
+    """A crop with a part hidden by somebody else or cut off, half of them blurred; the quality that is left."""
+    height, width = picture.shape[:2]
+    hidden, out = float(rng.uniform(0.15, 0.6)), picture.copy()
+    rows, columns = int(height * (1 - hidden)), int(width * hidden)
+    match int(rng.integers(3)):
+        case 0:
+            out[rows:] = other[: height - rows]
+        case 1 if rng.random() < 0.5:
+            out[:, :columns] = other[:, width - columns :]
+        case 1:
+            out[:, width - columns :] = other[:, :columns]
+        case _:
+            out = cv2.resize(picture[:rows], (width, height))
+    if rng.random() < 0.5:
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.5, 2)))
+    return out, (1 - hidden) ** 1.5
+
+
+@dataclass(frozen=True)
+class Visit:
+    """rows: crops. person: -1 for a doubled box, which is nobody's. start, end: seconds."""
+
+    rows: npt.NDArray[np.int64]
+    person: int
+    camera: int
+    start: float
+    end: float
+
+
+def cameras(crops: Crops, people: npt.NDArray[np.int64], count: int, rate: float, seed: int) -> list[Visit]:
+    """``count`` people before six cameras, one tracklet each; ``rate`` of them with up to five."""
+    rng = np.random.default_rng(seed)
+    heads = crops.names[[run[0] for run in crops.runs]]
+    tails = crops.names[[run[-1] for run in crops.runs]]
+    visits = []
+    for person in rng.permutation(people)[:count].tolist():
+        own = rng.permutation(np.flatnonzero(heads[:, 0] == person))
+        for k in own[: rng.integers(2, 6) if rng.random() < rate else 1].tolist():
+            begin = heads[k, 2] * _SEQUENCE
+            start, end = begin + heads[k, 3] / _FPS, begin + tails[k, 3] / _FPS + 0.5
+            visits.append(Visit(crops.runs[k], person, int(heads[k, 1]), start, end))
+    return visits
+
+
+def street(crops: Crops, people: npt.NDArray[np.int64], count: int, rate: float, seed: int) -> list[Visit]:
+    """``count`` people before one camera, fifteen at once; ``rate`` of them are lost and found again."""
+    rng = np.random.default_rng(seed)
+    owner = crops.names[[run[0] for run in crops.runs], 0]
+    span = count * 1.4 * 12.0 / 15
+    visits = []
+    for person in rng.permutation(people)[:count].tolist():
+        runs = [crops.runs[k] for k in rng.permutation(np.flatnonzero(owner == person)).tolist()]
+        pieces = runs[:1]
+        if rng.random() < rate:
+            most, longest = int(rng.integers(2, 4)), max(runs, key=len)
+            broken = rng.random() < 0.6 and len(longest) >= 4
+            pieces = np.array_split(longest, min(most, len(longest) // 2)) if broken else runs[:most]
+        at = float(rng.uniform(0, span))
+        for piece in pieces:
+            seconds = float(rng.uniform(4, 20))
+            visits.append(Visit(piece, person, 0, at, at + seconds))
+            if rng.random() < 0.04 and len(piece) >= 3:
+                visits.append(Visit(piece[1::2], -1, 0, at + 1, at + seconds - 1))
+            at += seconds + float(rng.exponential(8)) + 0.5
+    return visits
+
+
+def evidence_from(
+    crops: Crops, visits: list[Visit], poor: float, rng: np.random.Generator
+) -> tuple[Evidence, npt.NDArray[np.int64]]:
+    """What a gallery would know of these visits, and whose each is. poor: the share that is seen badly."""
+    visits = sorted(visits, key=lambda visit: visit.start)
+    pools = []
+    for visit in visits:
+        rows, bad = visit.rows, rng.random() < poor
+        fair = crops.left[rows] * rng.uniform(0.33, 0.55, len(rows)) if bad else rng.uniform(0.45, 0.7, len(rows))
+        pools.append(pool((crops.poor if bad else crops.clear)[rows].astype(np.float32), fair.astype(np.float32)))
+    n = len(visits)
+    names, camera = np.unique([visit.camera for visit in visits], return_inverse=True)
+    purity = np.array([max(p.purity, 0.1) for p in pools], np.float32)
+    seen = np.array([p.used.sum() * p.quality for p in pools])
+    places = np.zeros((n, 4), np.float32)
+    times = np.array([[visit.start, visit.end] for visit in visits])
+    evidence = Evidence(
+        [f"{k:06d}" for k in range(n)],
+        [f"camera {name}" for name in names],
+        camera.astype(np.int64),
+        np.arange(n),
+        np.zeros(n, np.int64),
+        times[:, 0],
+        times[:, 1],
+        np.stack([p.embedding for p in pools]),
+        np.concatenate([p.prototypes for p in pools]),
+        np.cumsum([0, *(len(p.prototypes) for p in pools)]).astype(np.int64),
+        np.concatenate([p.weights for p in pools]),
+        purity,
+        trust_of(purity, seen),
+        (purity * seen).astype(np.float32),
+        places,
+        places,
+    )
+    return evidence, np.array([visit.person for visit in visits])
+
+
+def in_hindsight(evidence: Evidence, truth: npt.NDArray[np.int64]) -> float:
+    """The best F1 of complete or average linkage at one threshold, chosen with the truth."""
+    n = len(evidence)
+    i, j = np.triu_indices(n, 1)
+    best, known = 0.0, truth >= 0
+    for similarity in (likeness(evidence, i, j), np.einsum("nd,nd->n", evidence.vectors[i], evidence.vectors[j])):
+        far = np.zeros((n, n))
+        far[i, j] = far[j, i] = np.maximum(1.0 - similarity, 0.0)
+        for method in ("complete", "average"):
+            tree = linkage(squareform(far, checks=False), method)
+            heights = np.unique(np.round(tree[:, 2], 3))
+            for height in heights[:: max(1, len(heights) // 150)]:
+                group = fcluster(tree, height, "distance")
+                best = max(best, score_grouping(group[known], truth[known]).f1)
+    return best
+
+
+def judged(found: Resolution, truth: npt.NDArray[np.int64]) -> dict[str, float]:
+    """How a resolution agrees with whose each tracklet is; nobody's tracklets do not count."""
+    known = truth >= 0
+    group, person = found.group[known], truth[known]
+    scores = score_grouping(group, person)
+    groups = len(np.unique(group))
+    return {
+        "people": len(np.unique(person)),
+        "identities": found.people,
+        "undecided": int((found.likeliest >= 0).sum()),
+        "estimated": found.estimated,
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "joins": len(group) - groups,
+        "wrong": len(np.unique(np.stack([group, person], axis=1), axis=0)) - groups,
+        "share": found.calibration.share,
+    }
+
+
+def reliability(found: Resolution, truth: npt.NDArray[np.int64]) -> Iterable[tuple[float, bool]]:
+    """What was said of each tracklet, and whether it is so: with its own, or, alone, none of the others."""
+    for row in np.flatnonzero(truth >= 0).tolist():
+        same = (truth == truth[row]) & (np.arange(len(truth)) != row)
+        beside = (found.group == found.group[row]) & (np.arange(len(truth)) != row)
+        right = bool((same & beside).any()) if beside.any() else not same.any()
+        yield float(found.probability[row]), right
+
+
+def together(folders: dict[str, Path]) -> Evidence:
+    """The evidence of several galleries as if they were one; cameras are named after their gallery."""
+    held = []
+    for name, folder in folders.items():
+        with Gallery.open(folder) as gallery:
+            one = evidence_of(gallery)
+        held.append(replace(one, cameras=[f"{name}/{camera}" for camera in one.cameras]))
+    cameras, tracks, prototypes = (np.cumsum([0, *sizes]) for sizes in (
+        [len(e.cameras) for e in held], [int(e.track.max()) + 1 for e in held], [len(e.prototypes) for e in held],
+    ))  # fmt: skip
+    moved = [
+        replace(e, camera=e.camera + cameras[k], track=e.track + tracks[k], first=e.first + prototypes[k])
+        for k, e in enumerate(held)
+    ]
+    arrays = [f.name for f in fields(Evidence) if f.name not in ("ids", "cameras", "first")]
+    return Evidence(
+        ids=[f"{k}/{i}" for k, e in enumerate(moved) for i in e.ids],
+        cameras=[camera for e in moved for camera in e.cameras],
+        first=np.concatenate([*(e.first[:-1] for e in moved), moved[-1].first[-1:]]),
+        **{name: np.concatenate([getattr(e, name) for e in moved]) for name in arrays},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=("choose", "final"), default="choose")
+    parser.add_argument("--risk", type=float, default=IdentityConfig().false_merges)
+    parser.add_argument("--most", type=int, default=450, help="leave out galleries of more tracklets")
+    parser.add_argument("--cache", type=Path, default=Path("market_crops.npz"), help="embedded crops are kept here")
+    parser.add_argument("--galleries", nargs="*", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--json", type=Path, default=None)
+    options = parser.parse_args()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    config = IdentityConfig(false_merges=options.risk)
+    report: list[dict[str, Any]] = []
+    if options.galleries:
+        places = {name: Path(folder) for name, _, folder in (word.partition("=") for word in options.galleries)}
+        mixed = together(places)
+        found = resolve(mixed, config)
+        held = [len({mixed.cameras[c] for c in mixed.camera[found.group == g]}) for g in np.unique(found.group)]
+        report.append({"gallery": "places", "identities": found.people, "mixed": sum(k > 1 for k in held)})
+        print(report[-1])
+    crops = load_crops(options.cache)
+    everybody = np.random.default_rng(11).permutation(np.unique(crops.names[:, 0]))
+    people = everybody[:_CHOOSE] if options.part == "choose" else everybody[_CHOOSE:]
+    said: list[tuple[float, bool]] = []
+    for regime, poor, sizes in ((cameras, 0.25, (10, 30, 100, 300)), (street, 0.35, (30, 60, 174))):
+        for size in sizes:
+            for rate in RATES:
+                seed = size + 1000 * (options.part == "final")
+                visits = regime(crops, people, size, rate, seed)
+                if len(visits) > options.most:
+                    continue
+                evidence, truth = evidence_from(crops, visits, poor, np.random.default_rng(seed))
+                found = resolve(evidence, config)
+                said += reliability(found, truth)
+                best = in_hindsight(evidence, truth)
+                name = f"{regime.__name__} {size} {rate:.0%}"
+                report.append({"gallery": name, "tracklets": len(truth), "hindsight": best, **judged(found, truth)})
+                print({k: round(v, 3) if isinstance(v, float) else v for k, v in report[-1].items()}, flush=True)
+    sure, right = (np.array(part, np.float64) for part in zip(*said, strict=True))
+    edges = np.linspace(0, 1, 11)
+    for low, high in pairwise(edges):
+        own = (sure >= low) & ((sure < high) | (high == 1))
+        if own.any():
+            report.append({"said": float(sure[own].mean()), "right": float(right[own].mean()), "of": int(own.sum())})
+            print(f"said {report[-1]['said']:.2f}: right {report[-1]['right']:.2f} of {report[-1]['of']}")
+    if options.json is not None:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Readers of bytes that others wrote, fed with what is nearly right."""
