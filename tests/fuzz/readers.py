@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +12,10 @@ from reidstream.config import load_config
 from reidstream.engines.recording import Recording
 from reidstream.engines.replay import ReplayEngine
 from reidstream.foreign_documents import parsed_json
+from reidstream.gallery.archive import FACTS, PEOPLE, TRACKLETS, read_archive
 from reidstream.identities.constraints import read_topology
-from reidstream.search.query import read_vector
+from reidstream.models.resolving import describe_file
+from reidstream.search.query import read_photo, read_vector
 from reidstream.sources import expand_sources, source_ids
 from reidstream.sources.container_end import missing_bytes
 from reidstream.tracklets import TrackletCollector
@@ -29,6 +34,28 @@ def _json(path: Path) -> None:
         return
 
 
+# What an archive holds beside the file that is fuzzed: made from the corpus itself, so that nothing else is wrong.
+_ARCHIVES = Path(__file__).parent / "corpus"
+
+
+def _archive(path: Path, name: str) -> None:
+    """Read an archive in which one file is the one at ``path``, and the checksums say so."""
+    folder = path.with_name("archive")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for other, kept in ((FACTS, "archive_facts"), (TRACKLETS, "archive"), (PEOPLE, "archive_people")):
+        whole = _ARCHIVES / kept / f"right{Path(other).suffix}"
+        shutil.copyfile(path if other == name else whole, folder / other)
+    if name != FACTS:
+        facts = json.loads((folder / FACTS).read_text())
+        facts["sha256"] = {
+            other: hashlib.sha256((folder / other).read_bytes()).hexdigest() for other in facts["sha256"]
+        }
+        (folder / FACTS).write_text(json.dumps(facts))
+    for _ in read_archive(folder).tracklets():
+        pass
+
+
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "vector": (".npy", read_vector),
     "configuration": (".toml", lambda path: load_config(path)),
@@ -38,5 +65,10 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "container": (".mp4", missing_bytes),
     "recording": (".parquet", lambda path: list(Recording(path).events())),
     "replay": (".parquet.partial", _replayed),
+    "archive": (".parquet", lambda path: _archive(path, TRACKLETS)),
+    "archive_facts": (".json", lambda path: _archive(path, FACTS)),
+    "archive_people": (".json", lambda path: _archive(path, PEOPLE)),
+    "model": (".onnx", lambda path: describe_file(path, "detector")),
+    "photo": (".jpg", read_photo),
 }
 """By the folder of the corpus: the ending that files need, and the reader."""

@@ -283,4 +283,6 @@ def _flat(table: Any, name: str, depth: int) -> Any:
     column = table.column(name).combine_chunks()
     for _ in range(depth):
         column = column.flatten()
-    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+    # Half-precision numbers that are none are looked for afterwards.
+    with np.errstate(invalid="ignore"):
+        return column.to_numpy(zero_copy_only=False).astype(np.float64)
