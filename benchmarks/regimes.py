@@ -99,6 +99,7 @@ def _embed(cache: Path) -> None:
         poor.append(embedder.embed([picture for picture, _ in spoilt]))
         left += [share for _, share in spoilt]
     names = np.array([name for name, _ in found], np.int64)
+    cache.parent.mkdir(parents=True, exist_ok=True)
     np.savez(cache, names=names, clear=np.concatenate(clear), poor=np.concatenate(poor), left=np.float32(left))
 
 
@@ -281,7 +282,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("choose", "final"), default="choose")
     parser.add_argument("--risk", type=float, default=IdentityConfig().false_merges)
     parser.add_argument("--most", type=int, default=450, help="leave out galleries of more tracklets")
-    parser.add_argument("--cache", type=Path, default=Path("market_crops.npz"), help="embedded crops are kept here")
+    parser.add_argument("--cache", type=Path, default=Path("build/market_crops.npz"), help="embedded crops are kept here")
     parser.add_argument("--galleries", nargs="*", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
