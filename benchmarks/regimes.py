@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("choose", "final"), default="choose")
     parser.add_argument("--risk", type=float, default=IdentityConfig().false_merges)
     parser.add_argument("--most", type=int, default=450, help="leave out galleries of more tracklets")
-    parser.add_argument("--cache", type=Path, default=Path("build/market_crops.npz"), help="embedded crops are kept here")
+    parser.add_argument("--cache", type=Path, default=Path("build/market_crops.npz"), help="keeps embedded crops")
     parser.add_argument("--galleries", nargs="*", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
