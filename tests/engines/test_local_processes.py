@@ -88,6 +88,7 @@ def test_a_wrong_model_fails_before_any_source_is_touched(tmp_path: Path) -> Non
         LocalProcesses(config, [("a", SourceConfig(uri="nothing.mp4")), ("b", SourceConfig(uri="nothing.mp4"))], 2)
 
 
+@pytest.mark.setting("local.processes")
 def test_the_number_of_processes_is_configured_or_follows_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

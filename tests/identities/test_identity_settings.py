@@ -44,6 +44,11 @@ def test_nobody_is_in_two_cameras_at_once_where_views_are_separate(fill: Fill) -
 
 @pytest.mark.setting("identities.false_merges")
 def test_a_smaller_risk_joins_fewer(fill: Fill) -> None:
-    gallery = fill([(person, camera, start, end, 0.9) for person, camera, start, end in CROWD])  # type: ignore[misc]
-    counts = [len(propose(gallery, IdentityConfig(false_merges=risk)).groups) for risk in (0.4, 1e-6)]
+    visits = [
+        (person, "ab"[visit % 2], start := 100.0 * person + 10_000 * visit, start + 10, 1.1)
+        for person in range(10, 30)
+        for visit in range(3)
+    ]
+    gallery = fill(visits)  # type: ignore[arg-type]
+    counts = [len(propose(gallery, IdentityConfig(false_merges=risk)).groups) for risk in (0.4, 1e-9)]
     assert counts[0] < counts[1]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from reidstream.errors import AccessDenied, ConfigError
 from reidstream.server.access.accounts import MOST_NAME, MOST_PASSWORD, SESSION_SECONDS
 from reidstream.server.access.roles import Caller, Role
-from reidstream.server.api.common import Admin, Limit, TheAccounts, TheDesk, Viewer, answer
+from reidstream.server.api.common import Admin, Limit, Number, TheAccounts, TheDesk, Viewer, answer
 from reidstream.server.guard import cookie_name
 
 router = APIRouter(tags=["accounts"])
@@ -121,7 +121,7 @@ def add_user(sent: NewUser, accounts: TheAccounts, desk: TheDesk, caller: Admin)
 
 
 @router.patch("/users/{user}")
-def change_user(user: int, sent: ChangedUser, accounts: TheAccounts, desk: TheDesk, caller: Admin) -> Response:
+def change_user(user: Number, sent: ChangedUser, accounts: TheAccounts, desk: TheDesk, caller: Admin) -> Response:
     """Another password, role or cameras; the user's sessions and tokens end."""
     _everywhere(caller)
     changed = accounts.change(
@@ -136,7 +136,7 @@ def change_user(user: int, sent: ChangedUser, accounts: TheAccounts, desk: TheDe
 
 
 @router.delete("/users/{user}")
-def remove_user(user: int, accounts: TheAccounts, desk: TheDesk, caller: Admin) -> Response:
+def remove_user(user: Number, accounts: TheAccounts, desk: TheDesk, caller: Admin) -> Response:
     """Take an account away, with its sessions and tokens."""
     _everywhere(caller)
     accounts.remove(min(user, 2**53))

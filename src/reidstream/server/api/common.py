@@ -7,7 +7,7 @@ import binascii
 import json
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from reidstream.errors import AccessDenied, ConfigError, NotAuthenticated, TrackletNotFound
@@ -48,6 +48,7 @@ Operator = Annotated[Caller, Depends(Needs(Role.OPERATOR))]
 Admin = Annotated[Caller, Depends(Needs(Role.ADMIN))]
 TheDesk = Annotated[Desk, Depends(_desk)]
 TheAccounts = Annotated[Accounts, Depends(_accounts)]
+Number = Annotated[int, Path(ge=0, le=2**53, description="Its number.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most this many.")]
 After = Annotated[str | None, Query(max_length=400, description="The `next` of the page before.")]
 

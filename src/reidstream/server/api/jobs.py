@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reidstream.errors import AccessDenied, ConfigError, JobNotFound
 from reidstream.gallery import Filter
-from reidstream.server.api.common import Admin, Limit, Operator, TheDesk, answer, entry_of, everything
+from reidstream.server.api.common import Admin, Limit, Number, Operator, TheDesk, answer, entry_of, everything
 from reidstream.server.jobs import Job
 
 router = APIRouter(tags=["jobs"])
@@ -107,13 +107,13 @@ def list_jobs(desk: TheDesk, caller: Operator, limit: Limit = 50) -> Response:
 
 
 @router.get("/jobs/{number}")
-def show_job(number: int, desk: TheDesk, caller: Operator) -> Response:
+def show_job(number: Number, desk: TheDesk, caller: Operator) -> Response:
     """One job: state, progress, result."""
     return answer(_own(desk.jobs.get(min(number, 2**53)), caller).as_dict())
 
 
 @router.get("/exports/{number}/file", response_class=FileResponse)
-def fetch(number: int, desk: TheDesk, caller: Operator) -> Response:
+def fetch(number: Number, desk: TheDesk, caller: Operator) -> Response:
     """The file of an export. It is gone an hour after it was made, or with the next erasure."""
     job = _own(desk.jobs.get(min(number, 2**53)), caller)
     path = Path()
