@@ -168,8 +168,10 @@ class Observed:
         _checked("track_ids", self.track_ids, np.uint64, (None,))
         _checked("boxes", self.boxes, np.float32, (n, 4))
         _checked("confidences", self.confidences, np.float32, (n,))
-        if self.samples is not None and len(self.samples) and int(self.samples.rows.max()) >= n:
-            raise ValueError(f"samples.rows must be below the number of tracks ({n})")
+        if self.samples is not None and len(self.samples):
+            rows = self.samples.rows
+            if int(rows.min()) < 0 or int(rows.max()) >= n:
+                raise ValueError(f"samples.rows must be in 0..{n - 1}, below the number of tracks")
 
 
 @dataclass(frozen=True, slots=True)

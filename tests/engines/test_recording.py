@@ -219,6 +219,7 @@ def recorded(path: Path, count: int = 3000) -> None:
         recorder.write(STARTED)
         for i in range(count):
             vectors = rng.normal(size=(1, 3)).astype(np.float32)
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             samples = Samples(np.zeros(1, np.int64), vectors, np.ones(1, np.float32), (rng.bytes(50),))
             recorder.write(observed(i, samples=samples))
         recorder.write(SourceEnded("cam", count, 1e9))

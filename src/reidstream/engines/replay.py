@@ -7,13 +7,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from reidstream.engines import EngineStatus
 from reidstream.engines.recording import Recording
 from reidstream.errors import EngineError
-from reidstream.types import EmbeddingSpace, EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
+from reidstream.types import (
+    EmbeddingSpace,
+    EndReason,
+    Event,
+    FloatArray,
+    Observed,
+    SourceEnded,
+    SourceStarted,
+    TrackEnded,
+)
 
 _LATEST = 253_402_300_800.0
 """The year 10000 in Unix seconds, behind which no calendar goes."""
+
+
+_UNIT = 0.01
+"""How far the length of a vector may be from one; float32 rounds to a millionth."""
 
 
 class ReplayEngine:
@@ -84,6 +99,16 @@ class ReplayEngine:
             self._status.dropped[event.source] = 0
             running.wall_time = event.wall_time
         elif isinstance(event, Observed):
+            if event.samples is not None and not _of_unit_length(event.samples.embeddings):
+                raise EngineError(
+                    f"{self._recording.path}: {event.source!r} has an embedding in frame {event.frame} that is not of "
+                    "unit length"
+                )
+            if not running.media_time <= event.media_time < _LATEST:
+                raise EngineError(
+                    f"{self._recording.path}: {event.source!r} has frame {event.frame} at {event.media_time!r} "
+                    f"seconds, behind one at {running.media_time!r}"
+                )
             running.observe(event)
             self._status.frames[event.source] = running.frames
         elif isinstance(event, TrackEnded):
@@ -104,12 +129,20 @@ class ReplayEngine:
         self._running.clear()
 
 
+def _of_unit_length(vectors: FloatArray) -> bool:
+    """Whether all vectors float32 (m, d) are, up to what rounding does; whatever pools them relies on it."""
+    with np.errstate(invalid="ignore"):
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    return bool((np.abs(lengths - 1) < _UNIT).all())
+
+
 class _Running:
     """What is open in a source whose end has not come yet."""
 
     def __init__(self) -> None:
         self.frames = 0
         self.wall_time = 0.0
+        self.media_time = float("-inf")
         # Keys in the order in which the tracks were first seen.
         self.open_tracks: dict[int, None] = {}
 
@@ -117,4 +150,5 @@ class _Running:
         """Take note of one frame."""
         self.frames += 1
         self.wall_time = event.wall_time
+        self.media_time = event.media_time
         self.open_tracks.update(dict.fromkeys(event.track_ids.tolist()))

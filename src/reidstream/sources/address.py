@@ -42,6 +42,11 @@ def kind_of(uri: str) -> Kind:
     Raises SourceNotFound for schemes other than rtsp, rtsps and file.
     """
     scheme = _SCHEME.match(uri)
+    if scheme:
+        try:
+            _ = urlsplit(redacted(uri)).port
+        except ValueError as error:
+            raise SourceNotFound(f"{redacted(uri)}: no such address can be: {error}") from None
     if scheme and scheme[1].lower() in {"rtsp", "rtsps"}:
         return Kind.RTSP
     if scheme and scheme[1].lower() != "file":

@@ -27,7 +27,7 @@ def missing_bytes(path: Path) -> int:
         elif head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             end = _last_riff_end(file, size)
         elif head[:4] == _EBML:
-            end = _segment_end(file)
+            end = _segment_end(file, size)
         else:
             end = size
     return max(0, end - size)
@@ -64,11 +64,13 @@ def _last_riff_end(file: BinaryIO, size: int) -> int:
     return position
 
 
-def _segment_end(file: BinaryIO) -> int:
+def _segment_end(file: BinaryIO, size: int) -> int:
     # RFC 8794, 4-5: EBML header element, then the Segment; a size of all ones means unknown.
     file.seek(4)
     header_size, header_length = _vint(file)
     position = 4 + header_length + (header_size or 0)
+    if position > size:
+        return position
     file.seek(position)
     if file.read(4) != _SEGMENT:
         return position
