@@ -138,7 +138,9 @@ def _sources(caller: Caller, wanted: list[str]) -> tuple[str, ...]:
 
 def _vector(desk: Desk, values: list[float]) -> Question:
     vector = np.array(values, np.float64)
-    length = float(np.linalg.norm(vector))
+    with np.errstate(over="ignore"):
+        # What is too large becomes infinite, and is refused as such.
+        length = float(np.linalg.norm(vector))
     size = desk.gallery.space.size
     if len(vector) != size or not np.isfinite(length) or length < 1e-12:
         raise ConfigError(f"the vector must have {size} finite numbers, as the gallery's model makes, not all zero")
