@@ -69,7 +69,7 @@ bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 
 SECONDS_EACH ?= 10
 fuzz: $(VENV)/.ready  ## Every reader of foreign bytes for a while (SECONDS_EACH=10); what fails is kept in tests/fuzz/corpus
-	$(PY) -m tests.fuzz $(SECONDS_EACH)
+	$(PY) -m tests.fuzz $(SECONDS_EACH) $(READERS)
 
 MINUTES ?= 60
 soak: $(VENV)/.ready  ## An hour of short runs in one process: does it grow? (MINUTES=60 CAMERAS="rtsp://...")
