@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,23 @@ def python_child(module: str, *arguments: str, **options: Any) -> subprocess.Pop
     options: as ``subprocess.Popen`` takes them. Raises OSError when the interpreter cannot be started.
     """
     return subprocess.Popen(command_of(module, *arguments), env=environment(), **options)
+
+
+def conversing_child(module: str) -> tuple[subprocess.Popen[Any], Connection, Connection]:
+    """A child process, a connection to its standard input and one from its standard output, for pickled messages.
+
+    It is in a process group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the others.
+    Not in a session of its own: Linux gives each session an equal share of the cores (autogroup), whatever the niceness
+    of its processes. The connections own the descriptors. Raises OSError when the interpreter cannot be started.
+    """
+    child = python_child(module, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    requests = Connection(os.dup(child.stdin.fileno()), readable=False)
+    answers = Connection(os.dup(child.stdout.fileno()), writable=False)
+    child.stdin.close()
+    child.stdout.close()
+    return child, requests, answers
 
 
 def command_of(module: str, *arguments: str) -> list[str]:

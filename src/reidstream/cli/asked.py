@@ -10,8 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reidstream.errors import ConfigError
-
 if TYPE_CHECKING:
     from reidstream.client import Client
     from reidstream.gallery import Filter, Gallery
@@ -109,12 +107,6 @@ def served(gallery: str) -> Iterator[Client | None]:
             return
         path = stack.enter_context(short_path(Path(gallery)))
         yield stack.enter_context(Client("http://localhost", socket=path, timeout=600.0))
-
-
-def demand_here(gallery: str, what: str) -> None:
-    """Raise ConfigError for a server's address where only a gallery on this machine will do."""
-    if is_elsewhere(gallery):
-        raise ConfigError(f"{what} needs the gallery itself (a folder or a PostgreSQL address), not a server's address")
 
 
 def advice_on(place: str, people: int, stored: int) -> str | None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from reidstream.channel import Channel
-from reidstream.children import python_child
+from reidstream.children import conversing_child
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.spent import Spent
@@ -141,19 +139,9 @@ class _Child:
         self.sources = [source_id for source_id, _ in sources]
         self._lock = threading.Lock()
         try:
-            # A group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the others.
-            self._process = python_child(
-                "reidstream.engines.local.worker", stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
-            )
+            self._process, self._requests, self._answers = conversing_child("reidstream.engines.local.worker")
         except OSError as error:
             raise EngineError(f"a process for {', '.join(self.sources)} cannot be started: {error.strerror}") from None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        # The connections own the descriptors from now on.
-        self._requests = Connection(os.dup(self._process.stdin.fileno()), readable=False)
-        self._answers = Connection(os.dup(self._process.stdout.fileno()), writable=False)
-        self._process.stdin.close()
-        self._process.stdout.close()
         # By the pipe, as addresses of cameras hold passwords.
         with contextlib.suppress(OSError):
             self._requests.send((config, list(sources), detector, embedder))

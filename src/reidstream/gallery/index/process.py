@@ -11,16 +11,14 @@ import atexit
 import contextlib
 import itertools
 import os
-import subprocess
 import threading
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reidstream.children import python_child
+from reidstream.children import conversing_child
 from reidstream.errors import GalleryError
 from reidstream.gallery.index.exact import Nearest
 from reidstream.gallery.index.worker import ERRORS
@@ -97,20 +95,9 @@ class _Process:
         self.open_indexes: set[int] = set()
         self._lock = threading.Lock()
         try:
-            # A group of its own: the terminal's Ctrl-C goes to this process alone. Not a session of its own: Linux
-            # gives each session an equal share of the cores (autogroup), whatever the niceness of its processes.
-            self._child = python_child(
-                "reidstream.gallery.index.worker", stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
-            )
+            self._child, self._requests, self._answers = conversing_child("reidstream.gallery.index.worker")
         except OSError as error:
             raise GalleryError(f"the process of the vector index cannot be started: {error.strerror}") from None
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        # The connections own the descriptors from now on.
-        self._requests = Connection(os.dup(self._child.stdin.fileno()), readable=False)
-        self._answers = Connection(os.dup(self._child.stdout.fileno()), writable=False)
-        self._child.stdin.close()
-        self._child.stdout.close()
 
     @property
     def alive(self) -> bool:
