@@ -7,22 +7,28 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from reidstream.config.redaction import redacted
+from reidstream.gallery.whose import WHOSE
 
 if TYPE_CHECKING:
     from reidstream.gallery import Gallery
     from reidstream.gallery.erasing import Erasure
-    from reidstream.identities.catalogue import Entry
-    from reidstream.identities.people import Operation
-    from reidstream.types import Tracklet
+    from reidstream.identities.catalogue import Catalogue, Entry
+    from reidstream.identities.operations import Moved
+    from reidstream.identities.people import Operation, Person
 
 
 def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> dict[str, Any]:
     """What is in a gallery; cameras: the sources to speak of, None for all."""
+    from reidstream.identities.people import count_people
+
     facts, recordings = gallery.facts(), gallery.sources()
+    people, undecided = count_people(gallery, cameras)
     shown = [r for r in recordings if cameras is None or r.source in cameras]
     return {
         "gallery": str(gallery.place),
         "tracklets": sum(r.tracklets for r in shown),
+        "people": people,
+        "undecided": undecided,
         "embedding_space": asdict(facts.space),
         "model": facts.model,
         "index": redacted(facts.index),
@@ -33,20 +39,26 @@ def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> 
     }
 
 
-def tracklet_document(tracklet: Tracklet) -> dict[str, Any]:
-    """All of a tracklet; its crop by its size in bytes."""
+def tracklet_document(gallery: Gallery, id: str) -> dict[str, Any]:
+    """All of a tracklet, and whose it is; its crop by its size in bytes."""
+    tracklet = gallery.tracklet(id)
     values: dict[str, Any] = {f.name: getattr(tracklet, f.name) for f in fields(tracklet)}
     values["crop"] = None if tracklet.crop is None else len(tracklet.crop)
-    return values
+    (record,) = gallery.rows(ids=[id]).records()
+    return {**values, **{name: record[name] for name in WHOSE}}
 
 
 def people_document(
-    entries: Sequence[Entry], total: int, stored: int, without: int, advice: str | None = None
+    entries: Sequence[Entry], total: int, stored: int, without: int, advice: str | None = None, *, undecided: int
 ) -> dict[str, Any]:
-    """Some people out of ``total``; stored: tracklets that may be seen, without: of them those that have no person."""
+    """Some people out of ``total``; stored: tracklets that may be seen, without: of them those that have no person.
+
+    undecided: how many tracklets beside these people may be one of them, and are not decided.
+    """
     return {
         "people": [entry.as_dict() for entry in entries],
         "total": total,
+        "undecided": undecided,
         "tracklets": stored,
         "tracklets_without_person": without,
         "advice": advice,
@@ -74,9 +86,42 @@ def person_document(
     }
 
 
+def undecided_document(entries: Sequence[Entry], owners: Catalogue, total: int) -> dict[str, Any]:
+    """Some undecided tracklets out of ``total``, each with the person that it may be (None: undecided as well)."""
+    found = []
+    for entry in entries:
+        candidate = entry.person.candidate
+        owner = owners.get(owners.owner(candidate) or "") if candidate is not None else None
+        person = owner.person if owner is not None and not owner.undecided else None
+        found.append(
+            {
+                "tracklet": entry.best,
+                "number": entry.person.number,
+                "source": entry.visits[0].source,
+                "start": entry.first_seen,
+                "end": entry.last_seen,
+                "may_be": None if person is None else {"id": person.id, "number": person.number, "name": person.name},
+                "like": candidate,
+                "probability": entry.person.chance,
+            }
+        )
+    return {"undecided": found, "total": total}
+
+
 def operations_document(operations: Sequence[Operation], total: int) -> dict[str, Any]:
     """Operations, oldest first, out of ``total``."""
     return {"operations": [asdict(operation) for operation in operations], "total": total}
+
+
+def operation_document(operation: Operation, moves: Sequence[Moved], people: Sequence[Person]) -> dict[str, Any]:
+    """An operation with every tracklet that it took from one person to another; people as they are called now."""
+    known = {person.id: {"id": person.id, "number": person.number, "name": person.name} for person in people}
+
+    def who(person: str | None) -> dict[str, Any] | None:
+        return None if person is None else known.get(person, {"id": person, "number": None, "name": ""})
+
+    moved = [{"tracklet": move.tracklet, "from": who(move.before), "to": who(move.after)} for move in moves]
+    return {**asdict(operation), "moved": moved}
 
 
 def erasure_document(erasure: Erasure) -> dict[str, Any]:

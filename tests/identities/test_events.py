@@ -282,7 +282,8 @@ def test_every_visit_is_told_once_and_people_when_they_are_new_or_come_again(gal
         "TrackletStored", "IdentityCreated", "TrackletStored", "IdentityCreated", "TrackletStored", "IdentitySeenAgain",
     ]  # fmt: skip
     assert [event.seq for event in events] == sorted({event.seq for event in events})
-    assert events[0].payload.keys() == {"tracklet", "source", "start", "end"}
+    assert events[0].payload.keys() == {"tracklet", "source", "start", "end", "person"}
+    assert events[0].payload["person"] == events[1].payload["person"]
     assert events[5].payload["person"] == events[1].payload["person"]
     assert 0.5 < events[5].payload["probability"] <= 1
 

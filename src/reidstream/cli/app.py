@@ -16,6 +16,7 @@ from reidstream.cli import (
     gallery,
     models,
     people,
+    render,
     run,
     search,
     serve,
@@ -55,6 +56,7 @@ def _root(
 # Each verb module is thin and imports its heavy parts only when it is called.
 app.command()(demo.demo)
 app.command()(run.run)
+app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
 app.command()(events.events)

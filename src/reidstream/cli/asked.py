@@ -34,11 +34,19 @@ class Here:
     def people(self, limit: int = 100) -> Document:
         from reidstream.documents import people_document
 
-        entries = sorted(self._catalogue.entries(), key=lambda entry: entry.person.number)
+        undecided = len(self._catalogue.undecided())
+        everybody = (entry for entry in self._catalogue.entries() if not entry.undecided)
+        entries = sorted(everybody, key=lambda entry: entry.person.number)
         stored = len(self.gallery)
-        without = stored - sum(len(entry.visits) for entry in entries)
-        advice = advice_on(str(self.gallery.place), len(entries), stored)
-        return people_document(entries[:limit], len(entries), stored, without, advice)
+        without = stored - self._catalogue.visits
+        advice = advice_on(str(self.gallery.place), len(self._catalogue), stored)
+        return people_document(entries[:limit], len(entries), stored, without, advice, undecided=undecided)
+
+    def undecided(self, limit: int = 100) -> Document:
+        from reidstream.documents import undecided_document
+
+        found = self._catalogue.undecided()
+        return undecided_document(found[:limit], self._catalogue, len(found))
 
     def person(self, word: str) -> Document:
         from reidstream.documents import person_document
@@ -59,10 +67,19 @@ class Here:
         operations = history(self.gallery)
         return operations_document(operations[-limit:], len(operations))
 
+    def operation(self, number: int) -> Document:
+        from reidstream.documents import operation_document
+        from reidstream.identities.operations import moves_of
+        from reidstream.identities.people import history, list_people
+
+        moves = moves_of(self.gallery, number)
+        (operation,) = history(self.gallery, number)
+        return operation_document(operation, moves, list_people(self.gallery))
+
     def tracklet(self, id: str) -> Document:
         from reidstream.documents import tracklet_document
 
-        return tracklet_document(self.gallery.tracklet(self.gallery.find(id)))
+        return tracklet_document(self.gallery, self.gallery.find(id))
 
     def tracklets(self, where: Filter, limit: int) -> Document:
         from reidstream.documents import tracklets_document

@@ -36,7 +36,9 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
         return
     out = console()
     space, behind = facts["embedding_space"], facts["index_behind"]
-    out.print(f"{facts['gallery']}: {facts['tracklets']} tracklets, made {wall_clock(facts['created'])}", markup=False)
+    people = f"{facts['people']} people, {facts['undecided']} tracklets undecided"
+    made = wall_clock(facts["created"])
+    out.print(f"{facts['gallery']}: {facts['tracklets']} tracklets, {people}, made {made}", markup=False)
     model = f", opened as {facts['model']}" if facts["model"] not in {"", space["model"]} else ""
     fingerprint = space["fingerprint"][:12]
     out.print(f"embeddings: {space['model']}, {space['size']} dimensions, space {fingerprint}{model}", markup=False)
@@ -51,6 +53,15 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
         begun = wall_clock(recording["started_wall"])
         table.add_row(recording["source"], state, str(recording["tracklets"]), frames, begun, recording["uri"])
     out.print(table)
+
+
+def whose(record: dict[str, Any]) -> str:
+    """Whose a tracklet is, for a table: a name or number; that it is undecided; nothing without a person."""
+    if record["person"] is None:
+        return ""
+    if record["undecided"]:
+        return "undecided"
+    return str(record["person_name"]) or f"person {record['person_number']}"
 
 
 @app.command("list")
@@ -86,6 +97,7 @@ def list_command(
         Column("id", no_wrap=True),
         "source",
         "track",
+        "person",
         "in video",
         "seconds",
         "seen (UTC)",
@@ -99,7 +111,8 @@ def list_command(
         seconds = f"{r['end_media'] - r['start_media']:.1f}"
         seen = wall_clock(r["start_wall"])
         numbers = (str(r["observations"]), f"{r['purity']:.2f}", f"{r['quality']:.2f}")
-        table.add_row(r["id"][:12], r["source"], track, clock(r["start_media"]), seconds, seen, *numbers)
+        place = (r["id"][:12], r["source"], track, whose(r), clock(r["start_media"]))
+        table.add_row(*place, seconds, seen, *numbers)
     out = console()
     out.print(table)
     if document["total"] > len(records):

@@ -44,7 +44,9 @@ def run(
     engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
     record: Path | None = typer.Option(None, "--record", help="Also record the events, to replay them without video."),
     replay: Path | None = typer.Option(None, "--replay", help="Take the events from such a recording."),
-    render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
+    render: Path | None = typer.Option(
+        None, "--render", help="Also draw boxes, ids and trails to this video file."
+    ),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
     resolve: bool | None = typer.Option(
         None, "--resolve/--no-resolve", help="End by deciding anew who is who, all at once (identities.resolve)."
@@ -148,6 +150,7 @@ def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
         "stored": summary.stored,
         "kept_out": summary.kept_out,
         "people": summary.people,
+        "undecided": summary.undecided,
         "resolved": _resolved(summary),
         "tracks": asdict(summary.counts),
         "stage_seconds": summary.stage_seconds,
@@ -161,7 +164,8 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
     proposal = summary.resolved
     if proposal is None:
         return None
-    return {"before": proposal.people_before, "people": proposal.people, "moved": len(proposal.moved)}
+    counts = {"before": proposal.people_before, "people": proposal.people, "moved": len(proposal.moved)}
+    return {**counts, "undecided": proposal.undecided}
 
 
 def _print_summary(summary: RunSummary, gallery: str) -> None:
@@ -180,7 +184,8 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     counts = summary.counts
     out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
-        f"{summary.stored} new tracklets in {redacted(gallery)}, {summary.people} people in all"
+        f"{summary.stored} new tracklets in {redacted(gallery)}, {summary.people} people in all, "
+        f"{summary.undecided} tracklets undecided"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"

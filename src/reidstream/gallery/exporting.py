@@ -16,6 +16,7 @@ from reidstream.files import whole_file
 from reidstream.foreign_text import csv_cell
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, Filter
+from reidstream.gallery.whose import WHOSE
 from reidstream.types import EmbeddingSpace
 
 _AT_ONCE = 500
@@ -100,19 +101,31 @@ def parquet_schema(size: int) -> Any:
     )
 
 
-def write_parquet(gallery: Gallery, path: Path, where: Filter) -> int:
-    """Everything about the tracklets that a filter leaves, a row each; how many."""
+def _parquet(gallery: Gallery, path: Path, where: Filter) -> int:
+    return write_parquet(gallery, path, where, whose=True)
+
+
+def write_parquet(gallery: Gallery, path: Path, where: Filter, *, whose: bool = False) -> int:
+    """Everything about the tracklets that a filter leaves, a row each; how many. whose: their people, too."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     facts = {"embedding_space": json.dumps(_space(gallery.space))}
     schema = parquet_schema(gallery.space.size).with_metadata(facts)
+    own = schema.names
+    if whose:
+        kinds = (pa.string(), pa.int64(), pa.string(), pa.bool_())
+        for name, kind in zip(WHOSE, kinds, strict=True):
+            schema = schema.append(pa.field(name, kind))
     count = 0
     # An open file: Arrow takes only paths that are UTF-8.
     with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
         tracklets = gallery.tracklets(where)
         while some := list(islice(tracklets, _AT_ONCE)):
-            columns = {name: [_plain(getattr(t, name)) for t in some] for name in schema.names}
+            columns = {name: [_plain(getattr(t, name)) for t in some] for name in own}
+            if whose:
+                rows = {record["id"]: record for record in gallery.rows(ids=[t.id for t in some]).records()}
+                columns |= {name: [rows[t.id][name] for t in some] for name in WHOSE}
             writer.write_table(pa.table(columns, schema=schema))
             count += len(some)
     return count
@@ -129,7 +142,7 @@ def _space(space: EmbeddingSpace) -> dict[str, Any]:
 
 
 _WRITERS: dict[str, Callable[[Gallery, Path, Filter], int]] = {
-    ".parquet": write_parquet,
+    ".parquet": _parquet,
     ".csv": _csv,
     ".json": _json,
     ".npz": _numpy,

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, select, true
 
 from reidstream.errors import GalleryCorrupt
 from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.gallery.whose import WHOSE, with_whose
 from reidstream.types import EndReason, FloatArray, IntArray, TrackIds, Tracklet
 
 _PLAIN = (
@@ -83,7 +84,11 @@ EVERYTHING = Filter()
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The metadata of n tracklets without their vectors and pictures: the fields of Tracklet as arrays of length n."""
+    """The metadata of n tracklets without their vectors and pictures: the fields of Tracklet as arrays of length n.
+
+    person, person_number, person_name: whose each is; "", 0 and "" where nobody was decided on. undecided: it may be
+    somebody known, and that person is only where it is kept until somebody decides.
+    """
 
     id: npt.NDArray[np.str_]
     source: npt.NDArray[np.str_]
@@ -104,19 +109,25 @@ class Rows:
     embeddings_seen: IntArray
     purity: npt.NDArray[np.float64]
     quality: npt.NDArray[np.float64]
+    person: npt.NDArray[np.str_]
+    person_number: IntArray
+    person_name: npt.NDArray[np.str_]
+    undecided: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.id)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """One dictionary of plain Python values per tracklet."""
+        """One dictionary of plain Python values per tracklet; without a person, its id and number are None."""
         names = [f.name for f in fields(self)]
         for values in zip(*(getattr(self, name).tolist() for name in names), strict=True):
-            yield dict(zip(names, values, strict=True))
+            record = dict(zip(names, values, strict=True))
+            yield {**record, "person": record["person"] or None, "person_number": record["person_number"] or None}
 
 
 _TYPES: dict[str, Any] = {
-    **dict.fromkeys(("id", "source", "content", "reason"), np.str_),
+    **dict.fromkeys(("id", "source", "content", "reason", "person", "person_name"), np.str_),
+    "undecided": np.bool_,
     **dict.fromkeys(("start_media", "end_media", "start_wall", "end_wall"), np.float64),
     **dict.fromkeys(("confidence", "purity", "quality"), np.float64),
 }
@@ -125,7 +136,9 @@ _TYPES: dict[str, Any] = {
 def rows_of(connection: Connection, where: Filter, ids: Sequence[str] | None = None) -> Rows:
     """The metadata of the tracklets that a filter asks for, in the order in which they were first stored."""
     names = [f.name for f in fields(Rows)]
-    query = select(*(tracklets.c[name] for name in names)).where(where.clause()).order_by(tracklets.c.seq)
+    own = [name for name in names if name not in WHOSE]
+    query = select(*(tracklets.c[name] for name in own)).where(where.clause()).order_by(tracklets.c.seq)
+    query = with_whose(connection, query)
     found: list[Row[Any]] = []
     if ids is None:
         found.extend(connection.execute(query))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -15,7 +16,7 @@ from reidstream.errors import PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
-from reidstream.identities.people import Person, has_people
+from reidstream.identities.people import Person, doubts, has_people
 from reidstream.identities.schema import former_members, former_people, members, outbox, people
 from reidstream.suggestions import nearest
 
@@ -33,7 +34,10 @@ _NAMING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One tracklet of a person. start, end: Unix seconds. crop: whether a picture of it was kept."""
+    """One tracklet of a person. start, end: Unix seconds. crop: whether a picture of it was kept.
+
+    candidate, chance: of one that is undecided, as in ``Person``.
+    """
 
     tracklet: str
     source: str
@@ -43,6 +47,8 @@ class Visit:
     quality: float
     crop: bool
     probability: float
+    candidate: str | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class Entry:
 
     person: Person
     visits: tuple[Visit, ...]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether this is nobody yet, but one tracklet that may be somebody known."""
+        return self.person.undecided
 
     @cached_property
     def cameras(self) -> tuple[str, ...]:
@@ -89,7 +100,10 @@ class Entry:
         return Entry(self.person, seen) if seen else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values; tracklets and probabilities by tracklet id."""
+        """Plain values; tracklets and probabilities by tracklet id.
+
+        undecided: this is nobody yet; may_be is then a tracklet of the person that it may be, and how likely that is.
+        """
         visits = sorted(self.visits, key=lambda visit: visit.tracklet)
         return {
             "id": self.person.id,
@@ -103,6 +117,8 @@ class Entry:
             "last_seen": self.last_seen,
             "seconds": sum(visit.end - visit.start for visit in visits),
             "best": self.best,
+            "undecided": self.undecided,
+            "may_be": [self.person.candidate, self.person.chance] if self.undecided else None,
         }
 
 
@@ -156,6 +172,11 @@ class Catalogue:
                 self._orders[name] = (self.version, found)
             return found
 
+    def undecided(self) -> list[Entry]:
+        """What is undecided, the newest first; the rest of ``entries`` is people."""
+        newest = self.ordered("undecided", lambda entry: (not entry.undecided, -entry.first_seen, entry.person.id))
+        return [*takewhile(lambda entry: entry.undecided, newest)]
+
     @property
     def visits(self) -> int:
         """How many tracklets have a person."""
@@ -200,7 +221,7 @@ class Catalogue:
 
     def _reload(self, connection: Connection) -> None:
         self._entries, self._owner = {}, {}
-        self._put(connection.execute(_visits()).all())
+        self._put(connection.execute(_visits(connection)).all())
 
     def _take(self, connection: Connection, events: Sequence[Row[Any]]) -> None:
         if any(event.kind not in _NAMING for event in events):
@@ -232,7 +253,7 @@ class Catalogue:
                     del self._owner[visit.tracklet]
         found: list[Row[Any]] = []
         for some in in_chunks(sorted(persons)):
-            found += connection.execute(_visits().where(members.c.person.in_(some))).all()
+            found += connection.execute(_visits(connection).where(members.c.person.in_(some))).all()
         self._put(found)
 
     def _put(self, rows: Iterable[Row[Any]]) -> None:
@@ -242,7 +263,11 @@ class Catalogue:
             self._owner[row.id] = row.person
         for person, own in held.items():
             visits = [
-                Visit(r.id, r.source, r.start_wall, r.end_wall, r.purity, r.quality, r.crop, r.probability) for r in own
+                Visit(
+                    *(r.id, r.source, r.start_wall, r.end_wall, r.purity, r.quality, r.crop),
+                    *(r.probability, r.candidate, r.chance),
+                )
+                for r in own
             ]
             visits.sort(key=lambda visit: (visit.start, visit.tracklet))
             ids = sorted((visit.tracklet, visit.probability) for visit in visits)
@@ -255,17 +280,19 @@ class Catalogue:
                 first.created_wall,
                 tuple(t for t, _ in ids),
                 tuple(p for _, p in ids),
+                first.candidate,
+                first.chance,
             )
             self._entries[person] = Entry(described, tuple(visits))
 
 
-def _visits() -> Any:
+def _visits(connection: Connection) -> Any:
     c = tracklets.c
     return (
         select(
             *(c.id, c.source, c.start_wall, c.end_wall, c.purity, c.quality),
             c.crop_frame.is_not(None).label("crop"),
-            *(members.c.person, members.c.probability),
+            *(members.c.person, members.c.probability, *doubts(connection)),
             *(people.c.number, people.c.name, people.c.notes, people.c.created_wall),
         )
         .join(members, members.c.tracklet == c.id)

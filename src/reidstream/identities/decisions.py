@@ -15,11 +15,14 @@ from sqlalchemy import Connection, Table, delete, insert, inspect, select, updat
 from reidstream.errors import GalleryCorrupt
 from reidstream.gallery import Gallery
 from reidstream.identities.archive_rows import checked_rows
-from reidstream.identities.people import assign, has_people, person_of_tracklets, rename
-from reidstream.identities.review import built_on, restore
+from reidstream.identities.operations import built_on, restore
+from reidstream.identities.people import assign, has_people, leave_undecided, person_of_tracklets, rename
 from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
 
 TABLES: tuple[Table, ...] = (people, members, links, operations, former_members, former_links, former_people)
+
+# Columns that archives of earlier versions do not have.
+_ADDED = {"members": ("candidate", "chance"), "former_members": ("candidate", "chance", "became")}
 
 Row = dict[str, Any]
 Document = dict[str, list[Row]]
@@ -53,7 +56,12 @@ def decisions_of(gallery: Gallery, tracklets: Sequence[str]) -> Document:
         held[name] = [row for row in held[name] if row["tracklet"] in inside]
     for name in ("links", "former_links"):
         held[name] = [row for row in held[name] if row["a"] in inside and row["b"] in inside]
-    known = {row["person"] for name in ("members", "former_members") for row in held[name]} - {None}
+    for name in ("members", "former_members"):
+        for row in held[name]:
+            if row["candidate"] not in inside:
+                row |= {"candidate": None, "chance": None}
+    known = {row["person"] for name in ("members", "former_members") for row in held[name]}
+    known = (known | {row["became"] for row in held["former_members"]}) - {None}
     if not everything:
         held["former_people"] = [row for row in held["former_people"] if row["person"] in known]
         touching = {
@@ -81,6 +89,10 @@ def checked_document(document: Any) -> Document:
     if not isinstance(document, dict) or set(document) != {table.name for table in TABLES}:
         expected = ", ".join(table.name for table in TABLES)
         raise GalleryCorrupt(f"the exported people must have the tables {expected}; export the gallery again")
+    for name, added in _ADDED.items():
+        for row in document[name] if isinstance(document[name], list) else ():
+            if isinstance(row, dict) and not row.keys() & set(added):
+                row |= dict.fromkeys(added)
     for table in TABLES:
         checked_rows(table, document[table.name])
     return document
@@ -196,6 +208,8 @@ class _Taking:
             if table is former_links:
                 numbers = {**self._known, **self._new}
                 rows = [{**row, "operation": numbers[row["operation"]]} for row in rows if row["operation"] in numbers]
+            if table is former_members:
+                rows = [self._with_candidate(row) for row in rows]
             if rows:
                 self._connection.execute(insert(table), rows)
 
@@ -210,6 +224,10 @@ class _Taking:
             if row["tracklet"] not in held or row["tracklet"] in spoken
         ]
         assign(self._connection, rows)
+        taken = {tracklet for tracklet, _, _ in rows}
+        doubtful = [self._with_candidate(row) for row in wanted if row["tracklet"] in taken]
+        doubts = [(row["tracklet"], row["candidate"], row["chance"]) for row in doubtful if row["candidate"]]
+        leave_undecided(self._connection, doubts)
         return [row for row in rows if row[0] not in held]
 
     def undoings(self) -> None:
@@ -229,6 +247,10 @@ class _Taking:
                 restore(self._connection, target)
             self._connection.execute(update(operations).where(operations.c.id == number).values(undoes=target))
             self._connection.execute(update(operations).where(operations.c.id == target).values(undone_by=number))
+
+    def _with_candidate(self, row: Row) -> Row:
+        there = row["candidate"] in self._present
+        return row if there else {**row, "candidate": None, "chance": None}
 
     def _drop(self, a: str, b: str, kind: str) -> None:
         self._connection.execute(delete(links).where(links.c.a == a, links.c.b == b, links.c.kind == kind))

@@ -25,12 +25,13 @@ from reidstream.identities.calibration import (
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.nearest import NearestMeans
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import tell, undecided_between
 from reidstream.identities.people import (
     assign,
     create_person,
     has_people,
     human_links,
+    leave_undecided,
     person_of_tracklets,
     prepare,
 )
@@ -218,13 +219,13 @@ class OnlineIdentities:
 
     def _assign(self, connection: Connection, batch: list[Tracklet]) -> None:
         events: list[tuple[str, dict[str, Any]]] = []
-        rows = []
+        rows, doubts = [], []
         for tracklet in batch:
             seen = self._seen(tracklet)
             decision = self._decide(seen, timed=True)
             told = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
-            events.append(("TrackletStored", {**told, "end": tracklet.end_wall}))
             verdict = decision.verdict
+            place = len(events)
             if verdict.outcome is Outcome.DECIDED and verdict.person is not None:
                 person = verdict.person
                 sure = verdict.probability
@@ -234,11 +235,17 @@ class OnlineIdentities:
                 # Who is undecided is held as somebody new until it is decided.
                 person, sure = create_person(connection, tracklet.id), decision.nobody
                 self._add_person(person)
-                events.append(("IdentityCreated", {**told, "person": person}))
+                may = {}
+                if verdict.candidate is not None:
+                    doubts.append((tracklet.id, self._people[self._row[verdict.candidate]].tracklets[-1], verdict))
+                    may = undecided_between(verdict.candidate, verdict.probability)
+                events.append(("IdentityCreated", {**told, "person": person, **may}))
+            events.insert(place, ("TrackletStored", {**told, "end": tracklet.end_wall, "person": person}))
             rows.append((tracklet.id, person, sure))
             self._remember(self._row[person], seen)
             self._count += 1
         assign(connection, rows)
+        leave_undecided(connection, [(tracklet, other, verdict.probability) for tracklet, other, verdict in doubts])
         tell(connection, events)
 
     def _decide(self, seen: _Seen, timed: bool) -> Decision:

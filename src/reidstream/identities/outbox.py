@@ -42,6 +42,11 @@ def stored(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def undecided_between(person: str, probability: float) -> dict[str, Any]:
+    """What IdentityCreated adds of a tracklet that may be somebody known: who, and how likely that is."""
+    return {"undecided": True, "candidate": person, "probability": round(probability, 4)}
+
+
 def tell(connection: Connection, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Add events in the caller's transaction: they are there exactly if what they tell of is.
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, delete, func, insert, inspect, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    inspect,
+    null,
+    select,
+    update,
+)
 
 from reidstream.errors import IdentityError, PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.facts import write_facts
-from reidstream.gallery.schema import meta
+from reidstream.gallery.schema import meta, tracklets
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
 from reidstream.suggestions import nearest
@@ -28,7 +39,8 @@ class Person:
     """An identity: tracklets judged or labelled to be one person.
 
     id: 12 hex digits. number: counts from 1, what people call it as long as it has no name. tracklets: ids of its
-    members. probability: how sure each membership is.
+    members. probability: how sure each membership is. candidate: of a tracklet that is undecided, one of the person
+    that it may be; chance: how likely that is.
     """
 
     id: str
@@ -38,10 +50,17 @@ class Person:
     created_wall: float
     tracklets: tuple[str, ...] = ()
     probability: tuple[float, ...] = ()
+    candidate: str | None = None
+    chance: float | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether this is nobody yet, but one tracklet that may be somebody known."""
+        return self.candidate is not None and not self.name and len(self.tracklets) == 1
 
     @property
     def title(self) -> str:
-        return self.name or f"person {self.number}"
+        return self.name or f"{'undecided' if self.undecided else 'person'} {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +88,7 @@ def has_people(gallery: Gallery) -> bool:
 
 
 def list_people(gallery: Gallery) -> list[Person]:
-    """Everybody, by number; people without tracklets (erased, or merged into others) are left out."""
+    """Everybody, by number, and who is undecided; people without tracklets (erased, merged) are left out."""
     if not has_people(gallery):
         return []
     with gallery.read() as connection:
@@ -78,12 +97,13 @@ def list_people(gallery: Gallery) -> list[Person]:
 
 def people_of(connection: Connection, ids: Sequence[str] | None = None) -> list[Person]:
     """People with their tracklets, by number."""
-    held: dict[str, list[tuple[str, float]]] = {}
-    query = select(members.c.person, members.c.tracklet, members.c.probability).order_by(members.c.tracklet)
+    held: dict[str, list[Any]] = {}
+    query = select(members.c.person, members.c.tracklet, members.c.probability, *doubts(connection))
+    query = query.order_by(members.c.tracklet)
     if ids is not None:
         query = query.where(members.c.person.in_(list(ids)))
     for row in connection.execute(query):
-        held.setdefault(row.person, []).append((row.tracklet, row.probability))
+        held.setdefault(row.person, []).append(row)
     rows = connection.execute(select(people).order_by(people.c.number)).all()
     return [
         Person(
@@ -92,12 +112,47 @@ def people_of(connection: Connection, ids: Sequence[str] | None = None) -> list[
             row.name,
             row.notes,
             row.created_wall,
-            tuple(t for t, _ in held[row.id]),
-            tuple(p for _, p in held[row.id]),
+            tuple(member.tracklet for member in held[row.id]),
+            tuple(member.probability for member in held[row.id]),
+            held[row.id][0].candidate,
+            held[row.id][0].chance,
         )
         for row in rows
         if row.id in held
     ]
+
+
+def count_people(gallery: Gallery, sources: Collection[str] | None = None) -> tuple[int, int]:
+    """How many people there are, and how many tracklets are undecided beside them.
+
+    sources: count those only whom these saw; None for all.
+    """
+    if not has_people(gallery):
+        return 0, 0
+    other = members.alias()
+    with gallery.read() as connection:
+        candidate, _ = doubts(connection)
+        beside = select(other.c.tracklet).where(
+            other.c.person == members.c.person, other.c.tracklet != members.c.tracklet
+        )
+        everybody = select(func.count(members.c.person.distinct()))
+        doubtful = (
+            select(func.count())
+            .select_from(members.join(people, people.c.id == members.c.person))
+            .where(candidate.is_not(None), people.c.name == "", ~beside.exists())
+        )
+        if sources is not None:
+            seen = members.c.tracklet.in_(select(tracklets.c.id).where(tracklets.c.source.in_(list(sources))))
+            everybody, doubtful = everybody.where(seen), doubtful.where(seen)
+        undecided = int(connection.execute(doubtful).scalar_one())
+        return int(connection.execute(everybody).scalar_one()) - undecided, undecided
+
+
+def doubts(connection: Connection) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """``candidate`` and ``chance`` of members; nothing where an earlier version wrote the gallery last."""
+    if any(column["name"] == "candidate" for column in inspect(connection).get_columns("members")):
+        return members.c.candidate, members.c.chance
+    return null().label("candidate"), null().label("chance")
 
 
 def find_person(connection: Connection, word: str) -> str:
@@ -135,7 +190,7 @@ def refuse_number(name: str) -> None:
 
 def number_meant(text: str) -> int | None:
     """The number of the person whom a text means by number; None when it does not."""
-    number = text.strip().lower().removeprefix("person").strip().removeprefix("#")
+    number = text.strip().lower().removeprefix("person").removeprefix("undecided").strip().removeprefix("#")
     return int(number) if number.isdecimal() else None
 
 
@@ -151,7 +206,8 @@ def person_of_tracklets(connection: Connection, tracklets: Iterable[str]) -> dic
     wanted = list(tracklets)
     for begin in range(0, len(wanted), _CHUNK):
         some = wanted[begin : begin + _CHUNK]
-        for row in connection.execute(select(members).where(members.c.tracklet.in_(some))):
+        query = select(members.c.tracklet, members.c.person, members.c.probability)
+        for row in connection.execute(query.where(members.c.tracklet.in_(some))):
             found[row.tracklet] = (row.person, row.probability)
     return found
 
@@ -179,11 +235,22 @@ def _last_number(connection: Connection) -> int:
 
 
 def assign(connection: Connection, rows: Sequence[tuple[str, str, float]]) -> None:
-    """Put tracklets to people: (tracklet, person, probability). Each has one person; the last word counts."""
+    """Put tracklets to people: (tracklet, person, probability). Each has one person; the last word counts.
+
+    That is decided then: whom else they may have been is forgotten (see ``leave_undecided``).
+    """
     for begin in range(0, len(rows), _CHUNK):
         some = rows[begin : begin + _CHUNK]
         connection.execute(delete(members).where(members.c.tracklet.in_([t for t, _, _ in some])))
         connection.execute(insert(members), [{"tracklet": t, "person": p, "probability": v} for t, p, v in some])
+
+
+def leave_undecided(connection: Connection, rows: Sequence[tuple[str, str, float]]) -> None:
+    """Note of tracklets that they may be somebody: (tracklet, a tracklet of that person, how likely it is)."""
+    if rows:
+        change = update(members).where(members.c.tracklet == bindparam("whose"))
+        values = [{"whose": t, "candidate": candidate, "chance": chance} for t, candidate, chance in rows]
+        connection.execute(change, values)
 
 
 def human_links(connection: Connection, rows: dict[str, int]) -> HumanLinks:

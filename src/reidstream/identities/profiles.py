@@ -75,12 +75,16 @@ def profiles_of(gallery: Gallery) -> list[Profile]:
 def nearest_people(
     profiles: list[Profile], wanted: Iterable[str], most: int = 5
 ) -> dict[str, list[tuple[Person, float]]]:
-    """For each wanted person id the other people who look most like them, with the cosine of their mean embeddings."""
+    """For each wanted person id the other people who look most like them, with the cosine of their mean embeddings.
+
+    What is undecided is no person.
+    """
     rows = {profile.person.id: row for row, profile in enumerate(profiles)}
     means = np.stack([profile.vector for profile in profiles])
     found = {}
     for person in wanted:
         similarity = means @ means[rows[person]]
-        order = [k for k in np.argsort(-similarity, kind="stable").tolist() if k != rows[person]][:most]
+        order = [k for k in np.argsort(-similarity, kind="stable").tolist() if k != rows[person]]
+        order = [k for k in order if not profiles[k].person.undecided][:most]
         found[person] = [(profiles[k].person, float(similarity[k])) for k in order]
     return found

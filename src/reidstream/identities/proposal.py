@@ -15,14 +15,17 @@ from reidstream.gallery import Gallery
 from reidstream.identities.calibration import Calibration
 from reidstream.identities.constraints import HumanLinks, read_topology
 from reidstream.identities.evidence import evidence_of
-from reidstream.identities.outbox import stored, tell
+from reidstream.identities.operations import RESOLVED, REVISITED, Undertaking
+from reidstream.identities.outbox import stored, tell, undecided_between
 from reidstream.identities.people import (
     assign,
     create_person,
     has_people,
     history,
     human_links,
+    leave_undecided,
     list_people,
+    people_of,
     person_of_tracklets,
     prepare,
 )
@@ -61,13 +64,22 @@ class Proposal:
 
     @property
     def people(self) -> int:
-        """How many groups there are, those of the undecided included."""
-        return len(self.groups)
+        """How many people there are, without what is undecided."""
+        return len(self.groups) - self.undecided
 
     @property
     def undecided(self) -> int:
         """How many tracklets stay alone although they are likelier one of the others than nobody."""
         return sum(verdict.outcome is Outcome.UNDECIDED for verdict in self.verdicts.values())
+
+    def doubts(self) -> dict[str, tuple[str, float]]:
+        """Of each tracklet that is undecided the surest tracklet of the person that it may be, and how likely it is."""
+        found = {}
+        for tracklet, verdict in self.verdicts.items():
+            if verdict.candidate is not None:
+                surest = max(self.groups[verdict.candidate], key=lambda one: (self.probability[one], one))
+                found[tracklet] = (surest, verdict.probability)
+        return found
 
 
 def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
@@ -115,30 +127,52 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
         odds=found.odds,
         estimated=found.estimated,
         separate_cameras=not found.cameras.together.any() and len(evidence.cameras) > 1,
-        people_before=len(list_people(gallery)),
+        people_before=sum(not person.undecided for person in list_people(gallery)),
     )
 
 
-def apply(gallery: Gallery, proposal: Proposal) -> None:
+def apply(gallery: Gallery, proposal: Proposal, author: str = "reidstream") -> int | None:
     """Make a proposal true, in one transaction. Names and notes stay with the person that most of a group was.
 
-    Events say of every tracklet that changes its person where it went, so that who follows them knows all people.
+    It is one entry of the log, which can be undone as a whole; its number, None if nobody changes. Events say of every
+    tracklet that changes its person where it went, so that who follows them knows all people.
     """
     prepare(gallery)
     moved = set(proposal.moved)
+    doubts = proposal.doubts()
     seen = {record["id"]: record for record in gallery.rows().records()}
     events: list[tuple[str, dict[str, Any]]] = []
     with gallery.write() as connection:
-        known = person_of_tracklets(connection, seen)
-        for group, owner in zip(proposal.groups, proposal.owners, strict=True):
-            person = owner or create_person(connection, group[0])
-            assign(connection, [(tracklet, person, proposal.probability[tracklet]) for tracklet in group])
+        known = {
+            tracklet: (person.id, person.undecided) for person in people_of(connection) for tracklet in person.tracklets
+        }
+        owners = [
+            owner or create_person(connection, group[0])
+            for group, owner in zip(proposal.groups, proposal.owners, strict=True)
+        ]
+        persons = {t: person for person, group in zip(owners, proposal.groups, strict=True) for t in group}
+        changing = [t for t, person in persons.items() if known.get(t) != (person, t in doubts)]
+        operation = Undertaking(RESOLVED, author)
+        if changing:
+            operation.open(connection)
+            elsewhere = [t for t in changing if known.get(t, ("", False))[0] != persons[t]]
+            involved = {persons[t] for t in elsewhere} | {known[t][0] for t in elsewhere if t in known}
+            operation.touch(connection, changing, sorted(involved))
+        assign(connection, [(t, person, proposal.probability[t]) for t, person in persons.items()])
+        leave_undecided(connection, [(t, candidate, chance) for t, (candidate, chance) in doubts.items()])
+        for group, owner, person in zip(proposal.groups, proposal.owners, owners, strict=True):
             first = seen[group[0]]
-            events += [("TrackletStored", stored(seen[tracklet])) for tracklet in group if tracklet not in known]
+            events += [
+                ("TrackletStored", {**stored(seen[tracklet]), "person": person})
+                for tracklet in group
+                if tracklet not in known
+            ]
             others: Sequence[str] = group
             if owner is None:
                 told = {"tracklet": group[0], "source": first["source"], "start": first["start_wall"]}
-                events.append(("IdentityCreated", {**told, "person": person}))
+                doubt = doubts.get(group[0])
+                may = undecided_between(persons[doubt[0]], doubt[1]) if doubt else {}
+                events.append(("IdentityCreated", {**told, "person": person, **may}))
                 others = group[1:]
             for tracklet in others:
                 told = {"tracklet": tracklet, "person": person}
@@ -151,7 +185,23 @@ def apply(gallery: Gallery, proposal: Proposal) -> None:
         for kept, gone in proposal.joined:
             events.append(("IdentityMerged", {"person": kept, "merged": list(gone)}))
         counts = {"people": proposal.people, "before": proposal.people_before, "moved": len(proposal.moved)}
-        tell(connection, [*events, ("IdentitiesResolved", counts)])
+        counts["undecided"] = proposal.undecided
+        tell(connection, events)
+        if not changing:
+            tell(connection, [("IdentitiesResolved", counts)])
+            return None
+        operation.says(_summary(proposal))
+        operation.event("IdentitiesResolved", **counts)
+        operation.close(connection)
+        return operation.id
+
+
+def _summary(proposal: Proposal) -> str:
+    before = f" instead of {proposal.people_before}" if proposal.people_before else ""
+    return (
+        f"decided everybody anew: {proposal.people} people{before}, {proposal.undecided} tracklets undecided, "
+        f"{len(proposal.moved)} tracklets moved"
+    )
 
 
 def settle(gallery: Gallery, config: IdentityConfig) -> Proposal | None:
@@ -162,11 +212,16 @@ def settle(gallery: Gallery, config: IdentityConfig) -> Proposal | None:
     transaction that depends on the stored tracklets only, so that a run that was killed and repeated ends as one that
     was not.
     """
-    if len(gallery) > _SETTLED or not has_people(gallery) or history(gallery) or not _unsettled(gallery):
+    if len(gallery) > _SETTLED or not has_people(gallery) or _reviewed(gallery) or not _unsettled(gallery):
         return None
     proposal = propose(gallery, config)
     apply(gallery, proposal)
     return proposal
+
+
+def _reviewed(gallery: Gallery) -> bool:
+    """Whether anybody ever decided anything themselves, be it that deciding everybody anew was undone."""
+    return any(operation.kind not in (RESOLVED, REVISITED) for operation in history(gallery))
 
 
 def _unsettled(gallery: Gallery) -> bool:

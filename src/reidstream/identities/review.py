@@ -6,16 +6,13 @@ resolving obeys. Links name tracklets, because people come and go as identities 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, select, update
 
 from reidstream.errors import IdentityChanged, IdentityError
 from reidstream.gallery import Gallery
-from reidstream.gallery.rows import in_chunks
-from reidstream.identities.outbox import tell
+from reidstream.identities.operations import Undertaking, built_on, restore
 from reidstream.identities.people import (
     assign,
     create_person,
@@ -26,17 +23,7 @@ from reidstream.identities.people import (
     refuse_number,
     rename,
 )
-from reidstream.identities.schema import (
-    ERASED,
-    ERASURE,
-    former_links,
-    former_members,
-    former_people,
-    links,
-    members,
-    operations,
-    people,
-)
+from reidstream.identities.schema import ERASED, ERASURE, former_members, links, members, operations, people
 
 # So many tracklets of each side are said to be of different people: enough to outlive the erasure of some.
 _SAID_APART = 6
@@ -59,7 +46,7 @@ class Review:
     def merge(self, keep: str, *others: str) -> int:
         """All tracklets of the others are ``keep``."""
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             first = find_person(connection, keep)
             seconds = [find_person(connection, other) for other in others]
             if len({first, *seconds}) <= len(seconds) or not seconds:
@@ -87,7 +74,7 @@ class Review:
         seen: the tracklets that this was judged by, all that there are if not given.
         """
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             first, second = find_person(connection, one), find_person(connection, other)
             if first == second:
                 raise IdentityError(f"{one!r} and {other!r} are the same person; split the tracklets that are not")
@@ -98,6 +85,8 @@ class Review:
                 sides.append([t for t in held if t in looked][:_SAID_APART] or held[:_SAID_APART])
             operation.touch(connection, [*sides[0], *sides[1]], [first, second])
             operation.link(connection, "different", [(a, b) for a in sides[0] for b in sides[1]])
+            for side, away in ((sides[0], second), (sides[1], first)):
+                _decide_against(connection, side, away)
             operation.says(f"{_said(connection, one)} and {_said(connection, other)} are two people")
             operation.event("IdentitiesApart", person=first, other=second)
 
@@ -106,7 +95,7 @@ class Review:
     def confirm(self, person: str, tracklets: Sequence[str]) -> int:
         """These tracklets are this person, as it was decided: from now on that is sure."""
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             owner = find_person(connection, person)
             held = members_of(connection, owner)
             chosen = list(dict.fromkeys(self._tracklets(tracklets)))
@@ -124,7 +113,7 @@ class Review:
     def split(self, person: str, tracklets: Sequence[str]) -> int:
         """These tracklets of a person are somebody else: one new person."""
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             owner = find_person(connection, person)
             held = members_of(connection, owner)
             moved = self._tracklets(tracklets)
@@ -149,7 +138,7 @@ class Review:
     def move(self, tracklet: str, person: str) -> int:
         """A tracklet belongs to this person and not to whom it was given."""
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             (moved,) = self._tracklets([tracklet])
             target = find_person(connection, person)
             anchors = members_of(connection, target)
@@ -171,7 +160,7 @@ class Review:
     def reject(self, tracklet: str, person: str) -> int:
         """A tracklet is not this person, whoever it is."""
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             (rejected,) = self._tracklets([tracklet])
             owner = find_person(connection, person)
             held = members_of(connection, owner)
@@ -184,6 +173,7 @@ class Review:
             if rejected in held:
                 assign(connection, [(rejected, create_person(connection, rejected), 1.0)])
                 operation.tell_moves(connection, {rejected: (owner, 1.0)})
+            _decide_against(connection, [rejected], owner)
             operation.says(f"a tracklet is not {_said(connection, person)}")
             operation.event("TrackletRejected", tracklet=rejected, person=owner)
 
@@ -195,7 +185,7 @@ class Review:
         They all go to the person of the first, with what reviewers have tied to them before.
         """
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             chosen = list(dict.fromkeys(self._tracklets(tracklets)))
             self._demand_overlap(chosen)
             held = person_of_tracklets(connection, chosen)
@@ -225,7 +215,7 @@ class Review:
         seen_name: what they were called when the author looked; another name now is refused (IdentityChanged).
         """
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             owner = find_person(connection, person)
             now = connection.execute(select(people.c.name).where(people.c.id == owner)).scalar()
             if seen_name is not None and now != seen_name:
@@ -251,7 +241,7 @@ class Review:
     def undo(self, number: int | None = None) -> int:
         """Take back an operation, the last one by default; one that later operations build on is refused."""
 
-        def change(connection: Connection, operation: _Operation) -> None:
+        def change(connection: Connection, operation: Undertaking) -> None:
             done = select(operations).where(
                 operations.c.id < operation.id,
                 operations.c.undone_by.is_(None),
@@ -309,10 +299,10 @@ class Review:
                 changed,
             )
 
-    def _do(self, kind: str, change: Callable[[Connection, _Operation], None]) -> int:
+    def _do(self, kind: str, change: Callable[[Connection, Undertaking], None]) -> int:
         with self._gallery.write() as connection:
             self._refuse_changed(connection)
-            operation = _Operation(kind, self._author)
+            operation = Undertaking(kind, self._author)
             # The log entry comes first, so that links can name it; what it says is filled in at the end.
             number = operation.open(connection)
             change(connection, operation)
@@ -320,112 +310,17 @@ class Review:
             return number
 
 
-class _Operation:
-    """One entry of the log while it is being made."""
-
-    def __init__(self, kind: str, author: str) -> None:
-        self._kind, self._author = kind, author
-        self._summary = ""
-        self._events: list[tuple[str, dict[str, Any]]] = []
-        self.id = 0
-        self.undoes: int | None = None
-
-    def open(self, connection: Connection) -> int:
-        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": ""}
-        result = connection.execute(insert(operations).values(**values))
-        assert result.inserted_primary_key is not None
-        self.id = int(result.inserted_primary_key[0])
-        return self.id
-
-    def close(self, connection: Connection) -> None:
-        values = {"summary": self._summary, "undoes": self.undoes}
-        connection.execute(update(operations).where(operations.c.id == self.id).values(**values))
-        if self.undoes is not None:
-            connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self.id))
-        tell(connection, [(kind, {"operation": self.id, **payload}) for kind, payload in self._events])
-
-    def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
-        """Remember how these were, for undoing."""
-        held = person_of_tracklets(connection, tracklets)
-        former = [(tracklet, *held.get(tracklet, (None, None))) for tracklet in dict.fromkeys(tracklets)]
-        values: Any = [{"changed_by": self.id, "tracklet": t, "person": p, "probability": v} for t, p, v in former]
-        if values:
-            connection.execute(insert(former_members), values)
-        rows = connection.execute(select(people.c.id, people.c.name, people.c.notes).where(people.c.id.in_(persons)))
-        for row in rows.all():
-            values = {"person": row.id, "name": row.name, "notes": row.notes}
-            connection.execute(insert(former_people).values(changed_by=self.id, **values))
-
-    def link(self, connection: Connection, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
-        wanted = dict.fromkeys((min(pair), max(pair)) for pair in pairs)
-        known: set[tuple[str, str]] = set()
-        for some in in_chunks(list(dict.fromkeys(a for a, _ in wanted))):
-            held = select(links.c.a, links.c.b).where(links.c.kind == kind, links.c.a.in_(some))
-            known.update((row.a, row.b) for row in connection.execute(held))
-        new = [{"a": a, "b": b, "kind": kind, "operation": self.id} for a, b in wanted if (a, b) not in known]
-        if new:
-            connection.execute(insert(links), new)
-
-    def unlink(self, connection: Connection, some: Sequence[str], others: Sequence[str], kind: str = "same") -> None:
-        """An earlier decision is overruled by this one: its links between the two sides go."""
-        one, two = set(some), set(others)
-        near = select(links).where(links.c.kind == kind, or_(links.c.a.in_(one), links.c.b.in_(one)))
-        for row in connection.execute(near).all():
-            if (row.a in one and row.b in two) or (row.b in one and row.a in two):
-                values = {"a": row.a, "b": row.b, "kind": row.kind, "operation": row.operation}
-                connection.execute(insert(former_links).values(changed_by=self.id, **values))
-                connection.execute(
-                    delete(links).where(links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
-                )
-
-    def says(self, summary: str) -> None:
-        self._summary = summary
-
-    def tell_moves(self, connection: Connection, before: Mapping[str, tuple[str, float]]) -> None:
-        """Say of every tracklet whose person is another one than before where it went."""
-        now = person_of_tracklets(connection, before)
-        for tracklet, (person, _) in sorted(now.items()):
-            if person != before[tracklet][0]:
-                self.event("TrackletMoved", tracklet=tracklet, person=person)
-
-    def event(self, kind: str, **payload: Any) -> None:
-        self._events.append((kind, payload))
+def _decide_against(connection: Connection, tracklets: Sequence[str], person: str) -> None:
+    """What was undecided between this person and nobody is not this person."""
+    theirs = select(members.c.tracklet).where(members.c.person == person)
+    doubtful = (members.c.tracklet.in_(tracklets), members.c.candidate.in_(theirs))
+    connection.execute(update(members).where(*doubtful).values(candidate=None, chance=None))
 
 
 def _said(connection: Connection, word: str) -> str:
     """What a person is called in the log: as the author did, but nobody reads ids."""
     number = connection.execute(select(people.c.number).where(people.c.id == word)).scalar()
     return word if number is None else f"person {number}"
-
-
-def built_on(connection: Connection, operation: int, now: int) -> Any:
-    """The first later operation that is in force and changed anything that this one changed."""
-    later = select(operations).where(
-        operations.c.id > operation,
-        operations.c.id < now,
-        operations.c.undone_by.is_(None),
-        operations.c.undoes.is_(None),
-    )
-    tracklets = select(former_members.c.tracklet).where(former_members.c.changed_by == operation)
-    persons = select(former_people.c.person).where(former_people.c.changed_by == operation)
-    touching = select(former_members.c.changed_by).where(former_members.c.tracklet.in_(tracklets))
-    naming = select(former_people.c.changed_by).where(former_people.c.person.in_(persons))
-    both = or_(operations.c.id.in_(touching), operations.c.id.in_(naming))
-    return connection.execute(later.where(both).order_by(operations.c.id)).first()
-
-
-def restore(connection: Connection, operation: int) -> None:
-    """Make everything as it was before an operation that nothing builds on."""
-    connection.execute(delete(links).where(links.c.operation == operation))
-    for row in connection.execute(select(former_links).where(former_links.c.changed_by == operation)).all():
-        key = (links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
-        # An imported decision may have said the same again meanwhile.
-        if connection.execute(select(links.c.a).where(*key)).first() is None:
-            connection.execute(insert(links).values(a=row.a, b=row.b, kind=row.kind, operation=row.operation))
-    rows = connection.execute(select(former_members).where(former_members.c.changed_by == operation)).all()
-    assign(connection, [(row.tracklet, row.person, row.probability) for row in rows if row.person is not None])
-    for row in connection.execute(select(former_people).where(former_people.c.changed_by == operation)).all():
-        rename(connection, row.person, row.name, row.notes)
 
 
 def _tied(connection: Connection, tracklets: Sequence[str]) -> list[str]:

@@ -33,6 +33,15 @@ def _tracklet(name: str, *, key: bool = False, optional: bool = False) -> Column
     return Column(name, Text, reference, primary_key=key, nullable=optional)
 
 
+def _doubt() -> tuple[Column[str], Column[float]]:
+    """Of an undecided tracklet: one of the person that it may be, and how likely that is. Elsewhere none.
+
+    A tracklet, not a person, for people come and go; erasing it leaves no trace of it here.
+    """
+    reference = ForeignKey(tracklets.c.id, ondelete="SET NULL")
+    return Column("candidate", Text, reference), Column("chance", Double)
+
+
 people = Table(
     "people",
     metadata,
@@ -49,6 +58,7 @@ members = Table(
     _tracklet("tracklet", key=True),
     Column("person", Text, nullable=False, index=True),
     Column("probability", Double, nullable=False),
+    *_doubt(),
 )
 
 # kind: same or different. Tracklets, not people: people come and go as identities are resolved, tracklets stay.
@@ -80,8 +90,12 @@ former_members = Table(
     metadata,
     Column("changed_by", _Number, primary_key=True),
     _tracklet("tracklet", key=True),
+    # No person: it had none, then the probability is 0; or that person was erased, then it is none, either.
     Column("person", Text),
     Column("probability", Double),
+    *_doubt(),
+    # Whose it was afterwards; none in entries of earlier versions.
+    Column("became", Text),
 )
 
 former_links = Table(
@@ -116,6 +130,8 @@ outbox = Table(
 
 Index("outbox_tracklet", outbox.c.tracklet)
 Index("links_b", links.c.b)
+Index("members_candidate", members.c.candidate)
+Index("former_members_candidate", former_members.c.candidate)
 
 
 def _tables(connection: Connection) -> None:
@@ -128,7 +144,22 @@ def _origin_of_operations(connection: Connection) -> None:
         connection.execute(statement("ALTER TABLE operations ADD COLUMN origin TEXT"))
 
 
+def _undecided(connection: Connection) -> None:
+    for table in (members, former_members):
+        held = {column["name"] for column in inspected(connection).get_columns(table.name)}
+        if "candidate" not in held:
+            reference = "TEXT REFERENCES tracklets (id) ON DELETE SET NULL"
+            connection.execute(statement(f"ALTER TABLE {table.name} ADD COLUMN candidate {reference}"))
+            number = "DOUBLE PRECISION" if connection.dialect.name == "postgresql" else "DOUBLE"
+            connection.execute(statement(f"ALTER TABLE {table.name} ADD COLUMN chance {number}"))
+            index = f"CREATE INDEX {table.name}_candidate ON {table.name} (candidate)"
+            connection.execute(statement(index))
+    if "became" not in {column["name"] for column in inspected(connection).get_columns("former_members")}:
+        connection.execute(statement("ALTER TABLE former_members ADD COLUMN became TEXT"))
+
+
 IDENTITY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for people, members, links, operations and the outbox", _tables),
     Migration("where imported operations were made", _origin_of_operations),
+    Migration("who is undecided, and whose a tracklet became", _undecided),
 )

@@ -73,9 +73,13 @@ def _erase(connection: Connection, subject: Subject) -> None:
         # Their foreign keys would do the same a moment later; what stays of a decision is looked at before.
         for column in (former_members.c.tracklet, former_links.c.a, former_links.c.b, links.c.a, links.c.b):
             connection.execute(delete(column.table).where(column.in_(some)))
+        for table in (members, former_members):
+            doubtful = update(table).where(table.c.candidate.in_(some))
+            connection.execute(doubtful.values(candidate=None, chance=None))
     for some in in_chunks(subject.people):
-        emptied = {"person": None, "probability": None}
+        emptied = {"person": None, "probability": None, "candidate": None, "chance": None}
         connection.execute(update(former_members).where(former_members.c.person.in_(some)).values(**emptied))
+        connection.execute(update(former_members).where(former_members.c.became.in_(some)).values(became=None))
         connection.execute(delete(former_people).where(former_people.c.person.in_(some)))
         connection.execute(delete(members).where(members.c.person.in_(some)))
         keep_numbers(connection)
@@ -159,6 +163,8 @@ def _trace(connection: Connection, subject: Subject) -> Iterator[str]:
     columns = [
         *((column, subject.people) for column in (people.c.id, members.c.person)),
         *((column, subject.people) for column in (former_members.c.person, former_people.c.person)),
+        (former_members.c.became, subject.people),
+        *((column, subject.tracklets) for column in (members.c.candidate, former_members.c.candidate)),
         *((column, subject.tracklets) for column in (members.c.tracklet, former_members.c.tracklet)),
         *((column, subject.tracklets) for column in (links.c.a, links.c.b, former_links.c.a, former_links.c.b)),
         (outbox.c.tracklet, subject.tracklets),

@@ -22,6 +22,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
 from reidstream.gallery.recordings import State as RecordingState
 from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.people import count_people
 from reidstream.identities.proposal import Proposal, settle
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.writer import GalleryWriter
@@ -94,6 +95,7 @@ class RunSummary:
     stored: int = 0
     kept_out: int = 0
     people: int = 0
+    undecided: int = 0
     resolved: Proposal | None = None
     open_tracks: int = 0
     counts: CollectorCounts = field(default_factory=CollectorCounts)
@@ -198,8 +200,8 @@ class GalleryRun:
         self.summary.open_tracks = 0
         if isinstance(self._gallery, Gallery) and self._config.identities.resolve and not self._goes_on:
             self.summary.resolved = settle(self._gallery, self._config.identities)
-            if self.summary.resolved is not None:
-                self.summary.people = self.summary.resolved.people
+        if isinstance(self._gallery, Gallery):
+            self.summary.people, self.summary.undecided = count_people(self._gallery)
         self.summary.seconds = time.monotonic() - began
         self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
         self.summary.warnings = dict(self._engine.status.warnings)

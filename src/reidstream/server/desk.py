@@ -198,7 +198,7 @@ class Desk:
             with self._deciding:
                 if self._last_operation() != before:
                     raise IdentityError("somebody decided something while everybody was being decided anew; try again")
-                apply(self.gallery, proposal)
+                apply(self.gallery, proposal, caller.name)
                 self._changes += 1
                 self.catalogue.refresh()
             self.wake()

@@ -90,6 +90,7 @@ def list_people(
             )
         return (
             bool(visits)
+            and not entry.undecided
             and (entry.person.id not in apart) == shown
             and (named is None or bool(entry.person.name) == named)
             and (not words or matches(entry, words))
@@ -110,7 +111,8 @@ def list_people(
         begin = next((n for n, e in enumerate(found) if (key(e), e.person.id) > place), len(found))
     page = found[begin : begin + limit]
     more = begin + limit < len(found)
-    document = people_document(page, len(found), *_counts(desk, caller))
+    undecided = sum(entry.within(caller.cameras) is not None for entry in desk.catalogue.undecided())
+    document = people_document(page, len(found), *_counts(desk, caller), undecided=undecided)
     return answer({**document, "next": cursor([key(page[-1]), page[-1].person.id]) if more else None})
 
 
@@ -208,9 +210,11 @@ def alike(desk: Desk, caller: Caller, entry: Entry, most: int) -> list[tuple[Ent
     """Who looks most like a person, of those that the caller may see and that are not hidden."""
     apart = hidden_people(desk)
     found = []
-    for other, similarity in desk.looks.nearest(entry.person.id, most + len(apart) + 200 * bool(caller.sources)):
+    for other, similarity in desk.looks.nearest(
+        entry.person.id, most + len(apart) + len(desk.catalogue.undecided()) + 200 * bool(caller.sources)
+    ):
         seen = other.within(caller.cameras)
-        if seen is not None and other.person.id not in apart:
+        if seen is not None and other.person.id not in apart and not seen.undecided:
             found.append((seen, similarity))
     return found[:most]
 

@@ -82,7 +82,7 @@ def show_tracklet(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
     whole = desk.gallery.find(tracklet)
     tracklet_source(desk, caller, whole)
     desk.log.note(caller, "looked at a tracklet", tracklet=whole)
-    return answer(tracklet_document(desk.gallery.tracklet(whole)))
+    return answer(tracklet_document(desk.gallery, whole))
 
 
 @router.get("/tracklets/{tracklet}/person")

@@ -1,0 +1,217 @@
+"""The log of what was decided: each entry with what it changed, so that it can be told and taken back as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, inspect, or_, select, update
+
+from reidstream.errors import IdentityError
+from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
+from reidstream.identities.outbox import tell
+from reidstream.identities.people import (
+    assign,
+    doubts,
+    has_people,
+    leave_undecided,
+    person_of_tracklets,
+    rename,
+)
+from reidstream.identities.schema import former_links, former_members, former_people, links, members, operations, people
+
+RESOLVED = "resolve"
+"""Kind of the entry of the log that says that everybody was decided anew."""
+
+REVISITED = "revisit"
+"""Kind of the entry of the log for what was decided anew in the background, a tracklet now and then."""
+
+_COALESCED = 3600.0
+"""Seconds for which what is decided anew in the background goes into one entry, as long as nothing else is decided."""
+
+
+class Undertaking:
+    """One entry of the log while it is being made.
+
+    ``open`` it, ``touch`` what is going to change, change that, and ``close`` it, in one transaction.
+    """
+
+    def __init__(self, kind: str, author: str) -> None:
+        self._kind, self._author = kind, author
+        self._summary = ""
+        self._events: list[tuple[str, dict[str, Any]]] = []
+        self.id = 0
+        self.undoes: int | None = None
+
+    def open(self, connection: Connection) -> int:
+        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": ""}
+        result = connection.execute(insert(operations).values(**values))
+        assert result.inserted_primary_key is not None
+        self.id = int(result.inserted_primary_key[0])
+        return self.id
+
+    def close(self, connection: Connection) -> None:
+        values = {"summary": self._summary, "undoes": self.undoes}
+        connection.execute(update(operations).where(operations.c.id == self.id).values(**values))
+        now = select(members.c.person).where(members.c.tracklet == former_members.c.tracklet).scalar_subquery()
+        touched = update(former_members).where(former_members.c.changed_by == self.id)
+        connection.execute(touched.values(became=now))
+        if self.undoes is not None:
+            connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self.id))
+        tell(connection, [(kind, {"operation": self.id, **payload}) for kind, payload in self._events])
+
+    def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
+        """Remember how these were, for undoing."""
+        held: dict[str, Any] = {}
+        query = select(members.c.tracklet, members.c.person, members.c.probability, *doubts(connection))
+        for some in in_chunks(list(dict.fromkeys(tracklets))):
+            held.update((row.tracklet, row) for row in connection.execute(query.where(members.c.tracklet.in_(some))))
+        former: list[dict[str, Any]] = []
+        for tracklet in dict.fromkeys(tracklets):
+            row = held.get(tracklet)
+            values = {"changed_by": self.id, "tracklet": tracklet, "person": None, "probability": 0.0}
+            doubt = {"candidate": None, "chance": None}
+            if row is not None:
+                values |= {"person": row.person, "probability": row.probability}
+                doubt = {"candidate": row.candidate, "chance": row.chance}
+            former.append({**values, **doubt})
+        if former:
+            connection.execute(insert(former_members), former)
+        named: list[dict[str, Any]] = []
+        columns = (people.c.id, people.c.name, people.c.notes)
+        for some in in_chunks(list(dict.fromkeys(persons))):
+            rows = connection.execute(select(*columns).where(people.c.id.in_(some)))
+            named += [{"changed_by": self.id, "person": r.id, "name": r.name, "notes": r.notes} for r in rows]
+        if named:
+            connection.execute(insert(former_people), named)
+
+    def link(self, connection: Connection, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
+        wanted = dict.fromkeys((min(pair), max(pair)) for pair in pairs)
+        known: set[tuple[str, str]] = set()
+        for some in in_chunks(list(dict.fromkeys(a for a, _ in wanted))):
+            held = select(links.c.a, links.c.b).where(links.c.kind == kind, links.c.a.in_(some))
+            known.update((row.a, row.b) for row in connection.execute(held))
+        new = [{"a": a, "b": b, "kind": kind, "operation": self.id} for a, b in wanted if (a, b) not in known]
+        if new:
+            connection.execute(insert(links), new)
+
+    def unlink(self, connection: Connection, some: Sequence[str], others: Sequence[str], kind: str = "same") -> None:
+        """An earlier decision is overruled by this one: its links between the two sides go."""
+        one, two = set(some), set(others)
+        near = select(links).where(links.c.kind == kind, or_(links.c.a.in_(one), links.c.b.in_(one)))
+        for row in connection.execute(near).all():
+            if (row.a in one and row.b in two) or (row.b in one and row.a in two):
+                values = {"a": row.a, "b": row.b, "kind": row.kind, "operation": row.operation}
+                connection.execute(insert(former_links).values(changed_by=self.id, **values))
+                connection.execute(
+                    delete(links).where(links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
+                )
+
+    def says(self, summary: str) -> None:
+        self._summary = summary
+
+    def tell_moves(self, connection: Connection, before: Mapping[str, tuple[str, float]]) -> None:
+        """Say of every tracklet whose person is another one than before where it went."""
+        now = person_of_tracklets(connection, before)
+        for tracklet, (person, _) in sorted(now.items()):
+            if person != before[tracklet][0]:
+                self.event("TrackletMoved", tracklet=tracklet, person=person)
+
+    def event(self, kind: str, **payload: Any) -> None:
+        self._events.append((kind, payload))
+
+
+def built_on(connection: Connection, operation: int, now: int) -> Any:
+    """The first later operation that is in force and changed anything that this one changed."""
+    later = select(operations).where(
+        operations.c.id > operation,
+        operations.c.id < now,
+        operations.c.undone_by.is_(None),
+        operations.c.undoes.is_(None),
+    )
+    tracklets = select(former_members.c.tracklet).where(former_members.c.changed_by == operation)
+    persons = select(former_people.c.person).where(former_people.c.changed_by == operation)
+    touching = select(former_members.c.changed_by).where(former_members.c.tracklet.in_(tracklets))
+    naming = select(former_people.c.changed_by).where(former_people.c.person.in_(persons))
+    both = or_(operations.c.id.in_(touching), operations.c.id.in_(naming))
+    return connection.execute(later.where(both).order_by(operations.c.id)).first()
+
+
+def restore(connection: Connection, operation: int) -> None:
+    """Make everything as it was before an operation that nothing builds on."""
+    connection.execute(delete(links).where(links.c.operation == operation))
+    for row in connection.execute(select(former_links).where(former_links.c.changed_by == operation)).all():
+        key = (links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
+        # An imported decision may have said the same again meanwhile.
+        if connection.execute(select(links.c.a).where(*key)).first() is None:
+            connection.execute(insert(links).values(a=row.a, b=row.b, kind=row.kind, operation=row.operation))
+    rows = connection.execute(select(former_members).where(former_members.c.changed_by == operation)).all()
+    assign(connection, [(row.tracklet, row.person, row.probability) for row in rows if row.person is not None])
+    leave_undecided(connection, [(row.tracklet, row.candidate, row.chance) for row in rows if row.candidate])
+    # Those that had no person then have none again; of those whose person was erased nothing is known.
+    for some in in_chunks([row.tracklet for row in rows if row.person is None and row.probability is not None]):
+        connection.execute(delete(members).where(members.c.tracklet.in_(some)))
+    for row in connection.execute(select(former_people).where(former_people.c.changed_by == operation)).all():
+        rename(connection, row.person, row.name, row.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What an entry of the log did to one tracklet.
+
+    before, after: person ids; None where it had no person, that person was erased, or an earlier version of the
+    program wrote the entry.
+    """
+
+    tracklet: str
+    before: str | None
+    after: str | None
+
+
+def moves_of(gallery: Gallery, number: int) -> list[Moved]:
+    """The tracklets that an entry of the log took from one person to another, by tracklet id.
+
+    Raises IdentityError when there is no such entry.
+    """
+    c = former_members.c
+    with gallery.read() as connection:
+        known = has_people(gallery) and connection.execute(select(operations.c.id).where(operations.c.id == number))
+        if not known or known.first() is None:
+            raise IdentityError(f"no operation {number} in the history (see `people history`)")
+        columns = {column["name"] for column in inspect(connection).get_columns("former_members")}
+        if "became" not in columns:
+            return []
+        changed = or_(c.became != c.person, c.became.is_(None) != c.person.is_(None))
+        query = select(c.tracklet, c.person, c.became).where(c.changed_by == number, changed).order_by(c.tracklet)
+        return [Moved(row.tracklet, row.person, row.became) for row in connection.execute(query)]
+
+
+def revisit(connection: Connection, rows: Sequence[tuple[str, str, float]], author: str = "reidstream") -> int | None:
+    """Put tracklets to other people in the background, in the caller's transaction: (tracklet, person, probability).
+
+    What is done within an hour goes into one entry of the log, as long as nothing else is decided in between, so
+    that the history does not consist of these. Events say where each went. The entry's number; None if nothing moves.
+    """
+    held = person_of_tracklets(connection, [tracklet for tracklet, _, _ in rows])
+    moved = [row for row in rows if held.get(row[0], ("", 0.0))[0] != row[1]]
+    if not moved:
+        return None
+    last = connection.execute(select(operations).order_by(operations.c.id.desc()).limit(1)).first()
+    operation = Undertaking(REVISITED, author)
+    goes_on = last is not None and (last.kind, last.author, last.undone_by) == (REVISITED, author, None)
+    if last is not None and goes_on and time.time() - last.wall < _COALESCED:
+        operation.id = int(last.id)
+    else:
+        operation.open(connection)
+    of_entry = former_members.c.changed_by == operation.id
+    known = set(connection.execute(select(former_members.c.tracklet).where(of_entry)).scalars())
+    operation.touch(connection, [tracklet for tracklet, _, _ in moved if tracklet not in known], [])
+    assign(connection, moved)
+    operation.tell_moves(connection, held)
+    count = connection.execute(select(func.count()).select_from(former_members).where(of_entry)).scalar_one()
+    operation.says(f"looked again at recent tracklets: {count} went to another person")
+    operation.close(connection)
+    return operation.id
