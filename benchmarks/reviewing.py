@@ -34,27 +34,27 @@ from reidstream.identities.review import Review
 from reidstream.types import EmbeddingSpace, EndReason, SourceStarted, Tracklet
 
 STEPS = (0, 5, 10, 20, 50)
-_NOISE = 1.15
+# Made-up looks lie in so many directions, and scatter by so much from visit to visit.
+_SIZE, _DIRECTIONS, _NOISE = 512, 40, (0.5, 1.1)
 
 
 def made_up(folder: Path, seed: int = 7, people: int = 40, visits: int = 4) -> dict[str, int]:
     """A gallery of made-up people, each seen so many times; whose each tracklet is."""
     rng = np.random.default_rng(seed)
-    size = 512
+    basis = np.linalg.qr(rng.normal(size=(_SIZE, _DIRECTIONS)))[0].T
     tracklets: list[Tracklet] = []
     truth: dict[str, int] = {}
     for person in range(people):
-        direction = rng.normal(size=size)
-        direction /= np.linalg.norm(direction)
+        direction = rng.normal(size=_DIRECTIONS)
         for _ in range(visits):
-            shift = rng.normal(size=size) * _NOISE / np.sqrt(size)
-            looks = direction + shift + rng.normal(size=(3, size)) * 0.5 / np.sqrt(size)
+            look = direction + rng.normal(size=_DIRECTIONS) * rng.uniform(*_NOISE)
+            looks = (look + 0.3 * rng.normal(size=(3, _DIRECTIONS))) @ basis
             looks /= np.linalg.norm(looks, axis=1, keepdims=True)
             start = float(rng.uniform(0, 36_000))
             name = f"{len(tracklets):032x}"
             truth[name] = person
             tracklets.append(_tracklet(name, "camera", start, start + 10.0, looks.astype(np.float32), 5, 1.0, 0.8))
-    fill(folder, size, sorted(tracklets, key=lambda tracklet: tracklet.start_wall))
+    fill(folder, _SIZE, sorted(tracklets, key=lambda tracklet: tracklet.start_wall))
     return truth
 
 

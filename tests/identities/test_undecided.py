@@ -24,12 +24,14 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.operations import RESOLVED, REVISITED, moves_of, revisit
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import count_people, history, leave_undecided, list_people
+from reidstream.identities.people_sheet import write_people_sheet
 from reidstream.identities.profiles import profiles_of
 from reidstream.identities.proposal import Proposal, apply, propose
 from reidstream.identities.questions import Kind, questions
 from reidstream.identities.review import Review
 from reidstream.identities.schema import former_members, members
 from reidstream.identities.verdicts import Outcome, Verdict
+from reidstream.search.person import Recogniser
 from tests.identities.conftest import Fill, made_tracklet
 from tests.identities.test_people_command import Command
 
@@ -304,6 +306,20 @@ def test_the_question_whose_answer_changes_most_comes_first(gallery: Gallery) ->
     assert (doubt.one.number, doubt.tracklet, doubt.probability) == (1, ALONE, 0.7)
     assert doubt.weight == pytest.approx(0.7 * 3)
     assert len(profiles_of(gallery)) == 3
+
+
+def test_a_search_and_the_sheet_do_not_say_who_is_only_undecided(gallery: Gallery, tmp_path: Path) -> None:
+    recogniser = Recogniser(gallery, IdentityConfig())
+    asked = recogniser.recognise(gallery.tracklet(ALONE).embedding, [ALONE])
+    assert asked.person is None
+    assert asked.titles == {ALONE: "undecided 3"}
+    given = recogniser.given(ALONE)
+    assert given is not None
+    assert given.sentence == "who it is: undecided, kept as undecided 3"
+    write_people_sheet(gallery, tmp_path / "people.html")
+    page = (tmp_path / "people.html").read_text(encoding="utf-8")
+    assert "2 people, 1 tracklets undecided" in page
+    assert "person 3" not in page
 
 
 def review(gallery: Gallery, keys: str, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:

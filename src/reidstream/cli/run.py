@@ -44,9 +44,7 @@ def run(
     engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
     record: Path | None = typer.Option(None, "--record", help="Also record the events, to replay them without video."),
     replay: Path | None = typer.Option(None, "--replay", help="Take the events from such a recording."),
-    render: Path | None = typer.Option(
-        None, "--render", help="Also draw boxes, ids and trails to this video file."
-    ),
+    render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
     resolve: bool | None = typer.Option(
         None, "--resolve/--no-resolve", help="End by deciding anew who is who, all at once (identities.resolve)."

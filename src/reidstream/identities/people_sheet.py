@@ -21,7 +21,11 @@ def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = 
     for profile in shown:
         others = ", ".join(f"{person.title} ({similarity:.2f})" for person, similarity in nearest[profile.person.id])
         groups.append(_group(gallery, profile, others, files))
-    count = f"{len(shown)} of {len(profiles)} people" if len(shown) < len(profiles) else f"{len(profiles)} people"
+    undecided = sum(profile.person.undecided for profile in shown)
+    people = len(shown) - undecided
+    whole = sum(not profile.person.undecided for profile in profiles)
+    count = f"{people} of {whole} people" if people < whole else f"{people} people"
+    count += f", {undecided} tracklets undecided" if undecided else ""
     write_sheet(path, f"People of {gallery.place}", f"{count}, each in the order of time", groups)
     return len(shown)
 

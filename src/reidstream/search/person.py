@@ -62,6 +62,8 @@ class Identity:
             return "nobody was decided on in this gallery yet (reidstream people resolve)"
         if self.verdict is Verdict.GIVEN:
             (person, sure) = self.candidates[0]
+            if person.undecided:
+                return f"who it is: undecided, kept as {person.title}"
             return f"who it is: {person.title}, as decided for this tracklet ({sure:.0%} sure)"
         likely = ", ".join(f"{person.title} {probability:.0%}" for person, probability in self.candidates[:3])
         who = "nobody known"
@@ -121,6 +123,9 @@ class Recogniser:
         # Somebody may have been added since the people were read.
         candidates = tuple((self._people[i], p) for i, p in answer.candidates if i in self._people)
         verdict = verdict_of([p for _, p in candidates], answer.nobody, self._config.false_merges)
+        if verdict is Verdict.PERSON and candidates[0][0].undecided:
+            # It looks like somebody of whom it is not known who they are.
+            verdict = Verdict.UNCLEAR
         person = candidates[0][0] if verdict is Verdict.PERSON else None
         return Identity(verdict, person, answer.nobody, candidates, owners)
 
@@ -150,4 +155,5 @@ def who_is(gallery: Gallery, query: Query, config: IdentityConfig, found: Sequen
 
 
 def _plain(person: Person) -> dict[str, Any]:
-    return {"id": person.id, "number": person.number, "name": person.name}
+    known = {"id": person.id, "number": person.number, "name": person.name}
+    return {**known, "undecided": True} if person.undecided else known

@@ -174,6 +174,8 @@ class Desk:
             answered = identities.answer(asked.vector[None])
         candidates = tuple((people[i], p) for i, p in answered.candidates if i in people)
         verdict = verdict_of([p for _, p in candidates], answered.nobody, self.config.identities.false_merges)
+        if verdict is Verdict.PERSON and candidates[0][0].undecided:
+            verdict = Verdict.UNCLEAR
         named = candidates[0][0] if verdict is Verdict.PERSON else None
         return Identity(verdict, named, answered.nobody, candidates, owners)
 
