@@ -75,6 +75,20 @@ def content_of(source: SourceConfig, source_id: str) -> SourceStarted | None:
         return None
 
 
+def beginnings_of_others(contents: dict[str, SourceStarted | None]) -> dict[str, str]:
+    """The sources that hold only the beginning of what another source of the same run holds, and which: the longest."""
+    from reidstream.sources.fingerprint import grown
+
+    of: dict[str, str] = {}
+    known = sorted(((c.length, name, c) for name, c in contents.items() if c is not None and c.beginning), reverse=True)
+    for number, (length, name, started) in enumerate(known):
+        for longer, other, content in known[:number]:
+            if longer > length and grown((started.beginning, length), (content.beginning, longer)):
+                of[name] = other
+                break
+    return of
+
+
 def same_recording(started: SourceStarted, known: dict[str, Recording]) -> Recording | None:
     """What the gallery has of the same recording: all of it, or the longest shorter version that was read."""
     from reidstream.sources.fingerprint import grown

@@ -12,7 +12,14 @@ from reidstream.engines import Engine
 from reidstream.errors import ConfigError
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import State as RecordingState
-from reidstream.pipeline.known import content_of, known_recordings, same_recording, settings_fingerprint, why_held
+from reidstream.pipeline.known import (
+    beginnings_of_others,
+    content_of,
+    known_recordings,
+    same_recording,
+    settings_fingerprint,
+    why_held,
+)
 from reidstream.pipeline.run import GalleryRun
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
@@ -91,8 +98,15 @@ def open_run(
         if source.max_fps is not None or source.ignore
     }
     grown: dict[str, str] = {}
-    for summary, (source_id, source) in zip(summaries, named, strict=True):
-        started = content_of(source, source_id) if known else None
+    contents = {
+        source_id: content_of(source, source_id) if known or len(named) > 1 else None for source_id, source in named
+    }
+    beginnings = beginnings_of_others(contents)
+    for summary, (source_id, _) in zip(summaries, named, strict=True):
+        started = contents[source_id]
+        if source_id in beginnings:
+            summary.state, summary.note = SourceState.SKIPPED, f"it is the beginning of {beginnings[source_id]}"
+            continue
         recording = None if started is None else same_recording(started, known)
         if started is None or recording is None:
             continue
