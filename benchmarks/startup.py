@@ -2,7 +2,7 @@
 
     python -m benchmarks.startup [--rounds 9] [--json out.json]
 
-Each command is a process of its own, as on a shell, in a small gallery. On a busy machine processor time is what counts.
+Each command is a process of its own, as on a shell, in a small gallery. On a busy machine look at processor time.
 The first round is left out: it writes Python's bytecode, if that is allowed (PYTHONDONTWRITEBYTECODE triples the rest).
 """
 
