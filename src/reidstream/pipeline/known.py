@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reidstream.config import Config, SourceConfig
+from reidstream.config.redaction import redacted
 from reidstream.config.sources import Polygon
-from reidstream.errors import GalleryNotFound, SourceError
+from reidstream.errors import ConfigError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
 from reidstream.types import SourceStarted
 
@@ -26,11 +27,13 @@ def settings_fingerprint(
     max_fps: float | None = None,
     detector: Detector | None = None,
     ignore: Sequence[Polygon] = (),
+    given: str = "",
 ) -> str:
     """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
 
     model: names the embedding model, by its checksum or its space. max_fps: the frame rate that a source is thinned to,
     if it is. detector: one that is used instead of the configured model. ignore: regions of a source that do not count.
+    given: fingerprint of the boxes that a source comes with.
     """
     sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
     parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
@@ -43,8 +46,29 @@ def settings_fingerprint(
         named.append({"detector": getattr(detector, "fingerprint", f"{kind.__module__}.{kind.__qualname__}")})
     if ignore:
         named.append({"ignore": ignore})
+    if given:
+        named.append({"given": given})
     text = json.dumps(named, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def given_fingerprint(source: SourceConfig) -> str:
+    """The boxes that a source comes with, as 32 hex digits; empty when it comes with none. Raises ConfigError."""
+    from reidstream.sources.address import Kind, kind_of
+    from reidstream.tracking.given import given_boxes
+
+    boxes = given_boxes(source)
+    if boxes is None:
+        return ""
+    if kind_of(source.uri) not in (Kind.FILE, Kind.FOLDER):
+        raise ConfigError(
+            f"{redacted(source.uri)}: detections and tracks belong to a video file or a folder of images; a camera "
+            "shows something else each time"
+        )
+    digest = hashlib.blake2b(b"detections" if boxes.ids is None else b"tracks" + boxes.ids.tobytes(), digest_size=16)
+    for part in (boxes.frames, boxes.boxes, boxes.scores):
+        digest.update(part.tobytes())
+    return digest.hexdigest()
 
 
 def why_held(recording: Recording, source: str) -> str:

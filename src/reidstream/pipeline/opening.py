@@ -15,6 +15,7 @@ from reidstream.gallery.recordings import State as RecordingState
 from reidstream.pipeline.known import (
     beginnings_of_others,
     content_of,
+    given_fingerprint,
     known_recordings,
     same_recording,
     settings_fingerprint,
@@ -87,15 +88,20 @@ def open_run(
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
         raise ConfigError(f"a detector or embedder of your own needs the local engine; got engine={engine!r}")
+    if engine != "local" and any(source.detections or source.tracks for source in chosen):
+        raise ConfigError(f"detections or tracks of your own need the local engine; got engine={engine!r}")
     looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
     settings = settings_fingerprint(config, engine, looks, detector=detector)
     named = list(zip(source_ids(chosen), chosen, strict=True))
     summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
     known = {} if replace else known_recordings(gallery)
+    given = {source_id: given_fingerprint(source) for source_id, source in named}
     own = {
-        source_id: settings_fingerprint(config, engine, looks, source.max_fps, detector, source.ignore)
+        source_id: settings_fingerprint(
+            config, engine, looks, source.max_fps, detector, source.ignore, given=given[source_id]
+        )
         for source_id, source in named
-        if source.max_fps is not None or source.ignore
+        if source.max_fps is not None or source.ignore or given[source_id]
     }
     grown: dict[str, str] = {}
     contents = {
