@@ -10,6 +10,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import assign, create_person, list_people, person_of_tracklets
 from reidstream.identities.review import Review
+from reidstream.identities.verdicts import Outcome
 from tests.identities.conftest import Fill, Visit, made_tracklet
 
 RETURNS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
@@ -115,4 +116,4 @@ def test_who_was_split_by_people_remain_rivals(fill: Fill) -> None:
     (one,) = list_people(gallery)
     Review(gallery, "ana").split(one.id, [one.tracklets[1]])
     decision = OnlineIdentities(gallery, IdentityConfig()).decide(made_tracklet(1, "a", 20, 25))
-    assert decision.person is None
+    assert decision.verdict.outcome is Outcome.UNDECIDED

@@ -36,6 +36,7 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.resolving import compared, needed_odds, strangers_of
 from reidstream.identities.schema import members
+from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray, Tracklet
 
 # People whose mean is nearest are looked at closely; the right one is among them practically always.
@@ -57,14 +58,17 @@ _SAMPLED = 1024
 _ASKED = 0.7
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """person: index of the known person, None for somebody new. probability: how sure the membership is.
-    candidates: (person index, probability), the most likely first."""
+    """Who a tracklet is. candidates: (person id, probability), the most likely first."""
 
-    person: int | None
-    probability: float
-    candidates: list[tuple[int, float]] = field(default_factory=list)
+    verdict: Verdict[str]
+    candidates: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def nobody(self) -> float:
+        """The probability that it is nobody known."""
+        return max(0.0, 1.0 - sum(probability for _, probability in self.candidates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class OnlineIdentities:
         vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
         seen = _Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_ASKED)), self._strangers_of(vector))
         decision = self._decide(seen, timed=False)
-        return Answer([(self._people[k].id, p) for k, p in decision.candidates])
+        return Answer(decision.candidates)
 
     def same(self, person: str, others: Sequence[str]) -> list[float]:
         """How probable it is that a known person and each of some others are one, if there were no third.
@@ -220,42 +224,45 @@ class OnlineIdentities:
             decision = self._decide(seen, timed=True)
             told = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
             events.append(("TrackletStored", {**told, "end": tracklet.end_wall}))
-            if decision.person is None:
-                person = create_person(connection, tracklet.id)
+            verdict = decision.verdict
+            if verdict.outcome is Outcome.DECIDED and verdict.person is not None:
+                person = verdict.person
+                sure = verdict.probability
+                probability = round(sure, 4)
+                events.append(("IdentitySeenAgain", {**told, "person": person, "probability": probability}))
+            else:
+                # Who is undecided is held as somebody new until it is decided.
+                person, sure = create_person(connection, tracklet.id), decision.nobody
                 self._add_person(person)
                 events.append(("IdentityCreated", {**told, "person": person}))
-            else:
-                person = self._people[decision.person].id
-                probability = round(decision.probability, 4)
-                events.append(("IdentitySeenAgain", {**told, "person": person, "probability": probability}))
-            rows.append((tracklet.id, person, decision.probability))
+            rows.append((tracklet.id, person, sure))
             self._remember(self._row[person], seen)
             self._count += 1
         assign(connection, rows)
         tell(connection, events)
 
     def _decide(self, seen: _Seen, timed: bool) -> Decision:
-        if not self._people:
-            return Decision(None, 1.0)
-        shortlist = self._nearest.to(seen.vector, _SHORTLIST)
-        if timed:
+        shortlist = self._nearest.to(seen.vector, _SHORTLIST) if self._people else []
+        if timed and shortlist:
             shortlist = self._possible(shortlist, seen)
         if not shortlist:
-            return Decision(None, 1.0)
+            return Decision(Verdict(Outcome.NOBODY, None, 1.0))
         odds = self._calibration.prior + self._ratios(shortlist, seen)
         shared = shares(odds)
         order = np.argsort(-odds, kind="stable")
-        ranked = [(shortlist[k], float(shared[k])) for k in order.tolist()]
-        best = int(order[0])
-        enough = odds[best] >= self._odds
-        clear = shared[best] / shared.sum() >= _SHARE
-        own = float(shared[best])
+        ranked = [(self._people[shortlist[k]].id, float(shared[k])) for k in order.tolist()]
+        enough = odds[order[0]] >= self._odds
+        likeliest, own = ranked[0]
+        clear = own / shared.sum() >= _SHARE
         if enough and not clear:
             own = self._own_share(shared[order], [shortlist[k] for k in order.tolist()])
             clear = own / shared.sum() >= _SHARE
         if enough and clear:
-            return Decision(shortlist[best], own, ranked)
-        return Decision(None, max(0.0, 1.0 - float(shared.sum())), ranked)
+            return Decision(Verdict(Outcome.DECIDED, likeliest, min(own, 1.0)), ranked)
+        nobody = max(0.0, 1.0 - float(shared.sum()))
+        if nobody < 0.5:
+            return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
+        return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
 
     def _ratios(self, people: list[int], seen: _Seen) -> npt.NDArray[np.float64]:
         """Mean log-likelihood ratio of what is remembered of each of these people, float64 (k,)."""

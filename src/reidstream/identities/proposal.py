@@ -28,6 +28,7 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.resolving import resolve
 from reidstream.identities.schema import outbox
+from reidstream.identities.verdicts import Outcome, Verdict
 
 # What a run does not decide anew at its end: it would take more than a minute.
 _SETTLED = 20_000
@@ -48,19 +49,25 @@ class Proposal:
     groups: tuple[tuple[str, ...], ...]
     owners: tuple[str | None, ...]
     probability: dict[str, float]
+    verdicts: dict[str, Verdict[int]]
     moved: tuple[str, ...]
     joined: tuple[tuple[str, tuple[str, ...]], ...]
     divided: tuple[tuple[str, int], ...]
     calibration: Calibration
     odds: float
-    undecided: int
     estimated: float
     separate_cameras: bool
     people_before: int
 
     @property
     def people(self) -> int:
+        """How many groups there are, those of the undecided included."""
         return len(self.groups)
+
+    @property
+    def undecided(self) -> int:
+        """How many tracklets stay alone although they are likelier one of the others than nobody."""
+        return sum(verdict.outcome is Outcome.UNDECIDED for verdict in self.verdicts.values())
 
 
 def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
@@ -99,12 +106,13 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
         groups=tuple(map(tuple, groups)),
         owners=tuple(owners),
         probability=dict(zip(evidence.ids, found.probability.tolist(), strict=True)),
+        # Groups are numbered by first appearance, as they are held here.
+        verdicts=dict(zip(evidence.ids, found.verdicts(), strict=True)),
         moved=tuple(moved),
         joined=tuple(joined),
         divided=tuple((person, count) for person, count in sorted(pieces.items()) if count > 1),
         calibration=found.calibration,
         odds=found.odds,
-        undecided=int((found.likeliest >= 0).sum()),
         estimated=found.estimated,
         separate_cameras=not found.cameras.together.any() and len(evidence.cameras) > 1,
         people_before=len(list_people(gallery)),

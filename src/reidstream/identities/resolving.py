@@ -26,6 +26,7 @@ from reidstream.identities.evidence import Evidence
 from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
 from reidstream.identities.travel import TravelTimes, continuations
+from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray, IntArray
 
 # Neighbours per tracklet that are compared closely. A person has few tracklets among their most similar ones that are
@@ -70,6 +71,28 @@ class Resolution:
     def estimated(self) -> float:
         """How many people there are: groups, and of what is undecided as many as are likely nobody of these."""
         return self.people + float(self.probability[self.likeliest >= 0].sum())
+
+    def verdicts(self) -> list[Verdict[int]]:
+        """What is said of each tracklet; people are numbers of groups.
+
+        Who shares a group is decided. Who is undecided has a group alone, too, which is nobody's until then.
+        """
+        size = np.bincount(self.group)
+        found = []
+        for group, sure, candidate, chance in zip(
+            self.group.tolist(),
+            self.probability.tolist(),
+            self.likeliest.tolist(),
+            self.chance.tolist(),
+            strict=True,
+        ):
+            if candidate >= 0:
+                found.append(Verdict(Outcome.UNDECIDED, candidate, chance))
+            elif size[group] > 1:
+                found.append(Verdict(Outcome.DECIDED, group, sure))
+            else:
+                found.append(Verdict(Outcome.NOBODY, None, sure))
+        return found
 
 
 def resolve(
