@@ -160,7 +160,7 @@ def storing(desk: Desk, client: TestClient, persons: int) -> dict[str, float]:
             client.post("/api/v1/decisions", json={"kind": "label", "person": one, "notes": f"note {decided}"})
             decided += 1
 
-    deciding = threading.Thread(target=decide)
+    deciding = threading.Thread(target=decide, daemon=True)
     deciding.start()
     spans = []
     for batch in tracklets(vectors, rng):

@@ -33,9 +33,7 @@ def ended(owner: Asking, desk: Desk, path: str, sent: Any = None) -> dict[str, A
     return found
 
 
-def test_an_import_is_a_job_after_which_everybody_of_it_has_a_person(
-    owner: Asking, desk: Desk, exported: Path
-) -> None:
+def test_an_import_is_a_job_after_which_everybody_of_it_has_a_person(owner: Asking, desk: Desk, exported: Path) -> None:
     done = ended(owner, desk, "/imports", {"folder": str(exported)})
     assert (done["state"], done["result"]["tracklets"]) == ("done", 2)
     desk.settle()
@@ -45,9 +43,7 @@ def test_an_import_is_a_job_after_which_everybody_of_it_has_a_person(
     assert ended(owner, desk, "/imports", {"folder": str(exported)})["result"]["tracklets"] == 0
 
 
-def test_an_import_that_is_not_whole_fails_in_words_and_adds_nothing(
-    owner: Asking, desk: Desk, exported: Path
-) -> None:
+def test_an_import_that_is_not_whole_fails_in_words_and_adds_nothing(owner: Asking, desk: Desk, exported: Path) -> None:
     before = owner.people()
     largest = max((path for path in exported.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[:-20])

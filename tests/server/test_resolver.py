@@ -14,6 +14,7 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.identities.calibration import Calibration
 from reidstream.identities.people import assign, create_person
 from reidstream.identities.proposal import Proposal
+from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.server.desk import Desk
 from reidstream.server.resolver import Resolver, fitted
 from tests.server.conftest import IDS, Asking, with_pictures
@@ -139,12 +140,18 @@ def test_a_fitted_proposal_moves_nobody_that_somebody_decided_about(
         groups=tuple(map(tuple, groups.values())),
         owners=tuple(who),
         probability=dict.fromkeys(target, 0.9),
+        verdicts={
+            t: Verdict(Outcome.DECIDED, n, 0.9)
+            if len(group) > 1
+            else Verdict(Outcome.UNDECIDED, (n + 1) % len(groups), 0.6)
+            for n, group in enumerate(groups.values())
+            for t in group
+        },
         moved=tuple(t for t, o in target.items() if t in held and held[t][0] != o),
         joined=(),
         divided=(),
         calibration=Calibration(),
         odds=0.0,
-        undecided=0,
         estimated=0.0,
         separate_cameras=False,
         people_before=len(present),
@@ -152,7 +159,10 @@ def test_a_fitted_proposal_moves_nobody_that_somebody_decided_about(
     found = fitted(proposal, held, touched)
     placed = {t: o for group, o in zip(found.groups, found.owners, strict=True) for t in group}
     assert len(placed) == sum(map(len, found.groups))
-    assert set(placed) == set(found.probability)
+    assert set(placed) == set(found.probability) == set(found.verdicts)
+    for tracklet, verdict in found.verdicts.items():
+        mine = verdict.outcome is Outcome.DECIDED
+        assert verdict.person is None or (tracklet in found.groups[verdict.person]) >= mine
     named = [owner for owner in found.owners if owner is not None]
     assert len(named) == len(set(named))
     for tracklet in touched & held.keys():

@@ -22,13 +22,13 @@ from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
-from reidstream.gallery.schema import tracklets
 from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
 from reidstream.identities.proposal import Proposal, apply
 from reidstream.identities.schema import former_members, former_people, links, members, operations, outbox
+from reidstream.identities.waiting import Waiting
 from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
@@ -80,6 +80,7 @@ class Desk:
         self._changes = 0
         self._known = -1
         self._took = 0.0
+        self._unassigned, self._waiting_since = Waiting(gallery), 0
         self._identities: OnlineIdentities | None = None
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
         self._thread.start()
@@ -358,9 +359,10 @@ class Desk:
 
     def _waits(self) -> bool:
         """Whether a stored tracklet has no person."""
-        without = select(tracklets.c.seq).where(tracklets.c.id.not_in(select(members.c.tracklet))).limit(1)
-        with self.gallery.read() as connection:
-            return connection.execute(without).first() is not None
+        if self._waiting_since != self._changes:
+            # An undoing may have taken a tracklet's person away.
+            self._unassigned, self._waiting_since = Waiting(self.gallery), self._changes
+        return bool(self._unassigned.first(1))
 
     def close(self) -> None:
         """Everything stored has a person when it returns, and jobs have ended."""

@@ -78,10 +78,38 @@ class PeopleTable:
         if wanted.doubtful is not None:
             mask &= self._least_sure < wanted.doubtful
         if wanted.words:
-            rows = np.flatnonzero(mask)
-            meant = matcher(wanted.words)
-            mask[rows] = np.fromiter((meant(self.entries[row]) for row in rows.tolist()), bool, len(rows))
+            mask &= self._called(wanted.words)
         return mask
+
+    def names_with(self, words: str) -> dict[str, str]:
+        """Names in which some words are, each with its person's id."""
+        text = words.casefold()
+        found = [row for row, name in enumerate(self._texts[0]) if name and text in name]
+        return {self.entries[row].person.name: self._id(row) for row in found}
+
+    def _called(self, words: str) -> Mask:
+        """Who is meant by some words: part of the name or notes, the number, or the id."""
+        text = words.casefold().strip()
+        number = text.removeprefix("person").strip().removeprefix("#")
+        names, notes, numbers, ids = self._texts
+        found = [text in name for name in names]
+        for row, note in notes.items():
+            found[row] |= text in note
+        for row in (numbers.get(number), ids.get(text)):
+            if row is not None:
+                found[row] = True
+        return np.array(found, bool)
+
+    @cached_property
+    def _texts(self) -> tuple[list[str], dict[int, str], dict[str, int], dict[str, int]]:
+        """Names in small letters, notes of those who have any by row, and rows by number and id."""
+        people = [entry.person for entry in self.entries]
+        return (
+            [person.name.casefold() for person in people],
+            {row: person.notes.casefold() for row, person in enumerate(people) if person.notes},
+            {str(person.number): row for row, person in enumerate(people)},
+            {person.id: row for row, person in enumerate(people)},
+        )
 
     def page(
         self, mask: Mask, order: PeopleOrder, limit: int, after: tuple[float, str] | None = None
@@ -204,20 +232,3 @@ class PeopleTables:
                         self._views.clear()
                 self._views[view] = PeopleTable(entries)
             return self._views[view]
-
-
-def matcher(words: str) -> Callable[[Entry], bool]:
-    """Says whether a person is meant by some words: part of the name or notes, the number, or the id."""
-    text = words.casefold().strip()
-    number = text.removeprefix("person").strip().removeprefix("#")
-
-    def meant(entry: Entry) -> bool:
-        person = entry.person
-        return (
-            (bool(person.name) and text in person.name.casefold())
-            or (bool(person.notes) and text in person.notes.casefold())
-            or text in {"", person.id}
-            or number == str(person.number)
-        )
-
-    return meant

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from reidstream.children import conversing_child
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import IdentityError
 from reidstream.identities.proposal import Proposal
+from reidstream.identities.verdicts import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,28 @@ def fitted(
     stays = {tracklet for group in held.values() for tracklet in group}
     unsettled = {tracklet for n in gone if isinstance(n, int) for tracklet in proposal.groups[n]}
     sure = {tracklet: p for tracklet, p in proposal.probability.items() if tracklet not in unsettled}
+    probability = {**sure, **{tracklet: now[tracklet][1] for tracklet in stays}}
+    groups = (*(proposal.groups[n] for n in kept), *(tuple(group) for group in held.values()))
+    place = {tracklet: number for number, group in enumerate(groups) for tracklet in group}
+    verdicts: dict[str, Verdict[int]] = {}
+    for tracklet, p in probability.items():
+        verdict = proposal.verdicts.get(tracklet)
+        if tracklet in stays or verdict is None or verdict.outcome is Outcome.DECIDED:
+            verdicts[tracklet] = Verdict(Outcome.DECIDED, place[tracklet], p)
+            continue
+        # Whom it may be is a group of another number by now, or the person that most of it stayed.
+        whose = [] if verdict.person is None else [place[t] for t in proposal.groups[verdict.person] if t in place]
+        candidate = Counter(whose).most_common(1)
+        if verdict.outcome is Outcome.NOBODY or not candidate:
+            verdicts[tracklet] = Verdict(Outcome.NOBODY, None, p)
+        else:
+            verdicts[tracklet] = Verdict(Outcome.UNDECIDED, candidate[0][0], verdict.probability)
     return replace(
         proposal,
-        groups=(*(proposal.groups[n] for n in kept), *(tuple(group) for group in held.values())),
+        groups=groups,
         owners=(*(proposal.owners[n] for n in kept), *held),
-        probability={**sure, **{tracklet: now[tracklet][1] for tracklet in stays}},
+        probability=probability,
+        verdicts=verdicts,
         moved=tuple(tracklet for tracklet in proposal.moved if tracklet not in unsettled),
         joined=tuple(pair for pair in proposal.joined if pair[0] not in gone),
         divided=tuple(pair for pair in proposal.divided if pair[0] not in gone),

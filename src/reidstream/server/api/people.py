@@ -149,12 +149,7 @@ def names(
 ) -> Response:
     """Names that are given already, for completing one that is being typed."""
     desk.catalogue.refresh()
-    text = words.casefold()
-    found = {
-        entry.person.name: entry.person.id
-        for entry in desk.tables.of(caller.cameras).entries
-        if entry.person.name and text in entry.person.name.casefold()
-    }
+    found = desk.tables.of(caller.cameras).names_with(words)
     return answer({"names": [{"name": name, "person": found[name]} for name in sorted(found)[:limit]]})
 
 
