@@ -95,9 +95,9 @@ class PeopleTable:
         found = [text in name for name in names]
         for row, note in notes.items():
             found[row] |= text in note
-        for row in (numbers.get(number), ids.get(text)):
-            if row is not None:
-                found[row] = True
+        for meant in (numbers.get(number), ids.get(text)):
+            if meant is not None:
+                found[meant] = True
         return np.array(found, bool)
 
     @cached_property
