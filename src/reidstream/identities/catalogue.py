@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -130,7 +129,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._owner: dict[str, str] = {}
-        self._orders: dict[str, tuple[int, list[Entry]]] = {}
+        self._undecided: tuple[int, list[Entry]] = (-1, [])
         self._seq = -1
         self.version = 0
         """Another number whenever anything has changed."""
@@ -163,19 +162,15 @@ class Catalogue:
         with self._lock:
             return list(self._entries.values())
 
-    def ordered(self, name: str, key: Callable[[Entry], Any]) -> list[Entry]:
-        """Everybody in the order of a key, put in order once for as long as nothing changes. name: of the key."""
-        with self._lock:
-            version, found = self._orders.get(name, (-1, []))
-            if version != self.version:
-                found = sorted(self._entries.values(), key=key)
-                self._orders[name] = (self.version, found)
-            return found
-
     def undecided(self) -> list[Entry]:
         """What is undecided, the newest first; the rest of ``entries`` is people."""
-        newest = self.ordered("undecided", lambda entry: (not entry.undecided, -entry.first_seen, entry.person.id))
-        return [*takewhile(lambda entry: entry.undecided, newest)]
+        with self._lock:
+            version, found = self._undecided
+            if version != self.version:
+                own = (entry for entry in self._entries.values() if entry.undecided)
+                found = sorted(own, key=lambda entry: (-entry.first_seen, entry.person.id))
+                self._undecided = (self.version, found)
+            return found
 
     @property
     def visits(self) -> int:
