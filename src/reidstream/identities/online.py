@@ -265,7 +265,7 @@ class OnlineIdentities:
         return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
 
     def _ratios(self, people: list[int], seen: _Seen) -> npt.NDArray[np.float64]:
-        """Mean log-likelihood ratio of what is remembered of each of these people, float64 (k,)."""
+        """Logarithm of the mean likelihood ratio of what is remembered of each of these people, float64 (k,)."""
         known = [self._people[k] for k in people]
         alike = np.concatenate([held for person in known for held in person.prototypes]) @ seen.prototypes.T
         counts = np.array([len(held) for person in known for held in person.prototypes])
@@ -276,7 +276,8 @@ class OnlineIdentities:
         ratio = self._log_ratio(similarity, own, seen.strangers, clarity * seen.clarity)
         tracklets = np.array([len(person.clarity) for person in known])
         begins = np.cumsum(tracklets) - tracklets
-        found: npt.NDArray[np.float64] = np.add.reduceat(ratio * clarity, begins) / np.add.reduceat(clarity, begins)
+        mean = np.add.reduceat(np.exp(ratio) * clarity, begins) / np.add.reduceat(clarity, begins)
+        found: npt.NDArray[np.float64] = np.log(mean)
         return found
 
     def _log_ratio(
