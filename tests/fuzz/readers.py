@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from reidstream.config import load_config
@@ -13,6 +14,7 @@ from reidstream.engines.recording import Recording
 from reidstream.engines.replay import ReplayEngine
 from reidstream.foreign_documents import parsed_json
 from reidstream.gallery.archive import FACTS, PEOPLE, TRACKLETS, read_archive
+from reidstream.gallery.archive_examiner import Examiner
 from reidstream.identities.constraints import read_topology
 from reidstream.models.resolving import describe_file
 from reidstream.search.query import read_photo, read_vector
@@ -38,6 +40,12 @@ def _json(path: Path) -> None:
 _ARCHIVES = Path(__file__).parent / "corpus"
 
 
+@cache
+def _examiner() -> Examiner:
+    """One process looks through all archives, until one of them ends it and it is started again."""
+    return Examiner()
+
+
 def _archive(path: Path, name: str) -> None:
     """Read an archive in which one file is the one at ``path``, and the checksums say so."""
     folder = path.with_name("archive")
@@ -52,7 +60,7 @@ def _archive(path: Path, name: str) -> None:
             other: hashlib.sha256((folder / other).read_bytes()).hexdigest() for other in facts["sha256"]
         }
         (folder / FACTS).write_text(json.dumps(facts))
-    for _ in read_archive(folder).tracklets():
+    for _ in read_archive(folder, _examiner()).tracklets():
         pass
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import UserDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +25,8 @@ from reidstream.cli.app import app
 from reidstream.config import Config, GalleryConfig
 from reidstream.errors import GalleryCorrupt, GalleryError
 from reidstream.gallery import Gallery, State
+from reidstream.gallery.archive import read_archive
+from reidstream.gallery.archive_examiner import Examiner
 from reidstream.gallery.exporting import parquet_schema
 from reidstream.identities import archive as archives
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
@@ -146,14 +151,23 @@ HOSTILE: dict[str, Spoil] = {
 }
 
 
+@pytest.fixture(scope="module")
+def examiner() -> Iterator[Examiner]:
+    with Examiner() as started:
+        yield started
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_no_gallery_could_have_written_is_refused_before_anything_is_changed(
-    exported: Path, tmp_path: Path, name: str
-) -> None:
+def test_what_no_gallery_could_have_written_is_refused(exported: Path, examiner: Examiner, name: str) -> None:
     HOSTILE[name](exported)
     with pytest.raises(GalleryCorrupt) as refused:
-        open_archive(exported)
+        open_archive(exported, examiner)
     assert "root:" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE][::12])
+def test_a_refused_archive_leaves_no_gallery_behind(exported: Path, tmp_path: Path, name: str) -> None:
+    HOSTILE[name](exported)
     done = CliRunner().invoke(app, ["gallery", "import", str(exported), "--gallery", str(tmp_path / "new")])
     assert done.exit_code == 1
     assert isinstance(done.exception, GalleryCorrupt)
@@ -183,16 +197,17 @@ def test_a_small_file_with_much_in_it_takes_little_memory(exported: Path, name: 
     small_file_with_much_in_it(exported, name)
     assert (exported / "tracklets.parquet").stat().st_size < 2**20
     code = """
-import re, sys
+import re, resource, sys
 from pathlib import Path
 from reidstream.errors import GalleryCorrupt
 from reidstream.identities.archive import open_archive
 try:
     open_archive(Path(sys.argv[1]))
 except GalleryCorrupt as error:
-    # Not getrusage: that counts what the parent had before it became this program.
+    # Not getrusage for itself: that counts what the parent had before it became this program.
     status = Path("/proc/self/status").read_text()
-    print(int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024, error)
+    itself = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1])
+    print(max(itself, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) // 1024, error)
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(exported)]
@@ -201,6 +216,23 @@ except GalleryCorrupt as error:
     assert f"{name} has" in message or f"values of {name}" in message
     # The libraries alone take two hundred; what the file says of itself would take one or two thousand.
     assert int(megabytes) < 600
+
+
+class LastWords(UserDict[str, str]):
+    """Sources of recordings; whoever reads them finds the other process ended by the system, as Arrow ends it."""
+
+    def __iter__(self) -> Iterator[str]:
+        others = psutil.Process().children()
+        child = max((c for c in others if "reidstream.gallery.archive_examiner" in c.cmdline()), key=lambda c: c.pid)
+        child.send_signal(signal.SIGABRT)
+        return super().__iter__()
+
+
+def test_a_file_that_ends_the_process_that_reads_it_is_refused_and_the_next_one_is_read(exported: Path) -> None:
+    with Examiner() as examiner:
+        with pytest.raises(GalleryCorrupt, match=r"was ended by SIGABRT; export the gallery again"):
+            examiner.demand_tracklets(exported / "tracklets.parquet", SPACE.size, 6, LastWords())
+        assert read_archive(exported, examiner).gallery
 
 
 @pytest.mark.parametrize("moment", ["take_over", "tell", "without_erased"])

@@ -16,6 +16,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS
 from reidstream.pipeline import RunSummary, SourceState, open_run
 from reidstream.sources import open_source
+from reidstream.sources.fingerprint import file_beginning, grown
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 
 EXACT = load_config(None, ["gallery.index=exact"])
@@ -78,6 +79,50 @@ def test_what_the_shorter_version_was_called_is_not_read_again(tmp_path: Path, r
     summary = read(part, whole)
     assert {source.state for source in summary.sources.values()} == {SourceState.SKIPPED}
     assert len(spans(tmp_path / "g")) == 1
+
+
+def test_of_a_recording_and_its_beginning_in_one_run_the_whole_is_read(tmp_path: Path, read: Read) -> None:
+    whole = write_blobs(tmp_path / "whole.ts", [0], 90)
+    less, least = cut(tmp_path / "less.ts", whole, 0.8), cut(tmp_path / "least.ts", whole, 0.5)
+    other = write_blobs(tmp_path / "other.ts", [1], 40)
+    summary = read(least, whole, other, less)
+    assert {name: (source.state, source.note) for name, source in summary.sources.items()} == {
+        "least": (SourceState.SKIPPED, "it is the beginning of whole"),
+        "less": (SourceState.SKIPPED, "it is the beginning of whole"),
+        "whole": (SourceState.COMPLETE, None),
+        "other": (SourceState.COMPLETE, None),
+    }
+    assert [name for name, _, _ in spans(tmp_path / "g")] == ["other", "whole"]
+
+
+@pytest.mark.parametrize("frames", [40, 24])
+def test_a_second_that_has_grown_is_known_again(tmp_path: Path, read: Read, frames: int) -> None:
+    whole = write_blobs(tmp_path / "whole.ts", [0], frames)
+    path = cut(tmp_path / "cam.ts", whole, 0.5)
+    read(path)
+    shutil.copy(whole, path)
+    (source,) = read(path).sources.values()
+    assert source.grown
+    assert len(spans(tmp_path / "g")) == 1
+
+
+def test_a_beginning_that_a_gallery_of_before_kept_is_still_known() -> None:
+    packets = [bytes([n]) * 100 for n in range(60)]
+    path = Path(__file__)
+    beginning, length = file_beginning(path, packets)
+    before = beginning.rsplit(" ", 1)[0]
+    assert "~" not in before
+    assert grown((before, length), (beginning, length + 1))
+    assert not grown((before, length), (file_beginning(path, packets[1:])[0], length + 1))
+
+
+@pytest.mark.parametrize("count", [0, 4, 5, 24, 25, 26, 60])
+def test_every_beginning_of_five_packets_and_one_that_is_cut_off_is_one(count: int) -> None:
+    packets = [bytes([n]) * 100 for n in range(61)]
+    path = Path(__file__)
+    short, whole = file_beginning(path, [*packets[:count], b"cut off"]), file_beginning(path, packets)
+    assert grown(short, whole) == (count >= 5)
+    assert not grown(short, file_beginning(path, packets[::-1]))
 
 
 def test_a_recording_of_another_beginning_is_another(tmp_path: Path, read: Read) -> None:

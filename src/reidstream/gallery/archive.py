@@ -12,6 +12,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ from reidstream.gallery.archive_checks import (
     MOST_PEOPLE,
     ArchiveFacts,
     demand_checksum,
-    demand_tracklets,
     plain_file,
     row_groups,
 )
+from reidstream.gallery.archive_examiner import Examiner
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.exporting import write_parquet
 from reidstream.gallery.gallery import Gallery
@@ -60,10 +61,8 @@ class Archive:
 
     def contents(self) -> Iterator[tuple[str, str]]:
         """The id of each tracklet, and the recording that it is from."""
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(self.folder / TRACKLETS, columns=["id", "content"])
-        yield from zip(table["id"].to_pylist(), table["content"].to_pylist(), strict=True)
+        for group in row_groups(self.folder / TRACKLETS, self.space.size, ["id", "content"]):
+            yield from zip(group["id"].to_pylist(), group["content"].to_pylist(), strict=True)
 
     def tracklets(self) -> Iterator[list[Tracklet]]:
         """All tracklets in the order in which they were stored, some hundreds at once."""
@@ -110,11 +109,12 @@ def write_archive(
     return count
 
 
-def read_archive(folder: Path) -> Archive:
+def read_archive(folder: Path, examiner: Examiner | None = None) -> Archive:
     """An archive, every file and every value of which was looked at.
 
-    Raises GalleryNotFound when there is none, GalleryMismatch for a newer format, GalleryCorrupt when it is damaged, or
-    holds what no gallery could have written.
+    examiner: the process that looks through the tracklets, for whoever reads many archives; without one, a process is
+    started for this one. Raises GalleryNotFound when there is none, GalleryMismatch for a newer format, GalleryCorrupt
+    when it is damaged, or holds what no gallery could have written.
     """
     if not (folder / FACTS).is_file():
         raise GalleryNotFound(
@@ -136,7 +136,8 @@ def read_archive(folder: Path) -> Archive:
         sources = {recording.content: recording.source for recording in recordings}
         if len(sources) != len(recordings):
             raise GalleryCorrupt(f"{folder / FACTS} describes a recording twice; export the gallery again")
-        demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
+        with nullcontext(examiner) if examiner is not None else Examiner() as looking:
+            looking.demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
         people = parsed_json((folder / PEOPLE).read_text(encoding="utf-8"))
         space = EmbeddingSpace(facts.space.fingerprint, facts.space.model, facts.space.size)
         return Archive(folder, facts.gallery, space, facts.model, recordings, people)

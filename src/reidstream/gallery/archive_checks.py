@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -148,8 +148,11 @@ def demand_tracklets(path: Path, size: int, count: int, sources: Mapping[str, st
         raise GalleryCorrupt(f"{path} holds {len(seen)} tracklets, and should hold {count}; export the gallery again")
 
 
-def row_groups(path: Path, size: int) -> Iterator[Any]:
-    """The row groups of a Parquet file of tracklets as Arrow tables, none of them large. Raises GalleryCorrupt."""
+def row_groups(path: Path, size: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """The row groups of a Parquet file of tracklets as Arrow tables, none of them large. Raises GalleryCorrupt.
+
+    columns: only these. Some broken files end the process in here; see ``archive_examiner``.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -165,10 +168,11 @@ def row_groups(path: Path, size: int) -> Iterator[Any]:
             raise GalleryCorrupt(f"{path} has other columns than an exported gallery; export it again")
         for number in range(file.metadata.num_row_groups):
             _demand_small(path, file.metadata.row_group(number), size)
-            table = file.read_row_group(number)
+            table = file.read_row_group(number, columns=columns)
             for name in words:
-                _demand_short(path, table.column(name), name)
-            yield table.cast(schema.remove_metadata())
+                if name in table.schema.names:
+                    _demand_short(path, table.column(name), name)
+            yield table.cast(pa.schema([field for field in schema if field.name in table.schema.names]))
 
 
 def _demand_small(path: Path, group: Any, size: int) -> None:

@@ -14,6 +14,7 @@ from reidstream.gallery.archive import (
     refuse_other_contents,
     write_archive,
 )
+from reidstream.gallery.archive_examiner import Examiner
 from reidstream.gallery.facts import check_space
 from reidstream.gallery.rows import EVERYTHING, rows_of
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
@@ -42,9 +43,12 @@ def export_gallery(gallery: Gallery, folder: Path, where: Filter = EVERYTHING) -
     return write_archive(gallery, folder, where, lambda tracklets: decisions_of(gallery, tracklets))
 
 
-def open_archive(folder: Path) -> Archive:
-    """An exported gallery whose files were found to be whole. Raises GalleryNotFound, -Mismatch or -Corrupt."""
-    archive = read_archive(folder)
+def open_archive(folder: Path, examiner: Examiner | None = None) -> Archive:
+    """An exported gallery whose files were found to be whole. Raises GalleryNotFound, -Mismatch or -Corrupt.
+
+    examiner: see ``read_archive``.
+    """
+    archive = read_archive(folder, examiner)
     checked_document(archive.people)
     return archive
 

@@ -344,8 +344,15 @@ def open_run(
         if source.max_fps is not None or source.ignore
     }
     grown: dict[str, str] = {}
-    for summary, (source_id, source) in zip(summaries, named, strict=True):
-        started = _content(source, source_id) if known else None
+    contents = {
+        source_id: _content(source, source_id) if known or len(named) > 1 else None for source_id, source in named
+    }
+    beginnings = _beginnings_of_others(contents)
+    for summary, (source_id, _) in zip(summaries, named, strict=True):
+        started = contents[source_id]
+        if source_id in beginnings:
+            summary.state, summary.note = SourceState.SKIPPED, f"it is the beginning of {beginnings[source_id]}"
+            continue
         recording = None if started is None else _same(started, known)
         if started is None or recording is None:
             continue
@@ -474,6 +481,20 @@ def _content(source: SourceConfig, source_id: str) -> SourceStarted | None:
             return opened.started()
     except SourceError:
         return None
+
+
+def _beginnings_of_others(contents: dict[str, SourceStarted | None]) -> dict[str, str]:
+    """The sources that hold only the beginning of what another source of the same run holds, and which: the longest."""
+    from reidstream.sources.fingerprint import grown
+
+    of: dict[str, str] = {}
+    known = sorted(((c.length, name, c) for name, c in contents.items() if c is not None and c.beginning), reverse=True)
+    for number, (length, name, started) in enumerate(known):
+        for longer, other, content in known[:number]:
+            if longer > length and grown((started.beginning, length), (content.beginning, longer)):
+                of[name] = other
+                break
+    return of
 
 
 def _same(started: SourceStarted, known: dict[str, Recording]) -> Recording | None:

@@ -54,8 +54,12 @@ def folder_fingerprint(paths: Iterable[Path], fps: float) -> str:
 
 
 BEGINNING_PACKETS = 25
-"""Of the video's first packets so many count; a recording with fewer is not known again when it has grown."""
+"""The video's first packets, of which each counts by itself; of what follows, samples do."""
+LEAST_PACKETS = 5
+"""A recording with fewer is not known again when it has grown: an encoder's first packets may be those of any scene."""
 _RUNG = 2**16
+_CHAIN = "~"
+"""What the digests of single packets begin with."""
 
 
 def file_beginning(path: Path, packets: Iterable[bytes]) -> tuple[str, int]:
@@ -63,42 +67,58 @@ def file_beginning(path: Path, packets: Iterable[bytes]) -> tuple[str, int]:
 
     packets: the video's packets in the order of the file. Digests parted by spaces: the first of the first 25 packets,
     which no container changes when it is finished (headers are); each further one of the 64 KiB behind 64 KiB times
-    1, 2, 4 and so on. Empty when there are too few packets. Raises OSError.
+    1, 2, 4 and so on; last, behind a ``~``, eight digits for each of the first 25 packets. Where no packet follows
+    these, only they are given, without the last one, which may have been cut off; nothing of fewer than five. Raises
+    OSError.
     """
-    digest = hashlib.blake2b(b"packets", digest_size=16)
-    count = 0
-    for packet in islice(packets, BEGINNING_PACKETS):
-        digest.update(hashlib.blake2b(packet, digest_size=16).digest())
-        count += 1
-    if count < BEGINNING_PACKETS:
-        return "", 0
-    rungs = [digest.hexdigest()]
+    first = islice(packets, BEGINNING_PACKETS + 1)
+    single = [hashlib.blake2b(packet, digest_size=16).digest() for packet in first][:-1]
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
+        rungs: list[str] = []
         at = _RUNG
         while at + _RUNG <= size:
             file.seek(at)
             rungs.append(hashlib.blake2b(file.read(_RUNG), digest_size=8).hexdigest())
             at *= 2
-    return " ".join(rungs), size
+    together = hashlib.blake2b(b"packets" + b"".join(single), digest_size=16).hexdigest()
+    return _beginning(single, together, rungs, size)
 
 
 def folder_beginning(paths: Sequence[Path], fps: float) -> tuple[str, int]:
     """The same of a folder of images: the first 25 of them, then those at 25 times 1, 2, 4 ...; how many there are."""
-    if len(paths) < BEGINNING_PACKETS:
-        return "", 0
-    rungs = [folder_fingerprint(paths[:BEGINNING_PACKETS], fps)]
+    first = paths[:BEGINNING_PACKETS]
+    single = [bytes.fromhex(folder_fingerprint([path], fps)) for path in first]
+    rungs: list[str] = []
     at = BEGINNING_PACKETS
     while at < len(paths):
         rungs.append(folder_fingerprint([paths[at]], fps)[:16])
         at *= 2
-    return " ".join(rungs), len(paths)
+    return _beginning(single, folder_fingerprint(first, fps), rungs, len(paths))
+
+
+def _beginning(single: Sequence[bytes], together: str, rungs: Sequence[str], length: int) -> tuple[str, int]:
+    if len(single) < LEAST_PACKETS:
+        return "", 0
+    chain = _CHAIN + "".join(digest[:4].hex() for digest in single)
+    return " ".join([chain] if len(single) < BEGINNING_PACKETS else [together, *rungs, chain]), length
 
 
 def grown(shorter: tuple[str, int], longer: tuple[str, int]) -> bool:
     """Whether the second (beginning, length) is that of the same recording, at least as long as the first."""
-    short, long = shorter[0].split(), longer[0].split()
-    return bool(short) and shorter[1] <= longer[1] and long[: len(short)] == short
+    if shorter[1] > longer[1]:
+        return False
+    (short, chain), (long, longer_chain) = _parts(shorter[0]), _parts(longer[0])
+    if short:
+        return long[: len(short)] == short
+    return bool(chain) and longer_chain.startswith(chain)
+
+
+def _parts(beginning: str) -> tuple[list[str], str]:
+    """The digests of what a recording begins with, and those of its single packets ("" in galleries of before)."""
+    digests = beginning.split()
+    chain = digests.pop() if digests and digests[-1].startswith(_CHAIN) else ""
+    return digests, chain
 
 
 def live_fingerprint() -> str:
