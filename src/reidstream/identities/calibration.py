@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from reidstream.identities.lasting import diluted
 from reidstream.types import FloatArray, IntArray
 
 Floats = npt.NDArray[np.float64]
@@ -150,7 +151,8 @@ class Pairs:
 
     i, j: int64 (m,), rows. similarity: float32 (m,). clarity: float64 (m,), the product of both. open: bool (m,),
     whether nothing says yet if they are one person. certain: bool (m,), of those that are not open, people said so or
-    they are parts of one track; the rest was seen in two places at once. free: how many pairs of all are open.
+    they are parts of one track; the rest was seen in two places at once. free: how many pairs of all are open. kept:
+    float64 (m,), how probably one person looks alike in both (see ``lasting``).
     """
 
     i: IntArray
@@ -161,6 +163,7 @@ class Pairs:
     certain: npt.NDArray[np.bool_]
     free: float
     n: int
+    kept: Floats
 
 
 def clarity_of(strength: npt.NDArray[np.floating] | float) -> Floats:
@@ -267,7 +270,9 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
     posterior = np.clip((strangers.standing(s, i, j)[0] - _STANDS_OUT) / _STANDS_OUT, 0.0, 0.9)
     posterior[~pairs.open] = np.where(pairs.certain[~pairs.open], 1.0, _DOUBLED)
     held = _PAIRS + _LOOKALIKES * pairs.free
-    expected, weight = _EXPECTED * _OTHERS * n / 2 + 0.3, pairs.free * (1 + _EXPECTED) + 30.0
+    # Of another day's pairs only so many can be seen to be one person.
+    free = pairs.free * (float(pairs.kept.mean()) if len(i) else 1.0)
+    expected, weight = _EXPECTED * _OTHERS * n / 2 + 0.3, free * (1 + _EXPECTED) + 30.0
     ratio = np.zeros(len(i))
     seen = pairs.open & ~pairs.certain
     clashing = ~pairs.open & ~pairs.certain
@@ -285,7 +290,8 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
             same = float(((own * level).sum() + held * _SAME) / (total + held))
             spread = float(np.sqrt(((own * (level - same) ** 2).sum() + held * _SAME_SPREAD**2) / (total + held)))
             ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)
-            odds = np.where(clashing, np.log(_DOUBLED), np.log(share) - np.log1p(-share)) + ratio
+            likely = share * pairs.kept
+            odds = np.where(clashing, np.log(_DOUBLED), np.log(likely) - np.log1p(-likely)) + ratio
             posterior = np.where(pairs.certain, 1.0, 1.0 / (1.0 + np.exp(-odds)))
             if abs(share - before) < _SETTLED * share:
                 break
@@ -293,7 +299,7 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
     found = Calibration(
         same, spread, share, n, usual, usual_spread, int(clashing.sum()), int((ratio[clashing] > 0).sum())
     )
-    return Fitted(found, strangers, ratio)
+    return Fitted(found, strangers, diluted(ratio, pairs.kept))
 
 
 def _log_stranger(z: Floats) -> Floats:

@@ -24,6 +24,7 @@ from reidstream.identities.calibration import (
 )
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
+from reidstream.identities.lasting import PROOF, diluted, lasting_over
 from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
@@ -198,7 +199,7 @@ class OnlineIdentities:
         vector, clarity = self._nearest.means[row], max(known.clarity)
         whole = _Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
         found = {}
-        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole), strict=True):
+        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole, False)[0], strict=True):
             excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
             apart = (min(row, other), max(row, other)) in self._apart
             found[self._people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
@@ -247,11 +248,12 @@ class OnlineIdentities:
             shortlist = self._possible(shortlist, seen)
         if not shortlist:
             return Decision(Verdict(Outcome.NOBODY, None, 1.0))
-        odds = self._calibration.prior + self._ratios(shortlist, seen)
+        read, proof = self._ratios(shortlist, seen, timed)
+        odds = self._calibration.prior + read
         shared = shares(odds)
         order = np.argsort(-odds, kind="stable")
         ranked = [(self._people[shortlist[k]].id, float(shared[k])) for k in order.tolist()]
-        enough = odds[order[0]] >= self._odds
+        enough = self._calibration.prior + proof[order[0]] >= self._odds
         likeliest, own = ranked[0]
         clear = own / shared.sum() >= _SHARE
         if enough and not clear:
@@ -264,8 +266,11 @@ class OnlineIdentities:
             return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
         return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
 
-    def _ratios(self, people: list[int], seen: _Seen) -> npt.NDArray[np.float64]:
-        """Logarithm of the mean likelihood ratio of what is remembered of each of these people, float64 (k,)."""
+    def _ratios(
+        self, people: list[int], seen: _Seen, timed: bool
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Logarithm of the mean likelihood ratio of what is remembered of each of these people, float64 (k,), and the
+        same as far as it is proof: of another day nothing is. timed: whether it is known when the one seen was seen."""
         known = [self._people[k] for k in people]
         alike = np.concatenate([held for person in known for held in person.prototypes]) @ seen.prototypes.T
         counts = np.array([len(held) for person in known for held in person.prototypes])
@@ -276,9 +281,23 @@ class OnlineIdentities:
         ratio = self._log_ratio(similarity, own, seen.strangers, clarity * seen.clarity)
         tracklets = np.array([len(person.clarity) for person in known])
         begins = np.cumsum(tracklets) - tracklets
-        mean = np.add.reduceat(np.exp(ratio) * clarity, begins) / np.add.reduceat(clarity, begins)
-        found: npt.NDArray[np.float64] = np.log(mean)
-        return found
+
+        def together(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            mean = np.add.reduceat(np.exp(said) * clarity, begins) / np.add.reduceat(clarity, begins)
+            return np.asarray(np.log(mean), np.float64)
+
+        if not timed:
+            return together(ratio), together(ratio)
+        kept = lasting_over(self._gaps(known, seen), self._config.clothes)
+        read = diluted(ratio, kept)
+        return together(read), together(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
+
+    @staticmethod
+    def _gaps(known: list[_Known], seen: _Seen) -> npt.NDArray[np.float64]:
+        """Seconds between somebody seen and each tracklet that is remembered of these people, float64 (m,)."""
+        starts = np.array([start for person in known for start in person.starts[-len(person.clarity) :]])
+        ends = np.array([end for person in known for end in person.ends[-len(person.clarity) :]])
+        return np.maximum(np.maximum(starts, seen.start) - np.minimum(ends, seen.end), 0.0)
 
     def _log_ratio(
         self,

@@ -26,6 +26,7 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.identities.calibration import Calibration, Fitted, Pairs, Strangers, clarity_of, fitted, shrunk
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import Evidence
+from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
 from reidstream.identities.travel import TravelTimes, continuations
@@ -115,7 +116,7 @@ def resolve(
         none, few = np.zeros(0, np.int64), np.zeros(0, np.float32)
         return Resolution(none, few, none, few, calibration, float("inf"), cameras)
     table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
-    i, j, ratio = pairs.i, pairs.j, read.ratio
+    i, j, ratio = pairs.i, pairs.j, proof(pairs, read)
     clarity = clarity_of(evidence.strength)
     begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
     following = continuations(evidence, calibration.prior)
@@ -139,9 +140,9 @@ def resolve(
         impossible[row, group[other]] = True
         open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
         rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
-        likely = np.concatenate([ratio[open_i], ratio[open_j]])
+        likely = np.concatenate([read.ratio[open_i], read.ratio[open_j]])
     else:
-        rows, others, likely = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([ratio, ratio])
+        rows, others, likely = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([read.ratio, read.ratio])
     sure, likeliest, chance = memberships(group, rows, others, likely, clarity, calibration.prior, fixed)
     return Resolution(group, sure, likeliest, chance, calibration, odds, cameras)
 
@@ -159,8 +160,15 @@ def needed_odds(evidence: Evidence, pairs: Pairs, read: Fitted, cameras: Cameras
     linkage = _Linkage(
         clarity_of(evidence.strength), table, groups_of(len(evidence), continued(evidence)), HumanLinks()
     )
-    linkage.add_pairs(pairs.i, pairs.j, read.ratio)
+    linkage.add_pairs(pairs.i, pairs.j, proof(pairs, read))
     return linkage.run(read.calibration.prior, config.false_merges)
+
+
+def proof(pairs: Pairs, read: Fitted) -> npt.NDArray[np.float64]:
+    """float64 (m,): the pairs' log ratios as far as they may join: those of another day are no more than even."""
+    even = np.minimum(read.ratio, -read.calibration.prior)
+    found: npt.NDArray[np.float64] = np.where(pairs.kept < PROOF, even - 1e-6, read.ratio)
+    return found
 
 
 def compared(
@@ -184,7 +192,8 @@ def compared(
         free = n * (n - 1) / 2 - float(clash.sum())
         # Parts of one split track touch each other at the seam.
         clash &= evidence.track[i] != evidence.track[j]
-        pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n)
+        kept = lasting(evidence.start, evidence.end, i, j, config.clothes)
+        pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n, kept)
         return pairs, fitted(pairs, known)
 
     count = len(evidence.cameras)
