@@ -232,6 +232,14 @@ class Client:
         """Decide everybody anew and wait for it."""
         return self.result(self.post("/resolve"))
 
+    def rebuild(self) -> Document:
+        """Have the vector index made anew, and wait for it."""
+        return self.result(self.post("/rebuilds"))
+
+    def import_folder(self, folder: Path) -> Document:
+        """Have an exported gallery added that lies on the server's machine, and wait for it."""
+        return self.result(self.post("/imports", {"folder": str(folder)}))
+
     def export(self, to: Path, **what: Any) -> Document:
         """Export into a file and fetch it; its ending says the format (.zip, .parquet, .npz, .csv, .json)."""
         job = self.post("/exports", {"format": to.suffix.lstrip("."), **what})

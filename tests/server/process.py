@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,10 +38,10 @@ def made_gallery(folder: Path, visits: list[Visit]) -> Path:
 
 
 class Served:
-    """A running server. ``said``: what it has printed by the time it answers."""
+    """A running server. ``said``: what it has printed by the time it answers. authority: of its certificate, if any."""
 
-    def __init__(self, gallery: Path, *words: str) -> None:
-        self.gallery, self.port = gallery, free_port()
+    def __init__(self, gallery: Path, *words: str, authority: Path | None = None) -> None:
+        self.gallery, self.port, self._authority = gallery, free_port(), authority
         self._words = words
         self.said = ""
 
@@ -58,7 +59,8 @@ class Served:
                 break
         else:
             raise AssertionError(self.said)
-        httpx.get(f"{self.address}/readyz", timeout=60).raise_for_status()
+        trusted = ssl.create_default_context(cafile=str(self._authority)) if self._authority else True
+        httpx.get(f"{self.address}/readyz", timeout=60, verify=trusted).raise_for_status()
         return self
 
     def __exit__(
@@ -69,7 +71,7 @@ class Served:
 
     @property
     def address(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"{'https' if self._authority else 'http'}://localhost:{self.port}"
 
     @property
     def setup_link(self) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from reidstream.cli.app import app
 from reidstream.client import Client
 from reidstream.errors import ConfigError, GalleryLocked, IdentityChanged, NotAuthenticated, PersonNotFound
 from reidstream.gallery import Gallery
+from reidstream.identities.archive import export_gallery
 from reidstream.identities.people import list_people
 from reidstream.server.place import SETUP_FILE, SOCKET_FILE, is_served
 from tests.server.conftest import IDS, PASSWORD, VISITS
@@ -34,6 +37,9 @@ def command(gallery: str | Path, *words: str, code: int = 0) -> Any:
 def test_commands_go_through_the_server_that_owns_the_gallery(tmp_path: Path) -> None:
     # A path that is too long for the address of a socket.
     folder = tmp_path / ("a long name " * 8)
+    elsewhere = tmp_path / "exported"
+    with Gallery.open(made_gallery(tmp_path / "other", [(7, "c", 0, 5)])) as other:
+        export_gallery(other, elsewhere)
     with Served(made_gallery(folder, VISITS)) as served:
         assert stat.S_IMODE((folder / SOCKET_FILE).stat().st_mode) == 0o600
         with pytest.raises(GalleryLocked):
@@ -51,6 +57,9 @@ def test_commands_go_through_the_server_that_owns_the_gallery(tmp_path: Path) ->
         kinds = [o["kind"] for o in command(folder, "people", "history")["operations"]]
         assert {"label", "merge", "undo", "split", "move", "reject"} <= set(kinds)
         assert command(folder, "people", "resolve", "--yes")["applied"] is True
+        assert command(folder, "gallery", "rebuild")["tracklets"] == len(IDS)
+        assert command(folder, "gallery", "import", str(elsewhere))["tracklets"] == 1
+        assert command(folder, "gallery", "import", str(elsewhere))["tracklets"] == 0
         assert command(folder, "gallery", "erase", IDS[3], "--yes")["proven"] is True
         done = command(folder, "people", "erase", "Ann", "--yes")
         assert done["people"] >= 1
@@ -94,6 +103,32 @@ def test_a_server_elsewhere_is_asked_with_a_token(tmp_path: Path, monkeypatch: p
             assert client.crop(IDS[0], 64)[:2] == b"\xff\xd8"
             with contextlib.closing(client.follow(after=0)) as follower:
                 assert next(follower)["seq"] == 1
+        assert served.end() == 0
+
+
+@pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("curl")), reason="needs openssl and curl")
+def test_a_server_with_a_certificate_of_its_own_is_reached_by_whoever_trusts_it(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "shop.pem", tmp_path / "shop.key"
+    words = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2", "-nodes"]
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", key, "-out", certificate, *words]
+    subprocess.run(made, check=True, capture_output=True)
+    given = ("--certificate", str(certificate), "--key", str(key))
+    with Served(made_gallery(tmp_path / "shop", VISITS), *given, authority=certificate) as served:
+
+        def curl(*more: str) -> subprocess.CompletedProcess[str]:
+            command = ["curl", "--silent", "--show-error", "--noproxy", "*", *more]
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+        assert curl("--cacert", str(certificate), f"{served.address}/readyz").stdout == "ready\n"
+        assert "certificate" in curl(f"{served.address}/readyz").stderr
+        assert curl(f"http://localhost:{served.port}/readyz").returncode != 0
+        assert served.setup_link.startswith(f"https://localhost:{served.port}/setup#")
+        wanted = {"secret": served.setup_link.split("#")[1], "name": "grace", "password": PASSWORD}
+        sent = ("--json", json.dumps(wanted), "-H", f"Origin: {served.address}", f"{served.address}/api/v1/setup")
+        answered = curl("--cacert", str(certificate), "--include", *sent).stdout.lower()
+        (cookie,) = [line for line in answered.splitlines() if line.startswith("set-cookie:")]
+        assert "set-cookie: __host-" in cookie
+        assert {"secure", "httponly", "samesite=lax"} <= {part.strip() for part in cookie.split(";")}
         assert served.end() == 0
 
 

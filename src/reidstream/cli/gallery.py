@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from reidstream.cli.options import GALLERY, JSON, SETTINGS, page
 from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
+
+if TYPE_CHECKING:
+    from reidstream.identities.archive import Imported
 
 app = typer.Typer(help="Look into a gallery, check it, and take people out of it.", no_args_is_help=True)
 
@@ -191,22 +194,7 @@ def import_command(
 
     Example: reidstream gallery import shop-export --gallery all-shops
     """
-    from reidstream.config import load_config
-    from reidstream.gallery import Gallery
-    from reidstream.identities.archive import import_gallery, open_archive
-
-    archive = open_archive(folder)
-    config = load_config(None, settings or []).gallery
-    with Gallery.open(
-        gallery,
-        write=True,
-        create=True,
-        space=archive.space,
-        model=archive.model,
-        config=config,
-        keep_empty=False,
-    ) as opened:
-        done = import_gallery(opened, archive)
+    done = _imported(folder, gallery, settings)
     place = redacted(gallery)
     if as_json:
         print_json({"gallery": place, **asdict(done)})
@@ -220,6 +208,33 @@ def import_command(
         out.print(f"{done.kept_out} tracklets were left out: they were erased from {place} before", markup=False)
     if done.kept:
         out.print(f"{done.kept} decisions were left out: later ones in {place} contradict them", markup=False)
+
+
+def _imported(folder: Path, gallery: str, settings: list[str] | None) -> Imported:
+    """Import here, or have the server that owns the gallery do it."""
+    from reidstream.cli.asked import is_elsewhere, served
+    from reidstream.config import load_config
+    from reidstream.gallery import Gallery
+    from reidstream.identities.archive import Imported, import_gallery, open_archive
+
+    with served(gallery) as client:
+        if client is not None:
+            if settings:
+                raise ConfigError("settings count when a gallery is made, and a server owns this one")
+            # What a server elsewhere reads lies on its machine, not on this one.
+            return Imported(**client.import_folder(folder if is_elsewhere(gallery) else folder.resolve()))
+    archive = open_archive(folder)
+    config = load_config(None, settings or []).gallery
+    with Gallery.open(
+        gallery,
+        write=True,
+        create=True,
+        space=archive.space,
+        model=archive.model,
+        config=config,
+        keep_empty=False,
+    ) as opened:
+        return import_gallery(opened, archive)
 
 
 @app.command()
@@ -286,13 +301,19 @@ def rebuild(gallery: str = GALLERY, as_json: bool = JSON) -> None:
 
     Example: reidstream gallery rebuild --gallery shop
     """
+    from reidstream.cli.asked import served
     from reidstream.gallery import Gallery
 
-    with Gallery.open(gallery, write=True) as opened:
-        count = len(opened)
-        with progress_bar("indexing", not as_json) as progress:
-            opened.rebuild(progress)
-        kind = opened.facts().index
+    with served(gallery) as client:
+        if client is not None:
+            done = client.rebuild()
+            count, kind = done["tracklets"], done["index"]
+        else:
+            with Gallery.open(gallery, write=True) as opened:
+                count = len(opened)
+                with progress_bar("indexing", not as_json) as progress:
+                    opened.rebuild(progress)
+                kind = opened.facts().index
     if as_json:
         print_json({"gallery": redacted(gallery), "tracklets": count, "index": redacted(kind)})
     elif kind == "exact":

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ class Place:
         """For people; without the password."""
         return str(self.folder) if self.url is None else self.url.render_as_string(hide_password=True)
 
+    @property
+    def address(self) -> str:
+        """For another process that opens the same gallery; with the password, so never for a log or a command line."""
+        return str(self.folder) if self.url is None else self.url.render_as_string(hide_password=False)
+
 
 def place_of(path_or_url: str | Path) -> Place:
     """The place that a user's words mean. ``postgresql://user@host/name`` is a server, all else is a folder.
@@ -73,6 +79,7 @@ class Database:
         self.place = place
         self._write = write
         self._closed = False
+        self._writing = threading.Lock()
         self._fence: Fence | None = None
         self._confirm: Callable[[], None] | None = None
         self._engine = _sqlite_engine(place.folder, write) if place.folder is not None else _postgres_engine(place)
@@ -111,12 +118,26 @@ class Database:
             raise GalleryError(f"gallery {self.place} is open for reading only")
         if self._confirm is not None:
             self._confirm()
-        with self._translated(), self._engine.connect() as connection:
+        with self._turn(), self._translated(), self._engine.connect() as connection:
             connection = connection.execution_options(reidstream_write=True)
             with connection.begin():
                 for fence in (*filter(None, [self._fence]), *fences):
                     check_fence(connection, fence, str(self.place))
                 yield connection
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One of our threads after the other: SQLite would have those that wait look again and again, and sleep up to
+        a tenth of a second in between."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=BUSY_SECONDS):
+            raise GalleryError(f"gallery {self.place} was busy for {BUSY_SECONDS:.0f} s; try again later")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     def fold_log(self) -> bool:
         """Write SQLite's log into the database file and empty it; True when readers did not let that happen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -114,7 +114,6 @@ class Catalogue:
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
         self._owner: dict[str, str] = {}
-        self._orders: dict[str, tuple[int, list[Entry]]] = {}
         self._seq = -1
         self.version = 0
         """Another number whenever anything has changed."""
@@ -146,15 +145,6 @@ class Catalogue:
         """Everybody, in no order that means anything."""
         with self._lock:
             return list(self._entries.values())
-
-    def ordered(self, name: str, key: Callable[[Entry], Any]) -> list[Entry]:
-        """Everybody in the order of a key, put in order once for as long as nothing changes. name: of the key."""
-        with self._lock:
-            version, found = self._orders.get(name, (-1, []))
-            if version != self.version:
-                found = sorted(self._entries.values(), key=key)
-                self._orders[name] = (self.version, found)
-            return found
 
     @property
     def visits(self) -> int:

@@ -37,8 +37,8 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.remembered import Known, Sample, Seen
 from reidstream.identities.resolving import compared, needed_odds, strangers_of
-from reidstream.identities.schema import members
 from reidstream.identities.verdicts import Outcome, Verdict
+from reidstream.identities.waiting import Waiting
 from reidstream.types import FloatArray, Tracklet
 
 # People whose mean is nearest are looked at closely; the right one is among them practically always.
@@ -96,6 +96,7 @@ class OnlineIdentities:
             prepare(gallery)
         self._gallery = gallery
         self._config = config
+        self._waiting = Waiting(gallery)
         self._people: list[Known] = []
         self._row: dict[str, int] = {}
         self._apart: set[tuple[int, int]] = set()
@@ -121,7 +122,7 @@ class OnlineIdentities:
         most: stop after one batch of this many, for whoever must not wait for all.
         """
         given = 0
-        while (most is None or not given) and (waiting := self._unassigned(most or _AT_ONCE)):
+        while (most is None or not given) and (waiting := self._waiting.first(most or _AT_ONCE)):
             with self._gallery.write() as connection:
                 self._assign(connection, [self._gallery.tracklet(i) for i in waiting])
             given += len(waiting)
@@ -170,12 +171,6 @@ class OnlineIdentities:
             apart = (min(row, other), max(row, other)) in self._apart
             found[self._people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
         return [found.get(other, 0.0) for other in others]
-
-    def _unassigned(self, most: int) -> list[str]:
-        c = tracklet_table.c
-        query = select(c.id).where(c.id.not_in(select(members.c.tracklet))).order_by(c.seq).limit(most)
-        with self._gallery.read() as connection:
-            return [row.id for row in connection.execute(query)]
 
     def _newest(self) -> list[str]:
         """Ids of the tracklets that conclusions are drawn from, in the order of storing."""

@@ -6,6 +6,7 @@ With DeepStream all sources are in one process, because they share the GPU's bat
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import subprocess
@@ -20,14 +21,19 @@ from sqlalchemy import delete, insert, select, update
 
 from reidstream.children import python_child
 from reidstream.config import SourceConfig
+from reidstream.config.sources import Polygon
 from reidstream.errors import ConfigError, ReIDStreamError
 from reidstream.pipeline import EngineName
-from reidstream.server.access.schema import source_settings
+from reidstream.server.access.schema import notes, source_settings
 from reidstream.server.camera_process import Order
 from reidstream.server.desk import Desk
 from reidstream.sources import redacted, source_ids
+from reidstream.sources.address import Kind, kind_of
 
 _log = logging.getLogger(__name__)
+
+# Under which notes the regions are kept that somebody drew on a source's picture.
+_MASK = "ignore: "
 
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 """Seconds until a process that died is started again; doubles each time."""
@@ -104,6 +110,7 @@ class Camera:
             "last_frame": self.last_frame_wall,
             "deaths": self.deaths,
             "open_tracks": self.open_tracks,
+            "ignored_regions": len(self.config.ignore),
         }
 
 
@@ -125,10 +132,15 @@ class Cameras:
             self._cameras[name] = Camera(name, config.model_copy(update={"name": name}), given=True)
         with desk.gallery.read() as connection:
             rows = connection.execute(select(source_settings)).all()
+            kept = connection.execute(select(notes).where(notes.c.key.startswith(_MASK, autoescape=True))).all()
         for row in rows:
             if row.name not in self._cameras:
                 config = SourceConfig.model_validate_json(row.settings)
                 self._cameras[row.name] = Camera(row.name, config, row.paused)
+        for row in kept:
+            camera = self._cameras.get(row.key.removeprefix(_MASK))
+            if camera is not None:
+                camera.config = _masked(camera.config, json.loads(row.value))
 
     def start(self) -> None:
         """Begin to read everything that is not paused."""
@@ -177,6 +189,26 @@ class Cameras:
             self._start(name)
             return camera
 
+    def mask(self, name: str, polygons: Sequence[Polygon]) -> bool:
+        """Keep which regions of a source's picture do not count; whether that is in force from now on.
+
+        They come before those of the camera list, also when the server starts again. A camera is begun anew with them;
+        a video that is being read has them when it is read again, so that no recording is seen in two ways.
+        """
+        with self._lock:
+            camera = self.get(name)
+            config = _masked(camera.config, polygons)
+            key = notes.c.key == _MASK + name
+            with self._desk.gallery.write() as connection:
+                connection.execute(delete(notes).where(key))
+                connection.execute(insert(notes).values(key=_MASK + name, value=json.dumps(config.ignore)))
+            camera.config = config
+            again = name in self._running and kind_of(config.uri) not in {Kind.FILE, Kind.FOLDER}
+            if again:
+                self._end(name)
+                self._start(name)
+            return again
+
     def remove(self, name: str) -> None:
         """Read a source no more; what is stored of it stays. Raises ConfigError for one of the command line."""
         with self._lock:
@@ -186,6 +218,7 @@ class Cameras:
             del self._cameras[name]
             with self._desk.gallery.write() as connection:
                 connection.execute(delete(source_settings).where(source_settings.c.name == name))
+                connection.execute(delete(notes).where(notes.c.key == _MASK + name))
             if self._group(name):
                 self._start(next(iter(self._cameras), name))
 
@@ -211,7 +244,7 @@ class Cameras:
         if not wanted or self._closing or any(camera.name in self._running for camera in wanted):
             return
         desk = self._desk
-        order = Order(desk.config, tuple(camera.config for camera in wanted), str(desk.gallery.place), self._engine)
+        order = Order(desk.config, tuple(camera.config for camera in wanted), desk.gallery.place.address, self._engine)
         for camera in wanted:
             camera.state, camera.error = "starting", None
         running = _Running(order, desk, wanted, self._ended)
@@ -256,6 +289,10 @@ class Cameras:
                 self._start(name)
 
 
+def _masked(config: SourceConfig, polygons: Sequence[Polygon]) -> SourceConfig:
+    return config.model_copy(update={"ignore": tuple(tuple((x, y) for x, y in polygon) for polygon in polygons)})
+
+
 class _Running:
     """A process that reads some sources, and the thread that answers it."""
 
@@ -263,6 +300,7 @@ class _Running:
         self.cameras = cameras
         self.said: str | None = None
         self._desk, self._ended = desk, ended
+        self._answered = threading.Event()
         # A group of its own: the terminal's Ctrl-C goes to the server alone.
         self._child = python_child(
             "reidstream.server.camera_process", stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
@@ -289,7 +327,8 @@ class _Running:
         except subprocess.TimeoutExpired:
             _log.warning("the process of %s does not end and is killed", self.cameras[0].name)
             self._child.kill()
-        self._thread.join()
+        # Not until the thread has ended: telling of the end takes a lock that whoever waits here may hold.
+        self._answered.wait()
 
     def _answer(self) -> None:
         while True:
@@ -306,6 +345,7 @@ class _Running:
         status = self._child.wait()
         self._answers.close()
         self._requests.close()
+        self._answered.set()
         self._ended(self, status)
 
     def _do(self, name: str, arguments: tuple[Any, ...]) -> Any:

@@ -12,21 +12,23 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from reidstream.config import Config
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, IdentityError, ReIDStreamError
+from reidstream.errors import AccessDenied, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
-from reidstream.gallery.schema import tracklets
+from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import Proposal, apply
 from reidstream.identities.schema import former_members, former_people, links, members, operations, outbox
+from reidstream.identities.waiting import Waiting
 from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
@@ -35,6 +37,8 @@ from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
 from reidstream.server.decisions import Decision, Label, Undo, execute, people_of, tracklets_of
 from reidstream.server.jobs import Job, Jobs
+from reidstream.server.people_table import PeopleTables
+from reidstream.server.resolver import Resolver, fitted
 from reidstream.types import Tracklet
 
 _log = logging.getLogger(__name__)
@@ -57,9 +61,11 @@ class Desk:
         prepare(gallery)
         gallery.migrate("server", SERVER_MIGRATIONS)
         self.catalogue = Catalogue(gallery)
+        self.tables = PeopleTables(self.catalogue)
         self.looks = Looks(gallery, self.catalogue)
         self.log = AccessLog(gallery)
         self.jobs = Jobs(gallery)
+        self.resolver = Resolver()
         self.closing = False
         """Streams of events end when this is set."""
         self.stored = 0
@@ -74,6 +80,7 @@ class Desk:
         self._changes = 0
         self._known = -1
         self._took = 0.0
+        self._unassigned, self._waiting_since = Waiting(gallery), 0
         self._identities: OnlineIdentities | None = None
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
         self._thread.start()
@@ -190,14 +197,13 @@ class Desk:
         return entry.within(caller.cameras) if entry is not None else None
 
     def resolve(self, caller: Caller) -> Job:
-        """Decide everybody anew. Comparing disturbs nobody; what was decided meanwhile refuses the result."""
+        """Decide everybody anew, in a process of its own. Whom somebody decided about meanwhile stays as they are."""
 
         def work(job: Job) -> dict[str, Any]:
             before = self._last_operation()
-            proposal = propose(self.gallery, self.config.identities)
+            proposal = self.resolver.propose(self.gallery.place.address, self.config.identities)
             with self._deciding:
-                if self._last_operation() != before:
-                    raise IdentityError("somebody decided something while everybody was being decided anew; try again")
+                proposal = self._fitted(proposal, before)
                 apply(self.gallery, proposal)
                 self._changes += 1
                 self.catalogue.refresh()
@@ -205,6 +211,17 @@ class Desk:
             return {"before": proposal.people_before, "people": proposal.people, "moved": len(proposal.moved)}
 
         return self.jobs.start("resolve", caller.name, work)
+
+    def _fitted(self, proposal: Proposal, before: int) -> Proposal:
+        """A proposal that leaves out what was decided after an operation."""
+        undone = select(operations.c.undoes).where(operations.c.id > before, operations.c.undoes.is_not(None))
+        since = or_(former_members.c.changed_by > before, former_members.c.changed_by.in_(undone))
+        with self.gallery.read() as connection:
+            now = {row.tracklet: (row.person, row.probability) for row in connection.execute(select(members))}
+            touched = set(connection.execute(select(former_members.c.tracklet).where(since)).scalars())
+            linked = select(links.c.a, links.c.b).where(links.c.operation > before)
+            touched.update(tracklet for pair in connection.execute(linked) for tracklet in pair)
+        return fitted(proposal, now, touched)
 
     def erase(
         self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()
@@ -226,6 +243,31 @@ class Desk:
             return document
 
         return self.jobs.start("erase", caller.name, work)
+
+    def rebuild(self, caller: Caller) -> Job:
+        """Make the index's files anew from the rows. Storing and deciding go on meanwhile."""
+
+        def work(job: Job) -> dict[str, Any]:
+            self.gallery.rebuild(job.advance)
+            return {"tracklets": len(self.gallery), "index": self.gallery.facts().index}
+
+        return self.jobs.start("rebuild", caller.name, work)
+
+    def take_in(self, caller: Caller, folder: Path) -> Job:
+        """Add an exported gallery with its people and decisions; all of it or nothing."""
+
+        def work(job: Job) -> dict[str, Any]:
+            archive = open_archive(folder)
+            with self._deciding:
+                try:
+                    done = import_gallery(self.gallery, archive)
+                finally:
+                    self._changes += 1
+                self.catalogue.refresh()
+            self.wake()
+            return asdict(done)
+
+        return self.jobs.start("import", caller.name, work)
 
     def _last_operation(self) -> int:
         with self.gallery.read() as connection:
@@ -317,13 +359,15 @@ class Desk:
 
     def _waits(self) -> bool:
         """Whether a stored tracklet has no person."""
-        without = select(tracklets.c.seq).where(tracklets.c.id.not_in(select(members.c.tracklet))).limit(1)
-        with self.gallery.read() as connection:
-            return connection.execute(without).first() is not None
+        if self._waiting_since != self._changes:
+            # An undoing may have taken a tracklet's person away.
+            self._unassigned, self._waiting_since = Waiting(self.gallery), self._changes
+        return bool(self._unassigned.first(1))
 
     def close(self) -> None:
         """Everything stored has a person when it returns, and jobs have ended."""
         self.closing = True
+        self.resolver.stop()
         self.jobs.close()
         with self._waiting:
             self._closing = self._awake = True

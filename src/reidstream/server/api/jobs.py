@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from reidstream.errors import AccessDenied, ConfigError, JobNotFound
 from reidstream.gallery import Filter
@@ -42,6 +42,20 @@ class Export(BaseModel):
     until: float | None = Field(default=None, description="Only what was seen before this time, Unix seconds.")
 
 
+class Import(BaseModel):
+    """What to import."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"folder": "/srv/exports/shop"}]})
+    folder: str = Field(max_length=4096, min_length=1, description="A folder that an export wrote; an absolute path.")
+
+    @field_validator("folder")
+    @classmethod
+    def _a_path(cls, value: str) -> str:
+        if "\0" in value:
+            raise ValueError("no path has a zero byte in it")
+        return value
+
+
 @router.post("/erasures", status_code=202)
 def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_examples=_EXAMPLE)]) -> Response:
     """Erase for good, as a job whose result is the proof."""
@@ -67,6 +81,25 @@ def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_ex
         raise ConfigError("no tracklet is meant by these conditions; nothing was erased")
     desk.log.note(caller, "erased", detail=f"{len(ids)} tracklets")
     return answer(desk.erase(caller, ids, contents, people).as_dict(), 202)
+
+
+@router.post("/imports", status_code=202)
+def take_in(desk: TheDesk, caller: Admin, wanted: Import) -> Response:
+    """Add an exported gallery, which lies on the server's machine, as a job: all of it or nothing."""
+    everything(caller)
+    folder = Path(wanted.folder)
+    if not folder.is_absolute():
+        raise ConfigError("folder must be an absolute path on the server's machine")
+    desk.log.note(caller, "imported")
+    return answer(desk.take_in(caller, folder).as_dict(), 202)
+
+
+@router.post("/rebuilds", status_code=202)
+def rebuild(desk: TheDesk, caller: Admin) -> Response:
+    """Make the vector index anew from the stored tracklets, as a job."""
+    everything(caller)
+    desk.log.note(caller, "had the index made anew")
+    return answer(desk.rebuild(caller).as_dict(), 202)
 
 
 @router.post("/exports", status_code=202)

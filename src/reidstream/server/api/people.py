@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -26,31 +24,13 @@ from reidstream.server.api.common import (
     read_cursor,
 )
 from reidstream.server.desk import Desk
+from reidstream.server.people_table import PeopleFilter, PeopleOrder, PeopleTable
 
 router = APIRouter(tags=["people"])
 
 # Visits given with a person; the rest comes by page.
 MOST_VISITS = 200
 
-
-class Order(StrEnum):
-    """What a list of people begins with."""
-
-    LAST_SEEN = "last_seen"
-    FIRST_SEEN = "first_seen"
-    NUMBER = "number"
-    TRACKLETS = "tracklets"
-    LEAST_SURE = "least_sure"
-
-
-# Each gives a number; lists begin with the smallest.
-_KEYS: dict[Order, Callable[[Entry], float]] = {
-    Order.LAST_SEEN: lambda entry: -entry.last_seen,
-    Order.FIRST_SEEN: lambda entry: entry.first_seen,
-    Order.NUMBER: lambda entry: entry.person.number,
-    Order.TRACKLETS: lambda entry: -len(entry.visits),
-    Order.LEAST_SURE: lambda entry: entry.least_sure,
-}
 
 Cameras = Annotated[list[str] | None, Query(max_length=100, description="Seen by this source; repeatable.")]
 Since = Annotated[float | None, Query(description="Seen after this time, Unix seconds.")]
@@ -70,48 +50,23 @@ def list_people(
     quality: Annotated[float, Query(ge=0, le=1, description="Seen at least this well.")] = 0.0,
     surer: Annotated[float, Query(ge=0, le=1, description="Some tracklet is surer than this to be theirs.")] = 0.0,
     doubtful: Annotated[float | None, Query(ge=0, le=1, description="Some tracklet is less sure than this.")] = None,
-    order: Order = Order.LAST_SEEN,
+    order: PeopleOrder = PeopleOrder.LAST_SEEN,
     limit: Limit = 60,
     after: After = None,
 ) -> Response:
     """People, a page at a time. ``next`` is the ``after`` of the following page, null on the last one."""
     desk.catalogue.refresh()
-    apart = hidden_people(desk)
-
-    def wanted(entry: Entry) -> bool:
-        visits = entry.visits
-        if camera or since is not None or until is not None:
-            visits = tuple(
-                v
-                for v in visits
-                if (not camera or v.source in camera)
-                and (since is None or v.end >= since)
-                and (until is None or v.start <= until)
-            )
-        return (
-            bool(visits)
-            and (entry.person.id not in apart) == shown
-            and (named is None or bool(entry.person.name) == named)
-            and (not words or matches(entry, words))
-            and (not quality or entry.quality >= quality)
-            and (not surer or max(v.probability for v in entry.visits) > surer)
-            and (doubtful is None or entry.least_sure < doubtful)
-        )
-
-    key = _KEYS[order]
-    everybody = desk.catalogue.ordered(order.value, lambda e: (key(e), e.person.id))
-    if caller.cameras is not None:
-        seen = (entry.within(caller.cameras) for entry in everybody)
-        everybody = sorted((e for e in seen if e is not None), key=lambda e: (key(e), e.person.id))
-    found = [entry for entry in everybody if wanted(entry)]
-    begin = 0
+    wanted = PeopleFilter(tuple(camera or ()), since, until, named, words, quality, surer, doubtful)
+    table = desk.tables.of(caller.cameras)
+    mask = table.where(wanted, hidden_people(desk), shown=shown)
+    place: tuple[float, str] | None = None
     if after is not None:
-        place = tuple(read_cursor(after, ((int, float), (str,))))
-        begin = next((n for n, e in enumerate(found) if (key(e), e.person.id) > place), len(found))
-    page = found[begin : begin + limit]
-    more = begin + limit < len(found)
-    document = people_document(page, len(found), *_counts(desk, caller))
-    return answer({**document, "next": cursor([key(page[-1]), page[-1].person.id]) if more else None})
+        key, last = read_cursor(after, ((int, float), (str,)))
+        # Numbers beyond all times and counts, as a made-up cursor may hold, are the first or the last place.
+        place = float(min(max(key, -1e300), 1e300)), last
+    page, following = table.page(mask, order, limit, place)
+    document = people_document(page, int(mask.sum()), *_counts(desk, caller, table))
+    return answer({**document, "next": None if following is None else cursor(list(following))})
 
 
 @router.get("/people/{person}")
@@ -194,13 +149,7 @@ def names(
 ) -> Response:
     """Names that are given already, for completing one that is being typed."""
     desk.catalogue.refresh()
-    found = {
-        entry.person.name: entry.person.id
-        for entry in desk.catalogue.entries()
-        if entry.person.name
-        and words.casefold() in entry.person.name.casefold()
-        and entry.within(caller.cameras) is not None
-    }
+    found = desk.tables.of(caller.cameras).names_with(words)
     return answer({"names": [{"name": name, "person": found[name]} for name in sorted(found)[:limit]]})
 
 
@@ -220,26 +169,13 @@ def hidden_people(desk: Desk) -> set[str]:
         return set(connection.execute(select(hidden.c.person)).scalars())
 
 
-def matches(entry: Entry, words: str) -> bool:
-    """Whether a person is meant by some words: part of the name or notes, or the number."""
-    text = words.casefold().strip()
-    number = text.removeprefix("person").strip().removeprefix("#")
-    return (
-        text in entry.person.name.casefold()
-        or text in entry.person.notes.casefold()
-        or number == str(entry.person.number)
-        or text == entry.person.id
-    )
-
-
-def _counts(desk: Desk, caller: Caller) -> tuple[int, int]:
+def _counts(desk: Desk, caller: Caller, table: PeopleTable) -> tuple[int, int]:
     """How many tracklets the caller may see, and how many of them have no person yet."""
     if caller.cameras is None:
         stored = len(desk.gallery)
         return stored, max(0, stored - desk.catalogue.visits)
     stored = sum(r.tracklets for r in desk.gallery.sources() if r.source in caller.cameras)
-    held = sum(v.source in caller.cameras for e in desk.catalogue.entries() for v in e.visits)
-    return stored, max(0, stored - held)
+    return stored, max(0, stored - table.visits)
 
 
 def _partly(desk: Desk, caller: Caller, entry: Entry) -> bool:

@@ -38,7 +38,8 @@ def queue(
 ) -> Response:
     """What most needs an eye, the weightiest first; what the caller skipped is left out, what is for later comes last.
 
-    ``left``: how many questions there are. ``answered``: decisions of the caller so far.
+    ``left``: how many questions there are. ``finding``: whether the first ones are still being looked for, which takes
+    a moment in a gallery of many people.
     """
     review: ReviewQueue = request.app.state.review
     apart = hidden_people(desk)
@@ -54,7 +55,7 @@ def queue(
         (later if state == "later" else waiting).append(question)
     found = [*waiting, *later]
     shown = [described for question in found[:limit] if (described := _described(desk, question)) is not None]
-    return answer({"questions": shown, "left": len(found)})
+    return answer({"questions": shown, "left": len(found), "finding": review.finding})
 
 
 @router.post("/review/answers")

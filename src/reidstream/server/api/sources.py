@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from reidstream.config import SourceConfig
+from reidstream.config.sources import Polygon
 from reidstream.errors import AccessDenied
 from reidstream.server.access.roles import Caller, Role
 from reidstream.server.api.common import Operator, TheDesk, Viewer, answer, everything
@@ -24,6 +25,23 @@ class Paused(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     paused: bool = Field(description="true: read no further; false: go on.")
+
+
+class Ignored(BaseModel):
+    """Which regions of a source's picture do not count, all of them."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"ignore": [[[0.1, 0.2], [0.3, 0.2], [0.3, 0.8]]]}]},
+    )
+    ignore: tuple[Polygon, ...] = Field(
+        max_length=100, description="Polygons of corners [x, y], 0 to 1, top left first."
+    )
+
+    @field_validator("ignore")
+    @classmethod
+    def _as_in_a_camera_list(cls, value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
+        return SourceConfig(uri="any", ignore=value).ignore
 
 
 @router.get("/sources")
@@ -66,6 +84,25 @@ def pause_source(name: str, wanted: Paused, request: Request, desk: TheDesk, cal
     camera = _cameras(request).pause(name, wanted.paused)
     desk.log.note(caller, "paused a source" if wanted.paused else "went on with a source", detail=name)
     return answer(camera.as_dict())
+
+
+@router.get("/sources/{name}/picture")
+def picture_of_source(name: str, request: Request, desk: TheDesk, caller: Operator) -> Response:
+    """A source's picture as it is now (a video's first one), JPEG in base64, and which regions of it do not count."""
+    _demand(caller, name)
+    camera = _cameras(request).get(name)
+    found = try_source(camera.config)
+    desk.log.note(caller, "looked at a source", detail=name)
+    return answer({**found, "ignore": camera.config.ignore})
+
+
+@router.put("/sources/{name}/ignore")
+def mask_source(name: str, wanted: Ignored, request: Request, desk: TheDesk, caller: Operator) -> Response:
+    """Keep which regions of a source's picture do not count. ``in_force``: now, or "when it is read again"."""
+    _demand(caller, name)
+    now = _cameras(request).mask(name, wanted.ignore)
+    desk.log.note(caller, "drew regions that do not count", detail=f"{name}: {len(wanted.ignore)}")
+    return answer({"ignore": wanted.ignore, "in_force": "now" if now else "when it is read again"})
 
 
 @router.delete("/sources/{name}")

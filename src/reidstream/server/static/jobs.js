@@ -2,7 +2,7 @@
 
 import { failed, fillCameras, find, get, make, moment, post } from "./page.js";
 
-const NAMES = { erase: "Erasing", export: "Export", resolve: "Deciding everybody anew" };
+const NAMES = { erase: "Erasing", export: "Export", resolve: "Deciding everybody anew", import: "Import", rebuild: "Making the index anew" };
 const form = find("#export");
 
 function result(job) {
@@ -12,6 +12,8 @@ function result(job) {
     return make("span", {}, `${job.result.tracklets} tracklets, ${(job.result.bytes / 1e6).toFixed(1)} MB `, make("a", { href: `/api/v1/exports/${job.id}/file`, download: "" }, "Download"));
   }
   if (job.kind === "erase") return make("span", {}, `${job.result.tracklets} tracklets; ${job.result.proven ? "proven" : `not proven: ${job.result.reach}`}`);
+  if (job.kind === "import") return make("span", {}, `${job.result.tracklets} tracklets, ${job.result.people} people and ${job.result.operations} decisions were added`);
+  if (job.kind === "rebuild") return make("span", {}, `from ${job.result.tracklets} tracklets`);
   return make("span", {}, `${job.result.before} people became ${job.result.people}; ${job.result.moved} tracklets moved`);
 }
 
@@ -36,6 +38,17 @@ form.addEventListener("submit", async (event) => {
 find("#resolve").addEventListener("click", async () => {
   find("#problem").textContent = "";
   try { await post("/resolve", {}); } catch (error) { find("#problem").textContent = error.message; }
+  await load();
+});
+find("#rebuild").addEventListener("click", async () => {
+  find("#problem").textContent = "";
+  try { await post("/rebuilds", {}); } catch (error) { find("#problem").textContent = error.message; }
+  await load();
+});
+find("#import").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  find("#problem").textContent = "";
+  try { await post("/imports", { folder: event.target.elements.folder.value.trim() }); } catch (error) { find("#problem").textContent = error.message; }
   await load();
 });
 await fillCameras(form.elements.camera).catch(failed);

@@ -7,6 +7,7 @@ let questions = [];
 let left = 0;
 let answered = 0;
 let busy = false;
+let finding = false;
 
 const key = (question) => `${question.kind} ${question.one} ${question.other}`;
 
@@ -15,6 +16,9 @@ async function load() {
     const found = await get("/review", { limit: 30 });
     questions = found.questions;
     left = found.left;
+    if (found.finding) setTimeout(load, 2000);
+    find("#finding").hidden = !found.finding;
+    finding = found.finding;
     const kept = sessionStorage.getItem(PLACE);
     const at = questions.findIndex((question) => key(question) === kept);
     if (at > 0) questions.unshift(...questions.splice(at, 1));
@@ -46,7 +50,7 @@ function draw() {
   find("#progress").max = Math.max(1, answered + left);
   find("#progress").value = answered;
   find("#question").hidden = !question;
-  find("#done").hidden = Boolean(question);
+  find("#done").hidden = Boolean(question) || finding;
   if (!question) { sessionStorage.removeItem(PLACE); return; }
   sessionStorage.setItem(PLACE, key(question));
   const pair = question.kind === "same";

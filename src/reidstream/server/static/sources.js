@@ -1,10 +1,12 @@
 // What is read, and how it goes.
 
+import { drawMask } from "./masks.js";
 import { ask, done, failed, find, get, make, may, moment, post } from "./page.js";
 
 const form = find("#add");
 
 async function load() {
+  if (find("dialog[open]")) return;
   try {
     const { sources } = await get("/sources");
     find("#empty").hidden = sources.length > 0;
@@ -13,6 +15,7 @@ async function load() {
         one.uri ? make("div", { class: "facts" }, one.uri) : null),
       make("span", { class: "facts" }, `${one.frames.toLocaleString()}${one.expected ? ` of ${one.expected.toLocaleString()}` : ""} frames, ${one.dropped} dropped`,
         one.last_frame ? `, last ${moment(one.last_frame)}` : "", one.deaths ? `, started again ${one.deaths} times` : ""),
+      may("operator") ? make("button", { type: "button", class: "quiet mask", onclick: () => drawMask(one.name).then(load) }, "Mask", one.ignored_regions ? ` (${one.ignored_regions})` : "") : null,
       may("operator") ? make("button", { type: "button", class: "quiet", onclick: () => pause(one) }, one.paused ? "Go on" : "Pause") : null,
       may("operator") && one.removable ? make("button", { type: "button", class: "quiet", onclick: () => remove(one) }, "Remove") : null)));
   } catch (error) { failed(error); }

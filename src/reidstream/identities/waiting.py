@@ -1,0 +1,33 @@
+"""Which stored tracklets have no person yet, without looking through all of them each time."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from reidstream.gallery import Gallery
+from reidstream.gallery.schema import tracklets
+from reidstream.identities.schema import members
+
+
+class Waiting:
+    """Tracklets without a person, in the order of storing.
+
+    It remembers up to where all have one. Whoever takes a person away from a tracklet (an undoing, say) makes a new
+    one of these. On PostgreSQL nothing is remembered: transactions end in another order than that of their numbers.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
+        self._gallery = gallery
+        self._ordered = gallery.place.folder is not None
+        self._settled = -1
+
+    def first(self, most: int) -> list[str]:
+        """Ids of the first of them."""
+        c = tracklets.c
+        waiting = select(c.id, c.seq).where(c.seq > self._settled, c.id.not_in(select(members.c.tracklet)))
+        with self._gallery.read() as connection:
+            rows = connection.execute(waiting.order_by(c.seq).limit(most)).all()
+            if self._ordered:
+                last = connection.execute(select(func.max(c.seq))).scalar()
+                self._settled = rows[0].seq - 1 if rows else -1 if last is None else int(last)
+        return [row.id for row in rows]

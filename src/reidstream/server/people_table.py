@@ -1,0 +1,234 @@
+"""Everybody as columns, so that lists of tens of thousands are filtered, counted and put in order in bulk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.identities.catalogue import Catalogue, Entry
+from reidstream.types import IntArray
+
+Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.float64]
+
+# Views of callers who may see some cameras only that are kept until something changes.
+_VIEWS = 8
+
+
+class PeopleOrder(StrEnum):
+    """What a list of people begins with."""
+
+    LAST_SEEN = "last_seen"
+    FIRST_SEEN = "first_seen"
+    NUMBER = "number"
+    TRACKLETS = "tracklets"
+    LEAST_SURE = "least_sure"
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleFilter:
+    """Whom a list shows; see the interface's parameters. cameras, since, until: of one and the same visit."""
+
+    cameras: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    named: bool | None = None
+    words: str = ""
+    quality: float = 0.0
+    surer: float = 0.0
+    doubtful: float | None = None
+
+
+class PeopleTable:
+    """n people; every column has length n. Made once for as long as nothing changes."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self._orders: dict[PeopleOrder, tuple[IntArray, Numbers]] = {}
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def where(self, wanted: PeopleFilter, hidden: Collection[str], *, shown: bool) -> Mask:
+        """bool (n,): whom a filter means. hidden: ids of people; shown: those who are not, or those who are."""
+        if hidden:
+            mask = np.fromiter(((e.person.id in hidden) != shown for e in self.entries), bool, len(self))
+        else:
+            mask = np.full(len(self), shown)
+        if wanted.cameras or (wanted.since is not None and wanted.until is not None):
+            mask &= self._visited(wanted)
+        else:
+            if wanted.since is not None:
+                mask &= self._last_seen >= wanted.since
+            if wanted.until is not None:
+                mask &= self._first_seen <= wanted.until
+        if wanted.named is not None:
+            mask &= self._named == wanted.named
+        if wanted.quality:
+            mask &= self._quality >= wanted.quality
+        if wanted.surer:
+            mask &= self._surest > wanted.surer
+        if wanted.doubtful is not None:
+            mask &= self._least_sure < wanted.doubtful
+        if wanted.words:
+            mask &= self._called(wanted.words)
+        return mask
+
+    def names_with(self, words: str) -> dict[str, str]:
+        """Names in which some words are, each with its person's id."""
+        text = words.casefold()
+        found = [row for row, name in enumerate(self._texts[0]) if name and text in name]
+        return {self.entries[row].person.name: self._id(row) for row in found}
+
+    def _called(self, words: str) -> Mask:
+        """Who is meant by some words: part of the name or notes, the number, or the id."""
+        text = words.casefold().strip()
+        number = text.removeprefix("person").strip().removeprefix("#")
+        names, notes, numbers, ids = self._texts
+        found = [text in name for name in names]
+        for row, note in notes.items():
+            found[row] |= text in note
+        for meant in (numbers.get(number), ids.get(text)):
+            if meant is not None:
+                found[meant] = True
+        return np.array(found, bool)
+
+    @cached_property
+    def _texts(self) -> tuple[list[str], dict[int, str], dict[str, int], dict[str, int]]:
+        """Names in small letters, notes of those who have any by row, and rows by number and id."""
+        people = [entry.person for entry in self.entries]
+        return (
+            [person.name.casefold() for person in people],
+            {row: person.notes.casefold() for row, person in enumerate(people) if person.notes},
+            {str(person.number): row for row, person in enumerate(people)},
+            {person.id: row for row, person in enumerate(people)},
+        )
+
+    def page(
+        self, mask: Mask, order: PeopleOrder, limit: int, after: tuple[float, str] | None = None
+    ) -> tuple[list[Entry], tuple[float, str] | None]:
+        """Some of those that a mask means, in order, and what the following page is after; None on the last one."""
+        if order not in self._orders:
+            keys = self._keys(order)
+            ids = np.array([entry.person.id for entry in self.entries], np.str_)
+            rows = np.lexsort((ids, keys)) if len(self) else np.zeros(0, np.int64)
+            self._orders[order] = rows, keys[rows]
+        rows, keys = self._orders[order]
+        found = mask[rows]
+        rows, keys = rows[found], keys[found]
+        begin = 0
+        if after is not None:
+            begin = int(np.searchsorted(keys, after[0]))
+            while begin < len(rows) and keys[begin] == after[0] and self._id(rows[begin]) <= after[1]:
+                begin += 1
+        page = rows[begin : begin + limit].tolist()
+        more = begin + limit < len(rows)
+        last = (float(keys[begin + len(page) - 1]), self._id(page[-1])) if more else None
+        return [self.entries[row] for row in page], last
+
+    @cached_property
+    def visits(self) -> int:
+        """How many visits all of them have."""
+        return int(self._count.sum())
+
+    def _id(self, row: int) -> str:
+        return self.entries[row].person.id
+
+    def _keys(self, order: PeopleOrder) -> Numbers:
+        """What is put in order, the smallest first."""
+        match order:
+            case PeopleOrder.LAST_SEEN:
+                return -self._last_seen
+            case PeopleOrder.FIRST_SEEN:
+                return self._first_seen
+            case PeopleOrder.NUMBER:
+                return self._column(lambda entry: entry.person.number)
+            case PeopleOrder.TRACKLETS:
+                return -self._count
+            case PeopleOrder.LEAST_SURE:
+                return self._least_sure
+
+    def _column(self, value: Callable[[Entry], float]) -> Numbers:
+        return np.fromiter(map(value, self.entries), np.float64, len(self))
+
+    @cached_property
+    def _first_seen(self) -> Numbers:
+        return self._column(lambda entry: entry.first_seen)
+
+    @cached_property
+    def _last_seen(self) -> Numbers:
+        return self._column(lambda entry: entry.last_seen)
+
+    @cached_property
+    def _count(self) -> Numbers:
+        return self._column(lambda entry: len(entry.visits))
+
+    @cached_property
+    def _least_sure(self) -> Numbers:
+        return self._column(lambda entry: entry.least_sure)
+
+    @cached_property
+    def _surest(self) -> Numbers:
+        return self._column(lambda entry: max(visit.probability for visit in entry.visits))
+
+    @cached_property
+    def _quality(self) -> Numbers:
+        return self._column(lambda entry: entry.quality)
+
+    @cached_property
+    def _named(self) -> Mask:
+        return np.fromiter((bool(entry.person.name) for entry in self.entries), bool, len(self))
+
+    @cached_property
+    def _every_visit(self) -> tuple[IntArray, IntArray, Numbers, Numbers, dict[str, int]]:
+        """Of all visits: row of the person, number of the camera, start and end; and the cameras' numbers."""
+        visits = [visit for entry in self.entries for visit in entry.visits]
+        owner = np.repeat(np.arange(len(self)), self._count.astype(np.int64))
+        numbers = {camera: n for n, camera in enumerate(sorted({visit.source for visit in visits}))}
+        times = np.fromiter(chain.from_iterable((v.start, v.end) for v in visits), np.float64, 2 * len(visits))
+        camera = np.fromiter((numbers[visit.source] for visit in visits), np.int64, len(visits))
+        return owner, camera, times[::2], times[1::2], numbers
+
+    def _visited(self, wanted: PeopleFilter) -> Mask:
+        owner, camera, start, end, numbers = self._every_visit
+        mask = np.ones(len(owner), bool)
+        if wanted.cameras:
+            mask &= np.isin(camera, [numbers[name] for name in wanted.cameras if name in numbers])
+        if wanted.since is not None:
+            mask &= end >= wanted.since
+        if wanted.until is not None:
+            mask &= start <= wanted.until
+        return np.bincount(owner[mask], minlength=len(self)) > 0
+
+
+class PeopleTables:
+    """The table of each view of a gallery, kept until something changes. Safe to use from several threads."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._lock = threading.Lock()
+        self._version = -1
+        self._views: dict[frozenset[str] | None, PeopleTable] = {}
+
+    def of(self, cameras: Collection[str] | None) -> PeopleTable:
+        """What somebody may know who may see these cameras only; None: all of them."""
+        view = None if cameras is None else frozenset(cameras)
+        with self._lock:
+            if self._version != self._catalogue.version:
+                self._version = self._catalogue.version
+                self._views = {}
+            if view not in self._views:
+                entries = self._catalogue.entries()
+                if view is not None:
+                    entries = [seen for entry in entries if (seen := entry.within(view)) is not None]
+                    if len(self._views) >= _VIEWS:
+                        self._views.clear()
+                self._views[view] = PeopleTable(entries)
+            return self._views[view]
