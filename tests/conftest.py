@@ -43,10 +43,19 @@ def postgres(postgres_server: PostgresServer) -> str:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a video, photos and a gallery (see tests/prepared.py), to be copied and not to be written to."""
+    from filelock import FileLock
+
     from tests.prepared import prepare
 
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(folder)
+    # One for all workers of a run of the tests, whose own folders lie side by side.
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder, done = shared / "prepared", shared / "prepared.done"
+    with FileLock(shared / "prepared.lock"):
+        if not done.exists():
+            folder.mkdir()
+            prepare(folder)
+            done.touch()
     return folder
 
 

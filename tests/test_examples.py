@@ -64,6 +64,14 @@ def test_own_detector(run: Run, workplace: Path) -> None:
     assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "0 new tracklets, 1 people in night\n"
 
 
+def test_own_tracks(run: Run, workplace: Path) -> None:
+    thermal_video(workplace / "thermal.mp4")
+    boxes = [f"{frame + 1},5,{20 + 4 * frame},60,30,100\n" for frame in range(60)]
+    (workplace / "tracks.txt").write_text("".join(boxes))
+    printed = run("own_tracks.py", "thermal.mp4", "tracks.txt", "--gallery", "theirs")
+    assert printed == "track 5: person 1, 0.0 to 3.0 s\n"
+
+
 def test_own_embedder(run: Run) -> None:
     printed = run("own_embedder.py", "entrance.mp4", "--gallery", "colours", "--find", "person.jpg")
     assert re.match(r"\d new tracklets, \d people in colours\nwho it is: ", printed)

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from reidstream.cli.progress import RunProgress, progress_lines
 from reidstream.cli.terminal import TerminalConsole
 from reidstream.pipeline import RunSummary, SourceSummary
-from reidstream.pipeline.run import SourceState
+from reidstream.pipeline.summary import SourceState
 
 NOW = 1_769_878_800.0
 

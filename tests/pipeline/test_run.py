@@ -16,7 +16,7 @@ from reidstream.engines.replay import ReplayEngine
 from reidstream.errors import GalleryError, GalleryMismatch
 from reidstream.gallery import Gallery, State
 from reidstream.pipeline import GalleryRun, build_gallery, settings_fingerprint
-from reidstream.pipeline.run import SourceState
+from reidstream.pipeline.summary import SourceState
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 from tests.pipeline.job import bring_in
 

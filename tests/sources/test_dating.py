@@ -12,7 +12,7 @@ import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.sources import open_source
-from reidstream.sources.dating import name_time
+from reidstream.sources.dating import Dated, dated, name_time
 from reidstream.types import SourceStarted
 from tests.blobs import FPS, write_blobs
 
@@ -84,3 +84,22 @@ def test_one_stamp_far_ahead_does_not_date_a_recording_back(tmp_path: Path) -> N
     path = write_blobs(tmp_path / "bogus.mkv", [0], 100, times=times)
     os.utime(path, (BEGUN, BEGUN))
     assert started(path).wall_time == pytest.approx(BEGUN - 5, abs=0.25)
+
+
+@pytest.mark.parametrize("zero", ["1904-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1970-01-01T02:13:00+00:00"])
+def test_a_recorder_whose_clock_was_never_set_is_not_believed(make_clip: MakeClip, zero: str) -> None:
+    """The zero of MP4's epoch or of Unix's, in the container or in the name, and a while after it."""
+    path = make_clip("20260131_162530.mp4", 30, metadata={"creation_time": zero})
+    info = started(path)
+    assert (info.wall_time, info.dated) == (BEGUN, "its name")
+
+
+@pytest.mark.parametrize("name", ["19700101_000002.mp4", "19040101_000000.mp4", "1970-01-01/00.00.02.dav"])
+def test_neither_is_the_name_that_such_a_recorder_gives(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.utime(path, (BEGUN, BEGUN))
+    assert name_time(path) is None
+    found = dated(path, [{"creation_time": "1970-01-01T00:00:07Z"}], 10.0)
+    assert found == Dated(BEGUN - 10, "its modification time less its length")

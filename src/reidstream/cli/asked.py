@@ -94,10 +94,10 @@ def asking(gallery: str) -> Iterator[Here | Client]:
 @contextmanager
 def served(gallery: str) -> Iterator[Client | None]:
     """For changing: the server that owns the gallery; None when none does, so that it can be opened for writing."""
-    from reidstream.client import Client, open_client
-
     with ExitStack() as stack:
         if is_elsewhere(gallery):
+            from reidstream.client import open_client
+
             yield stack.enter_context(open_client(gallery))
             return
         from reidstream.server.place import is_served, short_path
@@ -105,6 +105,9 @@ def served(gallery: str) -> Iterator[Client | None]:
         if "://" in gallery or not is_served(Path(gallery)):
             yield None
             return
+        # Imported here: where nobody serves, HTTP is not needed.
+        from reidstream.client import Client
+
         path = stack.enter_context(short_path(Path(gallery)))
         yield stack.enter_context(Client("http://localhost", socket=path, timeout=600.0))
 

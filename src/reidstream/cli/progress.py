@@ -15,7 +15,7 @@ from rich.live import Live
 from reidstream.cli.terminal import TerminalConsole, TerminalTable
 from reidstream.foreign_text import terminal_text
 from reidstream.pipeline import RunSummary
-from reidstream.pipeline.run import SourceState, SourceSummary
+from reidstream.pipeline.summary import SourceState, SourceSummary
 
 # Seconds until the first line when the output is no terminal; each takes half as long again as the one before.
 _FIRST_LINE, _LATER, _LONGEST = 10.0, 1.5, 60.0

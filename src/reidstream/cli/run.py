@@ -21,6 +21,7 @@ from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 
 if TYPE_CHECKING:
+    from reidstream.config import SourceConfig
     from reidstream.pipeline import GalleryRun, RunSummary
 
 
@@ -44,6 +45,12 @@ def run(
     engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
     record: Path | None = typer.Option(None, "--record", help="Also record the events, to replay them without video."),
     replay: Path | None = typer.Option(None, "--replay", help="Take the events from such a recording."),
+    detections: Path | None = typer.Option(
+        None, "--detections", help="Detections of the one source, in MOTChallenge format, instead of a detector."
+    ),
+    tracks: Path | None = typer.Option(
+        None, "--tracks", help="Tracks of the one source, in MOTChallenge format, instead of detector and tracker."
+    ),
     render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
     resolve: bool | None = typer.Option(
@@ -78,12 +85,12 @@ def run(
     tree = load_config(config, [*(settings or []), *given])
     opened: AbstractContextManager[GalleryRun]
     if replay is not None:
-        if sources or render or record:
+        if sources or render or record or detections or tracks:
             raise ConfigError("--replay takes its events from the recording; give it nothing else to read or draw")
         opened = open_replay(replay, tree, gallery, replace=replace)
     else:
         opened = open_run(
-            expand_sources(sources or []),
+            _with_boxes(expand_sources(sources or []), detections, tracks),
             tree,
             gallery,
             engine=engine.value,
@@ -129,6 +136,24 @@ def interruptible(job: GalleryRun, silent: bool) -> Iterator[None]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def _with_boxes(sources: list[SourceConfig], detections: Path | None, tracks: Path | None) -> list[SourceConfig]:
+    """The sources, the only one of them with the boxes that come with it."""
+    from reidstream.errors import ConfigError
+
+    if detections is None and tracks is None:
+        return sources
+    if detections is not None and tracks is not None:
+        raise ConfigError("--detections and --tracks are given together; tracks have boxes of their own")
+    if len(sources) != 1:
+        option = "--tracks" if detections is None else "--detections"
+        raise ConfigError(
+            f"{option} belongs to one video or folder, {len(sources)} are given; in a list of cameras each [[sources]] "
+            f"names its own {option.removeprefix('--')}"
+        )
+    named = {"detections": detections, "tracks": tracks}
+    return [sources[0].model_copy(update={key: str(path) for key, path in named.items() if path is not None})]
 
 
 def _toml(value: Any) -> str:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from reidstream.config.base import Section
-from reidstream.config.deepstream import DeepStreamConfig
-from reidstream.config.gallery import GalleryConfig
-from reidstream.config.local import (
-    DetectorConfig,
-    EmbeddingConfig,
-    LocalEngineConfig,
-    TrackerConfig,
-    TrackletConfig,
-)
-from reidstream.config.sources import SourceConfig
-from reidstream.config.tree import Config, load_config
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reidstream.config.base import Section
+    from reidstream.config.deepstream import DeepStreamConfig
+    from reidstream.config.gallery import GalleryConfig
+    from reidstream.config.local import (
+        DetectorConfig,
+        EmbeddingConfig,
+        LocalEngineConfig,
+        TrackerConfig,
+        TrackletConfig,
+    )
+    from reidstream.config.sources import SourceConfig
+    from reidstream.config.tree import Config, load_config
+
+# Imported when first used: naming somebody needs no settings, and starts sooner without pydantic.
+_HOMES = {
+    "Config": "reidstream.config.tree",
+    "DeepStreamConfig": "reidstream.config.deepstream",
+    "DetectorConfig": "reidstream.config.local",
+    "EmbeddingConfig": "reidstream.config.local",
+    "GalleryConfig": "reidstream.config.gallery",
+    "LocalEngineConfig": "reidstream.config.local",
+    "Section": "reidstream.config.base",
+    "SourceConfig": "reidstream.config.sources",
+    "TrackerConfig": "reidstream.config.local",
+    "TrackletConfig": "reidstream.config.local",
+    "load_config": "reidstream.config.tree",
+}
 
 __all__ = [
     "Config",
@@ -28,3 +47,9 @@ __all__ = [
     "TrackletConfig",
     "load_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'reidstream.config' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -65,7 +65,8 @@ class TrackletConfig(Section):
     still_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="What is seen for at least this long without ever moving is a thing and not stored.",
+        description="What is seen for at least this long, never leaves its place and looks the same all the time is a "
+        "thing and not stored.",
     )
     prototypes: int = Field(default=4, ge=1, le=16, description="Typical appearances kept per tracklet, at most.")
     split: bool = Field(default=True, description="Split a track whose embeddings fall into two groups in time.")

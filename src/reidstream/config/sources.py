@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from reidstream.config.base import Section
 from reidstream.config.redaction import redacted
@@ -53,6 +53,21 @@ class SourceConfig(Section):
             "0 to 1 from the top left. Whose box's lower edge has its middle in one is not seen."
         ),
     )
+
+    detections: str | None = Field(
+        default=None,
+        description="File of detections (MOTChallenge format) that replace the detector for this video or folder.",
+    )
+    tracks: str | None = Field(
+        default=None,
+        description="File of tracks (MOTChallenge format) that replace detector and tracker for this video or folder.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.detections is not None and self.tracks is not None:
+            raise ValueError("give a source either detections or tracks; tracks have boxes of their own")
+        return self
 
     @field_validator("ignore")
     @classmethod

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import SourceBroken, SourceNotFound
+from reidstream.tracking.given import number_table
 
 Numbers = npt.NDArray[np.float64]
 
@@ -102,24 +103,13 @@ def write_tracks(path: Path, tracks: TrackedBoxes) -> None:
 
 def _table(path: Path, least: int) -> Numbers:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        return number_table(path, least)
     except FileNotFoundError:
         raise SourceNotFound(f"no such file: {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceBroken(f"{path} cannot be read as text: {error}") from None
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = [float(cell) for cell in line.replace(",", " ").split()]
-        except ValueError:
-            raise SourceBroken(f"{path}, line {number}: expected numbers with commas between, got {line!r}") from None
-        if len(row) < least or (rows and len(row) != len(rows[0])) or not np.isfinite(row[:6]).all():
-            expected = f"{len(rows[0])} columns as above" if rows else f"at least {least} columns"
-            raise SourceBroken(f"{path}, line {number}: expected {expected}, all finite, got {line!r}")
-        rows.append(row)
-    return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.zeros((0, least))
+    except ValueError as error:
+        raise SourceBroken(f"{path}, {error}") from None
 
 
 def _boxes(table: Numbers, path: Path) -> TrackedBoxes:

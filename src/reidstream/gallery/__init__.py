@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reidstream.gallery.gallery import Gallery, Prototypes
+    from reidstream.gallery.appearances import Prototypes
+    from reidstream.gallery.gallery import Gallery
     from reidstream.gallery.migrations import Migration
     from reidstream.gallery.recordings import Begin, Recording, State
     from reidstream.gallery.rows import Filter, Rows
@@ -17,7 +18,7 @@ _HOMES = {
     "Filter": "reidstream.gallery.rows",
     "Gallery": "reidstream.gallery.gallery",
     "Migration": "reidstream.gallery.migrations",
-    "Prototypes": "reidstream.gallery.gallery",
+    "Prototypes": "reidstream.gallery.appearances",
     "Recording": "reidstream.gallery.recordings",
     "Rows": "reidstream.gallery.rows",
     "State": "reidstream.gallery.recordings",

@@ -4,67 +4,51 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import threading
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from sqlalchemy import Connection, LargeBinary, func, select
+from sqlalchemy import Connection, func, select
 
-from reidstream.config.gallery import GalleryConfig
-from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound, TrackletNotFound
-from reidstream.files import OWNER_ONLY, Access, access_for, access_of, new_file
-from reidstream.gallery import recordings
+from reidstream.errors import GalleryError, GalleryNotFound, TrackletNotFound
+from reidstream.files import OWNER_ONLY, Access, access_for, access_of
+from reidstream.gallery import appearances, recordings
+from reidstream.gallery.appearances import Prototypes
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import Check, check
-from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
+from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure, widened
-from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
-from reidstream.gallery.fencing import OWNER, Fence, take_fence
-from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace, Progress
+from reidstream.gallery.facts import Facts, check_space, read_facts
+from reidstream.gallery.fencing import Fence
+from reidstream.gallery.index.building import IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
-from reidstream.gallery.migrations import GALLERY_MIGRATIONS, Migration, migrate, schema_version
-from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership, writer_of, writer_on
+from reidstream.gallery.migrations import Migration, migrate
+from reidstream.gallery.opening import existing_facts, is_new, make_folder, open_to, own, prepared_facts, unmake
+from reidstream.gallery.ownership import Ownership, writer_of, writer_on
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin, Recording
 from reidstream.gallery.rows import (
     EVERYTHING,
     Filter,
     Rows,
-    checked_vectors,
-    in_chunks,
     rows_of,
     tracklet_of,
-    unpacked,
     whole_tracklets,
 )
-from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.gallery.schema import crops, tracklets
 from reidstream.gallery.searching import Searcher
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
-from reidstream.types import EmbeddingSpace, FloatArray, IntArray, Match, SourceEnded, SourceStarted, Tracklet
+from reidstream.types import EmbeddingSpace, FloatArray, Match, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
+    from reidstream.config.gallery import GalleryConfig
     from reidstream.search.query import Photo
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Prototypes:
-    """The typical appearances of tracklets.
-
-    ids: whose. owner: int64 (m,), index into ids. vectors: float32 (m, d). weights: float32 (m,), 1 per tracklet.
-    """
-
-    ids: list[str]
-    owner: IntArray
-    vectors: FloatArray
-    weights: FloatArray
 
 
 class Gallery:
@@ -117,24 +101,24 @@ class Gallery:
         if create and (not write or space is None):
             raise ValueError("create=True needs write=True and the embedding space")
         place = place_of(path_or_url)
-        made = create and not keep_empty and _is_new(place)
+        made = create and not keep_empty and is_new(place)
         made_folder = place.folder is not None and not place.folder.exists()
         if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
             if not create:
                 raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
-            _make_folder(place.folder, access_for(config.group if config else None))
+            make_folder(place.folder, access_for(config.group if config else None))
         elif place.folder is not None and write and config is not None and config.group is not None:
-            _open_to(place.folder, access_for(config.group))
+            open_to(place.folder, access_for(config.group))
         with contextlib.ExitStack() as undo:
-            ownership = _own(place) if write else None
+            ownership = own(place) if write else None
             if ownership is not None:
                 undo.callback(ownership.release)
             database = Database(place, write=write)
             undo.callback(database.close)
             if ownership is not None:
-                facts = _prepared(database, space if create else None, model, config or GalleryConfig(), ownership)
+                facts = prepared_facts(database, space if create else None, model, config, ownership)
             else:
-                facts = _existing(database)
+                facts = existing_facts(database)
             if space is not None:
                 check_space(str(place), facts.space, space)
             gallery = cls(database, facts, ownership)
@@ -176,7 +160,7 @@ class Gallery:
             if self._ownership is not None:
                 self._ownership.release()
         if vanishes and self.place.folder is not None:
-            _unmake(self.place.folder, self._made_folder)
+            unmake(self.place.folder, self._made_folder)
 
     def _nothing_was_read(self) -> bool:
         """Whether there is no tracklet, and no recording but such that could not be read."""
@@ -434,59 +418,18 @@ class Gallery:
 
         Raises TrackletNotFound.
         """
-        query = select(tracklets.c.id, embeddings.c.vector).join(embeddings, embeddings.c.seq == tracklets.c.seq)
         with self.read() as connection:
-            if ids is None:
-                rows = connection.execute(query.order_by(tracklets.c.seq)).all()
-                ids = [row.id for row in rows]
-                blobs = [row.vector for row in rows]
-            else:
-                held: dict[str, bytes] = {}
-                for some in in_chunks(ids):
-                    held.update(
-                        (row.id, row.vector) for row in connection.execute(query.where(tracklets.c.id.in_(some)))
-                    )
-                self._refuse_unknown(ids, held)
-                blobs = [held[i] for i in ids]
-        return list(ids), checked_vectors(ids, blobs, self.space.size).copy()
+            return appearances.vectors(connection, self.place, self.space.size, ids)
 
     def prototypes(self, ids: Sequence[str] | None = None) -> Prototypes:
         """The prototypes of these tracklets, in the order given, or of all in order of storing."""
-        c = tracklets.c
-        query = select(c.id, details.c.prototypes, details.c.weights).join(details, details.c.seq == c.seq)
         with self.read() as connection:
-            rows: Sequence[Any]
-            if ids is None:
-                rows = connection.execute(query.order_by(c.seq)).all()
-            else:
-                held: dict[str, Any] = {}
-                for some in in_chunks(ids):
-                    held.update((row.id, row) for row in connection.execute(query.where(c.id.in_(some))))
-                self._refuse_unknown(ids, held)
-                rows = [held[i] for i in ids]
-        counts = [len(row.weights) // 4 for row in rows]
-        return Prototypes(
-            [row.id for row in rows],
-            np.repeat(np.arange(len(rows)), counts),
-            unpacked(b"".join(row.prototypes for row in rows), self.space.size),
-            unpacked(b"".join(row.weights for row in rows)),
-        )
+            return appearances.prototypes(connection, self.place, self.space.size, ids)
 
     def ends(self, ids: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """The first and the last box of each of these tracklets, float32 (n, 4) each, xyxy, in the order given."""
-        c, boxes = tracklets.c, details.c.boxes
-        size = func.length(boxes)
-        first = func.substr(boxes, 1, 16, type_=LargeBinary)
-        last = func.substr(boxes, size - 15, 16, type_=LargeBinary)
-        query = select(c.id, first.label("first"), last.label("last")).join(details, details.c.seq == c.seq)
-        held: dict[str, Any] = {}
         with self.read() as connection:
-            for some in in_chunks(ids):
-                held.update((row.id, row) for row in connection.execute(query.where(c.id.in_(some), size >= 16)))
-        # A damaged row has no place; whoever checks the gallery is told of it.
-        nowhere = bytes(16)
-        found = [(held[i].first, held[i].last) if i in held else (nowhere, nowhere) for i in ids]
-        return unpacked(b"".join(f for f, _ in found), 4), unpacked(b"".join(last for _, last in found), 4)
+            return appearances.ends(connection, ids)
 
     def crop(self, id: str) -> bytes | None:
         """The best crop of a tracklet as a JPEG file; None when none was kept. Raises TrackletNotFound."""
@@ -516,118 +459,3 @@ class Gallery:
 
             return self._searcher.search(vectors_of(self, [query]), k, where)
         return self._searcher.search(cast("FloatArray", query), k, where)
-
-    def _refuse_unknown(self, ids: Sequence[str], held: Container[str]) -> None:
-        missing = [i for i in ids if i not in held]
-        if missing:
-            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-            raise TrackletNotFound(f"no tracklet {missing[0]}{more} in gallery {self.place}")
-
-
-def _make_folder(folder: Path, access: Access) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise GalleryError(f"{folder} is a file; a gallery is a folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        strangers = [p.name for p in folder.iterdir() if p.name not in OWN_FILES]
-    except OSError as error:
-        raise GalleryError(f"gallery folder {folder} cannot be made: {error.strerror or error}") from None
-    if strangers:
-        raise GalleryError(f"{folder} holds other things ({strangers[0]}, ...); a new gallery needs an empty folder")
-    _open_to(folder, access)
-    # SQLite gives the files beside it (log, shared memory) the rights of the database.
-    new_file(folder / DATABASE_FILE, access)
-
-
-def _open_to(folder: Path, access: Access) -> None:
-    """Give the folder, and all in it, to those who may use it."""
-    try:
-        for path in (folder, *folder.rglob("*")):
-            access.give(path)
-    except OSError as error:
-        raise GalleryError(
-            f"gallery folder {folder} cannot be opened to the group (gallery.group): {error.strerror or error}; only "
-            "its owner can do that, for a group that the owner is in"
-        ) from None
-
-
-def _is_new(place: Place) -> bool:
-    """Whether there is no gallery yet."""
-    if place.folder is not None:
-        return not (place.folder / DATABASE_FILE).is_file()
-    database = Database(place, write=False)
-    try:
-        with database.read() as connection:
-            return schema_version(connection, "gallery") == 0
-    finally:
-        database.close()
-
-
-def _unmake(folder: Path, made: bool) -> None:
-    """Take away a gallery's files, and the folder if it was made for them and holds nothing else."""
-    shutil.rmtree(folder / INDEX_FOLDER, ignore_errors=True)
-    for path in (*folder.glob(f"{DATABASE_FILE}*"), *(folder / name for name in OWN_FILES)):
-        path.unlink(missing_ok=True)
-    if made:
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-
-def _own(place: Place) -> Ownership:
-    if place.folder is not None:
-        return FolderOwnership(place.folder)
-    assert place.url is not None
-    demand_psycopg()
-    return ServerOwnership(place.url, str(place))
-
-
-def _prepared(
-    database: Database, space: EmbeddingSpace | None, model: str, config: GalleryConfig, ownership: Ownership
-) -> Facts:
-    """The facts of a gallery whose tables are up to date; made anew if ``space`` is given and there are none.
-
-    From its commit on the former owner is refused, if it is still there.
-    """
-    with database.write() as connection:
-        facts = _facts_prepared(database, connection, space, model, config)
-        fence = take_fence(connection, OWNER, ownership.holder)
-        recordings.break_off(connection)
-    database.fenced(fence, ownership.confirm)
-    return facts
-
-
-def _facts_prepared(
-    database: Database, connection: Connection, space: EmbeddingSpace | None, model: str, config: GalleryConfig
-) -> Facts:
-    if schema_version(connection, "gallery") == 0:
-        if space is None:
-            raise GalleryNotFound(f"{database.place} holds no gallery")
-        migrate(connection, "gallery", GALLERY_MIGRATIONS)
-        index = config.index
-        if index == "chroma" and database.place.folder is None:
-            # Without a folder there is no place for the index's files.
-            index = "exact"
-        facts = new_facts(space, model, index)
-        write_all_facts(connection, facts)
-        return facts
-    migrate(connection, "gallery", GALLERY_MIGRATIONS)
-    return read_facts(connection)
-
-
-def _existing(database: Database) -> Facts:
-    with database.read() as connection:
-        version = schema_version(connection, "gallery")
-        if version == 0:
-            raise GalleryNotFound(f"{database.place} holds no gallery")
-        if version != len(GALLERY_MIGRATIONS):
-            raise GalleryMismatch(
-                f"gallery {database.place} has tables of version {version}, this program reads version "
-                f"{len(GALLERY_MIGRATIONS)}; "
-                + (
-                    "open it for writing once to bring it up to date (reidstream gallery rebuild)"
-                    if version < len(GALLERY_MIGRATIONS)
-                    else "install a newer reidstream"
-                )
-            )
-        return read_facts(connection)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from reidstream.sources.remembered import remembered
+
 WHOLE_FILE_BYTES = 64 * 2**20
 """Files up to this size are hashed whole; larger ones by their size and evenly spread samples."""
 _SAMPLES = 32
@@ -19,8 +21,12 @@ def file_fingerprint(path: Path) -> str:
 
     Up to 64 MiB the whole content counts. Of a larger file 32 samples of 1 MiB count, spread evenly from its first to
     its last byte: video data differs everywhere, so two recordings of one size cannot agree in all of them.
-    Raises OSError when the file cannot be read.
+    Read once in a run, as long as the file stays as it is. Raises OSError when the file cannot be read.
     """
+    return remembered("file", [path], lambda: _file_digest(path))
+
+
+def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         digest = hashlib.blake2b(f"file {size}".encode(), digest_size=16)
@@ -39,8 +45,13 @@ def folder_fingerprint(paths: Iterable[Path], fps: float) -> str:
     """BLAKE2b-128, 32 hex digits, of the names, sizes and contents of a folder's images in their order, and the rate.
 
     The rate counts because it gives the frames their times. Of each image the whole content counts up to 64 KiB, else
-    its first and last 32 KiB.
+    its first and last 32 KiB. Read once in a run, as long as the images stay as they are.
     """
+    paths = list(paths)
+    return remembered(f"folder {fps!r}", paths, lambda: _folder_digest(paths, fps))
+
+
+def _folder_digest(paths: Sequence[Path], fps: float) -> str:
     digest = hashlib.blake2b(f"folder {fps!r}".encode(), digest_size=16)
     for path in paths:
         with path.open("rb") as file:

@@ -117,7 +117,9 @@ def _place(config: SourceConfig) -> str:
 
 
 def resolved_from(config: SourceConfig, folder: Path) -> SourceConfig:
-    """The same source with a relative path made to count from ``folder``, where its configuration file lies."""
+    """The same source with relative paths made to count from ``folder``, where its configuration file lies."""
+    files = {"detections": config.detections, "tracks": config.tracks}
+    config = config.model_copy(update={key: str(folder / path) for key, path in files.items() if path is not None})
     if kind_of(config.uri) not in {Kind.FILE, Kind.FOLDER} or config.uri.lower().startswith("file://"):
         return config
     return config.model_copy(update={"uri": str(folder / local_path(config.uri))})

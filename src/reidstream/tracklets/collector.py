@@ -12,6 +12,7 @@ from reidstream.config import TrackletConfig
 from reidstream.tracklets.observations import ObservationLog, TrackPath
 from reidstream.tracklets.pooling import Pool, pool, seam
 from reidstream.tracklets.spread import spread
+from reidstream.tracklets.stillness import is_thing
 from reidstream.types import (
     EndReason,
     Event,
@@ -30,9 +31,6 @@ _PATH_POINTS = 2048
 # Least part of the frames in which the detector found anybody that has to show this track. What is predicted for the
 # rest is a place where nobody was found: two people as one box, a box between two, or somebody hidden.
 _DETECTED = 0.5
-# How far, in heights, the box of a thing moves at most. Boxes of people who stand and wait move by .14 to .3 (5 s and
-# more, synthetic scenes), that of a bin moved by .08 in two minutes.
-_STILL = 0.1
 
 
 @dataclass(slots=True)
@@ -204,7 +202,8 @@ class TrackletCollector:
         if found < _DETECTED * (last - first):
             self.counts.guessed += 1
             return False
-        if path.media[-1] - path.media[0] >= self._config.still_seconds and path.travel() < _STILL:
+        long = path.media[-1] - path.media[0] >= self._config.still_seconds
+        if long and is_thing(path, samples.times, samples.boxes, samples.crops):
             self.counts.still += 1
             return False
         return True

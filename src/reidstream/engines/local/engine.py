@@ -52,9 +52,11 @@ class LocalEngine:
         device = config.local.device
         self._status = EngineStatus()
         before = time.perf_counter()
-        self._detector = detector or open_detector(
-            resolve_model(config.detector.model, "detector"), config.detector, device
-        )
+        # Nobody looks for people where every source comes with boxes.
+        given = bool(self._sources) and all(source.detections or source.tracks for _, source in self._sources)
+        self._detector = detector
+        if detector is None and not given:
+            self._detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device)
         self._embedder = embedder or open_embedder(
             resolve_model(config.embedding.model, "reid"), config.embedding, device
         )

@@ -23,6 +23,7 @@ from reidstream.engines import EngineStatus
 from reidstream.engines.local.spent import Spent
 from reidstream.errors import EngineError
 from reidstream.inference import Detector, Embedder
+from reidstream.sources.remembered import digests
 from reidstream.types import (
     EmbeddingSpace,
     EndReason,
@@ -144,7 +145,7 @@ class _Child:
             raise EngineError(f"a process for {', '.join(self.sources)} cannot be started: {error.strerror}") from None
         # By the pipe, as addresses of cameras hold passwords.
         with contextlib.suppress(OSError):
-            self._requests.send((config, list(sources), detector, embedder))
+            self._requests.send((config, list(sources), detector, embedder, digests()))
 
     def opened(self) -> EmbeddingSpace:
         """Wait until its models are there. Raises what went wrong with them."""

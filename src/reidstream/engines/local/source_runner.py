@@ -8,6 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
@@ -20,6 +23,7 @@ from reidstream.sources import Source, open_source
 from reidstream.sources.frame import Frame
 from reidstream.sources.source import wrong_stamps
 from reidstream.tracking import Tracker, Tracks
+from reidstream.tracking.given import GivenBoxes, GivenTracks, given_boxes
 from reidstream.types import (
     Detections,
     EndReason,
@@ -48,11 +52,12 @@ class _Read:
 class Shared:
     """What all sources of one engine have in common.
 
-    failed: told of an error that the whole engine cannot survive. ended: told when a source is through.
+    detector: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
+    survive. ended: told when a source is through.
     """
 
     config: Config
-    detector: Detector
+    detector: Detector | None
     embedder: Embedder
     pool: ThreadPoolExecutor
     out: Channel[Event]
@@ -68,6 +73,7 @@ class SourceRunner:
     def __init__(self, source_id: str, config: SourceConfig, shared: Shared) -> None:
         self._id = source_id
         self._config = config
+        self._given = given_boxes(config)
         self._shared = shared
         self._frames: Channel[SourceStarted | _Read] = Channel(shared.config.local.queue)
         self._stopping = threading.Event()
@@ -132,7 +138,7 @@ class SourceRunner:
                 self._shared.status.dropped[self._id] = source.dropped
                 if frame is None:
                     break
-                if frame.index % self._shared.config.detector.every:
+                if self._given is None and frame.index % self._shared.config.detector.every:
                     self._submit(batch)
                     batch = []
                     self._frames.put(_Read(frame, None, 0))
@@ -160,14 +166,17 @@ class SourceRunner:
                 self._stopping.set()
 
     def _detect(self, batch: list[Frame]) -> list[Detections]:
+        if self._given is not None:
+            return [self._given.detections(frame.index, frame.picture.size) for frame in batch]
+        assert self._shared.detector is not None
         before = time.perf_counter()
         found = self._shared.detector.detect([frame.picture for frame in batch])
         self._shared.status.spend("detect", time.perf_counter() - before)
         return found
 
     def _track(self) -> None:
-        stage = _Tracking(self._id, self._shared, IgnoredRegions(self._config.ignore))
-        frames = 0
+        stage = _Tracking(self._id, self._shared, IgnoredRegions(self._config.ignore), self._given)
+        frames = read = 0
         try:
             for item in self._frames:
                 if isinstance(item, SourceStarted):
@@ -175,6 +184,7 @@ class SourceRunner:
                     continue
                 stage.frame(item.frame, None if item.found is None else item.found.result()[item.place])
                 frames += 1
+                read = item.frame.index + 1
                 self._shared.status.frames[self._id] = frames
         except (Exception, CancelledError) as error:  # noqa: BLE001 - reported to the engine, which stops
             self._error = self._error or f"{type(error).__name__}: {error}"
@@ -184,6 +194,10 @@ class SourceRunner:
         finally:
             stopped = self._stopping.is_set()
             stage.end(EndReason.SHUTDOWN if stopped else EndReason.SOURCE_ENDED)
+            whole = not stopped and self._error is None and self._config.max_fps is None
+            if self._given is not None and whole and (beyond := self._given.beyond(read)):
+                file = self._config.tracks or self._config.detections
+                self._shared.status.warn(f"{self._id}: {beyond} boxes of {file} lie behind the last frame, {read}")
             dropped = self._shared.status.dropped[self._id]
             error_text = None if self._error is None else storable(self._error)
             self._shared.out.put(SourceEnded(self._id, frames, time.time(), error_text, stopped, dropped))
@@ -193,23 +207,35 @@ class SourceRunner:
 class _Tracking:
     """The part of a source's chain that has state: tracker and sampler."""
 
-    def __init__(self, source_id: str, shared: Shared, ignored: IgnoredRegions) -> None:
+    def __init__(
+        self, source_id: str, shared: Shared, ignored: IgnoredRegions, given: GivenBoxes | None = None
+    ) -> None:
         self._id = source_id
         self._shared = shared
         self._ignored = ignored
-        self._tracker: Tracker | None = None
+        self._given = given
+        self._tracker: Tracker | GivenTracks | None = None
         self._sampler: CropSampler | None = None
 
     def begin(self, started: SourceStarted) -> None:
-        self._tracker = Tracker(self._shared.config.tracker, started.size)
+        if self._given is not None and self._given.ids is not None:
+            self._tracker = GivenTracks(self._given, started.size)
+        else:
+            self._tracker = Tracker(self._shared.config.tracker, started.size)
         self._sampler = CropSampler(self._shared.config.embedding, started.size)
         self._shared.out.put(started)
 
     def frame(self, frame: Frame, detections: Detections | None) -> None:
         tracker, sampler, status = self._tracker, self._sampler, self._shared.status
         assert tracker is not None and sampler is not None
-        if detections is not None and self._ignored and len(detections):
-            detections = detections[~self._ignored.hold(detections.boxes, frame.picture.size)]
+        kept: npt.NDArray[np.bool_] = np.ones(0 if detections is None else len(detections), bool)
+        if detections is not None and len(detections):
+            if self._given is not None:
+                # What others found may lie outside of the picture.
+                kept &= (detections.boxes[:, 2:] > detections.boxes[:, :2]).all(axis=1)
+            if self._ignored:
+                kept &= ~self._ignored.hold(detections.boxes, frame.picture.size)
+            detections = detections[kept]
         crops = FrameCrops(frame.picture, detections or Detections.empty(), self._shared.embedder)
         before = time.perf_counter()
         embedding = 0.0
@@ -222,7 +248,10 @@ class _Tracking:
             return vectors
 
         use_appearance = self._shared.config.tracker.appearance and detections is not None
-        tracks: Tracks = tracker.update(detections, frame.media_time, embed if use_appearance else None)
+        if isinstance(tracker, GivenTracks):
+            tracks: Tracks = tracker.update(frame.index, kept)
+        else:
+            tracks = tracker.update(detections, frame.media_time, embed if use_appearance else None)
         tracked = time.perf_counter()
         samples = sampler.sample(crops, tracks, frame.media_time)
         status.spend("track", tracked - before - embedding)

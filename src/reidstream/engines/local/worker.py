@@ -1,8 +1,8 @@
 """The process that runs the local engine for some of a run's sources; see ``processes`` for the other side.
 
 What to run comes in on standard input, events go out on what was standard output, as ``multiprocessing`` pickles
-them. In: the configuration, the sources and perhaps models of the caller's, then "run", then any number of
-("skip", source id) and "stop"; the end of the input means stop, too. Out: ("ready", EmbeddingSpace), then
+them. In: the configuration, the sources, perhaps models of the caller's, and known digests of files, then "run", then
+any number of ("skip", source id) and "stop"; the end of the input means stop, too. Out: ("ready", EmbeddingSpace), then
 ("events", list of events, Spent) as often as there are some, then ("end", None), or ("failed", the error) in the place
 of either of the others.
 """
@@ -22,6 +22,7 @@ from reidstream.engines import Engine
 from reidstream.engines.local.engine import LocalEngine
 from reidstream.engines.local.spent import Spent
 from reidstream.errors import EngineError, ReIDStreamError
+from reidstream.sources.remembered import remember
 from reidstream.types import Event
 
 # Events in one message, and those that may wait for one to be sent.
@@ -32,7 +33,8 @@ _WAITING = 64
 def serve(requests: Connection, answers: Connection) -> None:
     """Run what is asked for until its end, or until the other side is gone."""
     try:
-        config, sources, detector, embedder = requests.recv()
+        config, sources, detector, embedder, digests = requests.recv()
+        remember(digests)
         engine = LocalEngine(config, sources, detector=detector, embedder=embedder)
     except EOFError:
         return

@@ -1,0 +1,216 @@
+"""Where the parts meet: configuration → engine → gallery, opened so that what cannot work fails before it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reidstream.config import Config, SourceConfig
+from reidstream.engines import Engine
+from reidstream.errors import ConfigError
+from reidstream.gallery import Gallery
+from reidstream.gallery.recordings import State as RecordingState
+from reidstream.pipeline.known import (
+    beginnings_of_others,
+    content_of,
+    given_fingerprint,
+    known_recordings,
+    same_recording,
+    settings_fingerprint,
+    why_held,
+)
+from reidstream.pipeline.run import GalleryRun
+from reidstream.pipeline.store import TrackletStore
+from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
+
+if TYPE_CHECKING:
+    from reidstream.inference import Detector, Embedder
+
+EngineName = Literal["local", "deepstream"]
+
+
+def build_gallery(
+    sources: Sequence[SourceConfig | str | Path],
+    config: Config | None = None,
+    gallery: str | Path = "gallery",
+    *,
+    engine: EngineName = "local",
+    replace: bool = False,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
+) -> RunSummary:
+    """Bring videos, folders and cameras into a gallery; the gallery is made when it does not exist.
+
+    sources: addresses or SourceConfig; with none, those of the configuration. Content that the gallery has already
+    is skipped. detector, embedder: objects of your own instead of the configured models (see ``open_run``).
+    Raises ConfigError, ModelError, GalleryError or EngineError; a source that fails is in the summary.
+    """
+    opened = open_run(
+        sources, config or Config(), gallery, engine=engine, replace=replace, detector=detector, embedder=embedder
+    )
+    with opened as run:
+        return run.run()
+
+
+@contextmanager
+def open_run(
+    sources: Sequence[SourceConfig | str | Path],
+    config: Config,
+    gallery: str | Path,
+    *,
+    engine: EngineName = "local",
+    render: Path | None = None,
+    record: Path | None = None,
+    replace: bool = False,
+    max_seconds: float | None = None,
+    store: TrackletStore | None = None,
+    detector: Detector | None = None,
+    embedder: Embedder | None = None,
+) -> Iterator[GalleryRun]:
+    """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
+
+    sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
+    file, one per source. record: record the events to this file. store: of the process that owns the gallery, which is
+    then opened for reading only.
+
+    detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
+    models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
+    says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
+    """
+    from reidstream.gallery.index import process as index_process
+    from reidstream.models import resolve_model
+    from reidstream.sources import expand_configs, redacted, source_ids
+
+    chosen = _chosen(sources) or expand_configs(config.sources)
+    if not chosen:
+        raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
+    if engine != "local" and (detector is not None or embedder is not None):
+        raise ConfigError(f"a detector or embedder of your own needs the local engine; got engine={engine!r}")
+    if engine != "local" and any(source.detections or source.tracks for source in chosen):
+        raise ConfigError(f"detections or tracks of your own need the local engine; got engine={engine!r}")
+    looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
+    settings = settings_fingerprint(config, engine, looks, detector=detector)
+    named = list(zip(source_ids(chosen), chosen, strict=True))
+    summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
+    known = {} if replace else known_recordings(gallery)
+    given = {source_id: given_fingerprint(source) for source_id, source in named}
+    own = {
+        source_id: settings_fingerprint(
+            config, engine, looks, source.max_fps, detector, source.ignore, given=given[source_id]
+        )
+        for source_id, source in named
+        if source.max_fps is not None or source.ignore or given[source_id]
+    }
+    grown: dict[str, str] = {}
+    contents = {
+        source_id: content_of(source, source_id) if known or len(named) > 1 else None for source_id, source in named
+    }
+    beginnings = beginnings_of_others(contents)
+    for summary, (source_id, _) in zip(summaries, named, strict=True):
+        started = contents[source_id]
+        if source_id in beginnings:
+            summary.state, summary.note = SourceState.SKIPPED, f"it is the beginning of {beginnings[source_id]}"
+            continue
+        recording = None if started is None else same_recording(started, known)
+        if started is None or recording is None:
+            continue
+        more = started.length > recording.length
+        if (
+            recording.state == RecordingState.COMPLETE
+            and recording.settings == own.get(source_id, settings)
+            and not more
+        ):
+            summary.state, summary.note = SourceState.SKIPPED, why_held(recording, source_id)
+        elif recording.content != started.content:
+            grown[source_id] = recording.content
+    left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
+    with ExitStack() as stack:
+        if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
+            # It gets ready while the models are opened.
+            index_process.start()
+        made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
+        model = config.embedding.model if embedder is None else ""
+        # A file is known by its full path, so that a search from another folder finds it.
+        model = str(Path(model).resolve()) if Path(model).is_file() else model
+        opened: TrackletStore
+        if store is not None:
+            with Gallery.open(gallery, space=made.space):
+                # Its vectors are of the same space: what another process stores may be put in.
+                opened = store
+        else:
+            opening = Gallery.open(
+                gallery,
+                write=True,
+                create=True,
+                space=made.space,
+                model=model,
+                config=config.gallery,
+                keep_empty=False,
+            )
+            opened = stack.enter_context(opening)
+        yield GalleryRun(
+            made,
+            opened,
+            config,
+            settings=settings,
+            own_settings=own,
+            sources=summaries,
+            replace=replace,
+            record=record,
+            max_seconds=max_seconds,
+            grown=grown,
+        )
+
+
+@contextmanager
+def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: bool = False) -> Iterator[GalleryRun]:
+    """A run that takes its events from a recording instead of sources and models."""
+    from reidstream.engines.replay import ReplayEngine
+
+    engine = ReplayEngine(events)
+    with Gallery.open(
+        gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
+    ) as opened:
+        settings = settings_fingerprint(config, "replay", engine.space.fingerprint)
+        yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
+
+
+def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
+    """What is to be read, folders and patterns resolved; sources that are described already stay as they are."""
+    from reidstream.sources import expand_sources
+
+    if any(isinstance(source, SourceConfig) for source in sources):
+        given = [s if isinstance(s, SourceConfig) else expand_sources([str(s)]) for s in sources]
+        return [config for some in given for config in ([some] if isinstance(some, SourceConfig) else some)]
+    return expand_sources([str(source) for source in sources])
+
+
+def _engine(
+    name: EngineName,
+    config: Config,
+    sources: Sequence[tuple[str, SourceConfig]],
+    gallery: str | Path,
+    render: Path | None,
+    stack: ExitStack,
+    detector: Detector | None,
+    embedder: Embedder | None,
+) -> Engine:
+    if name == "deepstream":
+        if render is not None:
+            raise ConfigError("drawing video (--render) needs the local engine's frames; DeepStream has its own OSD")
+        from reidstream.engines.deepstream.running.engine import DeepStreamEngine
+
+        # The files that NVIDIA's elements are run from stay beside the gallery, for whoever wants to know.
+        beside = None if "://" in str(gallery) or config.deepstream.folder else Path(f"{gallery}.deepstream")
+        watched = config.deepstream.watch
+        return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
+    from reidstream.engines.local import open_local_engine
+
+    if render is None:
+        return open_local_engine(config, sources, detector=detector, embedder=embedder)
+    from reidstream.rendering import Renderer
+
+    renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
+    return open_local_engine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)

@@ -1,0 +1,73 @@
+"""Commands that only look at a gallery or correct it start without what videos, models and servers need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Each costs a tenth of a second to several seconds at every start.
+HEAVY = (
+    "aiohttp",
+    "av",
+    "chromadb",
+    "cv2",
+    "httpx",
+    "huggingface_hub",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "PIL",
+    "pyarrow",
+    "reidstream.config.tree",
+    "reidstream.pipeline",
+    "reidstream.server.app",
+    "scipy",
+    "starlette",
+    "torch",
+    "uvicorn",
+)
+
+
+def imported(words: list[str]) -> set[str]:
+    """The names of all modules that a command has imported by its end, in a process of its own."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('\\nimported:', *sys.modules))\n"
+        "from reidstream.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rsplit("\nimported:", 1)[1].split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--version"],
+        ["people", "--help"],
+        ["people", "label", "1", "--name", "Ada", "--gallery", "shop"],
+        ["people", "undo", "--gallery", "shop"],
+        ["people", "list", "--gallery", "shop"],
+        ["gallery", "info", "--gallery", "shop"],
+        ["events", "--gallery", "shop"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_light_commands_import_nothing_heavy(words: list[str], workplace: Path) -> None:
+    held = imported(words)
+    assert not held & set(HEAVY)
+    if "--gallery" not in words:
+        assert "sqlalchemy" not in held
+        assert "numpy" not in held
+
+
+def test_the_list_names_modules_as_they_are_called() -> None:
+    """A misspelt name would never be found among the imported ones."""
+    from importlib.util import find_spec
+
+    optional = {"torch"}
+    assert [name for name in HEAVY if name not in optional and find_spec(name) is None] == []
