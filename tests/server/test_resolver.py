@@ -175,8 +175,8 @@ def test_a_fitted_proposal_moves_nobody_that_somebody_decided_about(
 
 
 def test_the_process_decides_by_the_servers_own_settings(desk: Desk) -> None:
-    def people(risk: float) -> int:
+    def groups(risk: float) -> int:
         settings = desk.config.identities.model_copy(update={"false_merges": risk})
-        return desk.resolver.propose(desk.gallery.place.address, settings).people
+        return len(desk.resolver.propose(desk.gallery.place.address, settings).groups)
 
-    assert people(1e-9) > people(0.05)
+    assert groups(1e-9) > groups(0.05)
