@@ -149,3 +149,21 @@ def test_storing_does_not_wait_for_somebody_who_decides(app: TestClient, desk: D
         assert desk.store(with_pictures([(1, "a", 200, 205)])) == 1
     desk.settle()
     assert desk.catalogue.owner(with_pictures([(1, "a", 200, 205)])[0].id) is not None
+
+
+def test_the_log_comes_in_pages_that_hold_every_entry_once(owner: Asking) -> None:
+    person = owner.people()[1]["id"]
+    for number in range(5):
+        owner.decide("label", person=person, notes=f"note {number}")
+    found: list[int] = []
+    asked: dict[str, int] = {}
+    totals = []
+    while True:
+        page = owner.get("/operations", limit=2, **asked)
+        found = [*(operation["id"] for operation in page["operations"]), *found]
+        totals.append(page["total"])
+        if page["next"] is None:
+            break
+        asked = {"before": page["next"]}
+    assert found == [operation["id"] for operation in owner.get("/operations")["operations"]]
+    assert totals == [5, 3, 1]

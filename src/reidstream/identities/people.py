@@ -195,21 +195,40 @@ def human_links(connection: Connection, rows: dict[str, int]) -> HumanLinks:
     return HumanLinks(*(np.array(found[kind], np.int64).reshape(-1, 2) for kind in ("same", "different")))
 
 
-def history(gallery: Gallery, number: int | None = None) -> list[Operation]:
-    """Every operation, oldest first; or the one with a number."""
+def history(
+    gallery: Gallery, number: int | None = None, *, before: int | None = None, newest: int | None = None
+) -> list[Operation]:
+    """Every operation, oldest first; or the one with a number.
+
+    before: only those with a smaller number. newest: at most so many, the newest of them.
+    """
     if not has_people(gallery):
         return []
     c = operations.c
     # Not the origin: galleries that were last written by an earlier version have none yet.
     columns = (c.id, c.wall, c.author, c.kind, c.summary, c.undone_by, c.undoes)
-    query = select(*columns).order_by(operations.c.id)
+    query = select(*columns).order_by(operations.c.id.desc()).limit(newest)
     if number is not None:
         query = query.where(c.id == number)
+    if before is not None:
+        query = query.where(c.id < before)
     with gallery.read() as connection:
-        return [
-            Operation(row.id, row.wall, row.author, row.kind, row.summary, row.undone_by, row.undoes)
-            for row in connection.execute(query)
-        ]
+        rows = connection.execute(query).all()
+    return [
+        Operation(row.id, row.wall, row.author, row.kind, row.summary, row.undone_by, row.undoes)
+        for row in reversed(rows)
+    ]
+
+
+def count_of_operations(gallery: Gallery, before: int | None = None) -> int:
+    """How many entries the log has, or how many with a number smaller than ``before``."""
+    if not has_people(gallery):
+        return 0
+    query = select(func.count()).select_from(operations)
+    if before is not None:
+        query = query.where(operations.c.id < before)
+    with gallery.read() as connection:
+        return int(connection.execute(query).scalar_one())
 
 
 def rename(connection: Connection, person: str, name: str | None, notes: str | None) -> None:

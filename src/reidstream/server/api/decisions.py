@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from reidstream.documents import operations_document
-from reidstream.identities.people import history
+from reidstream.identities.people import count_of_operations, history
 from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import Limit, Operator, Reviewer, TheDesk, Viewer, answer, everything
 from reidstream.server.decisions import Decision
@@ -53,7 +53,12 @@ def operations(
     person: Annotated[str | None, Query(max_length=64, description="Only those that touched this person.")] = None,
 ) -> Response:
     """What was decided by whom and when: the newest ones, oldest of them first."""
-    found = [operation for operation in history(desk.gallery) if before is None or operation.id < before]
+    if person is None and caller.cameras is None:
+        newest = history(desk.gallery, before=before, newest=limit)
+        total = count_of_operations(desk.gallery, before)
+        following = newest[0].id if total > len(newest) else None
+        return answer({**operations_document(newest, total), "next": following})
+    found = history(desk.gallery, before=before)
     if person is not None:
         touching = desk.operations_of(person)
         found = [operation for operation in found if operation.id in touching]
