@@ -1,18 +1,21 @@
 """How well who is who is decided where nobody tuned it: galleries of real people by how many of them come back.
 
-    python -m benchmarks.regimes [--part final] [--risk 0.1] [--most 450] [--galleries a=FOLDER ...] [--json out.json]
+    python -m benchmarks.regimes [--part fresh] [--risk 0.1] [--most 450] [--json out.json]
+        [--sequences] [--scenes FOLDER ...] [--kept FOLDER] [--galleries a=FOLDER ...]
 
 The galleries are cut from the shared Market-1501 crops with OSNet x0.25 (MSMT17), which never saw these people. File
 names hold person, camera, sequence and frame: crops of one person that follow each other within ten seconds are a
 tracklet. Regimes: ``cameras``, six of them over hours; ``street``, one camera, fifteen people at once, whose tracks
 break or are doubled. In each, some share of the people comes back. A quarter (cameras) or a third (street) of the
 tracklets has crops that are hidden by a stripe of somebody else, cut or blurred. 451 people served for choices (--part
-choose), the other 300 are looked at once (--part final).
+choose). The other 300 were looked at twice, once before a choice (--part final); --part fresh cuts other galleries from
+them, with other sizes and seeds, for one look after all choices.
 
 Printed per gallery: F1 of resolving and its share of the best that complete or average linkage of the same similarities
 reaches at one threshold chosen with the truth; wrong joins; identities, undecided, and people estimated, against the
-truth. In the end, how often what was said to be so sure was right. --galleries: existing galleries of places that have
-nothing to do with each other; how many identities hold two places when all are one gallery.
+truth. In the end, how often what was said to be so sure was right. --sequences: PETS09-S2L1 and TUD-Campus, too;
+--scenes: folders that `reidstream synth` made; their galleries are kept in --kept. --galleries: existing galleries of
+places that have nothing to do with each other; how many identities hold two places when all are one gallery.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ import re
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,14 @@ import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
+from benchmarks.identities import Scene, make_gallery, scene_of_folder, scene_of_sequence
 from benchmarks.labelled_scenes import EMBEDDER, SHARED
 from reidstream.config import EmbeddingConfig
 from reidstream.config.identities import IdentityConfig
+from reidstream.evaluation.gallery_truth import match_tracklets
 from reidstream.evaluation.grouping import score_grouping
+from reidstream.evaluation.reliability import reliability
+from reidstream.evaluation.sequences import find_sequences
 from reidstream.gallery import Gallery
 from reidstream.identities.evidence import Evidence, evidence_of, trust_of
 from reidstream.identities.resolving import Resolution, resolve
@@ -47,9 +53,11 @@ from reidstream.models import resolve_model
 from reidstream.tracklets.pooling import pool
 
 _NAME = re.compile(r"(\d{4})_c(\d)s(\d)_(\d+)_(\d+)\.jpg$")
-_GAP, _FPS, _SEQUENCE = 250, 25.0, 10_000.0
+_GAP, _FPS, _SEQUENCE = 250, 25.0, 5_000.0
 _CHOOSE = 451
 RATES = (0.0, 0.2, 0.6, 1.0)
+_SIZES = {"cameras": (10, 30, 100, 300), "street": (30, 60, 174)}
+_FRESH = {"cameras": (12, 40, 120, 250), "street": (25, 80, 200)}
 Floats = npt.NDArray[np.float32]
 
 
@@ -245,13 +253,25 @@ def judged(found: Resolution, truth: npt.NDArray[np.int64]) -> dict[str, float]:
     }
 
 
-def reliability(found: Resolution, truth: npt.NDArray[np.int64]) -> Iterable[tuple[float, bool]]:
+def said_of(found: Resolution, truth: npt.NDArray[np.int64]) -> Iterable[tuple[float, bool]]:
     """What was said of each tracklet, and whether it is so: with its own, or, alone, none of the others."""
     for row in np.flatnonzero(truth >= 0).tolist():
         same = (truth == truth[row]) & (np.arange(len(truth)) != row)
         beside = (found.group == found.group[row]) & (np.arange(len(truth)) != row)
         right = bool((same & beside).any()) if beside.any() else not same.any()
         yield float(found.probability[row]), right
+
+
+def labelled(scene: Scene, engine: str, kept: Path) -> tuple[Evidence, npt.NDArray[np.int64]]:
+    """The evidence of a labelled scene, through the embedded models, and whose each tracklet is; -1 for nobody's."""
+    folder = kept / f"{scene.name}-embedded-{engine}"
+    if not folder.exists():
+        make_gallery(folder, scene, "embedded", engine)
+    with Gallery.open(folder) as gallery:
+        evidence = evidence_of(gallery)
+        matched = {t.tracklet: t for t in match_tracklets(gallery.tracklets(), scene.truth)}
+    shown = [matched[i].person if i in matched and not matched[i].excused else None for i in evidence.ids]
+    return evidence, np.array([-1 if person is None else person for person in shown], np.int64)
 
 
 def together(folders: dict[str, Path]) -> Evidence:
@@ -279,10 +299,13 @@ def together(folders: dict[str, Path]) -> Evidence:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("choose", "final"), default="choose")
+    parser.add_argument("--part", choices=("choose", "final", "fresh", "none"), default="choose")
     parser.add_argument("--risk", type=float, default=IdentityConfig().false_merges)
     parser.add_argument("--most", type=int, default=450, help="leave out galleries of more tracklets")
     parser.add_argument("--cache", type=Path, default=Path("build/market_crops.npz"), help="keeps embedded crops")
+    parser.add_argument("--sequences", action="store_true", help="PETS09-S2L1 and TUD-Campus, too")
+    parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="folders that `reidstream synth` made")
+    parser.add_argument("--kept", type=Path, default=Path("build/galleries"), help="keeps their galleries")
     parser.add_argument("--galleries", nargs="*", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
@@ -296,31 +319,41 @@ def main() -> None:
         held = [len({mixed.cameras[c] for c in mixed.camera[found.group == g]}) for g in np.unique(found.group)]
         report.append({"gallery": "places", "identities": found.people, "mixed": sum(k > 1 for k in held)})
         print(report[-1])
-    crops = load_crops(options.cache)
-    everybody = np.random.default_rng(11).permutation(np.unique(crops.names[:, 0]))
-    people = everybody[:_CHOOSE] if options.part == "choose" else everybody[_CHOOSE:]
-    said: list[tuple[float, bool]] = []
-    for regime, poor, sizes in ((cameras, 0.25, (10, 30, 100, 300)), (street, 0.35, (30, 60, 174))):
-        for size in sizes:
-            for rate in RATES:
-                seed = size + 1000 * (options.part == "final")
-                visits = regime(crops, people, size, rate, seed)
-                if len(visits) > options.most:
-                    continue
-                evidence, truth = evidence_from(crops, visits, poor, np.random.default_rng(seed))
-                found = resolve(evidence, config)
-                said += reliability(found, truth)
-                best = in_hindsight(evidence, truth)
-                name = f"{regime.__name__} {size} {rate:.0%}"
-                report.append({"gallery": name, "tracklets": len(truth), "hindsight": best, **judged(found, truth)})
-                print({k: round(v, 3) if isinstance(v, float) else v for k, v in report[-1].items()}, flush=True)
-    sure, right = (np.array(part, np.float64) for part in zip(*said, strict=True))
-    edges = np.linspace(0, 1, 11)
-    for low, high in pairwise(edges):
-        own = (sure >= low) & ((sure < high) | (high == 1))
-        if own.any():
-            report.append({"said": float(sure[own].mean()), "right": float(right[own].mean()), "of": int(own.sum())})
-            print(f"said {report[-1]['said']:.2f}: right {report[-1]['right']:.2f} of {report[-1]['of']}")
+    said: dict[str, list[tuple[float, bool]]] = {}
+
+    def tell(regime: str, name: str, evidence: Evidence, truth: npt.NDArray[np.int64]) -> None:
+        found = resolve(evidence, config)
+        said.setdefault(regime, []).extend(said_of(found, truth))
+        best = in_hindsight(evidence, truth)
+        report.append({"gallery": name, "tracklets": len(truth), "hindsight": best, **judged(found, truth)})
+        print({k: round(v, 3) if isinstance(v, float) else v for k, v in report[-1].items()}, flush=True)
+
+    scenes = [scene_of_folder(folder) for folder in options.scenes]
+    if options.sequences:
+        scenes += [scene_of_sequence(sequence, False) for sequence in find_sequences(SHARED / "data" / "mot")]
+    for scene in scenes:
+        for engine in ("detected", "perfect"):
+            tell("scenes", f"{scene.name} {engine}", *labelled(scene, engine, options.kept))
+    if options.part != "none":
+        crops = load_crops(options.cache)
+        everybody = np.random.default_rng(11).permutation(np.unique(crops.names[:, 0]))
+        people = everybody[:_CHOOSE] if options.part == "choose" else everybody[_CHOOSE:]
+        sizes = _FRESH if options.part == "fresh" else _SIZES
+        for regime, poor in ((cameras, 0.25), (street, 0.35)):
+            for size in sizes[regime.__name__]:
+                for rate in RATES:
+                    seed = size + {"choose": 0, "final": 1000, "fresh": 7000}[options.part]
+                    visits = regime(crops, people, size, rate, seed)
+                    if len(visits) > options.most:
+                        continue
+                    made = evidence_from(crops, visits, poor, np.random.default_rng(seed))
+                    tell(regime.__name__, f"{regime.__name__} {size} {rate:.0%}", *made)
+    for name, stated in said.items():
+        sure = reliability([p for p, _ in stated], [y for _, y in stated])
+        report.append({"regime": name, **sure.as_dict()})
+        print(f"{name}: Brier score {sure.brier:.3f}, calibration error {sure.error:.3f}, of {sure.count}")
+        for held in sure.bins:
+            print(f"  said {held.said:.2f}: right {held.right:.2f} ({held.least:.2f} to {held.most:.2f}), {held.count}")
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 

@@ -127,7 +127,11 @@ def test_a_gallery_is_scored_against_files_and_reported(folder: Path) -> None:
     assert scores["all_cameras"]["f1"] == scores["across_cameras"]["f1"] == 1.0
     assert report["models"]["embedding"]["fingerprint"] == SPACE.fingerprint
     page = (folder / "r.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5
+    assert "Are probabilities true?" in page and "Brier score" in page
+    sure = report["reliability"]
+    assert sure["count"] == 5 and sure["brier"] < 0.25
+    assert all(held["right"] == 1.0 for held in sure["bins"])
     assert "http" not in page
     assert "pairwise F1" in _eval(*arguments).stdout
 

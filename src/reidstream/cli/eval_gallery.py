@@ -36,7 +36,8 @@ def gallery(
     Example: reidstream eval gallery -g shop --truth entrance=entrance/gt.txt --html report.html
 
     A number means the same person in every gt.txt. With --from-labels nothing but reviews (merge, split, move, reject,
-    names) is needed: what the program would decide without them is compared with what they say.
+    names) is needed: what the program would decide without them is compared with what they say. With --truth, what was
+    said of memberships is compared with what is so: Brier score, calibration error, and per tenth how much was right.
     """
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
@@ -70,9 +71,11 @@ def gallery(
 def _truth(
     gallery: Gallery, tree: Config, words: list[str], html: Path | None
 ) -> tuple[dict[str, Any], tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    from reidstream.evaluation.gallery_report import score_rows, write_gallery_report
+    from reidstream.evaluation.gallery_report import reliability_rows, score_rows, write_gallery_report
     from reidstream.evaluation.gallery_scores import identities_of, score_gallery
     from reidstream.evaluation.gallery_truth import match_tracklets, people_in
+    from reidstream.evaluation.reliability import memberships, reliability
+    from reidstream.identities.people import list_people
 
     truth = _read(words)
     sources = {recording.source for recording in gallery.sources()}
@@ -88,11 +91,21 @@ def _truth(
         raise ConfigError(f"nobody has been decided in gallery {gallery.place} yet; run `reidstream people resolve`")
     matched = match_tracklets(gallery.tracklets(), truth)
     scores = score_gallery(matched, identities, people_in(truth, _rates(gallery, truth)))
+    probability = {
+        t: p for person in list_people(gallery) for t, p in zip(person.tracklets, person.probability, strict=True)
+    }
+    sure = reliability(*memberships(matched, identities, probability))
     facts = _facts(gallery, tree)
-    report = {"truth": sorted(truth), "not_in_gallery": strange, "scores": scores.as_dict(), **facts}
+    report = {
+        "truth": sorted(truth),
+        "not_in_gallery": strange,
+        "scores": scores.as_dict(),
+        "reliability": sure.as_dict(),
+        **facts,
+    }
     if html is not None:
-        write_gallery_report(html, gallery, scores, matched, identities, facts)
-    return report, ("", "all cameras", "across cameras"), score_rows(scores)
+        write_gallery_report(html, gallery, scores, sure, matched, identities, facts)
+    return report, ("", "all cameras", "across cameras"), (*score_rows(scores), *reliability_rows(sure))
 
 
 def _labels(gallery: Gallery, tree: Config) -> tuple[dict[str, Any], tuple[str, ...], tuple[tuple[str, ...], ...]]:

@@ -31,6 +31,11 @@ class IdentityConfig(Section):
     topology: str | None = Field(
         default=None, description="TOML file with camera pairs: overlapping views and shortest travel times."
     )
+    clothes: Literal["change", "stay"] = Field(
+        default="change",
+        description="change: who comes another day mostly wears something else, so that people of another day are "
+        "suggestions for review; stay: they do not (uniforms, an event), and looks say as much as on the same day.",
+    )
     overlap: float = Field(
         default=0.5, ge=0, description="Seconds two tracklets must be seen together to count as two people."
     )

@@ -12,6 +12,7 @@ import numpy as np
 from reidstream.evaluation import plots
 from reidstream.evaluation.gallery_scores import MIXED_FROM, GalleryScores, pair_cosines
 from reidstream.evaluation.gallery_truth import TrackletTruth
+from reidstream.evaluation.reliability import Reliability
 from reidstream.evaluation.report import Case, Chapter, Exhibit, Table, write_html
 from reidstream.gallery import Gallery
 
@@ -41,15 +42,28 @@ def score_rows(scores: GalleryScores) -> tuple[tuple[str, str, str], ...]:
     return tuple((name, _cell(value), "" if other is None else _cell(other)) for name, value, other in rows)
 
 
+def reliability_rows(found: Reliability) -> tuple[tuple[str, str, str], ...]:
+    """The lines about probabilities that follow the scores in the table."""
+    rows: list[tuple[str, str, str]] = [
+        ("Brier score", _cell(found.brier), ""),
+        ("calibration error", _cell(found.error), ""),
+    ]
+    for held in found.bins:
+        name = f"said {held.said:.2f}: right, of {held.count}"
+        rows.append((name, f"{held.right:.2f} ({held.least:.2f} to {held.most:.2f})", ""))
+    return tuple(rows)
+
+
 def write_gallery_report(
     path: Path,
     gallery: Gallery,
     scores: GalleryScores,
+    sure: Reliability,
     matched: Sequence[TrackletTruth],
     identities: Mapping[str, str],
     facts: Mapping[str, Any],
 ) -> None:
-    """Write the page. matched, identities: as they were scored."""
+    """Write the page. sure: how true the probabilities are. matched, identities: as they were scored."""
     somebody = [t for t in matched if t.person is not None]
     by_person: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     by_identity: dict[str, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -64,8 +78,11 @@ def write_gallery_report(
         path,
         f"Identities of {gallery.place}",
         f"{scores.tracklets} tracklets, {gallery.space.model}",
-        [Table("Scores", ("", "all cameras", "across cameras"), score_rows(scores))],
+        [Table("Scores", ("", "all cameras", "across cameras"), (*score_rows(scores), *reliability_rows(sure)))],
         [
+            plots.reliability_diagram(
+                "Are probabilities true?", [(b.said, b.right, b.least, b.most) for b in sure.bins]
+            ),
             plots.histogram("Similarity of tracklets", "cosine", {"one person": same, "two people": different}, 0, 1),
             plots.counts("Identities per person", "identities", [len(held) for held in by_person.values()]),
             plots.counts("People per identity", "people", [len(held) for held in by_identity.values()]),

@@ -66,6 +66,25 @@ def curve(title: str, axis: str, x: Values, y: Values) -> str:
     return _closed(parts)
 
 
+def reliability_diagram(title: str, bins: Sequence[tuple[float, float, float, float]]) -> str:
+    """What was said against what is so, with whiskers; on the diagonal, probabilities are true.
+
+    bins: (said, right, least, most) of each, 0..1.
+    """
+    if not bins:
+        return _empty(title)
+    wide, tall, base = _WIDTH - _LEFT - _RIGHT, _plot_height(), _HEIGHT - _BOTTOM
+    parts = [_head(title, _HEIGHT), *_grid(0.0, 1.0, 1.0, "said")]
+    parts.append(f'<path d="M{_LEFT} {base}L{_LEFT + wide} {base - tall}" stroke="currentColor" stroke-opacity="0.4"/>')
+    for said, right, least, most in bins:
+        x = _LEFT + wide * said
+        whisker = f"M{x:.1f} {base - tall * least:.1f}V{base - tall * most:.1f}"
+        parts.append(f'<path d="{whisker}" stroke="{_COLOURS[0]}" stroke-width="2"/>')
+        parts.append(f'<circle cx="{x:.1f}" cy="{base - tall * right:.1f}" r="4" fill="{_COLOURS[0]}"/>')
+    parts.append(_text(_LEFT, _HEIGHT - 5, "right, with 95 % intervals", "start"))
+    return _closed(parts)
+
+
 def _columns(
     title: str, axis: str, edges: npt.NDArray[np.float64], series: Mapping[str, npt.NDArray[np.float64]]
 ) -> str:

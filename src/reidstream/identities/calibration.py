@@ -10,7 +10,8 @@ distributed alike in all galleries that were measured, whatever model, cameras a
 distribution. One person's s is normal; its mean rises with how clear both looks are. What this gives, the logarithm of
 the ratio of the two densities, becomes odds through the share of pairs that are one person, which is estimated from the
 gallery itself, together with that mean and deviation, by expectation-maximisation over all pairs that times and
-reviewers leave open.
+reviewers leave open. It begins with what stands out from the lower half of what each tracklet resembles, which hardly
+holds anybody's own; from there, strangers are learnt anew a few times only (``_LESSONS``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
+from reidstream.identities.lasting import diluted
 from reidstream.types import FloatArray, IntArray
 
 Floats = npt.NDArray[np.float64]
@@ -41,18 +43,26 @@ _WIDEST = 3.0
 # One person's similarity at medium clarity, how much it rises per unit of the product of both clarities, its deviation.
 _SAME, _RISE, _SAME_SPREAD, _MEDIUM = 0.78, 0.3, 0.13, 0.4
 # These weigh as much as so many pairs, plus a share of the gallery's: so many strangers are look-alikes.
-_PAIRS, _LOOKALIKES = 60.0, 0.006
+_PAIRS, _LOOKALIKES = 60.0, 0.004
 # Before looking, somebody is expected to have this many others of their own; it weighs as much as this share of all
 # pairs.
-_OTHERS, _EXPECTED = 1.2, 0.2
+_OTHERS, _EXPECTED = 1.2, 0.05
 # The odds that two boxes of one camera and time are one person after all.
 _DOUBLED = 0.01
+# What is the likeliest of all that is left is so much likelier (log-odds) than any pair that looks as much alike: in a
+# logistic fit to 1,390 joins of benchmarks.regimes' part for choices it was 0.3 to 0.5, with a slope of 0.97.
+_LIKELIEST = 0.3
 # However unlike two looks are, somebody may have turned round; however alike, there may be a twin.
 _LEAST, _MOST = -6.0, 30.0
 # Clarity is crops / (crops + this), each crop counted by its quality.
 _HALF_CLEAR = 0.7
 _ROUNDS, _SETTLED = 80, 2e-3
+# Strangers are learnt anew so often from who is taken for one person. Not until nothing changes: pairs of one person
+# that are not believed make strangers look more alike, which makes more pairs be not believed, until nobody returns.
+_LESSONS = 6
 _CELLS = 2**22
+# Where expectation-maximisation begins: a pair whose z is above this may be one person, one of twice as much likely is.
+_STANDS_OUT = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +105,8 @@ class Calibration:
 
     @property
     def prior(self) -> float:
-        """The log-odds that two groups of tracklets are one person, before looking at them.
-
-        A pair's, times the tracklets that a person has: there are that many fewer people than tracklets to choose from.
-        """
-        return float(np.log(self.share) - np.log1p(-self.share) + np.log(self.company))
+        """The log-odds that two tracklets, or groups, that are each other's likeliest are one person, but for looks."""
+        return float(np.log(self.share) - np.log1p(-self.share)) + _LIKELIEST
 
     def grown(self, tracklets: int) -> Calibration:
         """The same for a gallery of more tracklets, of whose people each has as many as here."""
@@ -144,7 +151,8 @@ class Pairs:
 
     i, j: int64 (m,), rows. similarity: float32 (m,). clarity: float64 (m,), the product of both. open: bool (m,),
     whether nothing says yet if they are one person. certain: bool (m,), of those that are not open, people said so or
-    they are parts of one track; the rest was seen in two places at once. free: how many pairs of all are open.
+    they are parts of one track; the rest was seen in two places at once. free: how many pairs of all are open. kept:
+    float64 (m,), how probably one person looks alike in both (see ``lasting``).
     """
 
     i: IntArray
@@ -155,6 +163,7 @@ class Pairs:
     certain: npt.NDArray[np.bool_]
     free: float
     n: int
+    kept: Floats
 
 
 def clarity_of(strength: npt.NDArray[np.floating] | float) -> Floats:
@@ -207,6 +216,21 @@ def nearest_strangers(similarity: Floats, weight: Floats | None = None) -> tuple
     return mean, spread, count
 
 
+def _as_if_few_return(similarity: Floats) -> tuple[Floats, Floats, Floats]:
+    """As ``nearest_strangers`` says it of normal values whose median and lower quartile these are.
+
+    Where expectation-maximisation begins. What lies below the median is hardly anybody's own, so that many who return
+    cannot pass for strangers who are alike: then nobody would be found to return. similarity: float64 (n, n).
+    """
+    n = len(similarity)
+    if n < 2:
+        return np.zeros(n), np.zeros(n), np.zeros(n)
+    others = similarity[~np.eye(n, dtype=bool)].reshape(n, n - 1)
+    low, middle = np.quantile(others, (0.25, 0.5), axis=1)
+    deviation = (middle - low) / 0.674
+    return middle + 1.271 * deviation, 0.490 * deviation, np.full(n, _NEAREST * (n - 1))
+
+
 def shrunk(
     mean: Floats, spread: Floats, count: Floats, usual: tuple[float, float] | None = None
 ) -> tuple[Strangers, float, float]:
@@ -242,35 +266,40 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
     if known is None:
         whole[i, j] = whole[j, i] = s
         np.fill_diagonal(two, 0.0)
-    posterior = np.clip((s - _USUAL - 2.5 * _USUAL_SPREAD) / 0.1, 0.0, 0.9)
+    strangers, usual, usual_spread = known or shrunk(*_as_if_few_return(whole))
+    posterior = np.clip((strangers.standing(s, i, j)[0] - _STANDS_OUT) / _STANDS_OUT, 0.0, 0.9)
     posterior[~pairs.open] = np.where(pairs.certain[~pairs.open], 1.0, _DOUBLED)
-    same, spread, share = _SAME, _SAME_SPREAD, 0.05
     held = _PAIRS + _LOOKALIKES * pairs.free
-    expected, weight = _EXPECTED * _OTHERS * n / 2 + 0.3, pairs.free * (1 + _EXPECTED) + 30.0
+    # Of another day's pairs only so many can be seen to be one person.
+    free = pairs.free * (float(pairs.kept.mean()) if len(i) else 1.0)
+    expected, weight = _EXPECTED * _OTHERS * n / 2 + 0.3, free * (1 + _EXPECTED) + 30.0
     ratio = np.zeros(len(i))
     seen = pairs.open & ~pairs.certain
     clashing = ~pairs.open & ~pairs.certain
-    strangers, usual, usual_spread = known or shrunk(np.zeros(n), np.zeros(n), np.zeros(n))
-    for _ in range(_ROUNDS):
+    level = s[seen] - _RISE * (pairs.clarity[seen] - _MEDIUM)
+    for _ in range(_LESSONS if known is None else 1):
         if known is None:
             two[i, j] = two[j, i] = 1.0 - posterior
             strangers, usual, usual_spread = shrunk(*nearest_strangers(whole, two))
         z, growth = strangers.standing(s, i, j)
-        ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)
-        odds = np.where(clashing, np.log(_DOUBLED), np.log(share) - np.log1p(-share)) + ratio
-        posterior = np.where(pairs.certain, 1.0, 1.0 / (1.0 + np.exp(-odds)))
-        own = posterior[seen]
-        level = s[seen] - _RISE * (pairs.clarity[seen] - _MEDIUM)
-        total, before = own.sum(), share
-        share = float((total + expected) / weight)
-        same = float(((own * level).sum() + held * _SAME) / (total + held))
-        spread = float(np.sqrt(((own * (level - same) ** 2).sum() + held * _SAME_SPREAD**2) / (total + held)))
-        if abs(share / before - 1.0) < _SETTLED:
-            break
+        before = 0.0
+        for _ in range(_ROUNDS):
+            own = posterior[seen]
+            total = own.sum()
+            share = float((total + expected) / weight)
+            same = float(((own * level).sum() + held * _SAME) / (total + held))
+            spread = float(np.sqrt(((own * (level - same) ** 2).sum() + held * _SAME_SPREAD**2) / (total + held)))
+            ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)
+            likely = share * pairs.kept
+            odds = np.where(clashing, np.log(_DOUBLED), np.log(likely) - np.log1p(-likely)) + ratio
+            posterior = np.where(pairs.certain, 1.0, 1.0 / (1.0 + np.exp(-odds)))
+            if abs(share - before) < _SETTLED * share:
+                break
+            before = share
     found = Calibration(
         same, spread, share, n, usual, usual_spread, int(clashing.sum()), int((ratio[clashing] > 0).sum())
     )
-    return Fitted(found, strangers, ratio)
+    return Fitted(found, strangers, diluted(ratio, pairs.kept))
 
 
 def _log_stranger(z: Floats) -> Floats:

@@ -24,6 +24,7 @@ from reidstream.identities.calibration import (
 )
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
 from reidstream.identities.evidence import Evidence, evidence_of
+from reidstream.identities.lasting import PROOF, diluted, lasting_over
 from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
@@ -34,6 +35,7 @@ from reidstream.identities.people import (
     person_of_tracklets,
     prepare,
 )
+from reidstream.identities.remembered import Known, Sample, Seen
 from reidstream.identities.resolving import compared, needed_odds, strangers_of
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.identities.waiting import Waiting
@@ -52,8 +54,6 @@ _GROWTH = 1.5
 _FIRST_CALIBRATION = 16
 # So many of the newest tracklets are enough for that; all of a large gallery would halt the run for minutes.
 _CONCLUDED_FROM = 600
-# Strangers are learnt from so many of the tracklets that were stored last.
-_SAMPLED = 1024
 # How clear somebody is who is asked for with a photo: one crop of fair quality.
 _ASKED = 0.7
 
@@ -83,39 +83,6 @@ class Answer:
         return max(0.0, 1.0 - sum(probability for _, probability in self.candidates))
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """One tracklet as it counts here. start, end: wall seconds. vector: float32 (d,). prototypes: float32 (p, d).
-
-    clarity: 0..1. strangers: mean and spread of its similarity to others; None where it was not learnt yet.
-    """
-
-    camera: int
-    start: float
-    end: float
-    vector: FloatArray
-    prototypes: FloatArray
-    clarity: float
-    strangers: tuple[float, float] | None = None
-    id: str = ""
-
-
-@dataclass(slots=True)
-class _Known:
-    """What is remembered of one person."""
-
-    id: str
-    total: FloatArray
-    tracklets: list[str] = field(default_factory=list)
-    vectors: list[FloatArray] = field(default_factory=list)
-    prototypes: list[FloatArray] = field(default_factory=list)
-    clarity: list[float] = field(default_factory=list)
-    strangers: list[tuple[float, float]] = field(default_factory=list)
-    cameras: list[int] = field(default_factory=list)
-    starts: list[float] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)
-
-
 class OnlineIdentities:
     """The people of a gallery, ready to recognise the next tracklet or somebody who is asked for.
 
@@ -130,7 +97,7 @@ class OnlineIdentities:
         self._gallery = gallery
         self._config = config
         self._waiting = Waiting(gallery)
-        self._people: list[_Known] = []
+        self._people: list[Known] = []
         self._row: dict[str, int] = {}
         self._apart: set[tuple[int, int]] = set()
         self._nearest = NearestMeans(gallery.space.size)
@@ -140,7 +107,7 @@ class OnlineIdentities:
         self._calibration = Calibration()
         self._odds = 0.0
         # What strangers are learnt from: the vectors of tracklets that were stored last, and their own strangers.
-        self._sample = _Sample(gallery.space.size)
+        self._sample = Sample(gallery.space.size)
         self._cameras = Cameras.independent(0)
         self._load()
 
@@ -179,7 +146,7 @@ class OnlineIdentities:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         mean = prototypes.mean(axis=0)
         vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
-        seen = _Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_ASKED)), self._strangers_of(vector))
+        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_ASKED)), self._strangers_of(vector))
         decision = self._decide(seen, timed=False)
         return Answer(decision.candidates)
 
@@ -197,9 +164,9 @@ class OnlineIdentities:
         mean, spread = np.mean(known.strangers, axis=0)
         looks = np.concatenate(known.prototypes)
         vector, clarity = self._nearest.means[row], max(known.clarity)
-        whole = _Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
+        whole = Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
         found = {}
-        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole), strict=True):
+        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole, False)[0], strict=True):
             excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
             apart = (min(row, other), max(row, other)) in self._apart
             found[self._people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
@@ -236,17 +203,18 @@ class OnlineIdentities:
         assign(connection, rows)
         tell(connection, events)
 
-    def _decide(self, seen: _Seen, timed: bool) -> Decision:
+    def _decide(self, seen: Seen, timed: bool) -> Decision:
         shortlist = self._nearest.to(seen.vector, _SHORTLIST) if self._people else []
         if timed and shortlist:
             shortlist = self._possible(shortlist, seen)
         if not shortlist:
             return Decision(Verdict(Outcome.NOBODY, None, 1.0))
-        odds = self._calibration.prior + self._ratios(shortlist, seen)
+        read, proof = self._ratios(shortlist, seen, timed)
+        odds = self._calibration.prior + read
         shared = shares(odds)
         order = np.argsort(-odds, kind="stable")
         ranked = [(self._people[shortlist[k]].id, float(shared[k])) for k in order.tolist()]
-        enough = odds[order[0]] >= self._odds
+        enough = self._calibration.prior + proof[order[0]] >= self._odds
         likeliest, own = ranked[0]
         clear = own / shared.sum() >= _SHARE
         if enough and not clear:
@@ -259,8 +227,11 @@ class OnlineIdentities:
             return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
         return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
 
-    def _ratios(self, people: list[int], seen: _Seen) -> npt.NDArray[np.float64]:
-        """Mean log-likelihood ratio of what is remembered of each of these people, float64 (k,)."""
+    def _ratios(
+        self, people: list[int], seen: Seen, timed: bool
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Logarithm of the mean likelihood ratio of what is remembered of each of these people, float64 (k,), and the
+        same as far as it is proof: of another day nothing is. timed: whether it is known when the one seen was seen."""
         known = [self._people[k] for k in people]
         alike = np.concatenate([held for person in known for held in person.prototypes]) @ seen.prototypes.T
         counts = np.array([len(held) for person in known for held in person.prototypes])
@@ -271,8 +242,25 @@ class OnlineIdentities:
         ratio = self._log_ratio(similarity, own, seen.strangers, clarity * seen.clarity)
         tracklets = np.array([len(person.clarity) for person in known])
         begins = np.cumsum(tracklets) - tracklets
-        found: npt.NDArray[np.float64] = np.add.reduceat(ratio * clarity, begins) / np.add.reduceat(clarity, begins)
-        return found
+
+        def together(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            mean = np.add.reduceat(np.exp(said) * clarity, begins) / np.add.reduceat(clarity, begins)
+            found: npt.NDArray[np.float64] = np.log(mean)
+            return found
+
+        if not timed:
+            return together(ratio), together(ratio)
+        kept = lasting_over(self._gaps(known, seen), self._config.clothes)
+        read = diluted(ratio, kept)
+        return together(read), together(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
+
+    @staticmethod
+    def _gaps(known: list[Known], seen: Seen) -> npt.NDArray[np.float64]:
+        """Seconds between somebody seen and each tracklet that is remembered of these people, float64 (m,)."""
+        starts = np.array([start for person in known for start in person.starts[-len(person.clarity) :]])
+        ends = np.array([end for person in known for end in person.ends[-len(person.clarity) :]])
+        gaps: npt.NDArray[np.float64] = np.maximum(np.maximum(starts, seen.start) - np.minimum(ends, seen.end), 0.0)
+        return gaps
 
     def _log_ratio(
         self,
@@ -343,7 +331,7 @@ class OnlineIdentities:
             return True
         return bool(self._excluded(self._times([a]), self._times([b])).any())
 
-    def _possible(self, people: list[int], seen: _Seen) -> list[int]:
+    def _possible(self, people: list[int], seen: Seen) -> list[int]:
         """Of these people those who can be the one seen, because of when and where they were seen before."""
         clash = self._excluded(([seen.camera], [seen.start], [seen.end]), self._times(people))[0]
         counts = np.array([len(self._people[k].starts) for k in people])
@@ -370,9 +358,9 @@ class OnlineIdentities:
 
     def _add_person(self, person: str) -> None:
         self._row[person] = len(self._people)
-        self._people.append(_Known(person, np.zeros(self._gallery.space.size, np.float32)))
+        self._people.append(Known(person, np.zeros(self._gallery.space.size, np.float32)))
 
-    def _remember(self, k: int, seen: _Seen) -> None:
+    def _remember(self, k: int, seen: Seen) -> None:
         person = self._people[k]
         person.total = person.total + seen.vector
         self._nearest.put(k, person.total / max(float(np.linalg.norm(person.total)), 1e-6))
@@ -389,8 +377,8 @@ class OnlineIdentities:
         if len(person.prototypes) > _REMEMBERED:
             del person.tracklets[0], person.vectors[0], person.prototypes[0], person.clarity[0], person.strangers[0]
 
-    def _seen(self, tracklet: Tracklet) -> _Seen:
-        return _Seen(
+    def _seen(self, tracklet: Tracklet) -> Seen:
+        return Seen(
             self._camera(tracklet.source),
             tracklet.start_wall,
             tracklet.end_wall,
@@ -435,7 +423,7 @@ class OnlineIdentities:
             person = held[tracklet][0]
             if person not in self._row:
                 self._add_person(person)
-            seen = _Seen(
+            seen = Seen(
                 int(evidence.camera[row]),
                 float(evidence.start[row]),
                 float(evidence.end[row]),
@@ -480,34 +468,3 @@ class OnlineIdentities:
         ours.together[np.ix_(order, order)] = cameras.together
         ours.travel[np.ix_(order, order)] = cameras.travel
         self._cameras = ours
-
-
-class _Sample:
-    """The vectors of the tracklets that were stored last, float32 (k, size), and each one's strangers."""
-
-    def __init__(self, size: int) -> None:
-        self._vectors = np.zeros((_SAMPLED, size), np.float32)
-        self._tracklets: list[str] = []
-        self.strangers: list[tuple[float, float]] = []
-        self._next = 0
-
-    def __len__(self) -> int:
-        return len(self.strangers)
-
-    @property
-    def vectors(self) -> FloatArray:
-        return self._vectors[: len(self.strangers)]
-
-    def put(self, tracklet: str, vector: FloatArray, strangers: tuple[float, float]) -> None:
-        """Add one; the oldest goes when there are too many."""
-        self._vectors[self._next] = vector
-        if len(self.strangers) < _SAMPLED:
-            self.strangers.append(strangers)
-            self._tracklets.append(tracklet)
-        else:
-            self.strangers[self._next], self._tracklets[self._next] = strangers, tracklet
-        self._next = (self._next + 1) % _SAMPLED
-
-    def learn(self, strangers: dict[str, tuple[float, float]]) -> None:
-        """Take over what is known better now, by tracklet."""
-        self.strangers = [strangers.get(t, own) for t, own in zip(self._tracklets, self.strangers, strict=True)]

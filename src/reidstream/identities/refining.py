@@ -42,7 +42,7 @@ def refined(
     needs.
     """
     n = len(group)
-    looks = (looks * weight * weight[:, None]).astype(np.float32)
+    looks = (np.exp(looks) * weight * weight[:, None]).astype(np.float32)
     np.fill_diagonal(looks, 0.0)
     earlier, later, worth = continued
     on = np.zeros((n, n), bool)
@@ -65,8 +65,9 @@ def refined(
 class _Groups:
     """Chains of rows in the order of time.
 
-    What a row gains by being in a chain is how much it looks like the others, on a weighted average, and what the times
-    before and after it say. looks: float32 (n, n), ratios times both rows' weights.
+    What a row gains by being in a chain is the logarithm of the weighted mean of its likelihood ratios to the others,
+    and what the times before and after it say. looks: float32 (n, n), likelihood ratios times both rows' weights; zeros
+    on the diagonal.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class _Groups:
         heard[own] -= self._weight[row]
         others[own] -= 1
         found = np.full(n, -np.inf)
-        found[others > 0] = sums[others > 0] / (heard[others > 0] * self._weight[row])
+        found[others > 0] = np.log(sums[others > 0] / (heard[others > 0] * self._weight[row]))
         return found
 
     def _worth_asking(self) -> list[tuple[int, int]]:
@@ -141,7 +142,7 @@ class _Groups:
         begins = np.searchsorted(place[order], np.arange(len(names)))
         sums = np.add.reduceat(np.add.reduceat(self._looks[order], begins, axis=0)[:, order], begins, axis=1)
         heard = np.bincount(place, self._weight)
-        a, b = np.nonzero(np.triu(sums / np.outer(heard, heard) >= _UNLIKE, 1))
+        a, b = np.nonzero(np.triu(sums / np.outer(heard, heard) >= np.exp(_UNLIKE), 1))
         return list(zip(names[a].tolist(), names[b].tolist(), strict=True))
 
     def _move(self, row: int, to: int) -> None:
@@ -187,9 +188,8 @@ class _Groups:
         if self._excluded[pairs].any():
             return -np.inf
         times = self._times(self._with(one, other)) - self._times(one) - self._times(other)
-        return float(self._looks[pairs].sum() / (self._weight[one].sum() * self._weight[other].sum())) + times / min(
-            len(one), len(other)
-        )
+        mean = self._looks[pairs].sum(dtype=np.float64) / (self._weight[one].sum() * self._weight[other].sum())
+        return float(np.log(mean)) + times / min(len(one), len(other))
 
     def _added(self, chain: Chain, row: int) -> float:
         """What the times before and after a row say when it comes into a chain that does not hold it."""

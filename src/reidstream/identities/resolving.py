@@ -1,10 +1,12 @@
 """Deciding all tracklets at once.
 
-Two groups of tracklets A and B are joined for what their pairs say on average and what is expected before looking:
+Two groups of tracklets A and B are joined for what their pairs say together and what is expected before looking:
 
-    log-odds(A, B) = prior + mean of log ratio(i, j) over i in A, j in B, each weighted by both looks' clarity
+    odds(A, B) = prior odds * mean of ratio(i, j) over i in A, j in B, each weighted by both looks' clarity
 
-(see ``calibration`` for the ratio and the prior; continuations add to the sum). The likeliest two are joined first, and
+(see ``calibration`` for the likelihood ratio and the prior; a continuation is a factor of its pair's). The mean is that
+of ratios, not of their logarithms: a person is seen from several sides, each of A's tracklets is one that B may be seen
+from, and a look is likely as the mixture of these makes it. The likeliest two are joined first, and
 then the next, while each join is likelier right than wrong and the expected share of wrong ones among all joins so far,
 the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much is needed of every later move, too,
 by which the time between visits puts the grouping right. What stays alone although it is likelier somebody of these
@@ -14,6 +16,7 @@ people than nobody is undecided.
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +26,7 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.identities.calibration import Calibration, Fitted, Pairs, Strangers, clarity_of, fitted, shrunk
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import Evidence
+from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
 from reidstream.identities.travel import TravelTimes, continuations
@@ -38,6 +42,7 @@ _ALL = 600
 _REFINED = 3000
 # What a pair that is not among each other's neighbours says: unlike, but unlooked-at.
 _UNLIKE = -4.0
+_LEAST_RATIO = math.exp(_UNLIKE)
 # Numbers become Python's own in blocks, since as such they take six times the memory.
 _PAIRS_AT_ONCE = 100_000
 
@@ -111,13 +116,12 @@ def resolve(
         none, few = np.zeros(0, np.int64), np.zeros(0, np.float32)
         return Resolution(none, few, none, few, calibration, float("inf"), cameras)
     table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
-    i, j, ratio = pairs.i, pairs.j, read.ratio
+    i, j, ratio = pairs.i, pairs.j, proof(pairs, read)
     clarity = clarity_of(evidence.strength)
     begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
     following = continuations(evidence, calibration.prior)
     linkage = _Linkage(clarity, table, begun, links)
-    linkage.add_pairs(i, j, ratio)
-    linkage.add_pairs(*following, pairs=0.0)
+    linkage.add_pairs(*_going_on(i, j, ratio, following, n))
     odds = linkage.run(calibration.prior, config.false_merges)
     group = linkage.groups()
     fixed = np.bincount(begun, minlength=n)[begun] > 1
@@ -136,9 +140,9 @@ def resolve(
         impossible[row, group[other]] = True
         open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
         rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
-        likely = np.concatenate([ratio[open_i], ratio[open_j]])
+        likely = np.concatenate([read.ratio[open_i], read.ratio[open_j]])
     else:
-        rows, others, likely = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([ratio, ratio])
+        rows, others, likely = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([read.ratio, read.ratio])
     sure, likeliest, chance = memberships(group, rows, others, likely, clarity, calibration.prior, fixed)
     return Resolution(group, sure, likeliest, chance, calibration, odds, cameras)
 
@@ -156,8 +160,15 @@ def needed_odds(evidence: Evidence, pairs: Pairs, read: Fitted, cameras: Cameras
     linkage = _Linkage(
         clarity_of(evidence.strength), table, groups_of(len(evidence), continued(evidence)), HumanLinks()
     )
-    linkage.add_pairs(pairs.i, pairs.j, read.ratio)
+    linkage.add_pairs(pairs.i, pairs.j, proof(pairs, read))
     return linkage.run(read.calibration.prior, config.false_merges)
+
+
+def proof(pairs: Pairs, read: Fitted) -> npt.NDArray[np.float64]:
+    """float64 (m,): the pairs' log ratios as far as they may join: those of another day are no more than even."""
+    even = np.minimum(read.ratio, -read.calibration.prior)
+    found: npt.NDArray[np.float64] = np.where(pairs.kept < PROOF, even - 1e-6, read.ratio)
+    return found
 
 
 def compared(
@@ -181,7 +192,8 @@ def compared(
         free = n * (n - 1) / 2 - float(clash.sum())
         # Parts of one split track touch each other at the seam.
         clash &= evidence.track[i] != evidence.track[j]
-        pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n)
+        kept = lasting(evidence.start, evidence.end, i, j, config.clothes)
+        pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n, kept)
         return pairs, fitted(pairs, known)
 
     count = len(evidence.cameras)
@@ -247,8 +259,27 @@ def continued(evidence: Evidence) -> list[tuple[int, int]]:
     return list(zip(order[rows].tolist(), order[rows + 1].tolist(), strict=True))
 
 
+def _going_on(
+    i: IntArray, j: IntArray, ratio: npt.NDArray[np.float64], following: tuple[IntArray, IntArray, FloatArray], n: int
+) -> tuple[IntArray, IntArray, npt.NDArray[np.float64]]:
+    """Pairs i < j and their log ratios with what continuations add to them; these are put in where they are missing."""
+    earlier, later, worth = following
+    key = np.minimum(earlier, later) * n + np.maximum(earlier, later)
+    keys = i * n + j
+    place = np.minimum(np.searchsorted(keys, key), max(len(keys) - 1, 0))
+    there = keys[place] == key if len(keys) else np.zeros(len(key), bool)
+    found = ratio.copy()
+    np.add.at(found, place[there], worth[there])
+    more = ~there
+    return (
+        np.concatenate([i, key[more] // n]),
+        np.concatenate([j, key[more] % n]),
+        np.concatenate([found, _UNLIKE + worth[more]]),
+    )
+
+
 class _Linkage:
-    """Groups that grow by joining the two whose members are, on a weighted average, most likely one person."""
+    """Groups that grow by joining the two whose members' pairs have the greatest mean likelihood ratio."""
 
     def __init__(self, weight: npt.NDArray[np.float64], table: TimeTable, start: IntArray, links: HumanLinks) -> None:
         """weight: float64 (n,), how much what is said of each row counts. start: int64 (n,), groups to begin with."""
@@ -267,21 +298,18 @@ class _Linkage:
                 self._apart.setdefault(first, set()).add(second)
                 self._apart.setdefault(second, set()).add(first)
 
-    def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.floating], pairs: float = 1.0) -> None:
-        """Sum the ratios of pairs between groups: [sum, weight] per neighbour.
-
-        pairs: what each weighs in the average, times both its rows' weights; 0 for what is said beside its looks.
-        """
+    def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.floating]) -> None:
+        """Sum the likelihood ratios of pairs between groups: [sum, weight] per neighbour. ratio: their logarithms."""
         for begin in range(0, len(i), _PAIRS_AT_ONCE):
             some = slice(begin, begin + _PAIRS_AT_ONCE)
             a, b, heard = self._label[i[some]], self._label[j[some]], self._weight[i[some]] * self._weight[j[some]]
-            said = ratio[some] * heard
+            said = np.exp(ratio[some]) * heard
             for first, second, value, weight in zip(*(x[a != b].tolist() for x in (a, b, said, heard)), strict=True):
                 entry = self._near[first].get(second)
                 if entry is None:
                     entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
                 entry[0] += value
-                entry[1] += pairs * weight
+                entry[1] += weight
 
     def run(self, prior: float, risk: float) -> float:
         """Join while joins are likelier right than wrong, and of all of them no more than the risk is expected wrong.
@@ -316,8 +344,7 @@ class _Linkage:
             self._join(a, b)
             size = self._heard[a]
             for c, (total, looked_at) in self._near[a].items():
-                pairs = size * self._heard[c]
-                average = (total + _UNLIKE * (pairs - looked_at)) / pairs
+                average = _log_mean(total, looked_at, size * self._heard[c])
                 if average >= least:
                     heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
         return 0.0
@@ -331,8 +358,7 @@ class _Linkage:
 
     def _average(self, a: int, b: int) -> float:
         total, looked_at = self._near[a][b]
-        pairs = self._heard[a] * self._heard[b]
-        return (total + _UNLIKE * (pairs - looked_at)) / pairs
+        return _log_mean(total, looked_at, self._heard[a] * self._heard[b])
 
     def _excluded(self, a: int, b: int) -> bool:
         if b in self._apart.get(a, ()):
@@ -359,6 +385,11 @@ class _Linkage:
             self._apart.setdefault(a, set()).add(c)
 
 
+def _log_mean(total: float, looked_at: float, pairs: float) -> float:
+    """The logarithm of the mean likelihood ratio of pairs that weigh ``pairs`` together, so much of it looked at."""
+    return math.log((total + _LEAST_RATIO * max(pairs - looked_at, 0.0)) / pairs)
+
+
 def memberships(
     group: IntArray,
     rows: IntArray,
@@ -381,8 +412,8 @@ def memberships(
     keys = rows * groups + group[others]
     unique, where = np.unique(keys, return_inverse=True)
     heard = weight[others]
-    mean = np.bincount(where, ratio * heard) / np.bincount(where, heard)
-    odds = np.exp(np.clip(mean + prior, -30.0, 30.0))
+    mean = np.bincount(where, np.exp(ratio) * heard) / np.bincount(where, heard)
+    odds = np.clip(mean * np.exp(prior), 1e-13, 1e13)
     owner, candidate = unique // groups, unique % groups
     for row, begin, end in _runs(owner):
         if fixed[row]:
@@ -390,7 +421,8 @@ def memberships(
         near, some = candidate[begin:end], odds[begin:end]
         nobody = 1.0 + float(some.sum())
         own = near == group[row]
-        sure[row] = float(some[own].sum()) / nobody if size[group[row]] > 1 else 1.0 / nobody
+        mine = float(some[own].sum())
+        sure[row] = mine / (1.0 + mine) if size[group[row]] > 1 else 1.0 / nobody
         best = int(np.argmax(np.where(own, -1.0, some)))
         if size[group[row]] == 1 and sure[row] < 0.5 and not own[best]:
             likeliest[row], chance[row] = near[best], float(some[best]) / nobody
