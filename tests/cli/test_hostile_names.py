@@ -16,7 +16,7 @@ from reidstream import cli
 from reidstream.cli import main
 from reidstream.config import Config, SourceConfig
 from reidstream.engines.local import LocalEngine
-from reidstream.engines.recording import Recorder, Recording
+from reidstream.engines.recording import RecordedEvents, Recorder
 from reidstream.gallery import Gallery
 from reidstream.pipeline import GalleryRun
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
@@ -132,7 +132,7 @@ def test_a_recording_may_be_called_anything(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"rec\xff.parquet")
     with Recorder(path, ColourEmbedder.space) as recorder:
         recorder.close()
-    assert list(Recording(path).events()) == []
+    assert list(RecordedEvents(path).events()) == []
 
 
 def test_every_command_prints_through_the_terminal_console() -> None:

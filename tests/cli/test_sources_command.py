@@ -103,3 +103,11 @@ def test_a_picture_without_paint_and_an_ending_that_is_none(clip: Path, tmp_path
         painted_regions(np.zeros((20, 20, 3), np.uint8))
     assert "must end in .png or .jpg" in refused(clip, "--out", tmp_path / "picture.nothing")
     assert not list(tmp_path.glob("*nothing*"))
+
+
+def test_what_is_painted_up_to_the_border_reaches_it() -> None:
+    """Corners are parts of the picture: 0 is its first column, 1 its last."""
+    picture = np.full((101, 201, 3), 90, np.uint8)
+    picture[50:, 100:] = PAINT
+    (region,) = painted_regions(picture)
+    assert {(x, y) for x, y in region} == {(0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (0.5, 1.0)}

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 
 from reidstream.config import Config, SourceConfig
 from reidstream.engines.local import LocalEngine
-from reidstream.engines.recording import Recorder, Recording, partial_path
+from reidstream.engines.recording import RecordedEvents, Recorder, partial_path
 from reidstream.engines.replay import ReplayEngine
 from reidstream.errors import EngineError, SourceBroken, SourceNotFound
 from reidstream.types import (
@@ -116,7 +116,7 @@ def test_every_event_comes_back_to_the_last_bit(tmp_path_factory: pytest.TempPat
     with Recorder(path, SPACE) as recorder:
         for event in written:
             recorder.write(event)
-    assert_same(list(Recording(path).events()), written)
+    assert_same(list(RecordedEvents(path).events()), written)
 
 
 def test_replay_of_a_real_run_gives_the_same_events(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from reidstream.config import load_config
-from reidstream.engines.recording import Recording
+from reidstream.engines.recording import RecordedEvents
 from reidstream.engines.replay import ReplayEngine
 from reidstream.foreign_documents import parsed_json
 from reidstream.gallery.archive import FACTS, PEOPLE, TRACKLETS, read_archive
@@ -71,7 +71,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "cameras": (".toml", lambda path: source_ids(expand_sources([str(path)]))),
     "document": (".json", _json),
     "container": (".mp4", missing_bytes),
-    "recording": (".parquet", lambda path: list(Recording(path).events())),
+    "recording": (".parquet", lambda path: list(RecordedEvents(path).events())),
     "replay": (".parquet.partial", _replayed),
     "archive": (".parquet", lambda path: _archive(path, TRACKLETS)),
     "archive_facts": (".json", lambda path: _archive(path, FACTS)),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reidstream.errors import ModelError, ModelMismatch, ModelNotFound
-from reidstream.models import Entry, ModelSpec
+from reidstream.models import KnownModel, ModelSpec
 from reidstream.models.fetching import fetch_model
 
 CONTENT = bytes(range(256)) * 2000
@@ -104,12 +104,12 @@ def server() -> Iterator[Server]:
     served.server_close()
 
 
-def entry(server: Server, path: str = "/files/model.onnx", sha256: str = SHA256) -> Entry:
+def entry(server: Server, path: str = "/files/model.onnx", sha256: str = SHA256) -> KnownModel:
     spec = ModelSpec(name="far", task="reid", url=server.address_text + path, sha256=sha256)
-    return Entry(spec, Path("/nowhere/manifest.toml"))
+    return KnownModel(spec, Path("/nowhere/manifest.toml"))
 
 
-def fetch(wanted: Entry, timeout: float = 5.0) -> Path:
+def fetch(wanted: KnownModel, timeout: float = 5.0) -> Path:
     return fetch_model(wanted, first_pause=0.001, timeout=timeout)[0].path
 
 
@@ -242,7 +242,7 @@ def test_mirror_needs_no_network(server: Server, tmp_path: Path, monkeypatch: py
 def test_entry_without_address_cannot_be_fetched() -> None:
     spec = ModelSpec(name="near", task="reid", sha256=SHA256)
     with pytest.raises(ModelNotFound, match=r"no address[\s\S]*REIDSTREAM_MODELS"):
-        fetch_model(Entry(spec, Path("/nowhere/manifest.toml")))
+        fetch_model(KnownModel(spec, Path("/nowhere/manifest.toml")))
 
 
 def test_two_fetches_at_once_download_once(server: Server) -> None:

@@ -152,3 +152,11 @@ def test_thinning_spreads_frames_evenly_after_a_gap() -> None:
     thinning = Thinning(10)
     stamps = [0.0, 5.0, 5.02, 5.04, 5.1, 5.2]
     assert [t for t in stamps if thinning.keeps(t)] == [0.0, 5.0, 5.1, 5.2]
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=20))
+def test_a_cameras_times_always_increase(stamps: list[float]) -> None:
+    """Also when it sends the same stamp twice."""
+    clock = LiveClock(1.0)
+    found = [clock.media_time(stamp, now) for now, stamp in enumerate([*stamps, stamps[-1]])]
+    assert (np.diff(found) > 0).all()

@@ -173,17 +173,17 @@ def _worst(
     """The queries with the least average precision, with their first answers."""
     import numpy as np
 
-    from reidstream.evaluation.report import Case, Picture
+    from reidstream.evaluation.report import Case, Exhibit
     from reidstream.evaluation.retrieval import answers
 
     cases = []
     answered = np.flatnonzero(scores.average_precision >= 0)
     order = answered[np.argsort(scores.average_precision[answered], kind="stable")]
     for row in order[:_WORST].tolist():
-        pictures = [Picture(_jpeg(files[0].paths[row]), f"query: {files[0].paths[row].name}")]
+        pictures = [Exhibit(_jpeg(files[0].paths[row]), f"query: {files[0].paths[row].name}")]
         for place, (k, similarity, right) in enumerate(answers(queries, gallery, row, _ANSWERS, reranking), start=1):
             path = files[1].paths[k]
-            pictures.append(Picture(_jpeg(path), f"{place}: {similarity:.2f} {path.name}", "good" if right else "bad"))
+            pictures.append(Exhibit(_jpeg(path), f"{place}: {similarity:.2f} {path.name}", "good" if right else "bad"))
         title = f"person {queries.persons[row]}: average precision {scores.average_precision[row]:.3f}"
         cases.append(Case(title, tuple(pictures)))
     return tuple(cases)

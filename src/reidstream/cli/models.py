@@ -14,7 +14,7 @@ from reidstream.errors import ConfigError, ModelNotFound
 
 if TYPE_CHECKING:
     from reidstream.models.exporting import Description, WrittenModel
-    from reidstream.models.manifest import Entry
+    from reidstream.models.manifest import KnownModel
     from reidstream.models.resolving import Task
 
 app = typer.Typer(
@@ -340,12 +340,12 @@ def _show_written(written: WrittenModel, as_json: bool) -> None:
     out.print(f"trained on: {spec.training_data or 'not stated'}", markup=False, highlight=False)
 
 
-def _as_dict(entry: Entry) -> dict[str, Any]:
+def _as_dict(entry: KnownModel) -> dict[str, Any]:
     found = entry.found()
     return {**entry.spec.model_dump(mode="json"), "path": None if found is None else str(found)}
 
 
-def _state(entry: Entry) -> str:
+def _state(entry: KnownModel) -> str:
     if entry.found() is not None:
         return "yes"
     return "can be fetched" if entry.spec.url else "no"

@@ -119,7 +119,7 @@ class Recorder:
         return EngineError(f"the recording {self._path} cannot be written: {reason}")
 
 
-class Recording:
+class RecordedEvents:
     """A recording on disk, complete or what a crash left of it (``*.partial``).
 
     Raises SourceNotFound when there is none, SourceBroken when the file is no recording or cannot be read.

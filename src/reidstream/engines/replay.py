@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from reidstream.engines import EngineStatus
-from reidstream.engines.recording import Recording
+from reidstream.engines.recording import RecordedEvents
 from reidstream.errors import EngineError
 from reidstream.types import (
     EmbeddingSpace,
@@ -40,7 +40,7 @@ class ReplayEngine:
     """
 
     def __init__(self, path: Path) -> None:
-        self._recording = Recording(path)
+        self._recording = RecordedEvents(path)
         self._status = EngineStatus()
         self._stopping = threading.Event()
         self._running: dict[str, _Running] = {}

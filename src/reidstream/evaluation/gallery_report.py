@@ -13,7 +13,7 @@ from reidstream.evaluation import plots
 from reidstream.evaluation.gallery_scores import MIXED_FROM, GalleryScores, pair_cosines
 from reidstream.evaluation.gallery_truth import TrackletTruth
 from reidstream.evaluation.reliability import Reliability
-from reidstream.evaluation.report import Case, Chapter, Picture, Table, write_html
+from reidstream.evaluation.report import Case, Chapter, Exhibit, Table, write_html
 from reidstream.gallery import Gallery
 
 _CASES, _PICTURES = 12, 14
@@ -116,12 +116,12 @@ def _mixed_cases(
     cases = []
     for t in mixed[:_CASES]:
         shares = [(t.person, round(t.purity * t.matched)), *t.others]
-        pictures = [Picture(gallery.crop(t.tracklet), f"this tracklet, {t.source}")]
+        pictures = [Exhibit(gallery.crop(t.tracklet), f"this tracklet, {t.source}")]
         for place, (person, boxes) in enumerate(shares):
             held = by_person.get(person, {}) if person is not None else {}
             example = next((i for group in held.values() for i in group if i != t.tracklet), None)
             crop = gallery.crop(example) if example is not None else None
-            pictures.append(Picture(crop, f"person {person}: {boxes} of {t.matched} boxes", "bad" if place else "good"))
+            pictures.append(Exhibit(crop, f"person {person}: {boxes} of {t.matched} boxes", "bad" if place else "good"))
         cases.append(Case(f"tracklet {t.tracklet[:16]}: {t.purity:.0%} one person", tuple(pictures)))
     return tuple(cases)
 
@@ -150,12 +150,12 @@ def _split_cases(gallery: Gallery, by_person: Mapping[int, Mapping[str, list[str
     )
 
 
-def _side_by_side(gallery: Gallery, groups: Mapping[str, list[str]]) -> tuple[Picture, ...]:
+def _side_by_side(gallery: Gallery, groups: Mapping[str, list[str]]) -> tuple[Exhibit, ...]:
     """Crops of every group, the largest group first; so many of each that all groups are to be seen."""
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     each = max(1, _PICTURES // len(ordered))
     return tuple(
-        Picture(gallery.crop(tracklet), f"{name} ({len(ids)} tracklets)", "bad" if place else "good")
+        Exhibit(gallery.crop(tracklet), f"{name} ({len(ids)} tracklets)", "bad" if place else "good")
         for place, (name, ids) in enumerate(ordered[:_PICTURES])
         for tracklet in ids[:each]
     )

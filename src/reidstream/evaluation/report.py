@@ -13,7 +13,7 @@ from reidstream.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Exhibit:
     """One picture of a case. jpeg: its file, or None when none was kept. tone: "good", "bad" or "" (its frame).
 
     wide: a piece of a scene rather than a crop of a person.
@@ -37,7 +37,7 @@ class Case:
     """Pictures side by side that show what went wrong."""
 
     title: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Exhibit, ...]
 
 
 @dataclass(frozen=True, slots=True)

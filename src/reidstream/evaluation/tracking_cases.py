@@ -12,7 +12,7 @@ from reidstream.config import SourceConfig
 from reidstream.errors import SourceNotFound
 from reidstream.evaluation.motchallenge import Numbers, TrackedBoxes
 from reidstream.evaluation.pairs import Indices, paired
-from reidstream.evaluation.report import Case, Picture
+from reidstream.evaluation.report import Case, Exhibit
 from reidstream.evaluation.sequences import LabelledSequence
 from reidstream.evaluation.tracking import clear_matches
 from reidstream.sources import open_source
@@ -194,7 +194,7 @@ def _drawn(sequence: LabelledSequence, matches: Matches, plans: Sequence[_Plan])
             # Files of tracks can be scored where the video is not.
             pictures = {}
     return [
-        (badness, Case(title, tuple(Picture(pictures.get(id(s)), s.caption, s.tone, wide=True) for s in shots)))
+        (badness, Case(title, tuple(Exhibit(pictures.get(id(s)), s.caption, s.tone, wide=True) for s in shots)))
         for badness, title, shots in plans
     ]
 

@@ -47,7 +47,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckReport:
     """The outcome: how much was looked at, what is wrong, and what could not be looked at (empty: nothing).
 
     warnings: what contradicts nothing, but should not be so.
@@ -64,7 +64,7 @@ _REBUILD = "reidstream gallery rebuild"
 _RESTORE = "restore gallery.db from a backup, or run its source again with --replace"
 
 
-def check(database: Database, index: VectorIndex | None = None) -> Check:
+def check(database: Database, index: VectorIndex | None = None) -> CheckReport:
     """Look at everything. index: the owner's, which must be up to date; a reader loads it when nobody is writing."""
     folder = database.place.folder
     return replace(_checked(database, index), warnings=too_wide(folder) if folder is not None else ())
@@ -85,40 +85,40 @@ def too_wide(folder: Path) -> tuple[str, ...]:
     )
 
 
-def _checked(database: Database, index: VectorIndex | None) -> Check:
+def _checked(database: Database, index: VectorIndex | None) -> CheckReport:
     damage = database.damage()
     if damage:
         found = [Problem("facts", f"gallery.db: {text}", _RESTORE) for text in damage[:_NAMED]]
-        return Check(0, None, found, "everything but the database file, because that is damaged")
+        return CheckReport(0, None, found, "everything but the database file, because that is damaged")
     with database.read() as connection:
         facts = read_facts(connection)
         problems = [*_facts_problems(connection, facts), *_row_problems(connection, facts.space.size)]
         count = connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
     if facts.index == "exact":
-        return Check(count, None, problems, "")
+        return CheckReport(count, None, problems, "")
     place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
     with contextlib.ExitStack() as stack:
         if index is None:
             if place.folder is not None and not place.is_server:
                 if not stack.enter_context(index_files_at_rest(place.folder)):
-                    return Check(count, None, problems, "the index, because another process is writing to it")
+                    return CheckReport(count, None, problems, "the index, because another process is writing to it")
                 problems += _file_problems(place, facts)
                 if not place.files(facts.generation).is_dir():
-                    return Check(count, None, problems, "")
+                    return CheckReport(count, None, problems, "")
             try:
                 index = place.open(facts.generation)
             except GalleryError as error:
-                return Check(count, None, [*problems, Problem("index", str(error), _REBUILD)], "")
+                return CheckReport(count, None, [*problems, Problem("index", str(error), _REBUILD)], "")
             stack.callback(index.close)
         try:
             held = len(index)
             problems += _index_problems(database, facts, index)
         except GalleryCorrupt:
             # Named among the problems of the rows already.
-            return Check(count, None, problems, "the index, because a row's vector cannot be read")
+            return CheckReport(count, None, problems, "the index, because a row's vector cannot be read")
         except GalleryError as error:
-            return Check(count, None, [*problems, Problem("index", str(error), _REBUILD)], "")
-        return Check(count, held, problems, "")
+            return CheckReport(count, None, [*problems, Problem("index", str(error), _REBUILD)], "")
+        return CheckReport(count, held, problems, "")
 
 
 def _facts_problems(connection: Connection, facts: Facts) -> Iterator[Problem]:

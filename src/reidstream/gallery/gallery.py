@@ -19,7 +19,7 @@ from reidstream.files import OWNER_ONLY, Access, access_for, access_of
 from reidstream.gallery import appearances, recordings
 from reidstream.gallery.appearances import Prototypes
 from reidstream.gallery.batch import Batch
-from reidstream.gallery.checking import Check, check
+from reidstream.gallery.checking import CheckReport, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure, widened
 from reidstream.gallery.facts import Facts, check_space, read_facts
@@ -309,7 +309,7 @@ class Gallery:
         if self._indexer is not None:
             self._indexer.rebuild(progress)
 
-    def check(self) -> Check:
+    def check(self) -> CheckReport:
         """Whether rows, vectors, index and files agree; a reader cannot look at the index while another writes."""
         self.flush()
         return check(self._database, self._indexer.index if self._indexer is not None else None)

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from reidstream.errors import ModelError, ModelMismatch, ModelNotFound
 from reidstream.models.checksum import file_sha256
-from reidstream.models.manifest import MIRROR_VARIABLE, Entry
+from reidstream.models.manifest import MIRROR_VARIABLE, KnownModel
 from reidstream.models.spec import ResolvedModel
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FIRST_PAUSE = 0.5
 
 
 def fetch_model(
-    entry: Entry, progress: Progress | None = None, *, first_pause: float = _FIRST_PAUSE, timeout: float = 20.0
+    entry: KnownModel, progress: Progress | None = None, *, first_pause: float = _FIRST_PAUSE, timeout: float = 20.0
 ) -> tuple[ResolvedModel, bool]:
     """The file of a manifest entry, fetched into the cache unless it is at hand; whether it was fetched now.
 
@@ -61,7 +61,7 @@ def fetch_model(
 
 
 def _download(
-    entry: Entry, url: str, sha256: str, target: Path, progress: Progress | None, pause: float, timeout: float
+    entry: KnownModel, url: str, sha256: str, target: Path, progress: Progress | None, pause: float, timeout: float
 ) -> None:
     import httpx
 
@@ -134,7 +134,7 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _offline_advice(entry: Entry) -> str:
+def _offline_advice(entry: KnownModel) -> str:
     return (
         f"without a network, fetch {entry.file_name} on another machine and put it into the folder that the "
         f"environment variable {MIRROR_VARIABLE} names"

@@ -27,7 +27,7 @@ PACKAGE_MANIFEST = Path(__file__).with_name("manifest.toml")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KnownModel:
     """One model of a manifest. ``manifest`` is the file that lists it; relative paths start in its folder."""
 
     spec: ModelSpec
@@ -83,7 +83,7 @@ def user_manifest() -> Path | None:
     return path if path.is_file() else None
 
 
-def load_manifest() -> dict[str, Entry]:
+def load_manifest() -> dict[str, KnownModel]:
     """Every known model by name: the package's entries, then the user's.
 
     Raises ConfigError with file, entry and field when a manifest does not fit or a name is taken twice.
@@ -111,7 +111,7 @@ def read_description(path: Path) -> dict[str, Any]:
     return described
 
 
-def read_manifest(path: Path) -> dict[str, Entry]:
+def read_manifest(path: Path) -> dict[str, KnownModel]:
     """The entries of one manifest file: tables ``[models.NAME]`` with the fields of ModelSpec.
 
     ``classes`` may be the name of a list in the table ``[class_lists]``, of this file or of the package's.
@@ -125,7 +125,7 @@ def read_manifest(path: Path) -> dict[str, Entry]:
     if path != PACKAGE_MANIFEST:
         lists = {**read_toml(PACKAGE_MANIFEST)["class_lists"], **lists}
     return {
-        name: Entry(spec_from_table(_with_classes(fields, lists, path, name), path, name), path)
+        name: KnownModel(spec_from_table(_with_classes(fields, lists, path, name), path, name), path)
         for name, fields in models.items()
     }
 

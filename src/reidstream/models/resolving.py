@@ -9,7 +9,7 @@ from typing import Literal
 from reidstream.errors import ModelMismatch, ModelNotFound
 from reidstream.models.checksum import file_sha256
 from reidstream.models.detectors import completed
-from reidstream.models.manifest import MIRROR_VARIABLE, Entry, load_manifest, read_description, spec_from_table
+from reidstream.models.manifest import MIRROR_VARIABLE, KnownModel, load_manifest, read_description, spec_from_table
 from reidstream.models.metadata import spec_from_metadata
 from reidstream.models.spec import ModelSpec, ResolvedModel
 from reidstream.suggestions import did_you_mean
@@ -46,7 +46,7 @@ def resolve_model(name_or_path: str, task: Task) -> ResolvedModel:
     return model
 
 
-def resolve_entry(entry: Entry) -> ResolvedModel:
+def resolve_entry(entry: KnownModel) -> ResolvedModel:
     """The file of a manifest entry, its checksum verified. Raises ModelNotFound and ModelMismatch."""
     path = entry.found()
     if path is None:
@@ -69,7 +69,7 @@ def describe_path(text: str) -> ResolvedModel:
     return _resolve_path(Path(text).expanduser(), "reid", load_manifest())
 
 
-def _unknown(name: str, entries: dict[str, Entry]) -> ModelNotFound:
+def _unknown(name: str, entries: dict[str, KnownModel]) -> ModelNotFound:
     return ModelNotFound(
         f"no model is called {name!r}, and there is no such file; {did_you_mean(name, entries)} "
         "(`reidstream models list` shows the known ones)"
@@ -79,7 +79,7 @@ def _unknown(name: str, entries: dict[str, Entry]) -> ModelNotFound:
 _TASKS = {"reid": "Re-ID model", "detector": "detector"}
 
 
-def _missing(entry: Entry) -> str:
+def _missing(entry: KnownModel) -> str:
     name = entry.spec.name
     if entry.spec.url is not None:
         return (
@@ -97,7 +97,7 @@ def _looks_like_path(text: str) -> bool:
     return "/" in text or "\\" in text or Path(text).suffix.lower() in {".onnx", *_CHECKPOINTS} or Path(text).is_file()
 
 
-def _resolve_path(path: Path, task: Task, entries: dict[str, Entry]) -> ResolvedModel:
+def _resolve_path(path: Path, task: Task, entries: dict[str, KnownModel]) -> ResolvedModel:
     if not path.is_file():
         raise ModelNotFound(f"there is no {'file in the folder' if path.is_dir() else 'model file at'} {path}")
     sha256 = file_sha256(path)

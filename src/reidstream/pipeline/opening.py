@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from reidstream.allocator import give_back_free_memory
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.errors import ConfigError
@@ -127,6 +128,7 @@ def open_run(
             grown[source_id] = recording.content
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
+        stack.callback(give_back_free_memory)
         if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()

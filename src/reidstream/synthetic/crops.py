@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from reidstream.synthetic.body import Body, make_body
 from reidstream.synthetic.crowd import Visit
-from reidstream.synthetic.places import make_place
+from reidstream.synthetic.places import make_view
 from reidstream.synthetic.render import Painter
 from reidstream.synthetic.wardrobe import make_wardrobe
 
@@ -47,7 +47,7 @@ def render_crops(
     looks, _ = make_wardrobe(np.random.default_rng([seed, 2]), people, similar)
     bodies: dict[int, Body] = {person: make_body(look) for person, look in enumerate(looks)}
     for camera in range(cameras):
-        place = make_place(camera, seed, size)
+        place = make_view(camera, seed, size)
         painter = Painter(place, bodies, place.seed)
         rng = np.random.default_rng([seed, 7, camera])
         for turn in range(per_camera):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.synthetic.places import Place
+from reidstream.synthetic.places import View
 
 STEP = 0.1
 """Seconds of simulation per step; positions between steps are interpolated."""
@@ -89,7 +89,7 @@ class _Walker:
 
 
 def simulate(
-    places: tuple[Place, ...], people: int, seconds: float, rng: np.random.Generator, strides: list[float]
+    places: tuple[View, ...], people: int, seconds: float, rng: np.random.Generator, strides: list[float]
 ) -> list[Visit]:
     """All visits of ``people`` persons to the places within ``seconds``, ordered by start, then person.
 
@@ -117,7 +117,7 @@ def simulate(
 
 class _Crowd:
     def __init__(
-        self, places: tuple[Place, ...], walkers: list[_Walker], rng: np.random.Generator, strides: list[float]
+        self, places: tuple[View, ...], walkers: list[_Walker], rng: np.random.Generator, strides: list[float]
     ) -> None:
         self.places = places
         self.walkers = walkers
@@ -209,7 +209,7 @@ class _Crowd:
             one.targets.insert(max(0, len(one.targets) - 2), (x + offset, y, pause))
             one.look, one.meets = (x, y), True
 
-    def _force(self, walker: _Walker, present: list[_Walker], place: Place) -> tuple[float, float]:
+    def _force(self, walker: _Walker, present: list[_Walker], place: View) -> tuple[float, float]:
         if walker.pause > 0:
             return -walker.vx / 0.25, -walker.vy / 0.25
         tx, ty, _ = walker.targets[0]

@@ -20,7 +20,7 @@ class Portal:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class View:
     """One camera and what it looks at.
 
     site: where the place lies on the map of the whole site, metres. back: distance of the rear wall. wall_height:
@@ -80,7 +80,7 @@ _KINDS = (
 )
 
 
-def make_place(index: int, seed: int, size: tuple[int, int]) -> Place:
+def make_view(index: int, seed: int, size: tuple[int, int]) -> View:
     """The place seen by camera ``index`` of the world with this seed."""
     rng = np.random.default_rng([seed, 1, index])
     kind = _KINDS[index % len(_KINDS)]
@@ -114,7 +114,7 @@ def make_place(index: int, seed: int, size: tuple[int, int]) -> Place:
     )
     columns = int(np.ceil(np.sqrt(max(4, index + 1))))
     site = (34.0 * (index % columns) + float(rng.uniform(-6, 6)), 30.0 * (index // columns) + float(rng.uniform(-6, 6)))
-    place = Place(
+    place = View(
         name=f"cam{index + 1}", kind=kind.name, site=site, camera=camera, light=light, sensor=sensor, back=back,
         wall_height=7.5 if kind.outdoor else 4.2, doors=doors, furniture=(), portals=_portals(camera, back, doors),
         seed=int(rng.integers(1 << 30)),
@@ -159,7 +159,7 @@ def _portals(camera: Camera, back: float, doors: tuple[tuple[float, float], ...]
     return tuple(portals)
 
 
-def _furnished(place: Place, kind: _Kind, rng: np.random.Generator) -> Place:
+def _furnished(place: View, kind: _Kind, rng: np.random.Generator) -> View:
     """The place with its furniture set up away from doors and from each other."""
     for what in kind.furniture:
         for _ in range(60):

@@ -12,7 +12,7 @@ from reidstream.synthetic.body import Body
 from reidstream.synthetic.camera import Camera
 from reidstream.synthetic.crowd import Visit
 from reidstream.synthetic.figure import Sprite, draw, resolved, standing
-from reidstream.synthetic.places import Place
+from reidstream.synthetic.places import View
 from reidstream.synthetic.scenery import Backdrop, make_backdrop
 
 Pixels = npt.NDArray[np.uint8]
@@ -45,7 +45,7 @@ class RenderedFrame:
 class Painter:
     """Draws the frames of one place. Bodies are shared between the painters of one process."""
 
-    def __init__(self, place: Place, bodies: dict[int, Body], seed: int) -> None:
+    def __init__(self, place: View, bodies: dict[int, Body], seed: int) -> None:
         self.place = place
         self.bodies = bodies
         self.backdrop: Backdrop = make_backdrop(place)

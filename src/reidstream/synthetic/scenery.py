@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.synthetic.places import Place
+from reidstream.synthetic.places import View
 
 Array = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -27,7 +27,7 @@ _OVERSAMPLING = 2
 _FLOORS = {"square": "slabs", "hall": "tiles", "shop": "planks", "courtyard": "asphalt"}
 
 
-def make_backdrop(place: Place) -> Backdrop:
+def make_backdrop(place: View) -> Backdrop:
     """Draw the empty place once: rays against floor, rear wall and ceiling, then the furniture on top."""
     rng = np.random.default_rng(place.seed)
     camera = place.camera
@@ -97,7 +97,7 @@ def _lines(value: Array, width: Array | float) -> Array:
     return result
 
 
-def _floor(rng: np.random.Generator, kind: str, x: Array, y: Array, away: Array, place: Place, grain: Array) -> Array:
+def _floor(rng: np.random.Generator, kind: str, x: Array, y: Array, away: Array, place: View, grain: Array) -> Array:
     fade = np.clip(9 / away, 0.15, 1)  # far joints blur into the surface
     fine = _sample(grain, x, y, 190) * 3.5 * fade
     broad = _sample(grain, x, y, 23) * 5
@@ -135,7 +135,7 @@ def _floor(rng: np.random.Generator, kind: str, x: Array, y: Array, away: Array,
 
 
 def _wall(
-    rng: np.random.Generator, place: Place, x: Array, z: Array, grain: Array
+    rng: np.random.Generator, place: View, x: Array, z: Array, grain: Array
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
     """The rear wall at (x, z) metres, and which of it is open (doorways)."""
     rough = _sample(grain, x, z, 60) * 2.5 + _sample(grain, x, z, 15) * 4
@@ -176,7 +176,7 @@ def _wall(
     return result, opening
 
 
-def _overhead(rng: np.random.Generator, place: Place, ray: Array, distance: Array, grain: Array) -> Array:
+def _overhead(rng: np.random.Generator, place: View, ray: Array, distance: Array, grain: Array) -> Array:
     """The sky or the ceiling."""
     if place.kind in {"square", "courtyard"}:
         cloud = _sample(grain, ray[:, 0] * 3, ray[:, 2] * 5, 40) * 9
@@ -189,7 +189,7 @@ def _overhead(rng: np.random.Generator, place: Place, ray: Array, distance: Arra
     return np.repeat(value[:, None], 3, axis=1).astype(np.float32)
 
 
-def _furniture(place: Place, image: Array, depth: Array, rng: np.random.Generator) -> None:
+def _furniture(place: View, image: Array, depth: Array, rng: np.random.Generator) -> None:
     """Paint the furniture with its contact shadows into image and depth (both oversampled)."""
     camera, light = place.camera, place.light
     direction = np.asarray(light.direction)

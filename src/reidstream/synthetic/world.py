@@ -10,7 +10,7 @@ import numpy as np
 from reidstream.synthetic.body import Body, make_body
 from reidstream.synthetic.crowd import Visit, simulate
 from reidstream.synthetic.gait import stride_length
-from reidstream.synthetic.places import Place, make_place
+from reidstream.synthetic.places import View, make_view
 from reidstream.synthetic.render import Painter, RenderedFrame
 from reidstream.synthetic.wardrobe import Look, make_wardrobe
 
@@ -33,7 +33,7 @@ class World:
     size: tuple[int, int] = (960, 540)
     fps: float = 25.0
     similar: float = 0.25
-    places: tuple[Place, ...] = field(init=False, repr=False, compare=False)
+    places: tuple[View, ...] = field(init=False, repr=False, compare=False)
     looks: tuple[Look, ...] = field(init=False, repr=False, compare=False)
     models: tuple[int | None, ...] = field(init=False, repr=False, compare=False)
     visits: tuple[Visit, ...] = field(init=False, repr=False, compare=False)
@@ -50,7 +50,7 @@ class World:
             if value % 2:
                 raise ValueError(f"{name} must be even (H.264 halves the colour planes), got {value}")
         looks, models = make_wardrobe(np.random.default_rng([self.seed, 2]), self.people, self.similar)
-        places = tuple(make_place(index, self.seed, self.size) for index in range(self.cameras))
+        places = tuple(make_view(index, self.seed, self.size) for index in range(self.cameras))
         visits = simulate(
             places,
             self.people,

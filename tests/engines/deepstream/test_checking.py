@@ -12,6 +12,8 @@ import pytest
 from reidstream.engines.deepstream.checking import Finding, Severity, check_files, check_parsed, corrected
 from reidstream.engines.deepstream.checking.codes import CODES
 from reidstream.engines.deepstream.checking.config_file import parse_config, read_config_file
+from reidstream.engines.deepstream.checking.findings import RemoveLine, SetLine
+from reidstream.engines.deepstream.checking.fixing import apply_edits
 from reidstream.engines.deepstream.keys.nvinfer import CLASS_KEYS, PROPERTY_KEYS
 
 Writer = Callable[..., Path]
@@ -540,6 +542,34 @@ def test_files_that_are_not_text_are_named(site: Site) -> None:
     assert "not UTF-8" in _one(check_files([path]), "syntax").cause
     path.write_bytes(b"\xef\xbb\xbf[property]\ngpu-id=0\n")
     assert "byte order mark" in _one(check_files([path]), "syntax").cause
+
+
+@pytest.mark.parametrize(("data", "line"), [(b"\xff", 1), (b"[property]\n\n\xff\n", 3), (b"a\nb=\xe4\nc\n", 2)])
+def test_the_line_that_is_no_text_is_told(data: bytes, line: int) -> None:
+    (flaw,) = [flaw for flaw in parse_config(data, Path("sgie.txt")).flaws if "UTF-8" in flaw.cause]
+    assert flaw.line == line
+
+
+def test_a_misspelt_key_of_the_tracker_is_set_right_where_only_its_spelling_is_meant(site: Site) -> None:
+    def corrections(text: str) -> str:
+        path = site.text("t.txt", text)
+        return corrected([read_config_file(path)], 0)
+
+    fixed = corrections(PROPERTIES.replace("ll-lib-file", "ll_lib_file"))
+    assert "\nll-lib-file=" in fixed
+    assert "ll_lib_file" not in fixed
+    # It may mean another key, or say something else than the one that is there.
+    assert "tracker-heigth=544" in corrections(PROPERTIES + "tracker-heigth=544\n")
+    assert "tracker_width=640" in corrections(PROPERTIES + "tracker_width=640\n")
+
+
+def test_a_line_that_is_set_right_keeps_its_indent_and_comment() -> None:
+    file = parse_config(b"property:\n    gpu-id: 0  # the first\n", Path("sgie.yml"))
+    assert apply_edits(file, [SetLine(2, "gpu-id", "1")]) == "property:\n    gpu-id: 1  # the first\n"
+    file = parse_config(b"[property]\n  gpu-id=0\n", Path("sgie.txt"))
+    assert apply_edits(file, [SetLine(2, "gpu-id", "1"), SetLine(2, "gpu-id", "2")]) == "[property]\n  gpu-id=1\n"
+    assert apply_edits(file, [RemoveLine(2)]) == "[property]\n"
+    assert apply_edits(file, [RemoveLine(0), RemoveLine(9)]) == "[property]\n  gpu-id=0\n"
 
 
 def test_every_code_is_described_and_found_by_a_test() -> None:

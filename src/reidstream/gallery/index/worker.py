@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from reidstream.allocator import give_back_free_memory
 from reidstream.errors import GalleryCorrupt, GalleryError
 from reidstream.files import access_of
 
@@ -63,6 +64,7 @@ class Worker:
         finally:
             if lock is not None:
                 lock.release()
+            give_back_free_memory()
 
     def call(self, name: str, number: int, arguments: tuple[Any, ...]) -> Any:
         if name in {"open", "close"}:

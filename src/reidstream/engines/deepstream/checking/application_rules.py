@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
+from reidstream.engines.deepstream.checking.config_file import ConfigFile, KeyLine
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import is_file, resolved
 from reidstream.engines.deepstream.checking.tracker_rules import properties
@@ -135,5 +135,5 @@ def _text(file: ConfigFile, group: str, key: str) -> str:
     return "" if entry is None else entry.value
 
 
-def _set(entry: Entry | None, key: str, value: str) -> tuple[Edit, ...]:
+def _set(entry: KeyLine | None, key: str, value: str) -> tuple[Edit, ...]:
     return (SetLine(entry.line, key, value),) if entry is not None else (AddKey("streammux", key, value),)

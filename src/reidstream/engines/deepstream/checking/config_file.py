@@ -20,7 +20,7 @@ _LARGEST = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KeyLine:
     """One ``key=value`` or ``key: value``; value without quotes, lists of YAML as ``[a, b]``.
 
     section: line of the header that it stands below.
@@ -52,11 +52,11 @@ class ConfigFile:
     path: Path
     yaml: bool
     lines: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[KeyLine, ...]
     groups: tuple[tuple[str, int], ...]
     flaws: tuple[SyntaxFlaw, ...]
 
-    def group(self, name: str) -> dict[str, Entry]:
+    def group(self, name: str) -> dict[str, KeyLine]:
         """The entries of a group by key; of a key given twice the last counts, as in nvinfer's parsers.
 
         Key files join groups of one name, yaml-cpp finds the first section of a name only.
@@ -67,9 +67,9 @@ class ConfigFile:
     def group_line(self, name: str) -> int:
         return next((line for group, line in self.groups if group == name), 0)
 
-    def repeated(self) -> Iterator[tuple[Entry, Entry]]:
+    def repeated(self) -> Iterator[tuple[KeyLine, KeyLine]]:
         """Each key that is given again in its group: the earlier entry and the one that counts."""
-        seen: dict[tuple[str, int, str], Entry] = {}
+        seen: dict[tuple[str, int, str], KeyLine] = {}
         for entry in self.entries:
             place = (entry.group, entry.section if self.yaml else 0, entry.key)
             earlier = seen.get(place)
@@ -154,8 +154,8 @@ def _is_yaml(path: Path, lines: tuple[str, ...]) -> bool:
     return path.suffix in YAML_SUFFIXES
 
 
-def _read_ini(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[Entry], list[tuple[str, int]]]:
-    entries: list[Entry] = []
+def _read_ini(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[KeyLine], list[tuple[str, int]]]:
+    entries: list[KeyLine] = []
     groups: dict[str, int] = {}
     group: str | None = None
     for number, line in enumerate(lines, 1):
@@ -199,7 +199,7 @@ def _read_ini(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[Ent
             cause = f"{where} part of the value here: {key} is {_short(value)}"
             flaws.append(SyntaxFlaw(number, cause, f"write {key}={bare}", fatal=True, replacement=(key, bare)))
             value = bare
-        entries.append(Entry(group, key, value, number, groups[group]))
+        entries.append(KeyLine(group, key, value, number, groups[group]))
     return entries, list(groups.items())
 
 
@@ -212,8 +212,8 @@ def _without_strays(value: str) -> str:
     return bare.strip("\"'") if bare.count('"') + bare.count("'") == 1 else bare
 
 
-def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[Entry], list[tuple[str, int]]]:
-    entries: list[Entry] = []
+def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[KeyLine], list[tuple[str, int]]]:
+    entries: list[KeyLine] = []
     groups: dict[str, int] = {}
     group: str | None = None
     section = 0
@@ -223,7 +223,7 @@ def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[En
         nonlocal open_list
         if open_list is not None and group is not None:
             key, line, items = open_list
-            entries.append(Entry(group, key, f"[{', '.join(items)}]" if items else "", line, section))
+            entries.append(KeyLine(group, key, f"[{', '.join(items)}]" if items else "", line, section))
         open_list = None
 
     for number, line in enumerate(lines, 1):
@@ -250,7 +250,7 @@ def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[En
                 replacement = (glued[1], glued[2])
                 flaws.append(SyntaxFlaw(number, cause, f"write {glued[1]}: {glued[2]}", True, replacement))
                 if group is not None:
-                    entries.append(Entry(group, glued[1], _unquoted(glued[2]), number, section))
+                    entries.append(KeyLine(group, glued[1], _unquoted(glued[2]), number, section))
                 continue
             cause = f"{_short(text)!r} is not key: value"
             flaws.append(SyntaxFlaw(number, cause, "write key: value, one per line", fatal=True))
@@ -276,7 +276,7 @@ def _read_yaml(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[En
         elif not value:
             open_list = (key, number, [])
         else:
-            entries.append(Entry(group, key, _unquoted(value), number, section))
+            entries.append(KeyLine(group, key, _unquoted(value), number, section))
     close_list()
     return entries, list(groups.items())
 

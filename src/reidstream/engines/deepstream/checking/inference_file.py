@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
+from reidstream.engines.deepstream.checking.config_file import ConfigFile, KeyLine
 from reidstream.engines.deepstream.files.labels import labels_from_text
 from reidstream.engines.deepstream.files.onnx_facts import OnnxFacts, read_onnx_facts
 from reidstream.engines.deepstream.keys import values
@@ -28,7 +28,7 @@ class InferenceFile:
     file: ConfigFile
 
     @cached_property
-    def keys(self) -> dict[str, Entry]:
+    def keys(self) -> dict[str, KeyLine]:
         return self.file.group("property")
 
     def integer(self, key: str) -> int | None:

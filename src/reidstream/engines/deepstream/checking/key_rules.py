@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
-from reidstream.engines.deepstream.checking.config_file import YAML_SUFFIXES, ConfigFile, Entry
+from reidstream.engines.deepstream.checking.config_file import YAML_SUFFIXES, ConfigFile, KeyLine
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, RemoveLine, SetLine, Severity
 from reidstream.engines.deepstream.keys import values
 from reidstream.engines.deepstream.keys.nvinfer import (
@@ -84,7 +84,7 @@ def _unknown_group(file: ConfigFile, name: str, line: int) -> Finding:
 
 
 def _nvinfer_key(
-    file: ConfigFile, entry: Entry, known: Mapping[str, Key], other: Mapping[str, Key], other_group: str
+    file: ConfigFile, entry: KeyLine, known: Mapping[str, Key], other: Mapping[str, Key], other_group: str
 ) -> Iterator[Finding]:
     key = known.get(entry.key)
     group = f"[{entry.group}]"
@@ -136,14 +136,14 @@ def _same(known: str, written: str) -> bool:
     return known.lower().replace("-", "").replace("_", "") == written.lower().replace("-", "").replace("_", "")
 
 
-def _unless_given(file: ConfigFile, entry: Entry, key: str, value: str) -> tuple[Edit, ...]:
+def _unless_given(file: ConfigFile, entry: KeyLine, key: str, value: str) -> tuple[Edit, ...]:
     """Rename a key, or take it out when the right one is there already."""
     if key in file.group(entry.group):
         return (RemoveLine(entry.line),)
     return (SetLine(entry.line, key, value),)
 
 
-def _legacy(file: ConfigFile, entry: Entry) -> Finding:
+def _legacy(file: ConfigFile, entry: KeyLine) -> Finding:
     legacy = LEGACY[entry.key]
     severity = Severity.ERROR if legacy.fatal else Severity.WARNING
     edits: tuple[Edit, ...] = ()

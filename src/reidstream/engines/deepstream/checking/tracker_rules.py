@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 
-from reidstream.engines.deepstream.checking.config_file import ConfigFile, Entry
+from reidstream.engines.deepstream.checking.config_file import ConfigFile, KeyLine
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, RemoveLine, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import NVIDIA, is_file, is_folder, resolved
 from reidstream.engines.deepstream.keys import values
@@ -137,7 +137,7 @@ def properties(file: ConfigFile, application: bool = False) -> Iterator[Finding]
                 yield Finding(file.path, entry.line, Severity.WARNING, "relative-path", cause, f"write {path}", edits)
 
 
-def _on(entry: Entry) -> bool:
+def _on(entry: KeyLine) -> bool:
     return bool(values.truth(entry.value))
 
 

@@ -1,0 +1,75 @@
+"""Which bytes of a file or of a folder's images its fingerprint is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reidstream.sources.fingerprint import WHOLE_FILE_BYTES, file_fingerprint, folder_fingerprint
+
+KIB = 2**10
+
+
+def changed(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(min_size=1, max_size=300), where=st.integers(0, 299))
+def test_every_byte_of_a_small_file_counts(tmp_path: Path, data: bytes, where: int) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(data)
+    other.write_bytes(changed(data, where % len(data)))
+    assert file_fingerprint(one) != file_fingerprint(other)
+    # Whatever it is called.
+    other.write_bytes(data)
+    assert file_fingerprint(one) == file_fingerprint(other)
+
+
+@pytest.mark.parametrize("at", [0, 2**20 - 1, -1, -(2**20)])
+def test_of_a_large_file_its_first_and_its_last_mebibyte_count(tmp_path: Path, at: int) -> None:
+    def sparse(name: str, mark: bool) -> Path:
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(WHOLE_FILE_BYTES + 3 * 2**20)
+            if mark:
+                file.seek(at, 0 if at >= 0 else 2)
+                file.write(b"\1")
+        return tmp_path / name
+
+    assert file_fingerprint(sparse("one", False)) != file_fingerprint(sparse("other", True))
+
+
+@pytest.mark.parametrize("at", [0, 32 * KIB - 1, 200 * KIB - 32 * KIB, 200 * KIB - 1])
+def test_of_a_large_image_both_ends_count(tmp_path: Path, at: int) -> None:
+    image, data = tmp_path / "0.png", bytes(200 * KIB)
+    image.write_bytes(data)
+    before = folder_fingerprint([image], 25)
+    image.write_bytes(changed(data, at))
+    assert folder_fingerprint([image], 25) != before
+
+
+@pytest.mark.parametrize("size", [10, 32 * KIB, 40 * KIB, 64 * KIB])
+def test_of_an_image_of_up_to_64_kib_all_counts(tmp_path: Path, size: int) -> None:
+    image, data = tmp_path / "0.png", bytes(size)
+    image.write_bytes(data)
+    before = folder_fingerprint([image], 25)
+    for at in {0, size // 2, min(size, 33 * KIB) - 1, size - 1}:
+        image.write_bytes(changed(data, at))
+        assert folder_fingerprint([image], 25) != before
+
+
+def test_names_order_and_rate_of_images_count(tmp_path: Path) -> None:
+    one, other = tmp_path / "0.png", tmp_path / "1.png"
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+    prints = {
+        folder_fingerprint([one, other], 25),
+        folder_fingerprint([other, one], 25),
+        folder_fingerprint([one], 25),
+        folder_fingerprint([one, other], 30),
+        folder_fingerprint([one, one.rename(tmp_path / "2.png")][1:], 25),
+    }
+    assert len(prints) == 5
