@@ -186,7 +186,7 @@ def test_overlapping_tracklets_are_two_people_until_they_are_labelled_duplicates
     resolve_again(doubled)
     assert frozenset([TWINS[0], TWINS[1], TWINS[3]]) in groups(doubled)
     assert {entry.id: entry.kind for entry in history(doubled)}[number] == "duplicates"
-    with pytest.raises(IdentityError, match="decided everybody anew.*builds on it"):
+    with pytest.raises(IdentityError, match=r"decided everybody anew.*builds on it"):
         Review(doubled, "ben").undo(number)
     Review(doubled, "ben").undo()
     Review(doubled, "ben").undo(number)
