@@ -221,17 +221,21 @@ except GalleryCorrupt as error:
 class LastWords(UserDict[str, str]):
     """Sources of recordings; whoever reads them finds the other process ended by the system, as Arrow ends it."""
 
+    def __init__(self, child: psutil.Process) -> None:
+        super().__init__()
+        self._child = child
+
     def __iter__(self) -> Iterator[str]:
-        others = psutil.Process().children()
-        child = max((c for c in others if "reidstream.gallery.archive_examiner" in c.cmdline()), key=lambda c: c.pid)
-        child.send_signal(signal.SIGABRT)
+        self._child.send_signal(signal.SIGABRT)
         return super().__iter__()
 
 
 def test_a_file_that_ends_the_process_that_reads_it_is_refused_and_the_next_one_is_read(exported: Path) -> None:
+    before = set(psutil.Process().children())
     with Examiner() as examiner:
+        (child,) = set(psutil.Process().children()) - before
         with pytest.raises(GalleryCorrupt, match=r"was ended by SIGABRT; export the gallery again"):
-            examiner.demand_tracklets(exported / "tracklets.parquet", SPACE.size, 6, LastWords())
+            examiner.demand_tracklets(exported / "tracklets.parquet", SPACE.size, 6, LastWords(child))
         assert read_archive(exported, examiner).gallery
 
 
