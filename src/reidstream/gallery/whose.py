@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, column, exists, false, func, inspect, literal, select, table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    column,
+    exists,
+    false,
+    func,
+    inspect,
+    literal,
+    select,
+    table,
+)
 
 from reidstream.gallery.schema import tracklets
 
@@ -23,7 +36,7 @@ def with_whose(connection: Connection, query: Select[Any]) -> Select[Any]:
     """A query of ``tracklets`` with the columns ``WHOSE``: "", 0, "" and false for one without a person."""
     tables = inspect(connection)
     if not tables.has_table("people"):
-        nobody = (literal(""), literal(0), literal(""), false())
+        nobody: tuple[ColumnElement[Any], ...] = (literal(""), literal(0), literal(""), false())
         return query.add_columns(*(value.label(name) for name, value in zip(WHOSE, nobody, strict=True)))
     doubtful: Any = false()
     if any(one["name"] == "candidate" for one in tables.get_columns("members")):
