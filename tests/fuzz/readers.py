@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from reidstream.config import load_config
 from reidstream.engines.recording import RecordedEvents
 from reidstream.engines.replay import ReplayEngine
@@ -20,7 +22,9 @@ from reidstream.models.resolving import describe_file
 from reidstream.search.query import read_photo, read_vector
 from reidstream.sources import expand_sources, source_ids
 from reidstream.sources.container_end import missing_bytes
+from reidstream.tracking.given import GivenTracks, read_boxes
 from reidstream.tracklets import TrackletCollector
+from reidstream.types import EndReason
 
 
 def _replayed(path: Path) -> None:
@@ -64,6 +68,18 @@ def _archive(path: Path, name: str) -> None:
         pass
 
 
+def _given(path: Path, tracks: bool) -> None:
+    """Read boxes that others found, and take the tracks or detections of every frame."""
+    boxes = read_boxes(path, tracks)
+    given = GivenTracks(boxes, (640, 480)) if tracks else None
+    for frame in range(20):
+        kept = np.ones(len(boxes.detections(frame, (640, 480)).boxes), np.bool_)
+        if given is not None:
+            given.update(frame, kept)
+    if given is not None:
+        given.finish(EndReason.SOURCE_ENDED)
+
+
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "vector": (".npy", read_vector),
     "configuration": (".toml", lambda path: load_config(path)),
@@ -76,6 +92,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "archive": (".parquet", lambda path: _archive(path, TRACKLETS)),
     "archive_facts": (".json", lambda path: _archive(path, FACTS)),
     "archive_people": (".json", lambda path: _archive(path, PEOPLE)),
+    "given_tracks": (".txt", lambda path: _given(path, tracks=True)),
+    "given_detections": (".txt", lambda path: _given(path, tracks=False)),
     "model": (".onnx", lambda path: describe_file(path, "detector")),
     "photo": (".jpg", read_photo),
 }

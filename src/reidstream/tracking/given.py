@@ -18,6 +18,7 @@ from reidstream.tracking.tracker import Tracks
 from reidstream.types import Detections, EndReason, FloatArray, IntArray
 
 _MOST_FRAMES = 2**40
+_FARTHEST = 1_000_000
 # A track whose last box lies so near to the picture's border has left, of the picture's size.
 _BORDER = 0.02
 
@@ -99,6 +100,8 @@ def read_boxes(path: Path, tracks: bool) -> GivenBoxes:
     refuse((frames != np.floor(frames)) | (frames < 1) | (frames > _MOST_FRAMES), 0, "frames are whole numbers from 1")
     for column, name in ((4, "width"), (5, "height")):
         refuse(table[:, column] <= 0, column, f"a box's {name} must be more than 0")
+    for column, name in ((2, "left"), (3, "top"), (4, "width"), (5, "height")):
+        refuse(np.abs(table[:, column]) > _FARTHEST, column, f"a box's {name} is in pixels, {_FARTHEST:,} at most")
     boxes = table[:, 2:6].astype(np.float32)
     boxes[:, 2:] += boxes[:, :2]
     scores = np.ones(len(table), np.float32)
