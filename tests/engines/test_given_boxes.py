@@ -145,7 +145,7 @@ def test_boxes_behind_the_last_frame_are_told(video: Path, tmp_path: Path) -> No
         ("1.5,1,0,0,10,20\n", True, "whole numbers from 1; found 1.5"),
         ("1,1,0,0,10,0\n", True, "height must be more than 0; found 0 in frame 1"),
         ("1,1,0,0,-3,20\n", False, "width must be more than 0; found -3"),
-        ("1,1,1e300,0,3,20\n", False, "left is in pixels, 1,000,000 at most; found 1e+300"),
+        ("1,1,1e300,0,3,20\n", False, "left is in pixels, 1,000,000 at most"),
         ("4,1,0,0,10,20,37.5\n", False, "confidences must be 0 to 1.*found 37.5 in frame 4"),
         ("1,1,0,0,10,20,nan\n", False, "confidences must be 0 to 1"),
         ("1,-1,0,0,10,20\n", True, "ids of tracks are whole numbers from 0; found -1"),
