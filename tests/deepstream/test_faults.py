@@ -71,6 +71,45 @@ def test_a_source_can_be_removed_in_the_middle_and_another_added(tmp_path: Path)
     assert end_of(events, "a").frames == end_of(events, "c").frames == 200
 
 
+def test_pads_of_the_mux_are_used_again_and_nothing_is_kept_of_the_sources_that_had_them(tmp_path: Path) -> None:
+    """nvtracker knows pads below the batch only; a source comes into the place of another again and again."""
+    from reidstream.engines.deepstream.running.sampling import BestSamples
+
+    forgotten: list[int] = []
+    config = blob_models.config(tmp_path)
+    long = write_blobs(tmp_path / "a.mp4", [0], 700, speed=0.3)
+    short = SourceConfig(uri=str(write_blobs(tmp_path / "b.mp4", [0], 20, speed=1.0)))
+    engine = engine_for(config, [("a", long), ("b0", Path(short.uri))])
+    forget = engine._sampling.forget
+    engine._sampling.forget = lambda pad: (forgotten.append(pad), forget(pad))
+    swaps, events = 0, []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, SourceEnded) and event.source == f"b{swaps}" and swaps < 6:
+            swaps += 1
+            engine.add_source(f"b{swaps}", short)
+    assert [(end_of(events, f"b{n}").frames, end_of(events, f"b{n}").error) for n in range(7)] == [(20, None)] * 7
+    assert (end_of(events, "a").frames, end_of(events, "a").error) == (700, None)
+    # Every source has tracks of its own, and none goes on with those of the one before.
+    for n in range(7):
+        tracks = {int(track) for frame in frames_of(events, f"b{n}") for track in frame.track_ids}
+        assert len(tracks) == 1
+    assert sorted(forgotten) == list(range(8))
+    assert not engine._sources
+    assert isinstance(engine._sampling, BestSamples)
+    assert not engine._sampling._pads
+
+
+@pytest.mark.setting("deepstream.mux.batch")
+def test_more_sources_than_the_mux_has_places_are_read_one_after_the_other(tmp_path: Path) -> None:
+    config = blob_models.config(tmp_path, ["deepstream.mux.batch=2"])
+    clip = write_blobs(tmp_path / "a.mp4", [0], 30, speed=1.0)
+    engine = engine_for(config, [(name, clip) for name in "abcde"])
+    events = list(engine.events())
+    assert {name: end_of(events, name).frames for name in "abcde"} == dict.fromkeys("abcde", 30)
+    assert any("deepstream.mux.batch" in text and "waits" in text for text in engine.status.warnings)
+
+
 def test_a_source_that_has_ended_is_taken_up_again_under_its_own_name(tmp_path: Path) -> None:
     config = blob_models.config(tmp_path)
     long = write_blobs(tmp_path / "a.mp4", [0], 200, speed=1.0)
@@ -196,7 +235,8 @@ def test_what_nvinfer_refuses_is_an_error_with_its_reason(
 
 def test_a_camera_whose_element_refuses_to_start_ends_alone(tmp_path: Path) -> None:
     """A state change that fails at once, before there is any stream; at the start, and while others run."""
-    engine = engine_for(blob_models.config(tmp_path), [("a", write_blobs(tmp_path / "a.mp4", [0], 120, speed=1.0))])
+    config = blob_models.config(tmp_path, ["deepstream.mux.batch=2"])
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 120, speed=1.0))])
     engine._given.insert(0, ("first", SourceConfig(uri="/dev/video93")))
     events: list[Event] = []
     for event in engine.events():
@@ -315,7 +355,7 @@ def test_a_camera_loses_its_oldest_frames_when_the_reader_lags_and_says_how_many
 
 def test_the_bus_message_alone_ends_a_stream_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no event comes down the stream, stream-eos on the bus and a while without frames decide."""
-    monkeypatch.setattr("reidstream.engines.deepstream.running.probe._OVER", ("no-such-event",))
+    monkeypatch.setattr("reidstream.engines.deepstream.running.probe._OVER", "no-such-event")
     monkeypatch.setattr("reidstream.engines.deepstream.running.engine._GRACE", 0.3)
     short, long = write_blobs(tmp_path / "short.mp4", [0], 20), write_blobs(tmp_path / "long.mp4", [1], 700, speed=0.3)
     events = list(engine_for(blob_models.config(tmp_path), [("short", short), ("long", long)]).events())

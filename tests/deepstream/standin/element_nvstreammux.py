@@ -161,9 +161,10 @@ class _NvStreamMux(Gst.Element):
         self._src.push_event(Gst.Event.new_segment(segment))
         while True:
             taken, ended, done = self._take()
-            for index in self._gone:
+            with self._changed:
+                gone, self._gone = self._gone, []
+            for index in gone:
                 nvds.push_stream_event(hash(self._src), "pad_deleted", index)
-            self._gone.clear()
             if taken:
                 self._announce([source for source, _ in taken])
                 self._src.push(self._batch(taken))
@@ -215,7 +216,7 @@ class _NvStreamMux(Gst.Element):
     def _batch(self, taken: list[tuple[_Input, _Frame]]) -> Any:
         buffer = Gst.Buffer.new_wrapped(b"".join(frame.pixels.tobytes() for _, frame in taken))
         buffer.pts = taken[0][1].pts
-        meta = nvds.create_batch(len(taken))
+        meta = nvds.create_batch(self._value("batch-size") or len(taken))
         nvds.attach_batch(hash(buffer), meta)
         for source, frame in taken:
             height, width, _ = frame.pixels.shape

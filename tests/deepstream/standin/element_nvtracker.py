@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 import nvds
-from gi.repository import GObject, Gst, GstBase
-from nvds_layout import UNTRACKED, NvDsFrameMeta, NvDsObjectMeta
+from gi.repository import GLib, GObject, Gst, GstBase
+from nvds_layout import UNTRACKED, NvDsBatchMeta, NvDsFrameMeta, NvDsObjectMeta
 from nvds_surface import frame_pixels
 from nvinfer_network import object_crop, open_session
 
@@ -31,6 +31,11 @@ class _Stream:
     tracker: Tracker | None
     base: int = 0
     highest: int = 0
+
+
+def _pad_error(pad: int) -> Any:
+    text = f"pad {pad} is not below the batch size, and has no sequence index of its own"
+    return GLib.Error.new_literal(Gst.StreamError.quark(), text, Gst.StreamError.FAILED)
 
 
 class NvTracker(GstBase.BaseTransform):
@@ -88,12 +93,14 @@ class NvTracker(GstBase.BaseTransform):
         return True
 
     def do_sink_event(self, event: Any) -> bool:
-        for kind in ("stream-eos", "stream-reset"):
+        mode = self.get_property("tracking-id-reset-mode")
+        drops = {"stream-reset": bool(mode & 1), "stream-eos": bool(mode & 2), "pad-deleted": True}
+        for kind, dropped in drops.items():
             pad = nvds.stream_event(event, kind)
-            stream = self._streams.get(pad) if pad is not None else None
+            stream = self._streams.get(pad) if pad is not None and dropped else None
             if stream is not None:
                 # Its tracks are gone without a word; the next ones are numbered on, or from the start.
-                stream.base = 0 if self.get_property("tracking-id-reset-mode") & 2 else stream.highest
+                stream.base = 0 if mode & 2 else stream.highest
                 stream.tracker = None
         return bool(GstBase.BaseTransform.do_sink_event(self, event))
 
@@ -104,6 +111,10 @@ class NvTracker(GstBase.BaseTransform):
             return Gst.FlowReturn.OK
         ended: dict[int, list[int]] = {}
         for frame_address, frame in nvds.frames_of(batch):
+            if frame.pad_index >= NvDsBatchMeta.from_address(batch).max_frames_in_batch:
+                # NVIDIA's would track it in the place of the first source, without a word.
+                self.post_message(Gst.Message.new_error(self, _pad_error(frame.pad_index), ""))
+                return Gst.FlowReturn.ERROR
             gone = self._track(address, batch, frame_address, frame)
             if gone:
                 ended[frame.pad_index] = gone

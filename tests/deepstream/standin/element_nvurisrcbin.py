@@ -16,6 +16,11 @@ READ_WRITE = GObject.ParamFlags.READWRITE
 _TEMPLATE = Gst.PadTemplate.new("vsrc_%u", Gst.PadDirection.SRC, Gst.PadPresence.SOMETIMES, Gst.Caps.new_any())
 
 
+def _is_rtspsrc(element: Any) -> bool:
+    factory = element.get_factory() if isinstance(element, Gst.Element) else None
+    return factory is not None and factory.get_name() == "rtspsrc"
+
+
 class NvUriSrcBin(Gst.Bin):
     __gtype_name__ = "StandInNvUriSrcBin"
     __gstmetadata__ = ("nvurisrcbin stand-in", "Source", "Decodes on the CPU", "tests")
@@ -66,7 +71,7 @@ class NvUriSrcBin(Gst.Bin):
         self._values[name] = value
         if name == "uri":
             self._decoder.set_property("uri", value)
-            if not value.startswith(("file://", "rtsp://", "v4l2://")):
+            if not value.startswith(("file://", "rtsp://", "rtsps://", "v4l2://")):
                 raise ValueError(f"{redacted(value)}: nvurisrcbin takes URIs, not paths")
 
     def do_change_state(self, transition: Any) -> Any:
@@ -80,8 +85,8 @@ class NvUriSrcBin(Gst.Bin):
         return Gst.Bin.do_change_state(self, transition)
 
     def do_handle_message(self, message: Any) -> None:
-        if self._watch and message.type == Gst.MessageType.ERROR:
-            # A watched source's errors must not end the pipeline.
+        if self._watch and message.type == Gst.MessageType.ERROR and _is_rtspsrc(message.src):
+            # As with NVIDIA's, only what the rtspsrc itself reports: a decoder's error ends the source.
             error, details = message.parse_error()
             message = Gst.Message.new_warning(message.src, error, details or "")
         Gst.Bin.do_handle_message(self, message)

@@ -222,7 +222,10 @@ COPY_USER = c.cast(_copy_user, c.c_void_p).value
 def create_batch(frames: int) -> int:
     """A new NvDsBatchMeta for ``frames`` frames; its address."""
     address: int = libraries().meta.nvds_create_batch_meta(max(frames, 1))
-    NvDsBatchMeta.from_address(address).base_meta.batch_meta = address
+    batch = NvDsBatchMeta.from_address(address)
+    batch.base_meta.batch_meta = address
+    # The library leaves it to the mux.
+    batch.max_frames_in_batch = max(frames, 1)
     return address
 
 

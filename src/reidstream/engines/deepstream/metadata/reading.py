@@ -68,7 +68,7 @@ class Layout:
 class FrameArrays:
     """One frame of one source as it left the pipeline.
 
-    pad: index of the mux's sink pad. number: the mux's frame number. pts, ntp: nanoseconds, None when not known.
+    pad: the source's index, see MuxPads. number: the mux's frame number. pts, ntp: nanoseconds, None when not known.
     size: width and height of the source's frames. object_ids: uint64 (n,); untracked boxes are left out.
     boxes: float32 (n, 4), xyxy in source pixels. confidences: float32 (n,), -0.1 where the tracker predicted.
     rows: int64 (m,) rows whose embedding was read, embeddings: float32 (m, d), unit length.
@@ -174,6 +174,7 @@ class BatchReader:
         sampling: Sampling | None = None,
         cut: Cut | None = None,
         keeps: Keeps | None = None,
+        source: Callable[[int], int | None] | None = None,
     ) -> None:
         self.layout = layout
         self.counts: Counter[str] = Counter()
@@ -181,6 +182,7 @@ class BatchReader:
         self._sampling: Sampling = sampling or EveryRow()
         self._cut = cut
         self._keeps = keeps
+        self._source = source
         self._objects = open_object_reader(self._pyds, self._broken_list)
         self._classes = np.array(sorted(layout.person_classes), np.int32)
         self._layer_index: int | None = None
@@ -199,7 +201,10 @@ class BatchReader:
         frames: list[_Frame] = []
         for data in self._nodes(batch.frame_meta_list):
             meta = cast(data)
-            pts, pad, number = int(meta.buf_pts), int(meta.pad_index), int(meta.frame_num)
+            pad = self._index(int(meta.pad_index))
+            if pad is None:
+                continue
+            pts, number = int(meta.buf_pts), int(meta.frame_num)
             time = pts / 1e9 if pts != _NO_TIME else number / 30
             if self._keeps is None or self._keeps(pad, time):
                 size = (int(meta.source_frame_width), int(meta.source_frame_height))
@@ -212,6 +217,9 @@ class BatchReader:
             for frame, first, last in zip(frames, people.starts, people.starts[1:], strict=False)
         )
         return BatchArrays(read, self._terminated(batch))
+
+    def _index(self, pad: int) -> int | None:
+        return pad if self._source is None else self._source(pad)
 
     def _nodes(self, node: Any) -> Iterator[Any]:
         return list_nodes(node, self._broken_list)
@@ -399,7 +407,7 @@ class BatchReader:
         return rows, np.array(vectors, np.float32).reshape(len(rows), self._size or 0)
 
     def _terminated(self, batch: Any) -> tuple[tuple[int, TrackIds], ...]:
-        """What the tracker says has ended: for each pad the object ids, where there are any."""
+        """What the tracker says has ended: for each source the object ids, where there are any."""
         pyds = self._pyds
         ended: list[tuple[int, TrackIds]] = []
         for data in self._nodes(batch.batch_user_meta_list):
@@ -407,9 +415,9 @@ class BatchReader:
             if int(user.base_meta.meta_type) != TERMINATED_LIST or user.user_meta_data is None:
                 continue
             for stream in pyds.NvDsTargetMiscDataBatch.cast(user.user_meta_data).list():
-                ids = [int(item.uniqueId) for item in stream.list()]
-                if ids:
-                    ended.append((int(stream.streamID), np.array(ids, np.uint64)))
+                index, ids = self._index(int(stream.streamID)), [int(item.uniqueId) for item in stream.list()]
+                if index is not None and ids:
+                    ended.append((index, np.array(ids, np.uint64)))
         return tuple(ended)
 
 

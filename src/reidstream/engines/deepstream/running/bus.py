@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver
+from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.pipeline import Pipeline, error_text
 from reidstream.errors import EngineError
 
@@ -28,9 +29,10 @@ class BusWatch:
     warned: told the text of each warning.
     """
 
-    def __init__(self, pipeline: Pipeline, handover: Handover, warned: Callable[[str], None]) -> None:
+    def __init__(self, pipeline: Pipeline, handover: Handover, pads: MuxPads, warned: Callable[[str], None]) -> None:
         self._pipeline = pipeline
         self._handover = handover
+        self._pads = pads
         self._warned = warned
         glib: Any = importlib.import_module("gi.repository.GLib")
         self._glib = glib
@@ -109,9 +111,10 @@ class BusWatch:
         structure = message.get_structure()
         name = structure.get_name() if structure is not None else ""
         if name == "stream-eos":
-            known, index = structure.get_uint("stream-id")
-            if known:
-                self._handover.put_note(StreamOver(int(index), in_order=False))
+            known, pad = structure.get_uint("stream-id")
+            index = self._pads.source(int(pad)) if known else None
+            if index is not None:
+                self._handover.put_note(StreamOver(index, in_order=False))
         elif name == "attempt-exceeded":
             index = self._pipeline.source_of(message.src)
             if index is not None:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutt
 from reidstream.engines.deepstream.running.bus import BusWatch
 from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
+from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.pipeline import Pipeline, check_mux, source_properties
 from reidstream.engines.deepstream.running.probe import Probe
 from reidstream.engines.deepstream.running.sampling import BestSamples
@@ -57,9 +58,12 @@ UNWATCHED = (
 
 @dataclass(slots=True)
 class _Source:
-    """One source: its pad, its events, and what was said of its end before its last frame came through."""
+    """One source: its events, and what was said of its end before its last frame came through.
 
-    pad: int
+    index: never used twice, so that late frames of one are not taken for another's. waits: for a pad of the mux.
+    """
+
+    index: int
     id: str
     config: SourceConfig
     events: SourceEvents
@@ -68,6 +72,7 @@ class _Source:
     cut_off: int = 0
     over: StreamOver | None = None
     dropped: int = 0
+    waits: bool = False
 
 
 class DeepStreamEngine:
@@ -102,7 +107,10 @@ class DeepStreamEngine:
         self._sources: dict[int, _Source] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._pads = 0
+        self._indices = 0
+        self._pads = MuxPads(self._rendered.batch)
+        self._waiting: deque[_Source] = deque()
+        self._finishing = False
         self._handover = Handover(deepstream.queue, self._is_live, self._count_dropped)
         mux_size = None if deepstream.mux.new_mux else self._rendered.mux_size
         layout = Layout(
@@ -120,11 +128,13 @@ class DeepStreamEngine:
             mux_size=mux_size,
             sparse=self._rendered.sgie_id is not None and deepstream.sgie.network_type == 1,
         )
-        self._reader = BatchReader(layout, sampling=sampling, cut=self._cutter, keeps=self._keeps)
-        self._pipeline = Pipeline(self._rendered.elements, deepstream.mux.new_mux)
-        self._probe = Probe(self._pipeline.gst, self._reader, self._handover)
+        self._reader = BatchReader(
+            layout, sampling=sampling, cut=self._cutter, keeps=self._keeps, source=self._pads.source
+        )
+        self._pipeline = Pipeline(self._rendered.elements, deepstream.mux.new_mux, self._pads)
+        self._probe = Probe(self._pipeline.gst, self._reader, self._handover, self._pads, self._pad_freed)
         self._probe.attach(self._pipeline.last_pad)
-        self._bus = BusWatch(self._pipeline, self._handover, self._warn)
+        self._bus = BusWatch(self._pipeline, self._handover, self._pads, self._warn)
         # On a thread: nvinfer may build engines for minutes, during which Ctrl-C must be heard.
         self._starting = threading.Thread(target=self._start, name="start", daemon=True)
 
@@ -156,11 +166,13 @@ class DeepStreamEngine:
     def remove_source(self, source_id: str) -> None:
         """Take a source out while the engine runs; its tracks end. Raises ConfigError when there is none."""
         with self._lock:
-            pads = [source.pad for source in self._sources.values() if source.id == source_id]
-        if not pads:
+            found = [source.index for source in self._sources.values() if source.id == source_id]
+        if not found:
             raise ConfigError(f"there is no source {source_id!r}")
-        self._handover.put_note(StreamOver(pads[0], in_order=False, stopped=True))
-        self._bus.soon(lambda: self._pipeline.remove_source(pads[0]))
+        # Behind its last frame; one that is not in the pipeline now, since it waits for something, has none.
+        running = found[0] in self._pipeline.sources
+        self._handover.put_note(StreamOver(found[0], in_order=not running, stopped=True))
+        self._bus.soon(lambda: self._pipeline.remove_source(found[0]))
 
     def skip(self, source: str) -> None:
         # It may have come to its end by itself in the meantime.
@@ -244,6 +256,10 @@ class DeepStreamEngine:
             yield from self._end(source)
 
     def _time_passes(self) -> Iterator[Event]:
+        for pad in self._pads.overdue():
+            if (index := self._pads.deleted(pad)) is not None:
+                self._handover.put_note(StreamOver(index, in_order=True))
+                self._pad_freed()
         for source in self._known():
             if source.over is not None and source.events.silent_for > _GRACE and not len(self._handover):
                 yield from self._end(source)
@@ -270,11 +286,16 @@ class DeepStreamEngine:
             self._warn(f"{source.id}: {events.fitted} frames had another picture size and were fitted")
         if events.mended:
             self._warn(wrong_stamps(source.id, events.mended))
+        index = source.index
         with self._lock:
-            self._sources.pop(source.pad, None)
-        self._sampling.forget(source.pad)
+            self._sources.pop(index, None)
+        self._sampling.forget(index)
+        if not self._finishing:
+            # Its pad is free for another one then.
+            self._bus.soon(lambda: self._pipeline.remove_source(index))
 
     def _end_all(self, stopped: bool, error: str | None = None) -> Iterator[Event]:
+        self._finishing = True
         for source in self._known():
             if source.over is not None or error is not None or stopped:
                 over = source.over
@@ -295,7 +316,7 @@ class DeepStreamEngine:
     def _open(self, source_id: str, config: SourceConfig) -> None:
         """Put a source into the pipeline. One that cannot be read ends at once, the others go on."""
         with self._lock:
-            pad, self._pads = self._pads, self._pads + 1
+            index, self._indices = self._indices, self._indices + 1
         self._status.frames.setdefault(source_id, 0)
         self._status.dropped.setdefault(source_id, 0)
         started = SourceStarted(
@@ -312,7 +333,7 @@ class DeepStreamEngine:
         deepstream = self._config.deepstream
         shadow = shadow_frames(self._config) if deepstream.tracker.config is None else 0
         source = _Source(
-            pad,
+            index,
             source_id,
             config,
             SourceEvents(started, self._config.tracker.timeout, shadow, IgnoredRegions(config.ignore)),
@@ -321,26 +342,61 @@ class DeepStreamEngine:
             cut_off,
         )
         with self._lock:
-            self._sources[pad] = source
+            self._sources[index] = source
         if error is not None:
-            self._handover.put_note(StreamOver(pad, in_order=True, error=error))
-            source.over = StreamOver(pad, in_order=True, error=error)
+            source.over = StreamOver(index, in_order=True, error=error)
+            self._handover.put_note(source.over)
             return
-        if pad >= self._rendered.batch and deepstream.mux.batch is not None:
-            self._warn(f"there are more sources than deepstream.mux.batch ({deepstream.mux.batch}): frames will wait")
+        self._connect(source)
+
+    def _connect(self, source: _Source) -> None:
+        """Put a source on a free pad of the mux; while there is none, it waits until another has ended."""
+        index, config, deepstream = source.index, source.config, self._config.deepstream
+        if self._source(index) is not source:
+            return
+        pad = self._pads.give(index)
+        if pad is None:
+            if not source.waits:
+                source.waits = True
+                self._warn_of_waiting(source)
+            with self._lock:
+                self._waiting.append(source)
+            return
+        source.waits = False
         reconnect = config.timeout if config.reconnect else None
         attempts = -1 if config.reconnect_limit is None else max(1, round(config.reconnect_limit / config.timeout))
         uri = gst_uri(config)
         if uri.startswith("rtsps://") and config.reconnect:
-            self._warn(f"{source_id}: {UNWATCHED}")
+            self._warn(f"{source.id}: {UNWATCHED}")
         properties: dict[str, PropertyValue] = source_properties(uri, config.rtsp_transport, reconnect, attempts)
         try:
-            self._pipeline.add_source(pad, uri, properties | dict(deepstream.source.properties), source.events.linked)
+            self._pipeline.add_source(
+                index, pad, uri, properties | dict(deepstream.source.properties), source.events.linked
+            )
         except ReIDStreamError as problem:
             if self._starting.ident is None:
                 raise
             # While others run, what is wrong with a new source is its own affair.
-            self._handover.put_note(StreamOver(pad, in_order=True, error=str(problem)))
+            self._handover.put_note(StreamOver(index, in_order=True, error=str(problem)))
+            self._pads.leaves(index)
+            self._pads.deleted(pad)
+
+    def _warn_of_waiting(self, source: _Source) -> None:
+        # While a pad is on its way out, as when one camera takes another's place, it is a matter of moments.
+        if len(self._pipeline.sources) >= self._rendered.batch:
+            self._warn(
+                f"there are more sources than the mux has places ({self._rendered.batch}, deepstream.mux.batch): "
+                f"{source.id} waits until another has ended"
+            )
+
+    def _pad_freed(self) -> None:
+        self._bus.soon(self._connect_waiting)
+
+    def _connect_waiting(self) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, deque()
+        for source in waiting:
+            self._connect(source)
 
     def _follow_camera_list(self) -> None:
         assert self._camera_list is not None
@@ -390,7 +446,7 @@ class DeepStreamEngine:
 
     def _keeps(self, pad: int, seconds: float) -> bool:
         source = self._source(pad)
-        return source is None or source.thinning.keeps(seconds)
+        return source is not None and source.thinning.keeps(seconds)
 
     def _count_dropped(self, pad: int) -> None:
         source = self._source(pad)

@@ -14,7 +14,7 @@ from reidstream.types import TrackIds
 
 @dataclass(frozen=True, slots=True)
 class TracksOver:
-    """The tracker has given up these object ids of a pad."""
+    """The tracker has given up these object ids. ``pad``, here and below: the index of the source, see MuxPads."""
 
     pad: int
     object_ids: TrackIds

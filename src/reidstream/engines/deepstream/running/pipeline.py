@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from reidstream.config.deepstream import PropertyValue
 from reidstream.engines.deepstream.running.gst_properties import load_gst, make_element, set_properties
+from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.errors import ConfigError, EngineError
 from reidstream.sources import redacted
 
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 _STOPPING = 15.0
 """Seconds that the elements get to stop before they are left behind."""
+_SOURCE = re.compile(r"reidstream-source-(\d+)")
+"""How the elements of sources are called."""
 
 SECTIONS = {
     "nvurisrcbin": "deepstream.source.properties",
@@ -38,13 +42,13 @@ class _SourceBranch:
 
 
 class Pipeline:
-    """One DeepStream pipeline. Sources are known by the index of their mux pad, which is never used twice.
+    """One DeepStream pipeline. Sources are known by an index that is never used twice; their mux pads are, see MuxPads.
 
     elements: GObject properties for "nvstreammux", "pgie", "nvtracker", "sgie" (left out when the tracker embeds) and
     "nvurisrcbin" (for every source). Raises MissingDependency or ConfigError.
     """
 
-    def __init__(self, elements: Mapping[str, Mapping[str, PropertyValue]], new_mux: bool) -> None:
+    def __init__(self, elements: Mapping[str, Mapping[str, PropertyValue]], new_mux: bool, pads: MuxPads) -> None:
         # NVIDIA decides when its plugin is loaded which of its two muxes bears the name.
         if new_mux:
             os.environ["USE_NEW_NVSTREAMMUX"] = "yes"
@@ -52,8 +56,8 @@ class Pipeline:
             os.environ.pop("USE_NEW_NVSTREAMMUX", None)
         self.gst = load_gst()
         self._elements = elements
+        self._pads = pads
         self._branches: dict[int, _SourceBranch] = {}
-        self._names: dict[str, int] = {}
         self._running = False
         self._lock = threading.Lock()
         # Held while a source is started or taken out, so that none is started that has been taken out.
@@ -64,6 +68,9 @@ class Pipeline:
             if name in elements:
                 chain += [self._queue(name), self._made(factory, name)]
         self._mux, last = chain[0], chain[-1]
+        # Sources come and go: that none is there for a while must not end the elements behind the mux.
+        if "drop-pipeline-eos" not in elements["nvstreammux"]:
+            set_properties(self.gst, self._mux, {"drop-pipeline-eos": True}, SECTIONS["nvstreammux"])
         sink = make_element(self.gst, "fakesink", "sink")
         set_properties(self.gst, sink, {"sync": False, "async": False, "enable-last-sample": False}, "sink")
         self.pipeline.add(sink)
@@ -89,18 +96,18 @@ class Pipeline:
         return queue
 
     def add_source(
-        self, index: int, uri: str, properties: Mapping[str, PropertyValue], linked: Callable[[float], None]
+        self, index: int, pad: int, uri: str, properties: Mapping[str, PropertyValue], linked: Callable[[float], None]
     ) -> None:
-        """A source on pad ``index``; it starts with the pipeline, or at once when that is running.
+        """A source on a pad of the mux; it starts with the pipeline, or at once when that is running.
 
         linked: told the nominal frames per second (0: unknown) when its video is connected.
         """
-        element = make_element(self.gst, "nvurisrcbin", f"source-{index}")
+        element = make_element(self.gst, "nvurisrcbin", f"reidstream-source-{index}")
         set_properties(self.gst, element, self._elements.get("nvurisrcbin", {}), SECTIONS["nvurisrcbin"])
         set_properties(self.gst, element, {"uri": uri, **properties}, SECTIONS["nvurisrcbin"])
-        sink = self._mux.request_pad_simple(f"sink_{index}")
+        sink = self._mux.request_pad_simple(f"sink_{pad}")
         if sink is None:
-            raise EngineError(f"nvstreammux gives no pad sink_{index} for {redacted(uri)}")
+            raise EngineError(f"nvstreammux gives no pad sink_{pad} for {redacted(uri)}")
 
         def on_pad(_element: Any, pad: Any) -> None:
             if not pad.get_name().startswith("vsrc") or sink.is_linked():
@@ -113,7 +120,6 @@ class Pipeline:
         handler = element.connect("pad-added", on_pad)
         with self._lock:
             self._branches[index] = _SourceBranch(element, sink, handler)
-            self._names[element.get_name()] = index
             running = self._running
         if running:
             self._start_source(index, element)
@@ -138,6 +144,7 @@ class Pipeline:
                 branch = self._branches.pop(index, None)
             if branch is None:
                 return
+            self._pads.leaves(index)
             branch.element.disconnect(branch.handler)
             branch.element.set_state(self.gst.State.NULL)
             branch.sink.send_event(self.gst.Event.new_flush_stop(False))
@@ -148,10 +155,9 @@ class Pipeline:
     def source_of(self, element: Any) -> int | None:
         """Which source an element belongs to or belonged to, None when it is none of theirs."""
         while element is not None:
-            with self._lock:
-                index = self._names.get(element.get_name())
-            if index is not None:
-                return index
+            named = _SOURCE.fullmatch(element.get_name())
+            if named is not None:
+                return int(named[1])
             element = element.get_parent()
         return None
 

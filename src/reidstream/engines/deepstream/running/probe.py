@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from reidstream.engines.deepstream.metadata.reading import BatchReader
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
+from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.errors import EngineError, ReIDStreamError
 
 logger = logging.getLogger(__name__)
 
-_OVER = ("nv-stream-eos", "nv-pad-deleted")
-"""Events that NVIDIA's mux sends down the stream behind the last frame of a source; their field is ``source-id``."""
+_OVER = "nv-stream-eos"
+_GONE = "nv-pad-deleted"
+"""Events that NVIDIA's mux sends down the stream behind the last frame of a source; their field is ``source-id``, the
+number of its pad."""
 
 
 class Probe:
@@ -21,12 +25,17 @@ class Probe:
 
     ``seconds``: time spent reading, waiting not counted; ``batches``: how many. Nothing is ever raised into GStreamer:
     the first failure goes to the reader of the events, and the probe keeps quiet from then on.
+    pad_freed: called when a pad of the mux can be used again.
     """
 
-    def __init__(self, gst: Any, reader: BatchReader, handover: Handover) -> None:
+    def __init__(
+        self, gst: Any, reader: BatchReader, handover: Handover, pads: MuxPads, pad_freed: Callable[[], None]
+    ) -> None:
         self._gst = gst
         self._reader = reader
         self._handover = handover
+        self._pads = pads
+        self._pad_freed = pad_freed
         self._failed = False
         self._attached: list[tuple[Any, int]] = []
         self.seconds = 0.0
@@ -70,10 +79,17 @@ class Probe:
 
     def _on_event(self, _pad: Any, info: Any) -> Any:
         structure = info.get_event().get_structure()
-        if structure is not None and structure.get_name().startswith(_OVER):
+        name = structure.get_name() if structure is not None else ""
+        if name.startswith((_OVER, _GONE)):
             known, pad = structure.get_uint("source-id")
+            gone = name.startswith(_GONE)
+            index = None
             if known:
-                self._handover.put_note(StreamOver(int(pad), in_order=True))
+                index = self._pads.deleted(int(pad)) if gone else self._pads.source(int(pad))
+            if index is not None:
+                self._handover.put_note(StreamOver(index, in_order=True))
+                if gone:
+                    self._pad_freed()
         return self._gst.PadProbeReturn.OK
 
     def _fail(self, error: ReIDStreamError) -> None:

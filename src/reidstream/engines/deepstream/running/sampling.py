@@ -77,8 +77,10 @@ class BestSamples:
         return rows, quality[rows]
 
     def took(self, pad: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
-        if not self._sparse and len(object_ids):
-            self._pads[pad].slots.take(object_ids, quality, time)
+        # The source may have been forgotten since it was asked what is wanted: that happens on another thread.
+        known = self._pads.get(pad)
+        if not self._sparse and known is not None and len(object_ids):
+            known.slots.take(object_ids, quality, time)
 
     def forget(self, pad: int) -> None:
         """The source has ended."""

@@ -1,0 +1,61 @@
+"""Pads of nvstreammux are used again, and never while something of their last source is on its way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from reidstream.engines.deepstream.metadata import Seen
+from reidstream.engines.deepstream.running import mux_pads
+from reidstream.engines.deepstream.running.mux_pads import MuxPads
+from reidstream.engines.deepstream.running.sampling import BestSamples
+
+
+def test_a_pad_is_given_again_when_the_mux_has_said_behind_the_last_frame_that_it_is_gone() -> None:
+    pads = MuxPads(2)
+    assert (pads.give(0), pads.give(1), pads.give(2)) == (0, 1, None)
+    pads.leaves(0)
+    assert pads.give(2) is None
+    assert pads.source(0) == 0, "frames that are on their way are the old source's"
+    assert pads.deleted(0) == 0
+    assert pads.source(0) is None
+    assert pads.give(2) == 0
+    assert pads.source(0) == 2
+
+
+def test_the_pad_that_has_been_free_for_the_longest_is_given_first() -> None:
+    pads = MuxPads(3)
+    for index in range(3):
+        pads.give(index)
+    for index in (2, 0, 1):
+        pads.leaves(index)
+        pads.deleted(index)
+    assert [pads.give(index) for index in (3, 4, 5)] == [2, 0, 1]
+
+
+def test_an_old_event_takes_no_pad_from_the_source_that_has_it_now() -> None:
+    pads = MuxPads(1)
+    pads.give(0)
+    assert pads.deleted(0) is None
+    assert pads.deleted(7) is None
+    assert pads.source(0) == 0
+
+
+def test_a_mux_that_never_says_that_a_pad_is_gone_keeps_none_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    pads = MuxPads(1)
+    pads.give(0)
+    pads.leaves(0)
+    assert pads.overdue() == []
+    monkeypatch.setattr(mux_pads, "_LET_GO", -1.0)
+    assert pads.overdue() == [0]
+
+
+def test_a_source_may_be_forgotten_while_its_last_frame_is_read() -> None:
+    """Forgetting happens on the thread that reads events, sampling on NVIDIA's."""
+    sampling = BestSamples(2, timeout=1.0, min_size=(16, 32), mux_size=None, sparse=False)
+    box = np.array([[400, 200, 500, 500]], np.float32)
+    seen = Seen(0, 0.0, (960, 540), np.array([7], np.uint64), box, np.ones(1, np.float32))
+    rows, quality = sampling.wanted(seen)
+    sampling.forget(0)
+    sampling.took(0, seen.object_ids[rows], quality, 0.0)
+    assert len(sampling.wanted(seen)[0]) == 1
