@@ -21,7 +21,7 @@ from reidstream.identities.archive import export_gallery, import_gallery, open_a
 from reidstream.identities.catalogue import Catalogue
 from reidstream.identities.erasing import erase_person
 from reidstream.identities.online import OnlineIdentities
-from reidstream.identities.operations import RESOLVED, REVISITED, moves_of, revisit
+from reidstream.identities.operations import RESOLVED, moves_of
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import count_people, history, leave_undecided, list_people
 from reidstream.identities.people_sheet import write_people_sheet
@@ -183,27 +183,6 @@ def test_thousands_of_moved_tracklets_are_one_operation(fill: Fill) -> None:
     assert len(moves_of(made, number)) == len(ids) - 1
     Review(made, "ana").undo(number)
     assert groups(made) == before
-
-
-def test_what_is_revisited_in_the_background_is_one_entry_until_somebody_decides(gallery: Gallery) -> None:
-    owner = {t: person.id for person in list_people(gallery) for t in person.tracklets}
-    before = groups(gallery)
-    with gallery.write() as connection:
-        first = revisit(connection, [(IDS[5], owner[ALONE], 0.9)])
-        assert revisit(connection, [(IDS[5], owner[ALONE], 0.8)]) is None
-    with gallery.write() as connection:
-        assert revisit(connection, [(IDS[4], owner[ALONE], 0.9)]) == first
-    (entry,) = history(gallery)
-    assert entry.kind == REVISITED
-    assert {move.tracklet for move in moves_of(gallery, entry.id)} == {IDS[4], IDS[5]}
-    assert [e.payload["tracklet"] for e in all_events_after(gallery, 0) if e.kind == "TrackletMoved"] == IDS[5:3:-1]
-    Review(gallery, "ana").label("1", name="Grace")
-    with gallery.write() as connection:
-        assert revisit(connection, [(IDS[2], owner[ALONE], 0.9)]) not in {first, None}
-    Review(gallery, "ana").undo()
-    Review(gallery, "ana").undo()
-    Review(gallery, "ana").undo()
-    assert groups(gallery) == before
 
 
 def test_whoever_is_erased_is_nobodys_candidate(gallery: Gallery) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.identities.calibration import Calibration
-from reidstream.identities.people import assign, create_person
+from reidstream.identities.people import assign, create_person, leave_undecided, people_of
 from reidstream.identities.proposal import Proposal
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.server.desk import Desk
@@ -172,6 +172,25 @@ def test_a_fitted_proposal_moves_nobody_that_somebody_decided_about(
             assert held[tracklet][0] in named
     if not touched and all(t in target for t in held):
         assert found == proposal
+
+
+def test_who_stays_undecided_is_not_made_a_person(owner: Asking, desk: Desk) -> None:
+    misplaced(owner, desk)
+    ben = owner.people()[2]
+    (seen_first,) = ben["tracklets"]
+    with desk.gallery.write() as connection:
+        leave_undecided(connection, [(IDS[4], seen_first, 0.6)])
+    desk.catalogue.reload()
+
+    def confirm() -> None:
+        owner.decide("confirm", person=ben["id"], tracklets=[seen_first], seen=owner.seen(2))
+
+    desk.resolver = Meanwhile(confirm)
+    assert resolved(owner, desk)["state"] == "done"
+    with desk.gallery.read() as connection:
+        (held,) = [person for person in people_of(connection) if IDS[4] in person.tracklets]
+    assert held.undecided
+    assert (held.tracklets, held.chance) == ((IDS[4],), 0.6)
 
 
 def test_the_process_decides_by_the_servers_own_settings(desk: Desk) -> None:

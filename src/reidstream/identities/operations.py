@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, inspect, or_, select, update
+from sqlalchemy import Connection, delete, insert, inspect, or_, select, update
 
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
@@ -25,12 +25,6 @@ from reidstream.identities.schema import former_links, former_members, former_pe
 
 RESOLVED = "resolve"
 """Kind of the entry of the log that says that everybody was decided anew."""
-
-REVISITED = "revisit"
-"""Kind of the entry of the log for what was decided anew in the background, a tracklet now and then."""
-
-_COALESCED = 3600.0
-"""Seconds for which what is decided anew in the background goes into one entry, as long as nothing else is decided."""
 
 
 class Undertaking:
@@ -187,31 +181,3 @@ def moves_of(gallery: Gallery, number: int) -> list[Moved]:
         changed = or_(c.became != c.person, c.became.is_(None) != c.person.is_(None))
         query = select(c.tracklet, c.person, c.became).where(c.changed_by == number, changed).order_by(c.tracklet)
         return [Moved(row.tracklet, row.person, row.became) for row in connection.execute(query)]
-
-
-def revisit(connection: Connection, rows: Sequence[tuple[str, str, float]], author: str = "reidstream") -> int | None:
-    """Put tracklets to other people in the background, in the caller's transaction: (tracklet, person, probability).
-
-    What is done within an hour goes into one entry of the log, as long as nothing else is decided in between, so
-    that the history does not consist of these. Events say where each went. The entry's number; None if nothing moves.
-    """
-    held = person_of_tracklets(connection, [tracklet for tracklet, _, _ in rows])
-    moved = [row for row in rows if held.get(row[0], ("", 0.0))[0] != row[1]]
-    if not moved:
-        return None
-    last = connection.execute(select(operations).order_by(operations.c.id.desc()).limit(1)).first()
-    operation = Undertaking(REVISITED, author)
-    goes_on = last is not None and (last.kind, last.author, last.undone_by) == (REVISITED, author, None)
-    if last is not None and goes_on and time.time() - last.wall < _COALESCED:
-        operation.id = int(last.id)
-    else:
-        operation.open(connection)
-    of_entry = former_members.c.changed_by == operation.id
-    known = set(connection.execute(select(former_members.c.tracklet).where(of_entry)).scalars())
-    operation.touch(connection, [tracklet for tracklet, _, _ in moved if tracklet not in known], [])
-    assign(connection, moved)
-    operation.tell_moves(connection, held)
-    count = connection.execute(select(func.count()).select_from(former_members).where(of_entry)).scalar_one()
-    operation.says(f"looked again at recent tracklets: {count} went to another person")
-    operation.close(connection)
-    return operation.id

@@ -15,7 +15,7 @@ from reidstream.gallery import Gallery
 from reidstream.identities.calibration import Calibration
 from reidstream.identities.constraints import HumanLinks, read_topology
 from reidstream.identities.evidence import evidence_of
-from reidstream.identities.operations import RESOLVED, REVISITED, Undertaking
+from reidstream.identities.operations import RESOLVED, Undertaking
 from reidstream.identities.outbox import stored, tell, undecided_between
 from reidstream.identities.people import (
     assign,
@@ -221,7 +221,7 @@ def settle(gallery: Gallery, config: IdentityConfig) -> Proposal | None:
 
 def _reviewed(gallery: Gallery) -> bool:
     """Whether anybody ever decided anything themselves, be it that deciding everybody anew was undone."""
-    return any(operation.kind not in (RESOLVED, REVISITED) for operation in history(gallery))
+    return any(operation.kind != RESOLVED for operation in history(gallery))
 
 
 def _unsettled(gallery: Gallery) -> bool:

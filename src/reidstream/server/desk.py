@@ -26,8 +26,9 @@ from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
+from reidstream.identities.people import people_of as stored_people
 from reidstream.identities.proposal import Proposal, apply
-from reidstream.identities.schema import former_members, former_people, links, members, operations, outbox
+from reidstream.identities.schema import former_members, former_people, links, operations, outbox
 from reidstream.identities.waiting import Waiting
 from reidstream.search.person import Identity, Verdict, verdict_of
 from reidstream.search.query import Query
@@ -219,11 +220,21 @@ class Desk:
         undone = select(operations.c.undoes).where(operations.c.id > before, operations.c.undoes.is_not(None))
         since = or_(former_members.c.changed_by > before, former_members.c.changed_by.in_(undone))
         with self.gallery.read() as connection:
-            now = {row.tracklet: (row.person, row.probability) for row in connection.execute(select(members))}
+            everybody = stored_people(connection)
             touched = set(connection.execute(select(former_members.c.tracklet).where(since)).scalars())
             linked = select(links.c.a, links.c.b).where(links.c.operation > before)
             touched.update(tracklet for pair in connection.execute(linked) for tracklet in pair)
-        return fitted(proposal, now, touched)
+        now = {
+            tracklet: (person.id, sure)
+            for person in everybody
+            for tracklet, sure in zip(person.tracklets, person.probability, strict=True)
+        }
+        doubts = {
+            person.tracklets[0]: (person.candidate, person.chance)
+            for person in everybody
+            if person.undecided and person.candidate is not None and person.chance is not None
+        }
+        return fitted(proposal, now, touched, doubts=doubts)
 
     def erase(
         self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()

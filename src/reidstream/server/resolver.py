@@ -78,13 +78,18 @@ class Resolver:
 
 
 def fitted(
-    proposal: Proposal, now: Mapping[str, tuple[str, float]], touched: Collection[str], people: Collection[str] = ()
+    proposal: Proposal,
+    now: Mapping[str, tuple[str, float]],
+    touched: Collection[str],
+    people: Collection[str] = (),
+    doubts: Mapping[str, tuple[str, float]] | None = None,
 ) -> Proposal:
     """A proposal that leaves as it is whatever somebody decided, or storing changed, since it was begun.
 
     now: (person, probability) of every tracklet that has a person. touched: tracklets of decisions made since; people:
-    those whom such decisions speak of. Who shares a person now, or would by the proposal, directly or through others,
-    is left out together, so that what stays fits what is applied.
+    those whom such decisions speak of. doubts: of each tracklet that is undecided now, a tracklet of the person that it
+    may be, and how likely it is: who stays undecided is not made a person by staying. Who shares a person now, or would
+    by the proposal, directly or through others, is left out together, so that what stays fits what is applied.
     """
     group_of = {tracklet: n for n, group in enumerate(proposal.groups) for tracklet in group}
     moved = set(proposal.moved)
@@ -124,6 +129,10 @@ def fitted(
     verdicts: dict[str, Verdict[int]] = {}
     for tracklet, p in probability.items():
         verdict = proposal.verdicts.get(tracklet)
+        doubt = (doubts or {}).get(tracklet) if tracklet in stays else None
+        if doubt is not None and doubt[0] in place:
+            verdicts[tracklet] = Verdict(Outcome.UNDECIDED, place[doubt[0]], doubt[1])
+            continue
         if tracklet in stays or verdict is None or verdict.outcome is Outcome.DECIDED:
             verdicts[tracklet] = Verdict(Outcome.DECIDED, place[tracklet], p)
             continue
