@@ -43,15 +43,33 @@ def onnxruntime() -> Any:
     return module
 
 
+def beside(name: str) -> Any:
+    """A module that ``reidstream setup cuda`` installs, or that this environment has anyway.
+
+    Raises MissingDependency when there is none that can be imported.
+    """
+    with _lock:
+        try:
+            return _found(name, cuda_folder())
+        except ImportError as error:
+            raise MissingDependency(f"{name} cannot be imported ({error}): reidstream setup cuda --replace") from None
+
+
 def _imported(folder: Path | None) -> ModuleType:
+    try:
+        return _found("onnxruntime", folder)
+    except ImportError as error:
+        cure = "reidstream setup cuda --replace" if folder is not None else "python -m pip install onnxruntime"
+        raise MissingDependency(f"ONNX Runtime, which runs the models, cannot be imported ({error}): {cure}") from None
+
+
+def _found(name: str, folder: Path | None) -> ModuleType:
+    """A module, looked for in this folder first; the folder stays out of everybody else's way."""
     path = list(sys.path)
     if folder is not None:
         sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        cure = "reidstream setup cuda --replace" if folder is not None else "python -m pip install onnxruntime"
-        raise MissingDependency(f"ONNX Runtime, which runs the models, cannot be imported ({error}): {cure}") from None
+        return importlib.import_module(name)
     finally:
         sys.path[:] = path
 

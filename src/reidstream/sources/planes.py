@@ -24,6 +24,7 @@ Samples = npt.NDArray[Any]
 _BT601 = (0.299, 0.114)
 _COEFFICIENTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593), 10: (0.2627, 0.0593)}
 _FULL_RANGE = 2
+"""AVCOL_RANGE_JPEG."""
 _BAND_PIXELS = 2**17
 """Pixels converted at a time: the intermediate planes of such a band stay in the processor's cache."""
 
@@ -52,9 +53,12 @@ _LAYOUTS = {
     "yuv444p10le": _Layout(0, 0, bits=10),
 }
 
+# By bytes of a sample.
+_INTERLEAVED = {1: _Layout(1, 1, interleaved=True), 2: _Layout(1, 1, interleaved=True, bits=10)}
+
 
 @cache
-def _matrix(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
+def yuv_matrix(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
     """float32 (3, 4): (Y, U, V, 1) in 0..255 to (B, G, R) in 0..255."""
     kr, kb = _COEFFICIENTS.get(colorspace, _BT601)
     kg = 1 - kr - kb
@@ -96,8 +100,13 @@ class YuvPlanes:
             _view(luma, frame.width, frame.height, 1, layout.bits),
             tuple(_view(plane, width, height, channels, layout.bits) for plane in chroma),
             layout,
-            _matrix(frame.colorspace, layout.full_range or frame.color_range == _FULL_RANGE),
+            yuv_matrix(frame.colorspace, layout.full_range or frame.color_range == _FULL_RANGE),
         )
+
+    @classmethod
+    def interleaved(cls, luma: Samples, chroma: Samples, matrix: npt.NDArray[np.float32]) -> YuvPlanes:
+        """Planes as GPUs decode them: uint8, or uint16 with ten bits; chroma (h, w, 2), rounded up."""
+        return cls(luma, (chroma,), _INTERLEAVED[luma.dtype.itemsize], matrix)
 
     def scaled(self, width: int, height: int) -> Pixels:
         """The whole picture as BGR uint8 (height, width, 3), each plane resized bilinearly like ``cv2.resize``."""

@@ -1,0 +1,56 @@
+"""What is cut out of a picture on the GPU, and where it goes in a network's input: one row of the kernel's table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.gpu.surfaces import Surface
+from reidstream.sources.picture import Orientation
+
+Box = tuple[int, int, int, int]
+
+_INTEGERS = (
+    *("pitch", "deep"),
+    *("left", "top", "width", "height", "picture_width", "picture_height"),
+    *("place_left", "place_top", "place_width", "place_height"),
+    *("transposed", "mirrored_x", "mirrored_y"),
+    "whole",
+)
+CUT = np.dtype([("luma", "<u8"), ("chroma", "<u8"), *((name, "<i4") for name in _INTEGERS), ("matrix", "<f4", (12,))])
+"""As ``struct Cut`` of kernels/cut_out.cu, which says what each field is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A box of a picture, stretched into a place of a network's input; the rest of the input is grey.
+
+    box: left, top, right, bottom in stored pixels, inside the picture. place: left, top, width and height in the input,
+    upright. whole: the box is the whole picture; its colours are then interpolated on a grid of their own, as where
+    whole pictures are scaled on the processor. Holds the surface: its memory is not used again while this is there.
+    """
+
+    surface: Surface
+    orientation: Orientation
+    box: Box
+    place: Box
+    whole: bool
+
+
+def table(cuts: Sequence[Cut]) -> npt.NDArray[Any]:
+    """CUT (n,): what the kernel is told."""
+    return np.array([_row(cut) for cut in cuts], CUT)
+
+
+def _row(cut: Cut) -> tuple[Any, ...]:
+    surface, turned = cut.surface, cut.orientation
+    left, top, right, bottom = cut.box
+    return (
+        *(surface.luma, surface.chroma, surface.pitch, surface.deep),
+        *(left, top, right - left, bottom - top, *surface.size, *cut.place),
+        *(turned.transposed, turned.mirrored_x, turned.mirrored_y, cut.whole, surface.matrix.ravel()),
+    )

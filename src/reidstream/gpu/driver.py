@@ -1,0 +1,122 @@
+"""CUDA's driver interface, as far as pictures need it: memory, copies, streams and one module of kernels."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from reidstream.errors import DeviceError
+from reidstream.runtime import beside
+
+
+class Gpu:
+    """One GPU, in the context that ONNX Runtime and NVDEC use as well (its primary one).
+
+    Safe to use from several threads. Raises DeviceError for whatever the driver refuses.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        self._driver: Any = beside("cuda.bindings.driver")
+        self._ready = threading.local()
+        self._call(self._driver.cuInit(0))
+        self.number = number
+        self._device = self._call(self._driver.cuDeviceGet(number))
+        self._context = self._call(self._driver.cuDevicePrimaryCtxRetain(self._device))
+        self.stream()
+
+    @property
+    def context(self) -> int:
+        """The context's handle."""
+        return int(self._context)
+
+    def use(self) -> None:
+        """Make this GPU the calling thread's."""
+        if not getattr(self._ready, "yes", False):
+            self._call(self._driver.cuCtxSetCurrent(self._context))
+            self._ready.yes = True
+
+    def stream(self) -> int:
+        """The calling thread's own stream; what is done in it does not wait for other threads."""
+        self.use()
+        found: int | None = getattr(self._ready, "stream", None)
+        if found is None:
+            flags = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
+            self._ready.owner = _Stream(self, self._call(self._driver.cuStreamCreate(flags)))
+            found = self._ready.stream = int(self._ready.owner.handle)
+        return found
+
+    def allocate(self, size: int) -> int:
+        """Address of ``size`` bytes of device memory."""
+        self.use()
+        return int(self._call(self._driver.cuMemAlloc(size)))
+
+    def free(self, address: int) -> None:
+        self.use()
+        self._driver.cuMemFree(address)
+
+    def write(self, address: int, array: npt.NDArray[Any]) -> None:
+        """Copy an array that lies in one piece to the device, in the thread's stream; it may be changed afterwards."""
+        stream = self.stream()
+        self._call(self._driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, stream))
+
+    def read(self, array: npt.NDArray[Any], address: int) -> None:
+        """Fill an array that lies in one piece from the device, after all that is in the thread's stream."""
+        stream = self.stream()
+        self._call(self._driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, stream))
+        self.wait()
+
+    def read_plane(self, array: npt.NDArray[Any], address: int, pitch: int) -> None:
+        """Fill a two-dimensional array from lines that lie ``pitch`` bytes apart."""
+        copy = self._driver.CUDA_MEMCPY2D()
+        kinds = self._driver.CUmemorytype
+        copy.srcMemoryType, copy.srcDevice, copy.srcPitch = kinds.CU_MEMORYTYPE_DEVICE, address, pitch
+        copy.dstMemoryType, copy.dstHost, copy.dstPitch = kinds.CU_MEMORYTYPE_HOST, array.ctypes.data, array.strides[0]
+        copy.WidthInBytes, copy.Height = array.shape[1] * array.itemsize, array.shape[0]
+        self._call(self._driver.cuMemcpy2DAsync(copy, self.stream()))
+        self.wait()
+
+    def copy_plane(self, to: int, to_pitch: int, source: int, source_pitch: int, width: int, height: int) -> None:
+        """Copy lines of ``width`` bytes on the device, in the thread's stream."""
+        copy = self._driver.CUDA_MEMCPY2D()
+        kinds = self._driver.CUmemorytype
+        copy.srcMemoryType, copy.srcDevice, copy.srcPitch = kinds.CU_MEMORYTYPE_DEVICE, source, source_pitch
+        copy.dstMemoryType, copy.dstDevice, copy.dstPitch = kinds.CU_MEMORYTYPE_DEVICE, to, to_pitch
+        copy.WidthInBytes, copy.Height = width, height
+        self._call(self._driver.cuMemcpy2DAsync(copy, self.stream()))
+
+    def wait(self) -> None:
+        """Until all is done that is in the thread's stream."""
+        self._call(self._driver.cuStreamSynchronize(self.stream()))
+
+    def kernel(self, path: Path, name: str) -> Any:
+        """A kernel of a PTX file, for ``launch``."""
+        self.use()
+        module = self._call(self._driver.cuModuleLoadData(path.read_bytes() + b"\0"))
+        return self._call(self._driver.cuModuleGetFunction(module, name.encode()))
+
+    def launch(
+        self, kernel: Any, grid: tuple[int, int, int], block: tuple[int, int, int], values: tuple[Any, ...], types: Any
+    ) -> None:
+        """Start a kernel in the thread's stream. types: a ctypes type for each value."""
+        self._call(self._driver.cuLaunchKernel(kernel, *grid, *block, 0, self.stream(), (values, types), 0))
+
+    def _call(self, answer: tuple[Any, ...]) -> Any:
+        """What a call of the driver returns besides its error code."""
+        code, *values = answer
+        if code != self._driver.CUresult.CUDA_SUCCESS:
+            raise DeviceError(f"the GPU's driver says {code.name}")
+        return values[0] if len(values) == 1 else None
+
+
+class _Stream:
+    """Ends the stream with its thread."""
+
+    def __init__(self, gpu: Gpu, handle: Any) -> None:
+        self._gpu, self.handle = gpu, handle
+
+    def __del__(self) -> None:
+        self._gpu._driver.cuStreamDestroy(self.handle)
+
