@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # Commands and tests start hundreds of processes; without Python's bytecode each compiles a thousand modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench fuzz soak requirements docs wheel clean
+.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench fuzz soak requirements kernels docs wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -80,6 +80,14 @@ soak: $(VENV)/.ready  ## An hour of short runs in one process: does it grow? (MI
 
 requirements:  ## Compile the pinned requirement files anew
 	cd requirements && ./compile
+
+KERNELS := src/reidstream/gpu/kernels
+kernels:  ## Compile the GPU's kernels; needs nvcc of CUDA 13.0
+	for each in $(KERNELS)/*.cu; do \
+		nvcc -ptx -arch=compute_75 -fmad=false $$each -o $${each%.cu}.new && \
+		{ echo "// $$(basename $$each) $$(sha256sum <$$each | cut -d' ' -f1)"; cat $${each%.cu}.new; } >$${each%.cu}.ptx && \
+		rm $${each%.cu}.new || exit 1; \
+	done
 
 docs: $(VENV)/.ready  ## Write the generated pages of the documentation
 	$(PY) docs/generate.py

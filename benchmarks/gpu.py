@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-_REPEATS = 12
+_REPEATS = 60
 # Of the mean overlap over the frames of either: below it is another person's track.
 _SAME = 0.5
 
@@ -34,7 +34,7 @@ _SAME = 0.5
 def main() -> None:
     arguments = _arguments()
     if arguments.child:
-        print(json.dumps({"rate": _rate, "tracklets": _tracklets}[arguments.child](arguments)))
+        print(json.dumps({"rate": _rate, "tracklets": _tracklets, "decode": _decode}[arguments.child](arguments)))
         return
     with tempfile.TemporaryDirectory() as folder:
         long = _repeated(Path(arguments.video), Path(folder))
@@ -47,6 +47,11 @@ def main() -> None:
             for streams in map(int, arguments.streams.split(","))
             for device in arguments.devices.split(",")
             for version, source in sources.items()
+        ]
+        rows += [
+            {"version": "decode", **_measure(arguments, "decode", "cuda", long, streams)}
+            for _ in range(arguments.rounds if arguments.decode else 0)
+            for streams in map(int, arguments.streams.split(","))
         ]
         pairs = _parity(arguments) if arguments.parity else {}
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "gpu": _gpu_name()}
@@ -75,6 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--before", help="src folder of the version to compare with")
     parser.add_argument("--parity", help="two devices, as cpu,cuda")
+    parser.add_argument("--decode", action="store_true", help="also measure the GPU's decoders alone")
     parser.add_argument("--set", action="append", default=[], help="a setting, as section.key=value")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--device", help=argparse.SUPPRESS)
@@ -155,6 +161,46 @@ def _rate(arguments: argparse.Namespace) -> dict[str, Any]:
         "first_frame_s": began - opening,
         "gpu_mib": memory,
         "stage_ms": spent,
+    }
+
+
+def _decode(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Frames per second of the GPU's decoders alone: one thread for each stream, nobody looks at the pictures."""
+    import threading
+
+    from reidstream.config import SourceConfig
+    from reidstream.gpu.decoding import OnGpu, open_gpu
+    from reidstream.sources import open_source
+
+    opening = time.perf_counter()
+    gpu = open_gpu()
+    assert gpu is not None
+    counts = [0] * arguments.count
+    began = time.perf_counter()
+
+    def read(place: int) -> None:
+        while time.perf_counter() - began < arguments.seconds:
+            for _ in open_source(SourceConfig(uri=arguments.video), f"camera{place}", OnGpu(gpu)):
+                counts[place] += 1
+                if time.perf_counter() - began >= arguments.seconds:
+                    break
+
+    threads = [threading.Thread(target=read, args=(place,)) for place in range(arguments.count)]
+    processor = _processor_seconds()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
+    return {
+        "device": "cuda",
+        "streams": arguments.count,
+        "fps": sum(counts) / seconds,
+        "cores": (_processor_seconds() - processor) / seconds,
+        "open_s": began - opening,
+        "first_frame_s": 0.0,
+        "gpu_mib": _gpu_memory(),
+        "stage_ms": {},
     }
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from reidstream.gpu.surfaces import Surface
 from reidstream.sources.picture import Orientation
-from reidstream.sources.planes import yuv_matrix
+from reidstream.sources.planes import YuvPlanes, yuv_matrix
 
 TURNS = [
     Orientation(),
@@ -30,6 +30,14 @@ def planes(size: tuple[int, int], deep: bool, seed: int = 0) -> tuple[npt.NDArra
     if deep:
         return (luma << 6).astype(np.uint16), (chroma << 6).astype(np.uint16)
     return (luma >> 2).astype(np.uint8), (chroma >> 2).astype(np.uint8)
+
+
+def host_planes(size: tuple[int, int], deep: bool) -> YuvPlanes:
+    """The same picture as the processor's decoder leaves it: ten bits at the bottom."""
+    luma, chroma = planes(size, deep)
+    if deep:
+        luma, chroma = luma >> 6, chroma >> 6
+    return YuvPlanes.interleaved(luma, chroma, yuv_matrix(1, False))
 
 
 def surface(size: tuple[int, int], deep: bool, luma: int = 4096, chroma: int = 8192, pitch: int = 256) -> Surface:

@@ -12,8 +12,8 @@ from reidstream.gpu.sampling import Sampler
 from reidstream.gpu.surfaces import Surface
 from reidstream.gpu.twins import cut_out
 from reidstream.sources.picture import Orientation
-from reidstream.sources.planes import YuvPlanes, yuv_matrix
-from tests.gpu.pictures import TURNS, planes
+from reidstream.sources.planes import yuv_matrix
+from tests.gpu.pictures import TURNS, host_planes, planes
 
 pytestmark = pytest.mark.gpu
 
@@ -65,8 +65,7 @@ def test_what_is_cut_out_is_what_numpy_cuts_out(gpu: Gpu, deep: bool) -> None:
 def test_what_comes_back_to_the_processor_is_what_its_own_decoder_gives(
     gpu: Gpu, deep: bool, turn: Orientation
 ) -> None:
-    luma, chroma = planes(_SIZE, deep)
-    expected = YuvPlanes.interleaved(luma >> 6 if deep else luma, chroma >> 6 if deep else chroma, yuv_matrix(1, False))
+    expected = host_planes(_SIZE, deep)
     whole = turn.upright(expected.crop(0, 0, *_SIZE))
     picture = DevicePicture(gpu, _uploaded(gpu, deep), turn)
     for box in ((3, 5, 60, 77), (0, 0, 1, 1), (10, 10, 11, 13), (0, 0, *picture.size)):

@@ -16,6 +16,7 @@ from reidstream.errors import DeviceError
 from reidstream.inference import factory, fixed_session, open_detector, open_embedder
 from reidstream.inference.fixed_graph import fixed_graph
 from reidstream.inference.fixed_session import FixedSession
+from reidstream.inference.placing import Image
 from reidstream.inference.session import Session
 from reidstream.inference.shared_batch import SharedBatch
 from reidstream.models import resolve_model
@@ -30,7 +31,7 @@ MakeModel = Callable[..., ResolvedModel]
 @pytest.fixture
 def gpu_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """device="cuda" takes all of its way, but the session at its end is one on the processor."""
-    monkeypatch.setattr(factory, "FixedSession", lambda fixed, device: FixedSession(fixed, "cpu"))
+    monkeypatch.setattr(factory, "FixedSession", lambda fixed, device, gpu: FixedSession(fixed, "cpu", gpu))
 
 
 def _crops(count: int) -> list[Pixels]:
@@ -114,6 +115,7 @@ class _Recording:
 
     path = Path("recording.onnx")
     rows = 4
+    takes_cuts = False
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -121,13 +123,14 @@ class _Recording:
         self.gate = threading.Event()
         self.gate.set()
 
-    def run(self, pictures: Sequence[Pixels]) -> FloatArray:
+    def run(self, pictures: Sequence[Image]) -> FloatArray:
         assert threading.get_ident() == self.thread
         self.gate.wait()
         self.sizes.append(len(pictures))
-        if any(int(picture[0, 0, 0]) == 255 for picture in pictures):
+        values = [int(picture[0, 0, 0]) for picture in pictures if isinstance(picture, np.ndarray)]
+        if 255 in values:
             raise DeviceError("the device is gone")
-        return np.array([[float(picture[0, 0, 0])] for picture in pictures], np.float32)
+        return np.array([[float(value)] for value in values], np.float32)
 
 
 def _picture(value: int) -> Pixels:
@@ -153,6 +156,24 @@ def test_what_waits_is_run_together_and_everybody_gets_their_own() -> None:
     assert max(session.sizes) <= 4
     np.testing.assert_array_equal(shared.run([_picture(n) for n in range(9)]).ravel(), range(9))
     assert session.sizes[-3:] == [4, 4, 1]
+
+
+def test_what_was_started_need_not_be_waited_for() -> None:
+    made: list[_Recording] = []
+
+    def opened() -> _Recording:
+        made.append(_Recording())
+        return made[-1]
+
+    shared = SharedBatch(opened)
+    (session,) = made
+    session.gate.clear()
+    answers = [shared.start([_picture(n)]) for n in range(9)]
+    session.gate.set()
+    assert [answer().tolist() for answer in reversed(answers)] == [[[n]] for n in reversed(range(9))]
+    assert sum(session.sizes) == 9
+    # Whichever came while the first was under way went together.
+    assert len(session.sizes) <= 4
 
 
 def test_a_failure_reaches_those_who_asked_and_the_others_go_on() -> None:

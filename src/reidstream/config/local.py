@@ -81,6 +81,11 @@ class LocalEngineConfig(Section):
     """The engine that needs no container: PyAV and ONNX Runtime."""
 
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="Where models run; never falls back silently.")
+    decode: Literal["auto", "cpu"] = Field(
+        default="auto",
+        description="Where video is decoded; auto: on the GPU where models run there and it takes the video; cpu: on "
+        "the processor.",
+    )
     threads: int = Field(
         default=0,
         ge=0,

@@ -119,7 +119,7 @@ class PerfectTracks:
                     tracks.track_ids,
                     boxes,
                     tracks.confidences,
-                    samples,
+                    None if samples is None else samples.finished(),
                 )
         for person in last_seen:
             yield self._end(source_id, sampler, _track(person, visits[person]), EndReason.SOURCE_ENDED)

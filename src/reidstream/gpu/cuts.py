@@ -21,7 +21,7 @@ _INTEGERS = (
     *("transposed", "mirrored_x", "mirrored_y"),
     "whole",
 )
-CUT = np.dtype([("luma", "<u8"), ("chroma", "<u8"), *((name, "<i4") for name in _INTEGERS), ("matrix", "<f4", (12,))])
+CUT = np.dtype([("luma", "<u8"), ("chroma", "<u8"), *((name, "<i4") for name in _INTEGERS), ("matrix", "<i4", (12,))])
 """As ``struct Cut`` of kernels/cut_out.cu, which says what each field is."""
 
 
@@ -52,5 +52,13 @@ def _row(cut: Cut) -> tuple[Any, ...]:
     return (
         *(surface.luma, surface.chroma, surface.pitch, surface.deep),
         *(left, top, right - left, bottom - top, *surface.size, *cut.place),
-        *(turned.transposed, turned.mirrored_x, turned.mirrored_y, cut.whole, surface.matrix.ravel()),
+        *(turned.transposed, turned.mirrored_x, turned.mirrored_y, cut.whole, _in_1024ths(surface.matrix)),
     )
+
+
+def _in_1024ths(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """float32 (3, 4) as whole numbers (12,), the last of each row with the half that rounding needs: as OpenCV does."""
+    whole: npt.NDArray[np.int64] = np.rint(matrix * np.float32(1024)).astype(np.int64)
+    whole[:, 3] = np.rint((matrix[:, 3] + np.float32(0.5)) * np.float32(1024))
+    flat: npt.NDArray[np.int64] = whole.ravel()
+    return flat

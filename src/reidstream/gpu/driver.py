@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from reidstream.errors import DeviceError
-from reidstream.runtime import beside
+from reidstream.runtime import beside, wait_without_spinning
 
 
 class Gpu:
@@ -20,6 +20,7 @@ class Gpu:
 
     def __init__(self, number: int = 0) -> None:
         self._driver: Any = beside("cuda.bindings.driver")
+        wait_without_spinning()
         self._ready = threading.local()
         self._call(self._driver.cuInit(0))
         self.number = number
@@ -68,24 +69,19 @@ class Gpu:
         self._call(self._driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, stream))
         self.wait()
 
-    def read_plane(self, array: npt.NDArray[Any], address: int, pitch: int) -> None:
-        """Fill a two-dimensional array from lines that lie ``pitch`` bytes apart."""
+    def start_reading(self, array: npt.NDArray[Any], address: int, pitch: int) -> None:
+        """Begin to fill a two-dimensional array from lines ``pitch`` bytes apart; it is full after ``wait``."""
         copy = self._driver.CUDA_MEMCPY2D()
         kinds = self._driver.CUmemorytype
         copy.srcMemoryType, copy.srcDevice, copy.srcPitch = kinds.CU_MEMORYTYPE_DEVICE, address, pitch
         copy.dstMemoryType, copy.dstHost, copy.dstPitch = kinds.CU_MEMORYTYPE_HOST, array.ctypes.data, array.strides[0]
         copy.WidthInBytes, copy.Height = array.shape[1] * array.itemsize, array.shape[0]
         self._call(self._driver.cuMemcpy2DAsync(copy, self.stream()))
-        self.wait()
 
-    def copy_plane(self, to: int, to_pitch: int, source: int, source_pitch: int, width: int, height: int) -> None:
-        """Copy lines of ``width`` bytes on the device, in the thread's stream."""
-        copy = self._driver.CUDA_MEMCPY2D()
-        kinds = self._driver.CUmemorytype
-        copy.srcMemoryType, copy.srcDevice, copy.srcPitch = kinds.CU_MEMORYTYPE_DEVICE, source, source_pitch
-        copy.dstMemoryType, copy.dstDevice, copy.dstPitch = kinds.CU_MEMORYTYPE_DEVICE, to, to_pitch
-        copy.WidthInBytes, copy.Height = width, height
-        self._call(self._driver.cuMemcpy2DAsync(copy, self.stream()))
+    def wait_for_default_stream(self) -> None:
+        """Until all is done that others have started in the context's default stream."""
+        self.use()
+        self._call(self._driver.cuStreamSynchronize(0))
 
     def wait(self) -> None:
         """Until all is done that is in the thread's stream."""
@@ -119,4 +115,3 @@ class _Stream:
 
     def __del__(self) -> None:
         self._gpu._driver.cuStreamDestroy(self.handle)
-

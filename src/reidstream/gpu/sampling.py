@@ -32,7 +32,7 @@ class Sampler:
         self._table = gpu.allocate(self._said.nbytes)
 
     def fill(self, cuts: Sequence[Cut], rows: Sequence[int]) -> None:
-        """Start writing each cut into its row, in the calling thread's stream. The cuts must be held until it is done."""
+        """Start writing each cut into its row, in the calling thread's stream. Hold the cuts until it is done."""
         count = len(cuts)
         split = count * CUT.itemsize
         self._said[:split] = table(cuts).view(np.uint8)

@@ -17,8 +17,8 @@ class Surface:
     """One picture as NV12, or as P010 and P016, whose samples are the upper bits of 16.
 
     luma, chroma: device addresses; chroma lies interleaved, half as many samples in each direction, rounded up. pitch:
-    bytes from line to line of both. deep: 16 bits a sample. size: width and height. matrix: float32 (3, 4), (Y, U, V, 1)
-    to (B, G, R). owner: what the memory belongs to, held so that it is not used again.
+    bytes from line to line of both. deep: 16 bits a sample. size: width and height. matrix: float32 (3, 4), from
+    (Y, U, V, 1) to (B, G, R). owner: what the memory belongs to, held so that it is not used again.
     """
 
     luma: int
@@ -39,8 +39,10 @@ def to_host(gpu: Gpu, surface: Surface, box: tuple[int, int, int, int]) -> YuvPl
     luma = np.empty((bottom - top, right - left), sample)
     chroma = np.empty(((bottom - top + 1) // 2, (right - left + 1) // 2, 2), sample)
     offset = left * bytes_each
-    gpu.read_plane(luma, surface.luma + top * surface.pitch + offset, surface.pitch)
-    gpu.read_plane(chroma.reshape(len(chroma), -1), surface.chroma + top // 2 * surface.pitch + offset, surface.pitch)
+    gpu.start_reading(luma, surface.luma + top * surface.pitch + offset, surface.pitch)
+    lines = chroma.reshape(len(chroma), -1)
+    gpu.start_reading(lines, surface.chroma + top // 2 * surface.pitch + offset, surface.pitch)
+    gpu.wait()
     if surface.deep:
         # The processor's ways expect ten bits at the bottom.
         luma >>= 6

@@ -1,4 +1,4 @@
-"""The kernels in NumPy: what they compute, where there is no GPU, and what they are compared with where there is one."""
+"""The kernels in NumPy: what they are compared with on a GPU, and what is known to be right where there is none."""
 
 from __future__ import annotations
 
@@ -17,67 +17,82 @@ def cut_out(
 ) -> Pixels:
     """One row of a network's input, uint8 (height, width, 3), BGR; see kernels/cut_out.cu.
 
-    row: of ``cuts.CUT``; its addresses and pitch are not looked at. luma: uint8 or uint16 (h, w), chroma: the same type
-    (h, w, 2), rounded up. size: width and height of the input.
+    row: of ``cuts.CUT``; its addresses and pitch are not looked at. luma: uint8, or uint16 with ten bits on top (h, w);
+    chroma: the same type (h, w, 2), rounded up. size: width and height of the input.
     """
     out = np.full((size[1], size[0], 3), grey, np.uint8)
-    columns, lines = int(row["place_width"]), int(row["place_height"])
-    if row["transposed"]:
-        columns, lines = lines, columns
-    x, y = _taps(columns, int(row["width"])), _taps(lines, int(row["height"]))
-    matrix = row["matrix"].reshape(3, 4)
+    matrix = row["matrix"].reshape(3, 4).astype(np.int64)
+    place_left, place_top, columns, lines = (
+        int(row[name]) for name in ("place_left", "place_top", "place_width", "place_height")
+    )
     if row["whole"]:
-        half_x, half_y = _taps(columns, chroma.shape[1]), _taps(lines, chroma.shape[0])
-        planes = [_smooth(_bytes(luma), x, y)]
-        planes += [_smooth(_bytes(chroma[:, :, channel]), half_x, half_y) for channel in range(2)]
-        found = _bgr(matrix, *planes)
+        across, down = (lines, columns) if row["transposed"] else (columns, lines)
+        planes = [luma, chroma[:, :, 0], chroma[:, :, 1]]
+        found = _upright(row, _bgr(matrix, *(_scaled(plane, (across, down)) for plane in planes)))
     else:
         left, top = int(row["left"]), int(row["top"])
-        corners = [[_pixels(matrix, luma, chroma, left + at_x, top + at_y) for at_x in x[:2]] for at_y in y[:2]]
-        (a, b), (c, d) = corners
-        across, down = x[2][None, :, None], y[2][:, None, None]
-        found = np.rint(_between(_between(a, b, across), _between(c, d, across), down))
-    if row["transposed"]:
-        found = found.transpose(1, 0, 2)
-    found = found[:: -1 if row["mirrored_y"] else 1, :: -1 if row["mirrored_x"] else 1]
-    left, top = int(row["place_left"]), int(row["place_top"])
-    out[top : top + found.shape[0], left : left + found.shape[1]] = found.astype(np.uint8)
+        y, x = np.ogrid[top : top + int(row["height"]), left : left + int(row["width"])]
+        colours = [_bytes(chroma[:, :, channel])[y >> 1, x >> 1] for channel in range(2)]
+        crop = _upright(row, _bgr(matrix, _bytes(luma)[y, x], *colours))
+        found = np.stack([_resized(crop[:, :, channel], (columns, lines)) for channel in range(3)], axis=-1)
+    out[place_top : place_top + lines, place_left : place_left + columns] = found
     return out
 
 
-def _taps(places: int, samples: int) -> _Tap:
-    """Two neighbours for each place along an axis, and the weight of the second."""
-    half, step = np.float32(0.5), np.float32(samples) / np.float32(places)
-    at = (np.arange(places, dtype=np.float32) + half) * step - half
+def _upright(row: np.void, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if row["transposed"]:
+        stored = stored.transpose(1, 0, 2)
+    return stored[:: -1 if row["mirrored_y"] else 1, :: -1 if row["mirrored_x"] else 1]
+
+
+def _tap(places: int, samples: int, across: bool) -> _Tap:
+    """Two neighbours for each place along an axis, and the weight of the second.
+
+    Across, whatever lies outside has the outermost sample's weight alone; down, both become the outermost line.
+    """
+    at = ((np.arange(places) + 0.5) * (1.0 / (places / samples)) - 0.5).astype(np.float32)
     first = np.floor(at).astype(np.int64)
     weight = at - np.floor(at)
-    weight[(first < 0) | (first >= samples - 1)] = 0
-    first = np.clip(first, 0, samples - 1)
-    return first, np.minimum(first + 1, samples - 1), weight
+    if across:
+        weight[(first < 0) | (first >= samples - 1)] = 0
+    return np.clip(first, 0, samples - 1), np.clip(first + 1, 0, samples - 1), weight
 
 
-def _between(a: Any, b: Any, weight: Any) -> Any:
-    return a * (np.float32(1) - weight) + b * weight
+def _in_2048ths(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    whole: npt.NDArray[np.int64] = np.rint(weight * np.float32(2048)).astype(np.int64)
+    return whole
 
 
-def _bytes(plane: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    samples = plane.astype(np.float32)
-    return samples if plane.dtype == np.uint8 else np.rint(samples * np.float32(1 / 256))
+def _resized(plane: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """As OpenCV resizes bytes, bilinearly in whole numbers. size: width and height."""
+    (x0, x1, across), (y0, y1, down) = _tap(size[0], plane.shape[1], True), _tap(size[1], plane.shape[0], False)
+    samples, one = plane.astype(np.int64), np.float32(1)
+    lines = samples[:, x0] * _in_2048ths(one - across) + samples[:, x1] * _in_2048ths(across)
+    above = (_in_2048ths(one - down)[:, None] * (lines[y0] >> 4)) >> 16
+    below = (_in_2048ths(down)[:, None] * (lines[y1] >> 4)) >> 16
+    resized: npt.NDArray[np.int64] = (above + below + 2) >> 2
+    return resized
 
 
-def _smooth(plane: npt.NDArray[np.float32], x: _Tap, y: _Tap) -> npt.NDArray[np.float32]:
-    weights = x[2][None, :]
-    above, below = (_between(plane[at][:, x[0]], plane[at][:, x[1]], weights) for at in y[:2])
-    smooth: npt.NDArray[np.float32] = np.rint(_between(above, below, y[2][:, None]))
-    return smooth
+def _scaled(plane: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.int64]:
+    if plane.dtype == np.uint8:
+        return _resized(plane, size)
+    (x0, x1, across), (y0, y1, down) = _tap(size[0], plane.shape[1], True), _tap(size[1], plane.shape[0], False)
+    samples, one = (plane >> 6).astype(np.float32), np.float32(1)
+    lines = samples[:, x0] * (one - across) + samples[:, x1] * across
+    smooth = np.rint(lines[y0] * (one - down)[:, None] + lines[y1] * down[:, None])
+    scaled: npt.NDArray[np.int64] = np.minimum(np.rint(smooth * np.float32(0.25)), 255).astype(np.int64)
+    return scaled
 
 
-def _pixels(matrix: Any, luma: Any, chroma: Any, x: Any, y: Any) -> npt.NDArray[np.float32]:
-    u, v = (_bytes(chroma[:, :, channel])[np.ix_(y >> 1, x >> 1)] for channel in range(2))
-    return _bgr(matrix, _bytes(luma)[np.ix_(y, x)], u, v)
+def _bytes(plane: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    samples = plane if plane.dtype == np.uint8 else np.minimum(np.rint((plane >> 6) * np.float32(0.25)), 255)
+    whole: npt.NDArray[np.int64] = samples.astype(np.int64)
+    return whole
 
 
-def _bgr(matrix: Any, luma: Any, u: Any, v: Any) -> npt.NDArray[np.float32]:
-    channels = [m[0] * luma + m[1] * u + m[2] * v + m[3] for m in matrix]
-    pixels: npt.NDArray[np.float32] = np.clip(np.rint(np.stack(channels, axis=-1)), 0, 255)
+def _bgr(matrix: npt.NDArray[np.int64], luma: Any, u: Any, v: Any) -> npt.NDArray[np.int64]:
+    """As OpenCV transforms bytes, in 1024ths."""
+    channels = [(m[0] * luma + m[1] * u + m[2] * v + m[3]) >> 10 for m in matrix]
+    pixels: npt.NDArray[np.int64] = np.clip(np.stack(channels, axis=-1), 0, 255)
     return pixels

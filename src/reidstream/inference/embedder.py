@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from reidstream.errors import ModelMismatch
-from reidstream.inference.network import Network
+from reidstream.gpu.cuts import Box
+from reidstream.inference.network import Answer, Network
+from reidstream.inference.placing import Image, cropped, stretched
 from reidstream.models.spec import ResolvedModel
-from reidstream.sources.frame import Pixels
+from reidstream.sources.frame import Picture, Pixels
 from reidstream.types import EmbeddingSpace, FloatArray
 
 
@@ -36,22 +37,30 @@ class OnnxEmbedder:
 
         Raises ValueError for an empty crop, ModelMismatch when the model returns a vector that is not finite or zero.
         """
-        if not crops:
-            return np.empty((0, self._space.size), np.float32)
-        answers = self._network.run([self._fitted(crop) for crop in crops])
-        vectors: FloatArray = answers.reshape(len(crops), -1)
+        return self._started([stretched(crop, self._size) for crop in crops])()
+
+    def start(self, picture: Picture, boxes: Sequence[Box]) -> Answer:
+        """What ``embed`` gives for crops of a picture: boxes (left, top, right, bottom) inside it; n may be 0.
+
+        Where the network runs on another device, only calling the answer waits for it, and a picture that lies there
+        stays there.
+        """
+        return self._started(cropped(picture, boxes, self._size, self._network.takes_cuts))
+
+    def _started(self, images: list[Image]) -> Answer:
+        if not images:
+            return lambda: np.empty((0, self._space.size), np.float32)
+        answer = self._network.start(images)
+        return lambda: self._vectors(answer())
+
+    def _vectors(self, answers: FloatArray) -> FloatArray:
+        vectors: FloatArray = answers.reshape(len(answers), -1)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not (np.isfinite(lengths).all() and (lengths > 1e-6).all()):
             raise ModelMismatch(f"{self._network.path} returned a vector that is zero or not finite")
         if not self._normalised:
             vectors = vectors / lengths
         return vectors
-
-    def _fitted(self, crop: Pixels) -> Pixels:
-        if crop.ndim != 3 or crop.shape[2] != 3 or 0 in crop.shape:
-            raise ValueError(f"a crop must have shape (height, width, 3) with pixels in it, got {crop.shape}")
-        fitted: Pixels = cv2.resize(crop, self._size, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
-        return fitted
 
     def _dimensions(self, model: ResolvedModel) -> int:
         """The vector's length, from one run: what a graph declares may be open or wrong."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from reidstream.config.local import DetectorConfig, EmbeddingConfig
 from reidstream.errors import ModelMismatch
+from reidstream.gpu.driver import Gpu
 from reidstream.inference.embedder import OnnxEmbedder
 from reidstream.inference.fixed_graph import FixedGraph, fixed_graph
 from reidstream.inference.fixed_session import Device, FixedSession
@@ -32,12 +33,18 @@ one, 2.2 for 4, 3.0 for 8 and 4.9 for 16, with bringing them there: 2,700 a seco
 
 
 def open_detector(
-    model: ResolvedModel, config: DetectorConfig, device: Device = "cpu", threads: int = 1, lean: bool = True
+    model: ResolvedModel,
+    config: DetectorConfig,
+    device: Device = "cpu",
+    threads: int = 1,
+    lean: bool = True,
+    gpu: Gpu | None = None,
 ) -> Detector:
     """The detector, loaded, warm and checked against its description.
 
     threads: ONNX Runtime threads inside one call, on the processor. lean: leave out what costs time and changes
-    nothing; False runs the file as it is. Raises ModelMismatch, ModelNotFound or DeviceError.
+    nothing; False runs the file as it is. gpu: pictures that lie in its memory are used there.
+    Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "detector":
         raise ModelMismatch(f"{model.path}: expected a detector, but it is described as {model.spec.task!r}")
@@ -46,7 +53,7 @@ def open_detector(
         known = ", ".join([*FAMILIES, *OTHER_NAMES])
         raise ModelMismatch(f"{model.path}: unknown detector family {model.spec.family!r}; known are {known}")
     if not family.name.startswith("yolox"):
-        return _people_detector(model, family, config, device, threads)
+        return _people_detector(model, family, config, device, threads, gpu)
     session = Session(model.path, intra=threads)
     make = partial(
         YoloxDetector,
@@ -69,11 +76,11 @@ def open_detector(
         partial(only_person, column=column) if lean else None,
         lambda answers: answers[:, :, columns_of(column)],
     )
-    return make(elsewhere=Elsewhere(_shared(fixed, device), BOX_COLUMNS if fixed.changed else column))
+    return make(elsewhere=Elsewhere(_shared(fixed, device, gpu), BOX_COLUMNS if fixed.changed else column))
 
 
 def _people_detector(
-    model: ResolvedModel, family: Family, config: DetectorConfig, device: Device, threads: int
+    model: ResolvedModel, family: Family, config: DetectorConfig, device: Device, threads: int, gpu: Gpu | None
 ) -> Detector:
     """A detector of any other family: its graph gets one output, which is the same for all of them."""
     from reidstream.models.graph.people import give_people
@@ -90,14 +97,21 @@ def _people_detector(
     if device == "cpu":
         network: Network = PackedSession(session, Packer(spec.preprocessing), most)
     else:
-        network = _shared(fixed_graph(session, spec, most), device)
+        network = _shared(fixed_graph(session, spec, most), device, gpu)
     return PeopleDetector(network, family, size, config.confidence, config.nms)
 
 
-def open_embedder(model: ResolvedModel, config: EmbeddingConfig, device: Device = "cpu", threads: int = 1) -> Embedder:
+def open_embedder(
+    model: ResolvedModel,
+    config: EmbeddingConfig,
+    device: Device = "cpu",
+    threads: int = 1,
+    gpu: Gpu | None = None,
+) -> Embedder:
     """The embedder, loaded, warm and checked against its description.
 
-    threads: ONNX Runtime threads inside one call, on the processor. Raises ModelMismatch, ModelNotFound or DeviceError.
+    threads: ONNX Runtime threads inside one call, on the processor. gpu: pictures that lie in its memory stay there.
+    Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "reid":
         raise ModelMismatch(f"{model.path}: expected a Re-ID model, but it is described as {model.spec.task!r}")
@@ -106,11 +120,11 @@ def open_embedder(model: ResolvedModel, config: EmbeddingConfig, device: Device 
     if device == "cpu":
         packed = PackedSession(with_any_batch(session, threads), Packer(model.spec.preprocessing), config.batch)
         return OnnxEmbedder(packed, model, size)
-    return OnnxEmbedder(_shared(fixed_graph(session, model.spec, config.batch), device), model, size)
+    return OnnxEmbedder(_shared(fixed_graph(session, model.spec, config.batch), device, gpu), model, size)
 
 
-def _shared(fixed: FixedGraph, device: Device) -> Network:
+def _shared(fixed: FixedGraph, device: Device, gpu: Gpu | None) -> Network:
     before = time.perf_counter()
-    network = SharedBatch(lambda: FixedSession(fixed, device))
+    network = SharedBatch(lambda: FixedSession(fixed, device, gpu))
     logger.info("%s is warm on %s after %.1f s", fixed.path, device, time.perf_counter() - before)
     return network

@@ -10,10 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from reidstream.errors import DeviceError, ModelMismatch
+from reidstream.gpu.cuts import Cut
+from reidstream.gpu.driver import Gpu
+from reidstream.gpu.sampling import Sampler
 from reidstream.inference.fixed_graph import FixedGraph
+from reidstream.inference.placing import Image
 from reidstream.inference.session import first_line
 from reidstream.runtime import PROVIDER, missing_for_cuda, onnxruntime, wait_without_spinning
-from reidstream.sources.frame import Pixels
 from reidstream.types import FloatArray
 
 logger = logging.getLogger(__name__)
@@ -34,10 +37,11 @@ class FixedSession:
     """A graph that always runs with the same number of pictures, in the same memory of its device.
 
     To be used by the thread that made it and no other: captured work belongs to a thread. Warm when it is made.
-    Raises DeviceError when the device cannot be used or computes something else than the processor.
+    gpu: pictures may be Cuts of what lies in its memory. Raises DeviceError when the device cannot be used or computes
+    something else than the processor.
     """
 
-    def __init__(self, fixed: FixedGraph, device: Device) -> None:
+    def __init__(self, fixed: FixedGraph, device: Device, gpu: Gpu | None = None) -> None:
         self.path: Path = fixed.path
         self.rows = fixed.rows
         self._device = device
@@ -45,7 +49,9 @@ class FixedSession:
         self._pictures = np.zeros((fixed.rows, height, width, 3), np.uint8)
         if device == "cuda" and (missing := missing_for_cuda()):
             raise DeviceError(f"the GPU (local.device = 'cuda') cannot be used: {'; '.join(map(str, missing))}")
-        self._session, captured = _opened(fixed, device)
+        # One stream for all that one picture goes through: nothing waits for anything else.
+        stream = {} if gpu is None else {"user_compute_stream": str(gpu.stream())}
+        self._session, captured = _opened(fixed, device, stream)
         self._binding = self._session.io_binding()
         values = onnxruntime().OrtValue
         self._input = values.ortvalue_from_numpy(self._pictures, device, 0)
@@ -53,27 +59,44 @@ class FixedSession:
         shape = [fixed.rows, *fixed.answers.shape[1:]]
         self._output = values.ortvalue_from_shape_and_type(shape, np.float32, device, 0)
         self._binding.bind_ortvalue_output(self._session.get_outputs()[0].name, self._output)
+        self._gpu = gpu
+        self._sampler = None if gpu is None else Sampler(gpu, self._input.data_ptr(), fixed.rows, fixed.size)
         self._warm_up(fixed)
         logger.info(
             "%s runs on %s, %d at once, %s", fixed.path, device, fixed.rows, "captured" if captured else "plain"
         )
 
-    def run(self, pictures: Sequence[Pixels]) -> FloatArray:
-        """float32 (n, ...) for n pictures, 1 to ``rows``: uint8 (height, width, 3), BGR.
+    @property
+    def takes_cuts(self) -> bool:
+        return self._sampler is not None
+
+    def run(self, pictures: Sequence[Image]) -> FloatArray:
+        """float32 (n, ...) for n pictures, 1 to ``rows``: uint8 (height, width, 3), BGR, or Cuts where it takes them.
 
         Raises DeviceError when the device fails.
         """
-        # Rows that are left over keep what was in them: nobody looks at what becomes of it.
-        for row, picture in zip(self._pictures, pictures, strict=False):
-            row[:] = picture
         try:
-            self._input.update_inplace(self._pictures)
+            self._fill(pictures)
             self._session.run_with_iobinding(self._binding)
             # A copy: on the processor it would be the memory into which the next run writes.
             answers: FloatArray = self._output.numpy().copy()
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
             raise DeviceError(f"{self.path} fails on {self._device}: {first_line(error)}") from None
         return answers[: len(pictures)]
+
+    def _fill(self, pictures: Sequence[Image]) -> None:
+        """Bring the pictures into the input. Rows that are left over keep what was in them: nobody looks at those."""
+        cuts = [(row, picture) for row, picture in enumerate(pictures) if isinstance(picture, Cut)]
+        for row, picture in enumerate(pictures):
+            if not isinstance(picture, Cut):
+                self._pictures[row] = picture
+                if self._gpu is not None:
+                    self._gpu.write(self._input.data_ptr() + row * self._pictures[row].nbytes, self._pictures[row])
+        if self._gpu is None:
+            self._input.update_inplace(self._pictures)
+        if cuts:
+            assert self._sampler is not None
+            self._sampler.fill([cut for _, cut in cuts], [row for row, _ in cuts])
 
     def _warm_up(self, fixed: FixedGraph) -> None:
         # The first and the last row: a device that mixes rows up is found out, too.
@@ -91,7 +114,7 @@ class FixedSession:
             )
 
 
-def _opened(fixed: FixedGraph, device: Device) -> tuple[Any, bool]:
+def _opened(fixed: FixedGraph, device: Device, more: dict[str, str]) -> tuple[Any, bool]:
     """An onnxruntime.InferenceSession on the device, and whether its work is captured."""
     if device == "cpu":
         return _session(fixed, "CPUExecutionProvider", {}), False
@@ -99,11 +122,11 @@ def _opened(fixed: FixedGraph, device: Device) -> tuple[Any, bool]:
     # It warns about a plug-in for CUDA that nobody asked for.
     onnxruntime().set_default_logger_severity(3)
     try:
-        return _session(fixed, PROVIDER, {**_CUDA_OPTIONS, "enable_cuda_graph": "1"}), True
+        return _session(fixed, PROVIDER, {**_CUDA_OPTIONS, **more, "enable_cuda_graph": "1"}), True
     except ModelMismatch as error:
         # Something in the graph has to run on the processor.
         logger.info("%s", error)
-        return _session(fixed, PROVIDER, _CUDA_OPTIONS), False
+        return _session(fixed, PROVIDER, {**_CUDA_OPTIONS, **more}), False
 
 
 def _session(fixed: FixedGraph, provider: str, settings: dict[str, str]) -> Any:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from reidstream.inference.input import Packer
+from reidstream.inference.placing import Image
 from reidstream.inference.session import Session
 from reidstream.sources.frame import Pixels
 from reidstream.types import FloatArray
+
+Answer = Callable[[], FloatArray]
+"""What has been asked for; called once, it waits and returns float32 (n, ...), or raises."""
 
 
 class Network(Protocol):
@@ -21,8 +25,15 @@ class Network(Protocol):
     def path(self) -> Path:
         """The model's file, for messages."""
 
-    def run(self, images: Sequence[Pixels]) -> FloatArray:
+    @property
+    def takes_cuts(self) -> bool:
+        """Whether images may be Cuts of pictures on the GPU."""
+
+    def run(self, images: Sequence[Image]) -> FloatArray:
         """float32 (n, ...) for n images, n at least 1: uint8 (height, width, 3), BGR, of the network's size."""
+
+    def start(self, images: Sequence[Image]) -> Answer:
+        """Like ``run``, but without waiting where that can be."""
 
 
 class PackedSession:
@@ -40,9 +51,18 @@ class PackedSession:
     def path(self) -> Path:
         return self._session.path
 
-    def run(self, images: Sequence[Pixels]) -> FloatArray:
+    @property
+    def takes_cuts(self) -> bool:
+        return False
+
+    def start(self, images: Sequence[Image]) -> Answer:
+        found = self.run(images)
+        return lambda: found
+
+    def run(self, images: Sequence[Image]) -> FloatArray:
+        pixels = cast("Sequence[Pixels]", images)
         parts = []
-        for start in range(0, len(images), self._step):
-            part = images[start : start + self._step]
+        for start in range(0, len(pixels), self._step):
+            part = pixels[start : start + self._step]
             parts.append(self._session.run(self._packer(part, self._session.batch or len(part)))[: len(part)])
         return parts[0] if len(parts) == 1 else np.concatenate(parts)

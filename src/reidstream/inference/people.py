@@ -9,12 +9,10 @@ import numpy as np
 from reidstream.boxes import non_maximum
 from reidstream.errors import ModelMismatch
 from reidstream.inference.network import Network
+from reidstream.inference.placing import placed
 from reidstream.models.families import Family
-from reidstream.sources.frame import Picture, Pixels
+from reidstream.sources.frame import Picture
 from reidstream.types import Detections, FloatArray
-
-PAD = 114
-"""The grey beside pictures that keep their proportions, as in the training of YOLOX and of Ultralytics' models."""
 
 
 class PeopleDetector:
@@ -40,7 +38,10 @@ class PeopleDetector:
         if not pictures:
             return []
         places = [self._place(picture.size) for picture in pictures]
-        found = self._network.run([self._fitted(*pair) for pair in zip(pictures, places, strict=True)])
+        cuts = self._network.takes_cuts
+        found = self._network.run(
+            [placed(picture, place, self._size, cuts) for picture, place in zip(pictures, places, strict=True)]
+        )
         if found.ndim != 3 or found.shape[2] != 5:
             raise ModelMismatch(
                 f"{self._network.path}: expected (batch, boxes, 5) from a detector of the family {self._family.name}, "
@@ -59,14 +60,6 @@ class PeopleDetector:
         if self._family.fit == "corner":
             return 0, 0, width, height
         return (self._size[0] - width) // 2, (self._size[1] - height) // 2, width, height
-
-    def _fitted(self, picture: Picture, place: tuple[int, int, int, int]) -> Pixels:
-        left, top, width, height = place
-        if (width, height) == self._size:
-            return picture.scaled(width, height)
-        canvas = np.full((self._size[1], self._size[0], 3), PAD, np.uint8)
-        canvas[top : top + height, left : left + width] = picture.scaled(width, height)
-        return canvas
 
     def _read(self, rows: FloatArray, place: tuple[int, int, int, int], size: tuple[int, int]) -> Detections:
         rows = rows[rows[:, 4] >= self._confidence]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.types import Detections, EmbeddingSpace, FloatArray
@@ -28,3 +28,11 @@ class Embedder(Protocol):
 
     def embed(self, crops: Sequence[Pixels]) -> FloatArray:
         """float32 (n, d), unit length, for n BGR uint8 crops of any size; n may be 0."""
+
+
+@runtime_checkable
+class BoxEmbedder(Protocol):
+    """An Embedder that cuts its crops out itself, and need not be waited for."""
+
+    def start(self, picture: Picture, boxes: Sequence[tuple[int, int, int, int]]) -> Callable[[], FloatArray]:
+        """Begin to embed boxes (left, top, right, bottom) inside a picture; what is returned waits for the vectors."""

@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from reidstream.errors import DeviceError
-from reidstream.sources.frame import Pixels
+from reidstream.inference.network import Answer
+from reidstream.inference.placing import Image
 from reidstream.types import FloatArray
 
 # Seconds to wait for a run that is under way when the program ends.
@@ -26,7 +27,10 @@ class Rows(Protocol):
     path: Path
     rows: int
 
-    def run(self, pictures: Sequence[Pixels]) -> FloatArray: ...
+    @property
+    def takes_cuts(self) -> bool: ...
+
+    def run(self, pictures: Sequence[Image]) -> FloatArray: ...
 
 
 class SharedBatch:
@@ -41,26 +45,30 @@ class SharedBatch:
 
     def __init__(self, open_session: Callable[[], Rows]) -> None:
         self._waiting = _Waiting()
-        opened: Future[Path] = Future()
+        opened: Future[tuple[Path, bool]] = Future()
         thread = threading.Thread(
             target=_serve, args=(open_session, self._waiting, opened), name="inference", daemon=True
         )
         thread.start()
-        self.path = opened.result()
+        self.path, self.takes_cuts = opened.result()
         # The thread knows what waits but not this object, so that it ends when nobody can ask for anything any more.
         weakref.finalize(self, _end, self._waiting, thread)
 
-    def run(self, images: Sequence[Pixels]) -> FloatArray:
+    def run(self, images: Sequence[Image]) -> FloatArray:
         """float32 (n, ...) for n images, n at least 1. Safe from several threads; raises what the session raises."""
+        return self.start(images)()
+
+    def start(self, images: Sequence[Image]) -> Answer:
+        """Like ``run``, but the answer is waited for when it is called."""
         order = _Order(images)
         self._waiting.add(order)
-        return order.done.result()
+        return order.done.result
 
 
 class _Order:
     """The images of one call, and the answers so far."""
 
-    def __init__(self, images: Sequence[Pixels]) -> None:
+    def __init__(self, images: Sequence[Image]) -> None:
         self.images = images
         self.done: Future[FloatArray] = Future()
         self._left = len(images)
@@ -107,13 +115,13 @@ class _Waiting:
             self._changed.notify()
 
 
-def _serve(open_session: Callable[[], Rows], waiting: _Waiting, opened: Future[Path]) -> None:
+def _serve(open_session: Callable[[], Rows], waiting: _Waiting, opened: Future[tuple[Path, bool]]) -> None:
     try:
         session = open_session()
     except BaseException as error:  # noqa: BLE001 - raised where the session was asked for
         opened.set_exception(error)
         return
-    opened.set_result(session.path)
+    opened.set_result((session.path, session.takes_cuts))
     while taken := waiting.take(session.rows):
         try:
             answers = session.run([order.images[place] for order, place in taken])
@@ -123,6 +131,8 @@ def _serve(open_session: Callable[[], Rows], waiting: _Waiting, opened: Future[P
             continue
         for (order, place), answer in zip(taken, answers, strict=True):
             order.answer(place, answer)
+        # Pictures are not to be held while there is nothing to do.
+        taken = []
 
 
 def _end(waiting: _Waiting, thread: threading.Thread) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,13 @@ from reidstream.errors import ModelMismatch
 from reidstream.inference.input import Packer, input_size
 from reidstream.inference.lean_graph import LeanGraph
 from reidstream.inference.network import Network
+from reidstream.inference.placing import placed
 from reidstream.inference.session import Session
 from reidstream.models.spec import ModelSpec
-from reidstream.sources.frame import Picture, Pixels
+from reidstream.sources.frame import Picture
 from reidstream.types import Detections, FloatArray
 
 STRIDES = (8, 16, 32)
-PAD = 114
 # Columns of an output row before the scores of the classes: centre, size, objectness.
 BOX_COLUMNS = 5
 
@@ -97,9 +98,13 @@ class YoloxDetector:
     def _output(self, pictures: Sequence[Picture], inner: list[tuple[int, int]]) -> FloatArray:
         """float32 (n or more, cells, columns): the network's rows for each picture."""
         session, canvas = self._form(inner)
-        images = [self._letterbox(*pair, canvas) for pair in zip(pictures, inner, strict=True)]
-        if self._elsewhere is not None:
-            return self._elsewhere.network.run(images)
+        network = None if self._elsewhere is None else self._elsewhere.network
+        cuts = network is not None and network.takes_cuts
+        images: list[Any] = [
+            placed(picture, (0, 0, *size), canvas, cuts) for picture, size in zip(pictures, inner, strict=True)
+        ]
+        if network is not None:
+            return network.run(images)
         return session.run(self._packer(images, session.batch or len(images)))
 
     def _inner(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -113,11 +118,6 @@ class YoloxDetector:
         if self._lean is None:
             return self._session, self._size
         return self._lean.fitting((max(width for width, _ in inner), max(height for _, height in inner)))
-
-    def _letterbox(self, picture: Picture, inner: tuple[int, int], size: tuple[int, int]) -> Pixels:
-        canvas = np.full((size[1], size[0], 3), PAD, np.uint8)
-        canvas[: inner[1], : inner[0]] = picture.scaled(*inner)
-        return canvas
 
     def _decode(self, rows: FloatArray, inner: tuple[int, int], size: tuple[int, int]) -> Detections:
         scores = rows[:, 4] * rows[:, self._column]

@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 from reidstream.runtime.choice import beside, cuda_folder, onnxruntime
-from reidstream.runtime.cuda import PROVIDER, Missing, missing_for_cuda, wait_without_spinning
+from reidstream.runtime.cuda import (
+    PROVIDER,
+    Missing,
+    missing_for_cuda,
+    missing_for_decoding,
+    wait_without_spinning,
+)
 
-__all__ = ["PROVIDER", "Missing", "beside", "cuda_folder", "missing_for_cuda", "onnxruntime", "wait_without_spinning"]
+__all__ = [
+    "PROVIDER",
+    "Missing",
+    "beside",
+    "cuda_folder",
+    "missing_for_cuda",
+    "missing_for_decoding",
+    "onnxruntime",
+    "wait_without_spinning",
+]

@@ -52,7 +52,7 @@ def beside(name: str) -> Any:
         try:
             return _found(name, cuda_folder())
         except ImportError as error:
-            raise MissingDependency(f"{name} cannot be imported ({error}): reidstream setup cuda --replace") from None
+            raise MissingDependency(f"{name} cannot be imported ({error})") from None
 
 
 def _imported(folder: Path | None) -> ModuleType:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reidstream.runtime.choice import onnxruntime
+from reidstream.errors import MissingDependency
+from reidstream.runtime.choice import beside, onnxruntime
 
 PROVIDER = "CUDAExecutionProvider"
 # Of the ONNX Runtime that `reidstream setup cuda` installs; others say their own.
@@ -48,7 +49,21 @@ def missing_for_cuda() -> tuple[Missing, ...]:
         except OSError as error:
             missing.append(Missing(f"{part} cannot be loaded ({error})", "`reidstream setup cuda` installs it"))
             break
+    try:
+        beside("cuda.bindings.driver")
+    except MissingDependency as error:
+        missing.append(Missing(str(error), "`reidstream setup cuda --replace` installs it"))
     return tuple(missing)
+
+
+def missing_for_decoding() -> Missing | None:
+    """What keeps video from being decoded on the GPU although models run there."""
+    try:
+        ctypes.CDLL("libnvcuvid.so.1")
+    except OSError:
+        remedy = "in a container NVIDIA_DRIVER_CAPABILITIES must hold `video`"
+        return Missing("NVIDIA's decoder (libnvcuvid.so.1) is not there", remedy)
+    return None
 
 
 def wait_without_spinning() -> None:

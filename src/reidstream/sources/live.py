@@ -15,6 +15,7 @@ from reidstream.errors import SourceBroken, SourceError, SourceNotFound
 from reidstream.sources.address import Kind, device_path, kind_of, redacted
 from reidstream.sources.clock import LiveClock, Thinning
 from reidstream.sources.connection import Arrival, Connection, ConnectionLost, ConnectionRefused
+from reidstream.sources.decoding import ON_PROCESSOR, Decoding
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.frame import FittedPicture, Frame
 from reidstream.types import SourceStarted
@@ -28,12 +29,12 @@ LONGEST_DELAY = 30.0
 """Seconds between attempts to connect: the first delay, doubled after each failure up to the longest."""
 
 
-def connect(config: SourceConfig) -> Connection:
+def connect(config: SourceConfig, decoding: Decoding = ON_PROCESSOR) -> Connection:
     """A new connection to a camera. Raises ConnectionLost or ConnectionRefused with a reason for people."""
     if kind_of(config.uri) is Kind.RTSP:
         from reidstream.sources.rtsp import RtspConnection
 
-        return RtspConnection(config)
+        return RtspConnection(config, decoding)
     from reidstream.sources.webcam import WebcamConnection
 
     return WebcamConnection(device_path(config.uri))
@@ -48,8 +49,9 @@ class LiveSource:
     machine across gaps; between them it follows the camera's time stamps.
     """
 
-    def __init__(self, config: SourceConfig, source_id: str) -> None:
+    def __init__(self, config: SourceConfig, source_id: str, decoding: Decoding = ON_PROCESSOR) -> None:
         self._config = config
+        self._decoding = decoding
         self._id = source_id
         self._address = redacted(config.uri)
         self._changed = threading.Condition()
@@ -180,7 +182,7 @@ class LiveSource:
             raise SourceBroken(f"{self._address}: {problem}; no connection for {limit:g} seconds")
 
     def _read_connection(self) -> None:
-        with connect(self._config) as connection:
+        with connect(self._config, self._decoding) as connection:
             self._clock.restart()
             for arrival in connection.arrivals(self._closed):
                 self._skipped += connection.take_skipped()

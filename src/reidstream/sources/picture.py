@@ -118,22 +118,3 @@ class VideoPicture:
             return self.bgr()[y1:y2, x1:x2]
         stored = self._orientation.stored_box((x1, y1, x2, y2), width, height)
         return self._orientation.upright(self._planes.crop(*stored))
-
-
-class Pictures:
-    """The frames of one stream as pictures, all turned as the stream's display matrix says.
-
-    PyAV ties a frame whose side data was read to itself: it then lives until the garbage collector comes by, which at
-    1080p is half a gigabyte. So side data is read for the first frame, and again when a frame differs in size or angle.
-    """
-
-    def __init__(self) -> None:
-        self._seen: tuple[int, int, int] | None = None
-        self._orientation = _UPRIGHT
-
-    def of(self, frame: Any) -> VideoPicture:
-        """The next ``av.VideoFrame`` of the stream."""
-        shape = frame.width, frame.height, frame.rotation
-        if shape != self._seen:
-            self._seen, self._orientation = shape, Orientation.of(frame)
-        return VideoPicture(frame, self._orientation)

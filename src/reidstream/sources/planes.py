@@ -57,6 +57,14 @@ _LAYOUTS = {
 _INTERLEAVED = {1: _Layout(1, 1, interleaved=True), 2: _Layout(1, 1, interleaved=True, bits=10)}
 
 
+def matrix_of(frame: Any, full_range: bool = False) -> npt.NDArray[np.float32]:
+    """The matrix for a decoded ``av.VideoFrame``, by its colour space and range; see ``yuv_matrix``.
+
+    full_range: its pixel format says so already.
+    """
+    return yuv_matrix(frame.colorspace, full_range or frame.color_range == _FULL_RANGE)
+
+
 @cache
 def yuv_matrix(colorspace: int, full_range: bool) -> npt.NDArray[np.float32]:
     """float32 (3, 4): (Y, U, V, 1) in 0..255 to (B, G, R) in 0..255."""
@@ -100,7 +108,7 @@ class YuvPlanes:
             _view(luma, frame.width, frame.height, 1, layout.bits),
             tuple(_view(plane, width, height, channels, layout.bits) for plane in chroma),
             layout,
-            yuv_matrix(frame.colorspace, layout.full_range or frame.color_range == _FULL_RANGE),
+            matrix_of(frame, layout.full_range),
         )
 
     @classmethod

@@ -12,7 +12,7 @@ from reidstream.config import SourceConfig
 from reidstream.config.secrets import filled_in
 from reidstream.sources.address import redacted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
-from reidstream.sources.picture import Pictures
+from reidstream.sources.decoding import ON_PROCESSOR, Decoding, Pictures, spread
 
 _THREADS = 2
 """Decoding threads of a live source: each more adds a frame of delay."""
@@ -21,7 +21,7 @@ _THREADS = 2
 class RtspConnection:
     """A Connection to an RTSP camera."""
 
-    def __init__(self, config: SourceConfig) -> None:
+    def __init__(self, config: SourceConfig, decoding: Decoding = ON_PROCESSOR) -> None:
         import av
 
         self._timeout = config.timeout
@@ -35,7 +35,13 @@ class RtspConnection:
         begin = time.monotonic()
         try:
             address = filled_in(config.uri)
-            self._container = av.open(address, options=options, timeout=config.timeout, metadata_errors="replace")
+            self._container = av.open(
+                address,
+                options=options,
+                timeout=config.timeout,
+                metadata_errors="replace",
+                hwaccel=decoding.hardware(),
+            )
         except av.error.FFmpegError as error:
             if time.monotonic() - begin >= config.timeout:
                 # FFmpeg reports an interrupted answer as invalid data.
@@ -45,12 +51,12 @@ class RtspConnection:
             if not self._container.streams.video:
                 raise ConnectionRefused("it delivers no video stream")
             self._stream = self._container.streams.video[0]
-            self._stream.thread_type = "AUTO"
-            self._stream.codec_context.thread_count = _THREADS
+            spread(self._stream, _THREADS)
         except BaseException:
             self._container.close()
             raise
         self._config = config
+        self._decoding = decoding
 
     @property
     def fps(self) -> float:
@@ -63,7 +69,7 @@ class RtspConnection:
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         import av
 
-        pictures = Pictures()
+        pictures = Pictures(self._decoding)
         last = time.monotonic()
         try:
             for packet in self._container.demux():

@@ -9,6 +9,7 @@ from typing import Protocol, Self
 from reidstream.config import SourceConfig
 from reidstream.errors import SourceNotFound
 from reidstream.sources.address import Kind, kind_of, redacted
+from reidstream.sources.decoding import ON_PROCESSOR, Decoding
 from reidstream.sources.frame import Frame
 from reidstream.types import SourceStarted
 
@@ -66,16 +67,17 @@ def wrong_stamps(source_id: str, count: int) -> str:
     return f"{source_id}: {what} wrong and replaced by times between the neighbours"
 
 
-def open_source(config: SourceConfig, source_id: str) -> Source:
+def open_source(config: SourceConfig, source_id: str, decoding: Decoding = ON_PROCESSOR) -> Source:
     """The source for an address. Nothing is opened before ``started`` or the first frame is asked for.
 
+    decoding: where video is decoded; images and webcams are on the processor whatever it says.
     Raises SourceNotFound when there is nothing at the address or its kind is unknown.
     """
     kind = kind_of(config.uri)
     if kind is Kind.FILE:
         from reidstream.sources.video_file import VideoFileSource
 
-        return VideoFileSource(config, source_id)
+        return VideoFileSource(config, source_id, decoding)
     if kind is Kind.FOLDER:
         from reidstream.sources.image_folder import ImageFolderSource
 
@@ -83,5 +85,5 @@ def open_source(config: SourceConfig, source_id: str) -> Source:
     from reidstream.sources.live import LiveSource
 
     if kind is Kind.RTSP or kind is Kind.WEBCAM:
-        return LiveSource(config, source_id)
+        return LiveSource(config, source_id, decoding)
     raise SourceNotFound(f"{redacted(config.uri)}: not a kind of source that can be read")

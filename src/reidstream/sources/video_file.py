@@ -13,9 +13,9 @@ from reidstream.sources.address import redacted
 from reidstream.sources.clock import MediaClock, Thinning
 from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.dating import LAST_WRITTEN, Dated, dated, recorded_length
+from reidstream.sources.decoding import ON_PROCESSOR, Decoding, Pictures, spread
 from reidstream.sources.fingerprint import file_beginning, file_fingerprint
 from reidstream.sources.frame import Frame, Picture
-from reidstream.sources.picture import Pictures
 from reidstream.sources.stored import StoredSource, reason
 from reidstream.types import SourceStarted
 
@@ -30,8 +30,9 @@ _READ_ERRORS = 100
 class VideoFileSource(StoredSource):
     """Frames of a video file, in order of presentation. See ``Source`` for the contract."""
 
-    def __init__(self, config: SourceConfig, source_id: str) -> None:
+    def __init__(self, config: SourceConfig, source_id: str, decoding: Decoding = ON_PROCESSOR) -> None:
         super().__init__(config, source_id)
+        self._decoding = decoding
         self._container: Any = None
         self._clock: MediaClock[Any] = MediaClock(0)
 
@@ -50,7 +51,7 @@ class VideoFileSource(StoredSource):
         fps = float(stream.guessed_rate or stream.average_rate or 0)
         self._clock = MediaClock(fps)
         thinning = Thinning(self._config.max_fps)
-        pictures = Pictures()
+        pictures = Pictures(self._decoding)
         start = 0.0
         index = 0
         for decoded, time in self._timed(stream):
@@ -97,7 +98,9 @@ class VideoFileSource(StoredSource):
 
         try:
             # "file:" keeps FFmpeg from taking a colon in the name for a protocol.
-            self._container = av.open(f"file:{self._path}", metadata_errors="replace")
+            self._container = av.open(
+                f"file:{self._path}", metadata_errors="replace", hwaccel=self._decoding.hardware()
+            )
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceBroken(
                 f"{self._path}: not a video that can be read ({reason(error)}){_cut_off(cut_off)}"
@@ -105,8 +108,7 @@ class VideoFileSource(StoredSource):
         # What FFmpeg generates for missing presentation times is wrong for AVI with B-frames.
         self._container.flags &= ~av.container.Flags.gen_pts.value
         stream = self._picked(self._container)
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(_THREADS, os.cpu_count() or 1)
+        spread(stream, min(_THREADS, os.cpu_count() or 1))
         return stream
 
     def _looked_at(self) -> tuple[Dated, str, int]:

@@ -14,6 +14,8 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.source_runner import Observer, Shared, SourceRunner
 from reidstream.errors import EngineError, ReIDStreamError
+from reidstream.gpu.decoding import open_gpu
+from reidstream.gpu.driver import Gpu
 from reidstream.inference import DETECTED_TOGETHER, Detector, Embedder, open_detector, open_embedder
 from reidstream.models import resolve_model
 from reidstream.types import EmbeddingSpace, Event
@@ -35,7 +37,7 @@ class LocalEngine:
 
     sources: (source id, configuration) pairs. observer: called with each frame and its Observed on the source's own
     thread, for drawing. detector, embedder: used instead of the configured models; this is how a model of another
-    family comes in. Raises ModelError or DeviceError.
+    family comes in. gpu: where video is decoded, unless the configuration says so. Raises ModelError or DeviceError.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class LocalEngine:
         observer: Observer | None = None,
         detector: Detector | None = None,
         embedder: Embedder | None = None,
+        gpu: Gpu | None = None,
     ) -> None:
         self._config = config
         self._sources = list(sources)
@@ -52,13 +55,17 @@ class LocalEngine:
         device = config.local.device
         self._status = EngineStatus()
         before = time.perf_counter()
+        # Its memory is where video is decoded to.
+        self._gpu = open_gpu() if gpu is None and device == "cuda" and config.local.decode == "auto" else gpu
         # Nobody looks for people where every source comes with boxes.
         given = bool(self._sources) and all(source.detections or source.tracks for _, source in self._sources)
         self._detector = detector
         if detector is None and not given:
-            self._detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device)
+            self._detector = open_detector(
+                resolve_model(config.detector.model, "detector"), config.detector, device, gpu=self._gpu
+            )
         self._embedder = embedder or open_embedder(
-            resolve_model(config.embedding.model, "reid"), config.embedding, device
+            resolve_model(config.embedding.model, "reid"), config.embedding, device, gpu=self._gpu
         )
         if device == "cuda":
             self._status.spend("warm-up", time.perf_counter() - before)
@@ -98,6 +105,7 @@ class LocalEngine:
             out,
             self._status,
             self._observer,
+            self._gpu,
             failed=self._fail,
             ended=ended,
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from reidstream.config import EmbeddingConfig
 from reidstream.engines.sampling import SampleSlots, box_quality, sharpness
-from reidstream.inference import Embedder
+from reidstream.inference import BoxEmbedder, Embedder
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.tracking import Tracks
 from reidstream.types import Detections, FloatArray, IntArray, Samples
@@ -25,7 +28,7 @@ class FrameCrops:
         self._detections = detections
         self._embedder = embedder
         self._crops: dict[int, Pixels] = {}
-        self._embeddings: dict[int, FloatArray] = {}
+        self._vectors: dict[int, tuple[_Vectors, int]] = {}
 
     def boxes(self, rows: IntArray) -> FloatArray:
         """float32 (m, 4): the detected boxes; anything where a row is negative."""
@@ -37,22 +40,64 @@ class FrameCrops:
     def crop(self, row: int) -> Pixels:
         """The pixels of a detection, BGR; at least one pixel."""
         if row not in self._crops:
-            width, height = self._picture.size
-            x1, y1, x2, y2 = self._detections.boxes[row].tolist()
-            left, top = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
-            right, bottom = max(min(round(x2), width), left + 1), max(min(round(y2), height), top + 1)
-            self._crops[row] = self._picture.crop(left, top, right, bottom)
+            self._crops[row] = self._picture.crop(*self._box(row))
         return self._crops[row]
 
     def embed(self, rows: IntArray) -> FloatArray:
         """float32 (m, d) for these detections."""
+        return self.start(rows)()
+
+    def start(self, rows: IntArray) -> Callable[[], FloatArray]:
+        """Begin to embed these detections; what is returned waits for float32 (m, d)."""
         wanted = rows.tolist()
-        new = [row for row in wanted if row not in self._embeddings]
-        for row, vector in zip(new, self._embedder.embed([self.crop(row) for row in new]), strict=True):
-            self._embeddings[row] = vector
-        if not wanted:
-            return np.zeros((0, self._embedder.space.size), np.float32)
-        return np.stack([self._embeddings[row] for row in wanted])
+        new = [row for row in wanted if row not in self._vectors]
+        if new:
+            vectors = _Vectors(self._started(new))
+            self._vectors.update((row, (vectors, place)) for place, row in enumerate(new))
+        parts = [self._vectors[row] for row in wanted]
+        if not parts:
+            return lambda: np.zeros((0, self._embedder.space.size), np.float32)
+        return lambda: np.stack([vectors.all()[place] for vectors, place in parts])
+
+    def _started(self, rows: list[int]) -> Callable[[], FloatArray]:
+        if isinstance(self._embedder, BoxEmbedder):
+            return self._embedder.start(self._picture, [self._box(row) for row in rows])
+        found = self._embedder.embed([self.crop(row) for row in rows])
+        return lambda: found
+
+    def _box(self, row: int) -> tuple[int, int, int, int]:
+        """The whole pixels of a detection, at least one, inside the picture."""
+        width, height = self._picture.size
+        x1, y1, x2, y2 = self._detections.boxes[row].tolist()
+        left, top = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
+        return left, top, max(min(round(x2), width), left + 1), max(min(round(y2), height), top + 1)
+
+
+class _Vectors:
+    """What was asked for together, waited for by whoever needs it first."""
+
+    def __init__(self, answer: Callable[[], FloatArray]) -> None:
+        self._answer = answer
+        self._found: FloatArray | None = None
+
+    def all(self) -> FloatArray:
+        if self._found is None:
+            self._found = self._answer()
+        return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class StartedSamples:
+    """Samples whose vectors are on their way; see ``Samples``."""
+
+    rows: IntArray
+    vectors: Callable[[], FloatArray]
+    quality: FloatArray
+    pictures: tuple[bytes | None, ...]
+
+    def finished(self) -> Samples:
+        """Wait for the vectors."""
+        return Samples(self.rows, self.vectors(), self.quality, self.pictures)
 
 
 class CropSampler:
@@ -63,7 +108,7 @@ class CropSampler:
         self._frame_size = frame_size
         self._min_height = config.min_height
 
-    def sample(self, crops: FrameCrops, tracks: Tracks, time: float) -> Samples | None:
+    def sample(self, crops: FrameCrops, tracks: Tracks, time: float) -> StartedSamples | None:
         """The samples of this frame, None if no crop is worth it."""
         if len(tracks.track_ids) == 0:
             return None
@@ -82,7 +127,7 @@ class CropSampler:
             return None
         rows = offered[taken]
         pictures = tuple(_jpeg(crops.crop(int(row))) for row in tracks.rows[rows])
-        return Samples(rows, crops.embed(tracks.rows[rows]), quality[taken], pictures)
+        return StartedSamples(rows, crops.start(tracks.rows[rows]), quality[taken], pictures)
 
     def forget(self, track_id: int) -> None:
         """The track has ended."""

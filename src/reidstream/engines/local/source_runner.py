@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ import numpy.typing as npt
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.local.sampling import CropSampler, FrameCrops
+from reidstream.engines.local.sampling import CropSampler, FrameCrops, StartedSamples
 from reidstream.errors import SourceError
 from reidstream.foreign_text import storable
+from reidstream.gpu.decoding import OnGpu
+from reidstream.gpu.driver import Gpu
 from reidstream.inference import Detector, Embedder
 from reidstream.regions import IgnoredRegions
 from reidstream.sources import Source, open_source
+from reidstream.sources.decoding import ON_PROCESSOR
 from reidstream.sources.frame import Frame
 from reidstream.sources.source import wrong_stamps
 from reidstream.tracking import Tracker, Tracks
@@ -38,6 +42,9 @@ from reidstream.types import (
 
 Observer = Callable[[Frame, Observed], None]
 
+# Frames of a file that may wait for vectors that a GPU is busy with.
+_UNFINISHED = 8
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -49,11 +56,20 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """A frame that is tracked, and the samples whose vectors are on their way."""
+
+    frame: Frame
+    tracks: Tracks
+    samples: StartedSamples | None
+
+
+@dataclass(frozen=True, slots=True)
 class Shared:
     """What all sources of one engine have in common.
 
     detector: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
-    survive. ended: told when a source is through.
+    survive. ended: told when a source is through. gpu: where video is decoded, None for the processor.
     """
 
     config: Config
@@ -63,6 +79,7 @@ class Shared:
     out: Channel[Event]
     status: EngineStatus
     observer: Observer | None
+    gpu: Gpu | None
     failed: Callable[[BaseException], None]
     ended: Callable[[], None]
 
@@ -78,6 +95,7 @@ class SourceRunner:
         self._frames: Channel[SourceStarted | _Read] = Channel(shared.config.local.queue)
         self._stopping = threading.Event()
         self._source: Source | None = None
+        self._on_gpu = None if shared.gpu is None else OnGpu(shared.gpu)
         self._error: str | None = None
         self._reader = threading.Thread(target=self._read, name=f"read {source_id}", daemon=True)
         self._tracker = threading.Thread(target=self._track, name=f"track {source_id}", daemon=True)
@@ -120,7 +138,7 @@ class SourceRunner:
             self._frames.close()
 
     def _read_all(self) -> None:
-        with open_source(self._config, self._id) as source:
+        with open_source(self._config, self._id, self._on_gpu or ON_PROCESSOR) as source:
             self._source = source
             if self._stopping.is_set():
                 return
@@ -156,6 +174,9 @@ class SourceRunner:
             self._shared.status.warn(f"{self._id}: {source.fitted} frames had another picture size and were fitted")
         if source.mended:
             self._shared.status.warn(wrong_stamps(self._id, source.mended))
+        if self._on_gpu is not None and self._on_gpu.on_processor:
+            what = self._on_gpu.on_processor
+            self._shared.status.warn(f"{self._id}: decoded on the processor, since the GPU does not decode it ({what})")
 
     def _submit(self, batch: list[Frame]) -> None:
         if not batch:
@@ -216,6 +237,8 @@ class _Tracking:
         self._given = given
         self._tracker: Tracker | GivenTracks | None = None
         self._sampler: CropSampler | None = None
+        self._unfinished: deque[_Seen] = deque()
+        self._most_unfinished = 0
 
     def begin(self, started: SourceStarted) -> None:
         if self._given is not None and self._given.ids is not None:
@@ -223,6 +246,8 @@ class _Tracking:
         else:
             self._tracker = Tracker(self._shared.config.tracker, started.size)
         self._sampler = CropSampler(self._shared.config.embedding, started.size)
+        # Nobody waits for a file's events, but a camera's are wanted at once.
+        self._most_unfinished = 0 if started.live else _UNFINISHED
         self._shared.out.put(started)
 
     def frame(self, frame: Frame, detections: Detections | None) -> None:
@@ -255,30 +280,39 @@ class _Tracking:
         tracked = time.perf_counter()
         samples = sampler.sample(crops, tracks, frame.media_time)
         status.spend("track", tracked - before - embedding)
+        for track_id, _ in tracks.ended:
+            sampler.forget(track_id)
+        self._unfinished.append(_Seen(frame, tracks, samples))
+        self._finish(self._most_unfinished)
         status.spend("embed", time.perf_counter() - tracked + embedding)
-        observed = Observed(
-            frame.source,
-            frame.index,
-            frame.media_time,
-            frame.wall_time,
-            tracks.track_ids,
-            tracks.boxes,
-            tracks.confidences,
-            samples,
-        )
-        if self._shared.observer is not None:
-            before = time.perf_counter()
-            self._shared.observer(frame, observed)
-            status.spend("draw", time.perf_counter() - before)
-        self._shared.out.put(observed)
-        self._end_tracks(tracks.ended)
 
     def end(self, reason: EndReason) -> None:
+        self._finish(0)
         if self._tracker is not None:
             self._end_tracks(self._tracker.finish(reason))
 
+    def _finish(self, most: int) -> None:
+        """Send the events of the frames that came first, until at most so many wait for their vectors."""
+        while len(self._unfinished) > most or (self._unfinished and self._unfinished[0].samples is None):
+            seen = self._unfinished.popleft()
+            frame, tracks = seen.frame, seen.tracks
+            observed = Observed(
+                frame.source,
+                frame.index,
+                frame.media_time,
+                frame.wall_time,
+                tracks.track_ids,
+                tracks.boxes,
+                tracks.confidences,
+                None if seen.samples is None else seen.samples.finished(),
+            )
+            if self._shared.observer is not None:
+                before = time.perf_counter()
+                self._shared.observer(frame, observed)
+                self._shared.status.spend("draw", time.perf_counter() - before)
+            self._shared.out.put(observed)
+            self._end_tracks(tracks.ended)
+
     def _end_tracks(self, ended: list[tuple[int, EndReason]]) -> None:
-        assert self._sampler is not None
         for track_id, reason in ended:
-            self._sampler.forget(track_id)
             self._shared.out.put(TrackEnded(self._id, track_id, reason))
