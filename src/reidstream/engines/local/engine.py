@@ -106,6 +106,7 @@ class LocalEngine:
             self._status,
             self._observer,
             self._gpu,
+            len(self._sources) == 1,
             failed=self._fail,
             ended=ended,
         )

@@ -30,6 +30,10 @@ class FrameCrops:
         self._crops: dict[int, Pixels] = {}
         self._vectors: dict[int, tuple[_Vectors, int]] = {}
 
+    @property
+    def detections(self) -> Detections:
+        return self._detections
+
     def boxes(self, rows: IntArray) -> FloatArray:
         """float32 (m, 4): the detected boxes; anything where a row is negative."""
         if len(self._detections) == 0:

@@ -20,7 +20,7 @@ from reidstream.errors import SourceError
 from reidstream.foreign_text import storable
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import Detector, Embedder
+from reidstream.inference import BoxEmbedder, Detector, Embedder
 from reidstream.regions import IgnoredRegions
 from reidstream.sources import Source, open_source
 from reidstream.sources.decoding import ON_PROCESSOR
@@ -42,6 +42,8 @@ from reidstream.types import (
 
 Observer = Callable[[Frame, Observed], None]
 
+# Detections of a frame, the best, that a GPU embeds before anybody asks.
+_AHEAD = 16
 # Frames of a file that may wait for vectors that a GPU is busy with.
 _UNFINISHED = 8
 
@@ -51,8 +53,16 @@ class _Read:
     """A frame that was read, and its place in the batch that is being detected, if it is."""
 
     frame: Frame
-    found: Future[list[Detections]] | None
+    found: Future[list[_Found]] | None
     place: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the detector found in a frame. kept: bool, which of its detections count; crops: of those that do."""
+
+    kept: npt.NDArray[np.bool_]
+    crops: FrameCrops
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class Shared:
 
     detector: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
     survive. ended: told when a source is through. gpu: where video is decoded, None for the processor.
+    alone: there is one source only.
     """
 
     config: Config
@@ -80,6 +91,7 @@ class Shared:
     status: EngineStatus
     observer: Observer | None
     gpu: Gpu | None
+    alone: bool
     failed: Callable[[BaseException], None]
     ended: Callable[[], None]
 
@@ -95,6 +107,7 @@ class SourceRunner:
         self._frames: Channel[SourceStarted | _Read] = Channel(shared.config.local.queue)
         self._stopping = threading.Event()
         self._source: Source | None = None
+        self._ignored = IgnoredRegions(config.ignore)
         self._on_gpu = None if shared.gpu is None else OnGpu(shared.gpu)
         self._error: str | None = None
         self._reader = threading.Thread(target=self._read, name=f"read {source_id}", daemon=True)
@@ -186,17 +199,36 @@ class SourceRunner:
             if not self._frames.put(_Read(frame, found, place)):
                 self._stopping.set()
 
-    def _detect(self, batch: list[Frame]) -> list[Detections]:
+    def _detect(self, batch: list[Frame]) -> list[_Found]:
         if self._given is not None:
-            return [self._given.detections(frame.index, frame.picture.size) for frame in batch]
-        assert self._shared.detector is not None
-        before = time.perf_counter()
-        found = self._shared.detector.detect([frame.picture for frame in batch])
-        self._shared.status.spend("detect", time.perf_counter() - before)
-        return found
+            found = [self._given.detections(frame.index, frame.picture.size) for frame in batch]
+        else:
+            assert self._shared.detector is not None
+            before = time.perf_counter()
+            found = self._shared.detector.detect([frame.picture for frame in batch])
+            self._shared.status.spend("detect", time.perf_counter() - before)
+        return [self._counting(*pair) for pair in zip(batch, found, strict=True)]
+
+    def _counting(self, frame: Frame, detections: Detections) -> _Found:
+        """Leave out what does not count, and begin with what the tracker will ask for where that costs nothing."""
+        kept: npt.NDArray[np.bool_] = np.ones(len(detections), bool)
+        if len(detections):
+            if self._given is not None:
+                # What others found may lie outside of the picture.
+                kept &= (detections.boxes[:, 2:] > detections.boxes[:, :2]).all(axis=1)
+            if self._ignored:
+                kept &= ~self._ignored.hold(detections.boxes, frame.picture.size)
+        crops = FrameCrops(frame.picture, detections[kept], self._shared.embedder)
+        tracker = self._shared.config.tracker
+        ahead = self._shared.gpu is not None and isinstance(self._shared.embedder, BoxEmbedder)
+        if ahead and self._shared.alone and tracker.appearance and self._given is None:
+            # A tracker that has to wait for vectors of one frame before it sees the next keeps a GPU idle, unless
+            # others keep it busy: one 1080p stream on an H200 went from 185 to 252 frames/s, fourteen from 655 to 468.
+            crops.start(np.flatnonzero(crops.detections.scores >= tracker.low)[:_AHEAD])
+        return _Found(kept, crops)
 
     def _track(self) -> None:
-        stage = _Tracking(self._id, self._shared, IgnoredRegions(self._config.ignore), self._given)
+        stage = _Tracking(self._id, self._shared, self._given)
         frames = read = 0
         try:
             for item in self._frames:
@@ -228,12 +260,9 @@ class SourceRunner:
 class _Tracking:
     """The part of a source's chain that has state: tracker and sampler."""
 
-    def __init__(
-        self, source_id: str, shared: Shared, ignored: IgnoredRegions, given: GivenBoxes | None = None
-    ) -> None:
+    def __init__(self, source_id: str, shared: Shared, given: GivenBoxes | None = None) -> None:
         self._id = source_id
         self._shared = shared
-        self._ignored = ignored
         self._given = given
         self._tracker: Tracker | GivenTracks | None = None
         self._sampler: CropSampler | None = None
@@ -250,18 +279,12 @@ class _Tracking:
         self._most_unfinished = 0 if started.live else _UNFINISHED
         self._shared.out.put(started)
 
-    def frame(self, frame: Frame, detections: Detections | None) -> None:
+    def frame(self, frame: Frame, found: _Found | None) -> None:
         tracker, sampler, status = self._tracker, self._sampler, self._shared.status
         assert tracker is not None and sampler is not None
-        kept: npt.NDArray[np.bool_] = np.ones(0 if detections is None else len(detections), bool)
-        if detections is not None and len(detections):
-            if self._given is not None:
-                # What others found may lie outside of the picture.
-                kept &= (detections.boxes[:, 2:] > detections.boxes[:, :2]).all(axis=1)
-            if self._ignored:
-                kept &= ~self._ignored.hold(detections.boxes, frame.picture.size)
-            detections = detections[kept]
-        crops = FrameCrops(frame.picture, detections or Detections.empty(), self._shared.embedder)
+        detections = None if found is None else found.crops.detections
+        kept = np.zeros(0, bool) if found is None else found.kept
+        crops = FrameCrops(frame.picture, Detections.empty(), self._shared.embedder) if found is None else found.crops
         before = time.perf_counter()
         embedding = 0.0
 
