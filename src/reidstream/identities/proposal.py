@@ -32,6 +32,7 @@ from reidstream.identities.people import (
 from reidstream.identities.resolving import resolve
 from reidstream.identities.schema import outbox
 from reidstream.identities.verdicts import Outcome, Verdict
+from reidstream.wording import counted
 
 # What a run does not decide anew at its end: it would take more than a minute.
 _SETTLED = 20_000
@@ -199,8 +200,9 @@ def apply(gallery: Gallery, proposal: Proposal, author: str = "reidstream") -> i
 def _summary(proposal: Proposal) -> str:
     before = f" instead of {proposal.people_before}" if proposal.people_before else ""
     return (
-        f"decided everybody anew: {proposal.people} people{before}, {proposal.undecided} tracklets undecided, "
-        f"{len(proposal.moved)} tracklets moved"
+        f"decided everybody anew: {counted(proposal.people, 'person')}{before}, "
+        f"{counted(proposal.undecided, 'tracklet')} undecided, "
+        f"{counted(len(proposal.moved), 'tracklet')} moved"
     )
 
 
