@@ -26,7 +26,7 @@ from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, re
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.lasting import PROOF, diluted, lasting_over
 from reidstream.identities.nearest import NearestMeans
-from reidstream.identities.outbox import tell, undecided_between
+from reidstream.identities.outbox import append_events, undecided_between
 from reidstream.identities.people import (
     assign,
     create_person,
@@ -56,7 +56,7 @@ _FIRST_CALIBRATION = 16
 # So many of the newest tracklets are enough for that; all of a large gallery would halt the run for minutes.
 _CONCLUDED_FROM = 600
 # How clear somebody is who is asked for with a photo: one crop of fair quality.
-_ASKED = 0.7
+_QUERY_STRENGTH = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class OnlineIdentities:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         mean = prototypes.mean(axis=0)
         vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
-        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_ASKED)), self._strangers_of(vector))
+        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_QUERY_STRENGTH)), self._strangers_of(vector))
         decision = self._decide(seen, timed=False)
         return Answer(decision.candidates)
 
@@ -185,14 +185,14 @@ class OnlineIdentities:
         for tracklet in batch:
             seen = self._seen(tracklet)
             decision = self._decide(seen, timed=True)
-            told = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
+            seen_event = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
             verdict = decision.verdict
             place = len(events)
             if verdict.outcome is Outcome.DECIDED and verdict.person is not None:
                 person = verdict.person
                 sure = verdict.probability
                 probability = round(sure, 4)
-                events.append(("IdentitySeenAgain", {**told, "person": person, "probability": probability}))
+                events.append(("IdentitySeenAgain", {**seen_event, "person": person, "probability": probability}))
             else:
                 # Who is undecided is held as somebody new until it is decided.
                 person, sure = create_person(connection, tracklet.id), decision.nobody
@@ -201,14 +201,14 @@ class OnlineIdentities:
                 if verdict.candidate is not None:
                     doubts.append((tracklet.id, self._people[self._row[verdict.candidate]].tracklets[-1], verdict))
                     may = undecided_between(verdict.candidate, verdict.probability)
-                events.append(("IdentityCreated", {**told, "person": person, **may}))
-            events.insert(place, ("TrackletStored", {**told, "end": tracklet.end_wall, "person": person}))
+                events.append(("IdentityCreated", {**seen_event, "person": person, **may}))
+            events.insert(place, ("TrackletStored", {**seen_event, "end": tracklet.end_wall, "person": person}))
             rows.append((tracklet.id, person, sure))
             self._remember(self._row[person], seen)
             self._count += 1
         assign(connection, rows)
         leave_undecided(connection, [(tracklet, other, verdict.probability) for tracklet, other, verdict in doubts])
-        tell(connection, events)
+        append_events(connection, events)
 
     def _decide(self, seen: Seen, timed: bool) -> Decision:
         shortlist = self._nearest.to(seen.vector, _SHORTLIST) if self._people else []
@@ -250,16 +250,16 @@ class OnlineIdentities:
         tracklets = np.array([len(person.clarity) for person in known])
         begins = np.cumsum(tracklets) - tracklets
 
-        def together(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            mean = np.add.reduceat(np.exp(said) * clarity, begins) / np.add.reduceat(clarity, begins)
+        def pooled(log_ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            mean = np.add.reduceat(np.exp(log_ratios) * clarity, begins) / np.add.reduceat(clarity, begins)
             found: npt.NDArray[np.float64] = np.log(mean)
             return found
 
         if not timed:
-            return together(ratio), together(ratio)
+            return pooled(ratio), pooled(ratio)
         kept = lasting_over(self._gaps(known, seen), self._config.clothes)
         read = diluted(ratio, kept)
-        return together(read), together(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
+        return pooled(read), pooled(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
 
     @staticmethod
     def _gaps(known: list[Known], seen: Seen) -> npt.NDArray[np.float64]:
@@ -305,7 +305,7 @@ class OnlineIdentities:
     @staticmethod
     def _calibration_clarity() -> float:
         """The product of clarities that goes with a pair of which nothing is known."""
-        return float(clarity_of(_ASKED)) ** 2
+        return float(clarity_of(_QUERY_STRENGTH)) ** 2
 
     def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
         """The share of the best candidate and of those who are the same person as the best; both best first.

@@ -11,6 +11,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.options import CONFIG, GALLERY, JSON, SETTINGS
 from reidstream.cli.people.group import AUTHOR, app, login
+from reidstream.wording import counted
 
 if TYPE_CHECKING:
     from reidstream.identities.proposal import Proposal
@@ -99,7 +100,8 @@ def _resolved_there(
         print_json({**done, "applied": True})
     else:
         console().print(
-            f"{done['before']} people became {done['people']}; {done['moved']} tracklets changed their person"
+            f"{counted(done['before'], 'person')} became {done['people']}; "
+            f"{counted(done['moved'], 'tracklet')} changed to another person"
         )
     return True
 
@@ -123,7 +125,7 @@ def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, A
             "strangers": calibration.usual,
             "strangers_spread": calibration.usual_spread,
             "share": calibration.share,
-            "company": calibration.company,
+            "company": calibration.group_size,
             "seen_together": calibration.together,
             "alike": calibration.alike,
         },
@@ -134,8 +136,8 @@ def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, A
 def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[str, str]) -> None:
     out = console()
     before = f" instead of {proposal.people_before}" if proposal.people_before else ""
-    doubt = f", {proposal.undecided} tracklets undecided"
-    out.print(f"{summary['tracklets']} tracklets, {proposal.people} people{before}{doubt}")
+    doubt = f", {counted(proposal.undecided, 'tracklet')} undecided"
+    out.print(f"{counted(summary['tracklets'], 'tracklet')}, {counted(proposal.people, 'person')}{before}{doubt}")
     own = proposal.calibration
     enough = "nothing, looks alone are never as sure as that; only labels and long tracks join"
     if summary["threshold"] is not None:
@@ -148,7 +150,7 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
     out.print(f"similar enough: {enough} (accepted risk of a wrong join: {summary['accepted_false_merges']:g})")
     out.print(
         f"expected before looking: {own.share:.2%} of all pairs are one person, "
-        f"so {own.company:.1f} tracklets to a tracklet's person"
+        f"so {own.group_size:.1f} tracklets to a tracklet's person"
     )
     if own.together:
         out.print(
