@@ -19,6 +19,7 @@ from reidstream.config import load_config
 from reidstream.doctor import Check, Question, Result, Status, examine, gstreamer, inference, nvidia, software
 from reidstream.doctor.checks import CHECKS
 from reidstream.doctor.child import ask_python, run
+from reidstream.runtime import Missing
 
 QUESTION = Question(load_config())
 
@@ -253,3 +254,13 @@ def test_the_screen_says_what_to_do_and_sets_the_exit_code() -> None:
     if result.exit_code:
         assert "the deepstream engine cannot run here" in result.stdout
         assert "docker/README.md" in result.stdout
+
+
+def test_a_gpu_without_its_decoder_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reidstream.runtime.missing_for_cuda", tuple)
+    monkeypatch.setattr("reidstream.runtime.missing_for_decoding", lambda: Missing("no decoder", "add video"))
+    result = inference.providers(Question(load_config(None, ["local.device=cuda"])))
+    assert (result.status, result.advice) == (Status.WARNING, "add video")
+    assert "no decoder: video is decoded on the processor" in result.found
+    on_processor = load_config(None, ["local.device=cuda", "local.decode=cpu"])
+    assert inference.providers(Question(on_processor)).status is Status.OK

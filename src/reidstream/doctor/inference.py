@@ -13,7 +13,7 @@ _FRAMES = 12
 
 def providers(question: Question) -> Result:
     """Which ONNX Runtime there is, and what keeps it from the configured device."""
-    from reidstream.runtime import missing_for_cuda, onnxruntime
+    from reidstream.runtime import missing_for_cuda, missing_for_decoding, onnxruntime
 
     device = question.config.local.device
     module = onnxruntime()
@@ -21,6 +21,8 @@ def providers(question: Question) -> Result:
     if device == "cuda" and (missing := missing_for_cuda()):
         words = "; ".join(part.what for part in missing)
         return Result(Status.FAILURE, f"{found}; {words}", "; ".join(part.remedy for part in missing))
+    if device == "cuda" and question.config.local.decode == "auto" and (without := missing_for_decoding()):
+        return Result(Status.WARNING, f"{found}; {without.what}: video is decoded on the processor", without.remedy)
     return Result(Status.OK, f"{found}; {device} is asked for")
 
 
