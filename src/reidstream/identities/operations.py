@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, inspect, or_, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
+from reidstream.gallery.columns import has_column
 from reidstream.gallery.rows import in_chunks
 from reidstream.identities.outbox import tell
 from reidstream.identities.people import (
@@ -175,8 +176,7 @@ def moves_of(gallery: Gallery, number: int) -> list[Moved]:
         known = has_people(gallery) and connection.execute(select(operations.c.id).where(operations.c.id == number))
         if not known or known.first() is None:
             raise IdentityError(f"no operation {number} in the history (see `people history`)")
-        columns = {column["name"] for column in inspect(connection).get_columns("former_members")}
-        if "became" not in columns:
+        if not has_column(connection, "former_members", "became"):
             return []
         changed = or_(c.became != c.person, c.became.is_(None) != c.person.is_(None))
         query = select(c.tracklet, c.person, c.became).where(c.changed_by == number, changed).order_by(c.tracklet)

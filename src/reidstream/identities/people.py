@@ -16,7 +16,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    inspect,
     null,
     select,
     update,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 
 from reidstream.errors import IdentityError, PersonNotFound
 from reidstream.gallery import Gallery
+from reidstream.gallery.columns import has_column
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.schema import meta, tracklets
 from reidstream.identities.constraints import HumanLinks
@@ -84,7 +84,7 @@ def prepare(gallery: Gallery) -> None:
 def has_people(gallery: Gallery) -> bool:
     """Whether anything was ever decided in this gallery."""
     with gallery.read() as connection:
-        return inspect(connection).has_table("people")
+        return has_column(connection, "people", "id")
 
 
 def list_people(gallery: Gallery) -> list[Person]:
@@ -150,7 +150,7 @@ def count_people(gallery: Gallery, sources: Collection[str] | None = None) -> tu
 
 def doubts(connection: Connection) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """``candidate`` and ``chance`` of members; nothing where an earlier version wrote the gallery last."""
-    if any(column["name"] == "candidate" for column in inspect(connection).get_columns("members")):
+    if has_column(connection, "members", "candidate"):
         return members.c.candidate, members.c.chance
     return null().label("candidate"), null().label("chance")
 
@@ -221,6 +221,32 @@ def create_person(connection: Connection, seed: str) -> str:
     number = _last_number(connection) + 1
     connection.execute(insert(people).values(id=new, number=number, name="", notes="", created_wall=time.time()))
     return new
+
+
+class NewPeople:
+    """People who are made in one transaction, and written at once; ids as those of ``create_person``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._number = _last_number(connection)
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    def add(self, seed: str) -> str:
+        """A new person's id; there once it is written."""
+        attempt = 0
+        while (new := _id(seed, attempt)) in self._rows or self._is_there(new):
+            attempt += 1
+        self._number += 1
+        self._rows[new] = {"id": new, "number": self._number, "name": "", "notes": "", "created_wall": time.time()}
+        return new
+
+    def write(self) -> None:
+        if self._rows:
+            self._connection.execute(insert(people), list(self._rows.values()))
+            self._rows = {}
+
+    def _is_there(self, person: str) -> bool:
+        return self._connection.execute(select(people.c.id).where(people.c.id == person)).first() is not None
 
 
 def keep_numbers(connection: Connection) -> None:
