@@ -28,7 +28,7 @@ from starlette.testclient import TestClient
 from benchmarks.gallery import SIZE, SOURCES, people, seen, tracklets
 from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import append_events
 from reidstream.identities.people import prepare
 from reidstream.identities.schema import members
 from reidstream.identities.schema import people as people_table
@@ -69,7 +69,7 @@ def filled(folder: Path, count: int, persons: int) -> Gallery:
         connection.execute(
             insert(members), [{"tracklet": t, "person": f"{n:012x}", "probability": 0.95} for t, n in rows]
         )
-        tell(connection, [("IdentitiesResolved", {"people": persons})])
+        append_events(connection, [("IdentitiesResolved", {"people": persons})])
     return gallery
 
 

@@ -84,7 +84,7 @@ def test_the_local_engine_sees_nobody_there(tmp_path: Path) -> None:
 
 def test_deepstream_s_tracks_are_left_out_with_their_embeddings() -> None:
     arrays = FrameArrays(
-        pad=0,
+        source_index=0,
         number=0,
         pts=0,
         ntp=None,

@@ -22,7 +22,7 @@ from reidstream.config.secrets import filled_in, secret
 from reidstream.errors import ConfigError
 from reidstream.gallery import Gallery
 from reidstream.gallery.database import place_of
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import append_events
 from reidstream.identities.people import prepare
 from reidstream.sources import source_ids
 from reidstream.types import EmbeddingSpace
@@ -93,7 +93,7 @@ def eventful(tmp_path: Path) -> Path:
     with Gallery.open(path, write=True, create=True, space=SPACE, config=config) as gallery:
         prepare(gallery)
         with gallery.write() as connection:
-            tell(connection, [("IdentitiesResolved", {"people": 1})])
+            append_events(connection, [("IdentitiesResolved", {"people": 1})])
     return path
 
 

@@ -82,7 +82,7 @@ def test_notes_always_find_room_and_keep_their_place(queue: Handover) -> None:
         queue.put_note(StreamOver(number, in_order=True))
     queue.put_note(PipelineOver())
     items = taken(queue)
-    assert [item.pad for item in items if isinstance(item, StreamOver)] == [0, 1, 2, 3, 4]
+    assert [item.source_index for item in items if isinstance(item, StreamOver)] == [0, 1, 2, 3, 4]
     assert isinstance(items[-1], PipelineOver)
     assert [type(item).__name__ for item in items[:4]] == ["StreamOver", "StreamOver", "FrameArrays", "StreamOver"]
 

@@ -94,7 +94,7 @@ def test_ids_boxes_and_embeddings_arrive_unchanged(pyds: ModuleType, ledger: Any
     reader = BatchReader(LAYOUT, pyds)
     (read,) = batch.read(reader).frames
     batch.drop()
-    assert (read.pad, read.number, read.pts, read.ntp) == (4, 17, 1_000_000_000, 1_700_000_000_000_000_000)
+    assert (read.source_index, read.number, read.pts, read.ntp) == (4, 17, 1_000_000_000, 1_700_000_000_000_000_000)
     assert read.object_ids.tolist() == [2, 7, 1 << 63 | 5]
     assert read.boxes.tolist() == [[24, 40, 84, 120], [20, 40, 80, 120], [22, 40, 82, 120]]
     assert read.confidences.tolist() == [0.5] * 3
@@ -318,7 +318,7 @@ def test_no_people_and_no_frames(pyds: ModuleType, ledger: Any) -> None:
     assert empty.read(reader).frames == ()
     empty.frame(pad=2, number=9)
     (read,) = empty.read(reader).frames
-    assert (read.pad, read.number, len(read.object_ids), read.boxes.shape) == (2, 9, 0, (0, 4))
+    assert (read.source_index, read.number, len(read.object_ids), read.boxes.shape) == (2, 9, 0, (0, 4))
     assert reader.read(hash(Gst.Buffer.new())).frames == ()
     assert reader.counts["buffer without a batch"] == 1
     empty.drop()
@@ -344,11 +344,11 @@ def test_only_the_rows_that_are_wanted_are_read(pyds: ModuleType, ledger: Any) -
 
     class Odd:
         def wanted(self, seen: Any) -> Any:
-            asked.append((seen.pad, seen.size, seen.object_ids.tolist()))
+            asked.append((seen.source_index, seen.size, seen.object_ids.tolist()))
             return np.array([1, 3]), np.array([0.5, 0.75], np.float32)
 
-        def took(self, pad: int, object_ids: Any, quality: Any, time: float) -> None:
-            asked.append((pad, object_ids.tolist(), quality.tolist()))
+        def took(self, source_index: int, object_ids: Any, quality: Any, time: float) -> None:
+            asked.append((source_index, object_ids.tolist(), quality.tolist()))
 
     reader = BatchReader(LAYOUT, pyds, sampling=Odd())
     (read,) = batch.read(reader).frames

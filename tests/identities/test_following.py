@@ -138,7 +138,7 @@ ACTIONS = [
 numbers = count()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 5)), max_size=7))
 def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps: list[tuple[str, int, int]]) -> None:
     work = Reviewers(fill(VISITS, f"gallery {next(numbers)}"), exported)
@@ -179,7 +179,7 @@ def test_what_fails_at_its_end_leaves_nobody_who_is_not_there(fill: Fill, monkey
         monkeypatch.undo()
         raise GalleryError("the disk fails")
 
-    monkeypatch.setattr("reidstream.identities.online.tell", broken)
+    monkeypatch.setattr("reidstream.identities.online.append_events", broken)
     with pytest.raises(GalleryError):
         identities.catch_up()
     identities.follow()

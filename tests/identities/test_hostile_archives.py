@@ -239,7 +239,7 @@ def test_a_file_that_ends_the_process_that_reads_it_is_refused_and_the_next_one_
         assert read_archive(exported, examiner).gallery
 
 
-@pytest.mark.parametrize("moment", ["take_over", "tell", "without_erased"])
+@pytest.mark.parametrize("moment", ["take_over", "append_events", "without_erased"])
 def test_an_import_that_fails_has_added_nothing(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

@@ -20,7 +20,7 @@ from reidstream.identities.calibration import shares
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people
 from reidstream.identities.review import Review
-from reidstream.search.person import Verdict, verdict_of
+from reidstream.search.person import Conclusion, conclusion_of
 from tests.identities.conftest import Fill, made_tracklet
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
@@ -92,11 +92,11 @@ def test_a_smaller_accepted_risk_names_nobody_and_does_not_call_them_unknown(
 def test_words_and_probabilities_never_contradict_each_other(people: list[float], risk: float) -> None:
     nobody = 1 - sum(people)
     best = max(people, default=0.0)
-    verdict = verdict_of(people, nobody, risk)
-    assert (verdict is Verdict.PERSON) == (best >= 1 - risk)
-    if verdict is Verdict.NOBODY:
+    verdict = conclusion_of(people, nobody, risk)
+    assert (verdict is Conclusion.PERSON) == (best >= 1 - risk)
+    if verdict is Conclusion.NOBODY:
         assert nobody >= best
-    if verdict is Verdict.UNCLEAR:
+    if verdict is Conclusion.UNCLEAR:
         assert nobody < best < 1 - risk
 
 

@@ -17,7 +17,7 @@ from reidstream.errors import SourceBroken, SourceNotFound, TrackletNotFound
 from reidstream.gallery import Gallery
 from reidstream.inference import open_embedder
 from reidstream.models import resolve_model
-from reidstream.search import QueryModels, Verdict, ask, photo_query, query_of
+from reidstream.search import Conclusion, QueryModels, ask, photo_query, query_of
 from tests.blobs import BlobDetector, ColourEmbedder
 from tests.search.test_photo_search import made_gallery, photo
 
@@ -76,7 +76,7 @@ def test_a_photo_that_is_not_there_says_so(people: Gallery) -> None:
 def test_the_answer_names_the_person_and_leaves_the_tracklet_itself_out(gallery: Gallery) -> None:
     ids, _ = gallery.vectors()
     answer = ask(gallery, query_of(gallery, ids[0], QueryModels(gallery)), k=10)
-    assert answer.identity.verdict is Verdict.GIVEN
+    assert answer.identity.verdict is Conclusion.GIVEN
     assert answer.identity.person is not None
     assert answer.identity.person.title == "Red"
     assert {match.tracklet for match in answer.matches} == set(ids) - {ids[0]}

@@ -27,7 +27,7 @@ from reidstream.identities.review import Review
 from reidstream.inference import open_embedder
 from reidstream.inference.protocols import Embedder
 from reidstream.models import resolve_model
-from reidstream.search.person import Verdict
+from reidstream.search.person import Conclusion
 from reidstream.search.photos import COLUMNS, answer_rows, search_photos, write_answers
 from reidstream.search.query import find_photos
 from reidstream.sources.frame import Pixels
@@ -118,7 +118,7 @@ def test_a_stranger_is_flagged_as_nobody(gallery: Gallery, tmp_path: Path) -> No
     cv2.imwrite(str(tmp_path / "blue.png"), photo([2]))
     (answer,) = search_photos(gallery, [tmp_path / "blue.png"], ColourEmbedder(), BlobDetector, IdentityConfig())
     assert answer.identity is not None
-    assert answer.identity.verdict is Verdict.NOBODY
+    assert answer.identity.verdict is Conclusion.NOBODY
     assert all(row["nobody"] is True for row in answer_rows(gallery, [answer]))
 
 

@@ -19,7 +19,7 @@ from reidstream.gallery.facts import check_space
 from reidstream.gallery.rows import EVERYTHING, rows_of
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
 from reidstream.identities.kept_out import without_erased
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import append_events
 from reidstream.identities.people import person_of_tracklets, prepare
 
 
@@ -77,7 +77,7 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
         now = person_of_tracklets(connection, former)
         events = _events(taken, facts, archive, new)
         moved = [t for t, (person, _) in sorted(now.items()) if person != former[t][0]]
-        tell(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
+        append_events(connection, [*(("TrackletMoved", {"tracklet": t, "person": now[t][0]}) for t in moved), *events])
     return Imported(new, len(taken.people), taken.operations, taken.kept, batch.kept_out)
 
 
@@ -89,13 +89,13 @@ def _events(
     created = set(taken.people)
     for tracklet, person, probability in sorted(taken.assigned, key=lambda row: (facts[row[0]]["end_wall"], row[0])):
         seen = facts[tracklet]
-        told = {"tracklet": tracklet, "source": seen["source"], "start": seen["start_wall"]}
-        events.append(("TrackletStored", {**told, "end": seen["end_wall"]}))
+        event = {"tracklet": tracklet, "source": seen["source"], "start": seen["start_wall"]}
+        events.append(("TrackletStored", {**event, "end": seen["end_wall"]}))
         if person in created:
             created.discard(person)
-            events.append(("IdentityCreated", {**told, "person": person}))
+            events.append(("IdentityCreated", {**event, "person": person}))
         else:
-            events.append(("IdentitySeenAgain", {**told, "person": person, "probability": round(probability, 4)}))
+            events.append(("IdentitySeenAgain", {**event, "person": person, "probability": round(probability, 4)}))
     if new or taken.people or taken.operations:
         counts = {"tracklets": new, "people": len(taken.people), "operations": taken.operations}
         events.append(("GalleryImported", {"gallery": archive.gallery, **counts}))

@@ -99,7 +99,7 @@ class Calibration:
     alike: int = 0
 
     @property
-    def company(self) -> float:
+    def group_size(self) -> float:
         """How many tracklets the person of a tracklet has, on average over tracklets."""
         return 1.0 + self.share * max(self.tracklets - 1, 0)
 
@@ -110,7 +110,7 @@ class Calibration:
 
     def grown(self, tracklets: int) -> Calibration:
         """The same for a gallery of more tracklets, of whose people each has as many as here."""
-        share = min((self.company - 1.0) / max(tracklets - 1, 1), 0.5) if tracklets > 1 else self.share
+        share = min((self.group_size - 1.0) / max(tracklets - 1, 1), 0.5) if tracklets > 1 else self.share
         return replace(self, share=max(share, 1e-9), tracklets=tracklets)
 
     def log_ratio(self, similarity: npt.NDArray[np.floating], z: Floats, growth: Floats, clarity: Floats) -> Floats:
@@ -202,13 +202,13 @@ def nearest_strangers(similarity: Floats, weight: Floats | None = None) -> tuple
             rows.append((held.mean(axis=1), held.std(axis=1), np.full(len(block), float(most))))
             continue
         order = np.argsort(-block, axis=1, kind="stable")
-        value, heard = np.take_along_axis(block, order, 1), np.take_along_axis(weight[some], order, 1)
-        before = np.cumsum(heard, axis=1) - heard
-        heard = np.clip(np.minimum(heard, _NEAREST * heard.sum(axis=1, keepdims=True) - before), 0, None)
-        count = heard.sum(axis=1)
+        value, counted = np.take_along_axis(block, order, 1), np.take_along_axis(weight[some], order, 1)
+        before = np.cumsum(counted, axis=1) - counted
+        counted = np.clip(np.minimum(counted, _NEAREST * counted.sum(axis=1, keepdims=True) - before), 0, None)
+        count = counted.sum(axis=1)
         safe = np.maximum(count, 1e-9)
-        mean = (heard * value).sum(axis=1) / safe
-        rows.append((mean, np.sqrt((heard * (value - mean[:, None]) ** 2).sum(axis=1) / safe), count))
+        mean = (counted * value).sum(axis=1) / safe
+        rows.append((mean, np.sqrt((counted * (value - mean[:, None]) ** 2).sum(axis=1) / safe), count))
     if not rows:
         none = np.zeros(0)
         return none, none, none

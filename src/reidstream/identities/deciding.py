@@ -22,7 +22,7 @@ _SHORTLIST = 24
 # The best candidate must hold this share of all candidates' likelihood: the margin to the second best.
 _SHARE = 0.6
 # How clear somebody is who is asked for with a photo: one crop of fair quality.
-ASKED = 0.7
+QUERY_STRENGTH = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +154,16 @@ class Decider:
         tracklets = np.array([len(person.clarity) for person in known])
         begins = np.cumsum(tracklets) - tracklets
 
-        def together(said: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            mean = np.add.reduceat(np.exp(said) * clarity, begins) / np.add.reduceat(clarity, begins)
+        def pooled(log_ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            mean = np.add.reduceat(np.exp(log_ratios) * clarity, begins) / np.add.reduceat(clarity, begins)
             found: npt.NDArray[np.float64] = np.log(mean)
             return found
 
         if not timed:
-            return together(ratio), together(ratio)
+            return pooled(ratio), pooled(ratio)
         kept = lasting_over(self._gaps(known, seen), self._config.clothes)
         read = diluted(ratio, kept)
-        return together(read), together(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
+        return pooled(read), pooled(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
 
     @staticmethod
     def _gaps(known: list[Known], seen: Seen) -> npt.NDArray[np.float64]:
@@ -217,7 +217,7 @@ class Decider:
     @staticmethod
     def _calibration_clarity() -> float:
         """The product of clarities that goes with a pair of which nothing is known."""
-        return float(clarity_of(ASKED)) ** 2
+        return float(clarity_of(QUERY_STRENGTH)) ** 2
 
     def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
         """The share of the best candidate and of those who are the same person as the best; both best first.

@@ -17,9 +17,9 @@ from reidstream.gallery.schema import tracklets as tracklet_table
 from reidstream.identities.calibration import clarity_of
 from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.constraints import Cameras, HumanLinks, read_topology
-from reidstream.identities.deciding import ASKED, Conclusion, Decider, Decision
+from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.evidence import Evidence, evidence_of
-from reidstream.identities.outbox import tell, undecided_between
+from reidstream.identities.outbox import append_events, undecided_between
 from reidstream.identities.people import (
     NewPeople,
     assign,
@@ -119,21 +119,21 @@ class OnlineIdentities:
         with self._gallery.read() as connection:
             changes = changes_after(connection, self._seq, told=bool(told or gone))
         self._seq = changes.seq
+        unsure, self._unsure = self._unsure, set()
         persons = changes.people | set(told)
-        owners = (self._memory.owner.get(tracklet) for tracklet in (*changes.tracklets, *gone, *self._unsure))
+        owners = (self._memory.owner.get(tracklet) for tracklet in (*changes.tracklets, *gone, *unsure))
         persons |= {owner for owner in owners if owner is not None}
-        self._unsure = set()
         self.decider.sample.remove(set(gone))
         if not changes.named:
             # An import, or whole people erased, by another process: everybody is read anew.
             persons |= {person.id for person in self._memory.people}
             with self._gallery.read() as connection:
                 persons |= set(connection.execute(select(members.c.person).distinct()).scalars())
+        touched = {*changes.tracklets, *unsure, *(t for p in persons for t in self._memory.tracklets_of(p))} - {*gone}
         if persons:
             self._read(persons)
-        if changes or gone:
-            # An undoing may have taken a tracklet's person away.
-            self._waiting = Waiting(self._gallery)
+        # An undoing may have taken a tracklet's person away.
+        self._waiting.include([tracklet for tracklet in touched if tracklet not in self._memory.owner])
 
     @property
     def outgrown(self) -> bool:
@@ -155,7 +155,7 @@ class OnlineIdentities:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         mean = prototypes.mean(axis=0)
         vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
-        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(ASKED)), self.decider.strangers_of(vector))
+        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(QUERY_STRENGTH)), self.decider.strangers_of(vector))
         decision = self.decider.decide(seen, timed=False)
         return Answer(decision.candidates)
 
@@ -176,14 +176,14 @@ class OnlineIdentities:
         for tracklet in batch:
             seen = self._seen(tracklet)
             decision = self.decider.decide(seen, timed=True)
-            told = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
+            seen_event = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
             verdict = decision.verdict
             place = len(events)
             if verdict.outcome is Outcome.DECIDED and verdict.person is not None:
                 person = verdict.person
                 sure = verdict.probability
                 probability = round(sure, 4)
-                events.append(("IdentitySeenAgain", {**told, "person": person, "probability": probability}))
+                events.append(("IdentitySeenAgain", {**seen_event, "person": person, "probability": probability}))
             else:
                 # Who is undecided is held as somebody new until it is decided.
                 person, sure = created.add(tracklet.id), decision.nobody
@@ -191,14 +191,14 @@ class OnlineIdentities:
                 if verdict.candidate is not None and (row := memory.row(verdict.candidate)) is not None:
                     doubts.append((tracklet.id, memory.people[row].tracklets[-1], verdict))
                     may = undecided_between(verdict.candidate, verdict.probability)
-                events.append(("IdentityCreated", {**told, "person": person, **may}))
-            events.insert(place, ("TrackletStored", {**told, "end": tracklet.end_wall, "person": person}))
+                events.append(("IdentityCreated", {**seen_event, "person": person, **may}))
+            events.insert(place, ("TrackletStored", {**seen_event, "end": tracklet.end_wall, "person": person}))
             rows.append((tracklet.id, person, sure))
             self.decider.remember(person, seen)
         created.write()
         assign(connection, rows)
         leave_undecided(connection, [(tracklet, other, verdict.probability) for tracklet, other, verdict in doubts])
-        tell(connection, events)
+        append_events(connection, events)
         self._recall(connection, [tracklet.id for tracklet in batch])
 
     def _recall(self, connection: Connection, tracklets: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
 from reidstream.gallery.columns import has_column
 from reidstream.gallery.rows import in_chunks
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import append_events
 from reidstream.identities.people import (
     assign,
     doubts,
@@ -56,7 +56,7 @@ class Undertaking:
         connection.execute(touched.values(became=now))
         if self.undoes is not None:
             connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self.id))
-        tell(connection, [(kind, {"operation": self.id, **payload}) for kind, payload in self._events])
+        append_events(connection, [(kind, {"operation": self.id, **payload}) for kind, payload in self._events])
 
     def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
         """Remember how these were, for undoing."""
@@ -105,7 +105,7 @@ class Undertaking:
                     delete(links).where(links.c.a == row.a, links.c.b == row.b, links.c.kind == row.kind)
                 )
 
-    def says(self, summary: str) -> None:
+    def summarise(self, summary: str) -> None:
         self._summary = summary
 
     def tell_moves(self, connection: Connection, before: Mapping[str, tuple[str, float]]) -> None:

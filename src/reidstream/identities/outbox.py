@@ -47,7 +47,7 @@ def undecided_between(person: str, probability: float) -> dict[str, Any]:
     return {"undecided": True, "candidate": person, "probability": round(probability, 4)}
 
 
-def tell(connection: Connection, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
+def append_events(connection: Connection, events: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """Add events in the caller's transaction: they are there exactly if what they tell of is.
 
     A payload's "tracklet" is kept apart, so that the event goes when the tracklet is erased; no other key may

@@ -16,7 +16,7 @@ from reidstream.identities.calibration import Calibration
 from reidstream.identities.constraints import HumanLinks, read_topology
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.operations import RESOLVED, Undertaking
-from reidstream.identities.outbox import stored, tell, undecided_between
+from reidstream.identities.outbox import append_events, stored, undecided_between
 from reidstream.identities.people import (
     assign,
     create_person,
@@ -169,28 +169,28 @@ def apply(gallery: Gallery, proposal: Proposal, author: str = "reidstream") -> i
             ]
             others: Sequence[str] = group
             if owner is None:
-                told = {"tracklet": group[0], "source": first["source"], "start": first["start_wall"]}
+                event = {"tracklet": group[0], "source": first["source"], "start": first["start_wall"]}
                 doubt = doubts.get(group[0])
                 may = undecided_between(persons[doubt[0]], doubt[1]) if doubt else {}
-                events.append(("IdentityCreated", {**told, "person": person, **may}))
+                events.append(("IdentityCreated", {**event, "person": person, **may}))
                 others = group[1:]
             for tracklet in others:
-                told = {"tracklet": tracklet, "person": person}
+                event = {"tracklet": tracklet, "person": person}
                 if tracklet in moved:
-                    events.append(("TrackletMoved", told))
+                    events.append(("TrackletMoved", event))
                 elif tracklet not in known:
                     place = {"source": seen[tracklet]["source"], "start": seen[tracklet]["start_wall"]}
                     sure = round(proposal.probability[tracklet], 4)
-                    events.append(("IdentitySeenAgain", {**told, **place, "probability": sure}))
+                    events.append(("IdentitySeenAgain", {**event, **place, "probability": sure}))
         for kept, gone in proposal.joined:
             events.append(("IdentityMerged", {"person": kept, "merged": list(gone)}))
         counts = {"people": proposal.people, "before": proposal.people_before, "moved": len(proposal.moved)}
         counts["undecided"] = proposal.undecided
-        tell(connection, events)
+        append_events(connection, events)
         if not changing:
-            tell(connection, [("IdentitiesResolved", counts)])
+            append_events(connection, [("IdentitiesResolved", counts)])
             return None
-        operation.says(_summary(proposal))
+        operation.summarise(_summary(proposal))
         operation.event("IdentitiesResolved", **counts)
         operation.close(connection)
         return operation.id

@@ -15,9 +15,9 @@ _LESSONS, _SWEEPS = 4, 6
 # A tracklet moves for no less: else two groups that fit about equally well would exchange it for ever.
 _MARGIN = 0.3
 # A person needs one tracklet as clear as this: it rests on two good crops.
-_FOUNDS = 0.74
+_OWN_PERSON = 0.74
 # Groups that look this unlike are not worth asking for the time between visits, nor are more than so many for one row.
-_UNLIKE, _ASKED = -2.0, 12
+_UNLIKE, _COMPARED = -2.0, 12
 
 Chain = list[int]
 
@@ -115,10 +115,10 @@ class _Groups:
         open_to = looks.copy()
         open_to[self.label[self._excluded[row]]] = -np.inf
         open_to[list(but)] = -np.inf
-        asked = np.argsort(-open_to, kind="stable")[:_ASKED]
+        nearest = np.argsort(-open_to, kind="stable")[:_COMPARED]
         best: float = self._least
         to: int | None = None
-        for chain in asked[open_to[asked] >= _UNLIKE].tolist():
+        for chain in nearest[open_to[nearest] >= _UNLIKE].tolist():
             gain = float(open_to[chain]) + self._added(self._chains[chain], row)
             if gain > best:
                 best, to = gain, chain
@@ -127,22 +127,22 @@ class _Groups:
     def _alike(self, row: int) -> npt.NDArray[np.float64]:
         """How much a row looks like each chain without itself, float64 (n + 1,) by label; -inf for no chain."""
         n, own = len(self.label) + 1, int(self.label[row])
-        sums, heard = np.bincount(self.label, self._looks[row], n), np.bincount(self.label, self._weight, n)
+        sums, weights = np.bincount(self.label, self._looks[row], n), np.bincount(self.label, self._weight, n)
         others = np.bincount(self.label, minlength=n)
-        heard[own] -= self._weight[row]
+        weights[own] -= self._weight[row]
         others[own] -= 1
         found = np.full(n, -np.inf)
-        found[others > 0] = np.log(sums[others > 0] / (heard[others > 0] * self._weight[row]))
+        found[others > 0] = np.log(sums[others > 0] / (weights[others > 0] * self._weight[row]))
         return found
 
-    def _worth_asking(self) -> list[tuple[int, int]]:
-        """Pairs of chains that look alike enough to be asked, the smaller label first."""
+    def _candidate_pairs(self) -> list[tuple[int, int]]:
+        """Pairs of chains that look alike enough to be compared, the smaller label first."""
         names, place = np.unique(self.label, return_inverse=True)
         order = np.argsort(place, kind="stable")
         begins = np.searchsorted(place[order], np.arange(len(names)))
         sums = np.add.reduceat(np.add.reduceat(self._looks[order], begins, axis=0)[:, order], begins, axis=1)
-        heard = np.bincount(place, self._weight)
-        a, b = np.nonzero(np.triu(sums / np.outer(heard, heard) >= np.exp(_UNLIKE), 1))
+        weights = np.bincount(place, self._weight)
+        a, b = np.nonzero(np.triu(sums / np.outer(weights, weights) >= np.exp(_UNLIKE), 1))
         return list(zip(names[a].tolist(), names[b].tolist(), strict=True))
 
     def _move(self, row: int, to: int) -> None:
@@ -158,7 +158,9 @@ class _Groups:
 
         Half-hidden people look like each other, whoever they are, and would make people of their own.
         """
-        weak = {a for a, rows in self._chains.items() if self._weight[rows].max() < _FOUNDS and not fixed[rows].any()}
+        weak = {
+            a for a, rows in self._chains.items() if self._weight[rows].max() < _OWN_PERSON and not fixed[rows].any()
+        }
         for a in sorted(weak, key=lambda a: (self._weight[self._chains[a]].max(), a)):
             for row in list(self._chains[a]):
                 to = self._best(row, self._alike(row), weak)[1]
@@ -167,7 +169,7 @@ class _Groups:
 
     def join(self) -> int:
         """Join chains, the likeliest first, until none is likely enough; how often."""
-        gains = {pair: gain for pair in self._worth_asking() if (gain := self._gain(*pair)) >= self._least}
+        gains = {pair: gain for pair in self._candidate_pairs() if (gain := self._gain(*pair)) >= self._least}
         joined = 0
         while gains:
             a, b = min(gains, key=lambda pair: (-gains[pair], pair))

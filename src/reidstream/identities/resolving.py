@@ -78,7 +78,7 @@ class Resolution:
         return self.people + float(self.probability[self.likeliest >= 0].sum())
 
     def verdicts(self) -> list[Verdict[int]]:
-        """What is said of each tracklet; people are numbers of groups.
+        """The verdict on each tracklet; people are numbers of groups.
 
         Who shares a group is decided. Who is undecided has a group alone, too, which is nobody's until then.
         """
@@ -183,7 +183,7 @@ def compared(
     known = None if n <= _ALL else shrunk(*sampled_strangers(evidence))
     label = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
     certain = label[i] == label[j]
-    apart = _said_apart(n, label, links, i, j)
+    apart = _cannot_link(n, label, links, i, j)
 
     def read(believed: Cameras) -> tuple[Pairs, Fitted]:
         table = TimeTable(evidence.camera, evidence.start, evidence.end, believed, config.overlap)
@@ -239,8 +239,8 @@ def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks)
     return excluded
 
 
-def _said_apart(n: int, label: IntArray, links: HumanLinks, i: IntArray, j: IntArray) -> npt.NDArray[np.bool_]:
-    """bool (m,): pairs that people said are two. label: int64 (n,), groups that are certainly one person."""
+def _cannot_link(n: int, label: IntArray, links: HumanLinks, i: IntArray, j: IntArray) -> npt.NDArray[np.bool_]:
+    """bool (m,): pairs of two people by review. label: int64 (n,), groups that are certainly one person."""
     if not len(links.different):
         return np.zeros(len(i), bool)
     sides = np.sort(label[links.different], axis=1)
@@ -282,12 +282,12 @@ class _Linkage:
     """Groups that grow by joining the two whose members' pairs have the greatest mean likelihood ratio."""
 
     def __init__(self, weight: npt.NDArray[np.float64], table: TimeTable, start: IntArray, links: HumanLinks) -> None:
-        """weight: float64 (n,), how much what is said of each row counts. start: int64 (n,), groups to begin with."""
+        """weight: float64 (n,), how much the ratios of each row count. start: int64 (n,), groups to begin with."""
         self._table = table
         self._label = start
         self._members: dict[int, list[int]] = {}
         self._weight = weight
-        self._heard: list[float] = np.bincount(start, weight).tolist()
+        self._group_weight: list[float] = np.bincount(start, weight).tolist()
         for row, group in enumerate(start.tolist()):
             self._members.setdefault(group, []).append(row)
         self._near: dict[int, dict[int, list[float]]] = {group: {} for group in self._members}
@@ -302,9 +302,12 @@ class _Linkage:
         """Sum the likelihood ratios of pairs between groups: [sum, weight] per neighbour. ratio: their logarithms."""
         for begin in range(0, len(i), _PAIRS_AT_ONCE):
             some = slice(begin, begin + _PAIRS_AT_ONCE)
-            a, b, heard = self._label[i[some]], self._label[j[some]], self._weight[i[some]] * self._weight[j[some]]
-            said = np.exp(ratio[some]) * heard
-            for first, second, value, weight in zip(*(x[a != b].tolist() for x in (a, b, said, heard)), strict=True):
+            a, b = self._label[i[some]], self._label[j[some]]
+            weights = self._weight[i[some]] * self._weight[j[some]]
+            ratios = np.exp(ratio[some]) * weights
+            for first, second, value, weight in zip(
+                *(x[a != b].tolist() for x in (a, b, ratios, weights)), strict=True
+            ):
                 entry = self._near[first].get(second)
                 if entry is None:
                     entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
@@ -342,9 +345,9 @@ class _Linkage:
                 return needed if joins else float("inf")
             joins, needed = joins + 1, average + prior
             self._join(a, b)
-            size = self._heard[a]
-            for c, (total, looked_at) in self._near[a].items():
-                average = _log_mean(total, looked_at, size * self._heard[c])
+            size = self._group_weight[a]
+            for c, (total, compared_weight) in self._near[a].items():
+                average = _log_mean(total, compared_weight, size * self._group_weight[c])
                 if average >= least:
                     heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
         return 0.0
@@ -357,8 +360,8 @@ class _Linkage:
         return group
 
     def _average(self, a: int, b: int) -> float:
-        total, looked_at = self._near[a][b]
-        return _log_mean(total, looked_at, self._heard[a] * self._heard[b])
+        total, compared_weight = self._near[a][b]
+        return _log_mean(total, compared_weight, self._group_weight[a] * self._group_weight[b])
 
     def _excluded(self, a: int, b: int) -> bool:
         if b in self._apart.get(a, ()):
@@ -367,7 +370,7 @@ class _Linkage:
 
     def _join(self, a: int, b: int) -> None:
         self._members[a] += self._members.pop(b)
-        self._heard[a] += self._heard[b]
+        self._group_weight[a] += self._group_weight[b]
         near_a, near_b = self._near[a], self._near.pop(b)
         near_a.pop(b, None)
         near_b.pop(a, None)
@@ -385,9 +388,9 @@ class _Linkage:
             self._apart.setdefault(a, set()).add(c)
 
 
-def _log_mean(total: float, looked_at: float, pairs: float) -> float:
-    """The logarithm of the mean likelihood ratio of pairs that weigh ``pairs`` together, so much of it looked at."""
-    return math.log((total + _LEAST_RATIO * max(pairs - looked_at, 0.0)) / pairs)
+def _log_mean(total: float, compared_weight: float, pairs: float) -> float:
+    """The logarithm of the mean likelihood ratio of pairs that weigh ``pairs`` together, so much of it compared."""
+    return math.log((total + _LEAST_RATIO * max(pairs - compared_weight, 0.0)) / pairs)
 
 
 def memberships(
@@ -402,7 +405,7 @@ def memberships(
     """How sure each tracklet's membership is, and what is undecided: as in ``Resolution``.
 
     rows, others: int64 (m,); how much rows[k] resembles others[k] is ratio[k]. weight: float64 (n,), how much each
-    tracklet's word counts among its group's. prior: the log-odds before looking. fixed: bool (n,), rows whose group is
+    tracklet counts among its group. prior: the log-odds before looking. fixed: bool (n,), rows whose group is
     certain.
     """
     n, groups = len(group), int(group.max(initial=-1)) + 1
@@ -411,8 +414,8 @@ def memberships(
     size = np.bincount(group, minlength=groups)
     keys = rows * groups + group[others]
     unique, where = np.unique(keys, return_inverse=True)
-    heard = weight[others]
-    mean = np.bincount(where, np.exp(ratio) * heard) / np.bincount(where, heard)
+    weights = weight[others]
+    mean = np.bincount(where, np.exp(ratio) * weights) / np.bincount(where, weights)
     odds = np.clip(mean * np.exp(prior), 1e-13, 1e13)
     owner, candidate = unique // groups, unique % groups
     for row, begin, end in _runs(owner):

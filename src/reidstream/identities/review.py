@@ -61,8 +61,8 @@ class Review:
             operation.link(connection, "same", [(group[0], m) for group in (kept, *groups) for m in group[1:]])
             moved = [tracklet for group in groups for tracklet in group]
             assign(connection, [(tracklet, first, 1.0) for tracklet in moved])
-            gone = ", ".join(_said(connection, other) for other in others)
-            operation.says(f"merged {gone} into {_said(connection, keep)} ({len(moved)} tracklets)")
+            gone = ", ".join(_title_of(connection, other) for other in others)
+            operation.summarise(f"merged {gone} into {_title_of(connection, keep)} ({len(moved)} tracklets)")
             for second, group in zip(seconds, groups, strict=True):
                 operation.event("IdentityMerged", person=first, merged=second, tracklets=len(group))
 
@@ -87,7 +87,7 @@ class Review:
             operation.link(connection, "different", [(a, b) for a in sides[0] for b in sides[1]])
             for side, away in ((sides[0], second), (sides[1], first)):
                 _decide_against(connection, side, away)
-            operation.says(f"{_said(connection, one)} and {_said(connection, other)} are two people")
+            operation.summarise(f"{_title_of(connection, one)} and {_title_of(connection, other)} are two people")
             operation.event("IdentitiesApart", person=first, other=second)
 
         return self._do("apart", change)
@@ -105,7 +105,7 @@ class Review:
             operation.touch(connection, chosen, [owner])
             operation.link(connection, "same", [(chosen[0], other) for other in chosen[1:]])
             assign(connection, [(tracklet, owner, 1.0) for tracklet in chosen])
-            operation.says(f"confirmed {len(chosen)} tracklets of {_said(connection, person)}")
+            operation.summarise(f"confirmed {len(chosen)} tracklets of {_title_of(connection, person)}")
             operation.event("IdentityConfirmed", person=owner, tracklets=len(chosen))
 
         return self._do("confirm", change)
@@ -130,7 +130,7 @@ class Review:
             new = create_person(connection, moved[0])
             assign(connection, [(tracklet, new, 1.0) for tracklet in moved])
             operation.tell_moves(connection, dict.fromkeys(moved, (owner, 1.0)))
-            operation.says(f"split {len(moved)} tracklets from {_said(connection, person)}")
+            operation.summarise(f"split {len(moved)} tracklets from {_title_of(connection, person)}")
             operation.event("IdentitySplit", person=owner, new=new, tracklets=len(moved))
 
         return self._do("split", change)
@@ -152,7 +152,7 @@ class Review:
             operation.link(connection, "same", [(anchor, moved) for anchor in anchors])
             operation.link(connection, "different", [(rest[0], moved)] if rest else [])
             assign(connection, [(moved, target, 1.0)])
-            operation.says(f"moved a tracklet to {_said(connection, person)}")
+            operation.summarise(f"moved a tracklet to {_title_of(connection, person)}")
             operation.event("TrackletMoved", tracklet=moved, person=target)
 
         return self._do("move", change)
@@ -174,7 +174,7 @@ class Review:
                 assign(connection, [(rejected, create_person(connection, rejected), 1.0)])
                 operation.tell_moves(connection, {rejected: (owner, 1.0)})
             _decide_against(connection, [rejected], owner)
-            operation.says(f"a tracklet is not {_said(connection, person)}")
+            operation.summarise(f"a tracklet is not {_title_of(connection, person)}")
             operation.event("TrackletRejected", tracklet=rejected, person=owner)
 
         return self._do("reject", change)
@@ -202,7 +202,7 @@ class Review:
             before = person_of_tracklets(connection, moved)
             assign(connection, [(tracklet, owner, 1.0) for tracklet in moved])
             operation.tell_moves(connection, before)
-            operation.says(f"{len(chosen)} tracklets of the same time are one person")
+            operation.summarise(f"{len(chosen)} tracklets of the same time are one person")
             operation.event("DuplicatesLabelled", person=owner, tracklets=len(chosen))
 
         return self._do("duplicates", change)
@@ -233,7 +233,9 @@ class Review:
                     )
             operation.touch(connection, [], [owner])
             rename(connection, owner, name, notes)
-            operation.says(f"labelled {_said(connection, person)}" + (f" {name!r}" if name is not None else ""))
+            operation.summarise(
+                f"labelled {_title_of(connection, person)}" + (f" {name!r}" if name is not None else "")
+            )
             operation.event("IdentityLabelled", person=owner, name=name, notes=notes)
 
         return self._do("label", change)
@@ -263,7 +265,7 @@ class Review:
             restore(connection, row.id)
             operation.tell_moves(connection, before)
             operation.undoes = row.id
-            operation.says(f"undid {row.id}: {row.summary}")
+            operation.summarise(f"undid {row.id}: {row.summary}")
             operation.event("OperationUndone", operation=row.id, summary=row.summary)
 
         return self._do("undo", change)
@@ -317,7 +319,7 @@ def _decide_against(connection: Connection, tracklets: Sequence[str], person: st
     connection.execute(update(members).where(*doubtful).values(candidate=None, chance=None))
 
 
-def _said(connection: Connection, word: str) -> str:
+def _title_of(connection: Connection, word: str) -> str:
     """What a person is called in the log: as the author did, but nobody reads ids."""
     number = connection.execute(select(people.c.number).where(people.c.id == word)).scalar()
     return word if number is None else f"person {number}"

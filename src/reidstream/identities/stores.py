@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, or_, select, up
 
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
-from reidstream.identities.outbox import tell
+from reidstream.identities.outbox import append_events
 from reidstream.identities.people import keep_numbers
 from reidstream.identities.schema import (
     ERASED,
@@ -88,8 +88,8 @@ def _erase(connection: Connection, subject: Subject) -> None:
         return
     _empty_decisions(connection)
     _forget_events(connection, subject)
-    told = [(PERSON_ERASED, {"person": person, "operation": number}) for person in subject.people]
-    tell(connection, told)
+    erased = [(PERSON_ERASED, {"person": person, "operation": number}) for person in subject.people]
+    append_events(connection, erased)
 
 
 def _touched_and_log(connection: Connection, subject: Subject) -> int:
@@ -153,7 +153,7 @@ def _forget_events(connection: Connection, subject: Subject) -> None:
     numbers = []
     for row in connection.execute(query.execution_options(yield_per=5000)):
         payload = json.loads(row.payload)
-        if ("summary" in payload and payload.get("operation") in redacted) or _says(payload, gone, texts):
+        if ("summary" in payload and payload.get("operation") in redacted) or _mentions(payload, gone, texts):
             numbers.append(row.seq)
     for some in in_chunks(numbers):
         connection.execute(delete(outbox).where(outbox.c.seq.in_(some)))
@@ -176,8 +176,8 @@ def _trace(connection: Connection, subject: Subject) -> Iterator[str]:
                 yield f"{count} rows of {column.table.name}"
     gone, texts = set(subject.people), set(subject.texts)
     events = select(outbox.c.payload).where(outbox.c.kind != PERSON_ERASED)
-    told = connection.execute(events.execution_options(yield_per=5000)).scalars()
-    if subject.people and (count := sum(_says(json.loads(payload), gone, texts) for payload in told)):
+    payloads = connection.execute(events.execution_options(yield_per=5000)).scalars()
+    if subject.people and (count := sum(_mentions(json.loads(payload), gone, texts) for payload in payloads)):
         yield f"{count} events in the outbox"
     words = set(connection.execute(select(operations.c.id).where(operations.c.summary != ERASED_SUMMARY)).scalars())
     if subject.people and (count := len(words & _touched(connection, subject))):
@@ -210,12 +210,12 @@ def _listed(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def _says(value: Any, gone: set[str], texts: set[str]) -> bool:
+def _mentions(value: Any, gone: set[str], texts: set[str]) -> bool:
     """Whether a payload names one of these people, by id or by name."""
     if isinstance(value, dict):
-        return any(_says(each, gone, texts) for each in value.values())
+        return any(_mentions(each, gone, texts) for each in value.values())
     if isinstance(value, list):
-        return any(_says(each, gone, texts) for each in value)
+        return any(_mentions(each, gone, texts) for each in value)
     return isinstance(value, str) and (value in gone or value in texts)
 
 

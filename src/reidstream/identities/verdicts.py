@@ -1,4 +1,4 @@
-"""What deciding says of one tracklet: somebody, undecided, or nobody known."""
+"""The decision about one tracklet: somebody, undecided, or nobody known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Generic[Who]):
-    """What is said of one tracklet.
+    """The decision about one tracklet.
 
     outcome: ``DECIDED``, it is ``person``; ``UNDECIDED``, it is likelier somebody known than nobody, most likely
     ``person``, but less surely than the accepted risk allows; ``NOBODY``, it is nobody known. person: an id (str) from

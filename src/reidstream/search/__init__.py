@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from reidstream.search.answers import Answer, QueryModels, ask, query_of
-from reidstream.search.person import Identity, Verdict
+from reidstream.search.person import Conclusion, Identity
 from reidstream.search.photos import PhotoAnswer, answer_rows, search_photos, write_answers
 from reidstream.search.query import Query, find_photos, photo_query, tracklet_query, vector_query
 
 __all__ = [
     "Answer",
+    "Conclusion",
     "Identity",
     "PhotoAnswer",
     "Query",
     "QueryModels",
-    "Verdict",
     "answer_rows",
     "ask",
     "find_photos",

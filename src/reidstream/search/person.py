@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CANDIDATES = 5
 
 
-class Verdict(StrEnum):
+class Conclusion(StrEnum):
     """What the probabilities come to."""
 
     PERSON = "person"
@@ -44,7 +44,7 @@ class Identity:
     tracklet found that has one.
     """
 
-    verdict: Verdict
+    verdict: Conclusion
     person: Person | None
     nobody: float | None
     candidates: tuple[tuple[Person, float], ...]
@@ -58,16 +58,16 @@ class Identity:
     @property
     def sentence(self) -> str:
         """The answer for people to read."""
-        if self.verdict is Verdict.UNDECIDED:
+        if self.verdict is Conclusion.UNDECIDED:
             return "nobody was decided on in this gallery yet (reidstream people resolve)"
-        if self.verdict is Verdict.GIVEN:
+        if self.verdict is Conclusion.GIVEN:
             (person, sure) = self.candidates[0]
             if person.undecided:
                 return f"who it is: undecided, kept as {person.title}"
             return f"who it is: {person.title}, as decided for this tracklet ({sure:.0%} sure)"
         likely = ", ".join(f"{person.title} {probability:.0%}" for person, probability in self.candidates[:3])
         who = "nobody known"
-        if self.verdict is Verdict.UNCLEAR:
+        if self.verdict is Conclusion.UNCLEAR:
             who = "unclear, no name is sure enough"
         elif self.person is not None:
             who = self.person.title
@@ -80,7 +80,7 @@ class Identity:
     def probability_of(self, tracklet: str) -> float | None:
         """How probable it is that the query shows the person of this tracklet; None where nothing was decided."""
         owner = self.owners.get(tracklet)
-        if owner is None or self.verdict is Verdict.UNDECIDED:
+        if owner is None or self.verdict is Conclusion.UNDECIDED:
             return None
         return next((p for person, p in self.candidates if person.id == owner.id), 0.0)
 
@@ -110,38 +110,38 @@ class Recogniser:
         if person is None:
             return None
         sure = dict(zip(person.tracklets, person.probability, strict=True))[tracklet]
-        return Identity(Verdict.GIVEN, person, None, ((person, sure),), self._owners(found))
+        return Identity(Conclusion.GIVEN, person, None, ((person, sure),), self._owners(found))
 
     def recognise(self, vector: FloatArray, found: Sequence[str] = ()) -> Identity:
         """Who a vector float32 (d,), unit length, shows. found: tracklets whose people are wanted as well."""
         owners = self._owners(found)
         if not self._people:
-            return Identity(Verdict.UNDECIDED, None, None, (), owners)
+            return Identity(Conclusion.UNDECIDED, None, None, (), owners)
         if self._online is None:
             self._online = OnlineIdentities(self._gallery, self._config)
         answer = self._online.answer(vector[None])
         # Somebody may have been added since the people were read.
         candidates = tuple((self._people[i], p) for i, p in answer.candidates if i in self._people)
-        verdict = verdict_of([p for _, p in candidates], answer.nobody, self._config.false_merges)
-        if verdict is Verdict.PERSON and candidates[0][0].undecided:
+        verdict = conclusion_of([p for _, p in candidates], answer.nobody, self._config.false_merges)
+        if verdict is Conclusion.PERSON and candidates[0][0].undecided:
             # It looks like somebody of whom it is not known who they are.
-            verdict = Verdict.UNCLEAR
-        person = candidates[0][0] if verdict is Verdict.PERSON else None
+            verdict = Conclusion.UNCLEAR
+        person = candidates[0][0] if verdict is Conclusion.PERSON else None
         return Identity(verdict, person, answer.nobody, candidates, owners)
 
     def _owners(self, found: Sequence[str]) -> dict[str, Person]:
         return {tracklet: self._owner[tracklet] for tracklet in found if tracklet in self._owner}
 
 
-def verdict_of(candidates: Sequence[float], nobody: float, false_merges: float) -> Verdict:
+def conclusion_of(candidates: Sequence[float], nobody: float, false_merges: float) -> Conclusion:
     """What probabilities come to: a name is given only when it is wrong with no more than the accepted risk.
 
     candidates: the probability of each person, most likely first. nobody: of nobody known.
     """
     best = candidates[0] if candidates else 0.0
     if best >= 1.0 - false_merges:
-        return Verdict.PERSON
-    return Verdict.NOBODY if nobody >= best else Verdict.UNCLEAR
+        return Conclusion.PERSON
+    return Conclusion.NOBODY if nobody >= best else Conclusion.UNCLEAR
 
 
 def who_is(gallery: Gallery, query: Query, config: IdentityConfig, found: Sequence[str] = ()) -> Identity:

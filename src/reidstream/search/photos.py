@@ -19,7 +19,7 @@ from reidstream.foreign_text import csv_cell
 from reidstream.gallery import Filter, Gallery
 from reidstream.gallery.reranking import Reranking, search_reranked
 from reidstream.gallery.rows import EVERYTHING
-from reidstream.search.person import Identity, Recogniser, Verdict
+from reidstream.search.person import Conclusion, Identity, Recogniser
 from reidstream.search.query import Query, photo_queries
 from reidstream.types import Match
 
@@ -113,7 +113,7 @@ def answer_rows(gallery: Gallery, answers: Iterable[PhotoAnswer]) -> Iterator[di
         identity = answer.identity
         box = dict(zip(("box_x1", "box_y1", "box_x2", "box_y2"), answer.query.box or (None,) * 4, strict=True))
         head |= {**box, "people_in_photo": answer.query.people, "verdict": identity.verdict.value}
-        head |= {"nobody": identity.verdict is Verdict.NOBODY, "nobody_probability": identity.nobody}
+        head |= {"nobody": identity.verdict is Conclusion.NOBODY, "nobody_probability": identity.nobody}
         head |= {"named": identity.person.title if identity.person is not None else None}
         rows = gallery.rows(ids=[match.tracklet for match in answer.matches])
         records = {record["id"]: record for record in rows.records()}

@@ -30,7 +30,7 @@ from reidstream.identities.people import people_of as stored_people
 from reidstream.identities.proposal import Proposal, apply
 from reidstream.identities.schema import former_members, former_people, links, operations, outbox
 from reidstream.identities.waiting import Waiting
-from reidstream.search.person import Identity, Verdict, verdict_of
+from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
@@ -174,17 +174,17 @@ class Desk:
         if asked.tracklet is not None and (owner := self.catalogue.owner(asked.tracklet)) in people:
             person = people[owner]
             sure = dict(zip(person.tracklets, person.probability, strict=True))[asked.tracklet]
-            return Identity(Verdict.GIVEN, person, None, ((person, sure),), owners)
+            return Identity(Conclusion.GIVEN, person, None, ((person, sure),), owners)
         if not len(self.catalogue):
-            return Identity(Verdict.UNDECIDED, None, None, (), owners)
+            return Identity(Conclusion.UNDECIDED, None, None, (), owners)
         identities = self._read()
         with self._deciding:
             answered = identities.answer(asked.vector[None])
         candidates = tuple((people[i], p) for i, p in answered.candidates if i in people)
-        verdict = verdict_of([p for _, p in candidates], answered.nobody, self.config.identities.false_merges)
-        if verdict is Verdict.PERSON and candidates[0][0].undecided:
-            verdict = Verdict.UNCLEAR
-        named = candidates[0][0] if verdict is Verdict.PERSON else None
+        verdict = conclusion_of([p for _, p in candidates], answered.nobody, self.config.identities.false_merges)
+        if verdict is Conclusion.PERSON and candidates[0][0].undecided:
+            verdict = Conclusion.UNCLEAR
+        named = candidates[0][0] if verdict is Conclusion.PERSON else None
         return Identity(verdict, named, answered.nobody, candidates, owners)
 
     def _seen(self, caller: Caller) -> Iterator[Entry]:

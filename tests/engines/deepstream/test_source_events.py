@@ -23,7 +23,7 @@ def source(live: bool = False) -> SourceEvents:
 def arrays(number: int, seconds: float, ids: list[int]) -> FrameArrays:
     n = len(ids)
     return FrameArrays(
-        pad=0,
+        source_index=0,
         number=number,
         pts=round(seconds * 1e9),
         ntp=None,

@@ -123,7 +123,7 @@ def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, A
             "strangers": calibration.usual,
             "strangers_spread": calibration.usual_spread,
             "share": calibration.share,
-            "company": calibration.company,
+            "company": calibration.group_size,
             "seen_together": calibration.together,
             "alike": calibration.alike,
         },
@@ -148,7 +148,7 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
     out.print(f"similar enough: {enough} (accepted risk of a wrong join: {summary['accepted_false_merges']:g})")
     out.print(
         f"expected before looking: {own.share:.2%} of all pairs are one person, "
-        f"so {own.company:.1f} tracklets to a tracklet's person"
+        f"so {own.group_size:.1f} tracklets to a tracklet's person"
     )
     if own.together:
         out.print(

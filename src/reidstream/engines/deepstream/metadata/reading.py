@@ -68,14 +68,14 @@ class Layout:
 class FrameArrays:
     """One frame of one source as it left the pipeline.
 
-    pad: the source's index, see MuxPads. number: the mux's frame number. pts, ntp: nanoseconds, None when not known.
+    source_index: see MuxPads. number: the mux's frame number. pts, ntp: nanoseconds, None when not known.
     size: width and height of the source's frames. object_ids: uint64 (n,); untracked boxes are left out.
     boxes: float32 (n, 4), xyxy in source pixels. confidences: float32 (n,), -0.1 where the tracker predicted.
     rows: int64 (m,) rows whose embedding was read, embeddings: float32 (m, d), unit length.
     quality: float32 (m,) in 0..1. crops: m JPEG files or Nones, or empty.
     """
 
-    pad: int
+    source_index: int
     number: int
     pts: int | None
     ntp: int | None
@@ -91,7 +91,7 @@ class FrameArrays:
 
 @dataclass(frozen=True, slots=True)
 class BatchArrays:
-    """One batch: its frames, and for each pad the object ids that the tracker has given up."""
+    """One batch: its frames, and for each source the object ids that the tracker has given up."""
 
     frames: tuple[FrameArrays, ...]
     terminated: tuple[tuple[int, TrackIds], ...] = ()
@@ -101,7 +101,7 @@ class BatchArrays:
 class Seen:
     """The people of one frame before any embedding is read. time: seconds on the stream's own clock."""
 
-    pad: int
+    source_index: int
     time: float
     size: tuple[int, int]
     object_ids: TrackIds
@@ -115,7 +115,7 @@ class Sampling(Protocol):
     def wanted(self, seen: Seen) -> tuple[IntArray, FloatArray]:
         """Rows of the frame worth reading, int64 (m,), and the quality of their crops, float32 (m,) in 0..1."""
 
-    def took(self, pad: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
+    def took(self, source_index: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
         """The embeddings of these were there."""
 
 
@@ -126,7 +126,7 @@ class EveryRow:
         n = len(seen.object_ids)
         return np.arange(n, dtype=np.int64), np.ones(n, np.float32)
 
-    def took(self, pad: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
+    def took(self, source_index: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
         """Nothing to remember."""
 
 
@@ -135,7 +135,7 @@ class _Frame:
     """One NvDsFrameMeta and what it says. time: seconds."""
 
     meta: Any
-    pad: int
+    source_index: int
     number: int
     pts: int | None
     time: float
@@ -157,7 +157,7 @@ Cut = Callable[[int, list[Any], Any], tuple[bytes | None, ...]]
 """(buffer address, NvDsObjectMeta of the wanted rows, NvDsFrameMeta) -> JPEG files."""
 
 Keeps = Callable[[int, float], bool]
-"""(pad, seconds) -> whether the frame is wanted at all; thins sources that deliver more than they should."""
+"""(source index, seconds) -> whether the frame is wanted at all; thins sources that deliver more than they should."""
 
 
 class BatchReader:
@@ -201,14 +201,14 @@ class BatchReader:
         frames: list[_Frame] = []
         for data in self._nodes(batch.frame_meta_list):
             meta = cast(data)
-            pad = self._index(int(meta.pad_index))
-            if pad is None:
+            index = self._index(int(meta.pad_index))
+            if index is None:
                 continue
             pts, number = int(meta.buf_pts), int(meta.frame_num)
             time = pts / 1e9 if pts != _NO_TIME else number / 30
-            if self._keeps is None or self._keeps(pad, time):
+            if self._keeps is None or self._keeps(index, time):
                 size = (int(meta.source_frame_width), int(meta.source_frame_height))
-                frames.append(_Frame(meta, pad, number, None if pts == _NO_TIME else pts, time, size))
+                frames.append(_Frame(meta, index, number, None if pts == _NO_TIME else pts, time, size))
         if not frames:
             return BatchArrays((), self._terminated(batch))
         people = self._people(frames)
@@ -267,17 +267,19 @@ class BatchReader:
         rows, quality, embeddings = _NO_ROWS, _NO_QUALITY, self._none
         crops: tuple[bytes | None, ...] = ()
         if len(ids):
-            wanted, worth = self._sampling.wanted(Seen(frame.pad, frame.time, frame.size, ids, boxes, confidences))
+            wanted, worth = self._sampling.wanted(
+                Seen(frame.source_index, frame.time, frame.size, ids, boxes, confidences)
+            )
             if len(wanted):
                 chosen = [self._objects.meta(people.handles[part.start + row]) for row in wanted.tolist()]
                 found, embeddings = self._embeddings(chosen)
                 rows, quality = wanted[found], worth[found]
-                self._sampling.took(frame.pad, ids[rows], quality, frame.time)
+                self._sampling.took(frame.source_index, ids[rows], quality, frame.time)
                 if self._cut is not None and len(found):
                     crops = self._cut(buffer, [chosen[index] for index in found], frame.meta)
         ntp = int(frame.meta.ntp_timestamp)
         return FrameArrays(
-            pad=frame.pad,
+            source_index=frame.source_index,
             number=frame.number,
             pts=frame.pts,
             ntp=None if ntp in (0, _NO_TIME) else ntp,

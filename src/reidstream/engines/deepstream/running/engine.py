@@ -216,7 +216,7 @@ class DeepStreamEngine:
             if isinstance(item, FrameArrays):
                 yield from self._frame(item)
             elif isinstance(item, TracksOver):
-                source = self._source(item.pad)
+                source = self._source(item.source_index)
                 if source is not None:
                     yield from source.events.terminated(item.object_ids)
             elif isinstance(item, StreamOver):
@@ -238,7 +238,7 @@ class DeepStreamEngine:
                 yield from self._frame(item)
 
     def _frame(self, arrays: FrameArrays) -> Iterator[Event]:
-        source = self._source(arrays.pad)
+        source = self._source(arrays.source_index)
         if source is None or source.events.ended:
             return
         self._status.frames[source.id] = self._status.frames.get(source.id, 0) + 1
@@ -247,7 +247,7 @@ class DeepStreamEngine:
         self._check_embeddings()
 
     def _stream_over(self, note: StreamOver) -> Iterator[Event]:
-        source = self._source(note.pad)
+        source = self._source(note.source_index)
         if source is None or source.events.ended:
             return
         if source.over is None or (source.over.error is None and note.error is not None):
@@ -431,25 +431,25 @@ class DeepStreamEngine:
         if self._cutter is not None:
             self._cutter.close()
 
-    def _source(self, pad: int) -> _Source | None:
+    def _source(self, index: int) -> _Source | None:
         with self._lock:
-            return self._sources.get(pad)
+            return self._sources.get(index)
 
     def _known(self) -> list[_Source]:
         with self._lock:
             return list(self._sources.values())
 
-    def _is_live(self, pad: int) -> bool:
+    def _is_live(self, index: int) -> bool:
         # What is still on its way from a source that has ended is thrown away and must not wait for room.
-        source = self._source(pad)
+        source = self._source(index)
         return source is None or source.live
 
-    def _keeps(self, pad: int, seconds: float) -> bool:
-        source = self._source(pad)
+    def _keeps(self, index: int, seconds: float) -> bool:
+        source = self._source(index)
         return source is not None and source.thinning.keeps(seconds)
 
-    def _count_dropped(self, pad: int) -> None:
-        source = self._source(pad)
+    def _count_dropped(self, index: int) -> None:
+        source = self._source(index)
         if source is not None:
             source.dropped += 1
             self._status.dropped[source.id] = source.dropped

@@ -14,18 +14,18 @@ from reidstream.types import TrackIds
 
 @dataclass(frozen=True, slots=True)
 class TracksOver:
-    """The tracker has given up these object ids. ``pad``, here and below: the index of the source, see MuxPads."""
+    """The tracker has given up these object ids. source_index, here and below: see MuxPads."""
 
-    pad: int
+    source_index: int
     object_ids: TrackIds
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOver:
-    """Nothing more comes from a pad. in_order: said by an event that came after the last frame; otherwise frames may
+    """Nothing more comes from a source. in_order: said by an event that came after the last frame; otherwise frames may
     still be on their way. error: None for a regular end. stopped: it was removed on request."""
 
-    pad: int
+    source_index: int
     in_order: bool
     error: str | None = None
     stopped: bool = False
@@ -64,8 +64,8 @@ class Handover:
             while self._frames >= self._size and not self._released:
                 if self._drop_oldest_live():
                     continue
-                if self._is_live(frame.pad):
-                    self._dropped(frame.pad)
+                if self._is_live(frame.source_index):
+                    self._dropped(frame.source_index)
                     return
                 self._changed.wait()
             if self._released:
@@ -104,9 +104,9 @@ class Handover:
 
     def _drop_oldest_live(self) -> bool:
         for index, item in enumerate(self._items):
-            if isinstance(item, FrameArrays) and self._is_live(item.pad):
+            if isinstance(item, FrameArrays) and self._is_live(item.source_index):
                 del self._items[index]
                 self._frames -= 1
-                self._dropped(item.pad)
+                self._dropped(item.source_index)
                 return True
         return False

@@ -23,7 +23,7 @@ _SWEEP = 256
 
 
 @dataclass(slots=True)
-class _Pad:
+class _OfSource:
     slots: SampleSlots
     last: dict[int, float] = field(default_factory=dict)
     frames: int = 0
@@ -52,47 +52,49 @@ class BestSamples:
         self._min_size = min_size
         self._mux_size = mux_size
         self._sparse = sparse
-        self._pads: dict[int, _Pad] = {}
+        self._sources: dict[int, _OfSource] = {}
 
     def wanted(self, seen: Seen) -> tuple[IntArray, FloatArray]:
-        pad = self._pads.get(seen.pad)
-        if pad is None:
-            pad = self._pads[seen.pad] = _Pad(SampleSlots(self._per_track))
+        of_source = self._sources.get(seen.source_index)
+        if of_source is None:
+            of_source = self._sources[seen.source_index] = _OfSource(SampleSlots(self._per_track))
         ids = seen.object_ids.tolist()
-        self._begin_anew(pad, ids, seen.time)
-        known = all(object_id in pad.last for object_id in ids)
+        self._begin_anew(of_source, ids, seen.time)
+        known = all(object_id in of_source.last for object_id in ids)
         for object_id in ids:
-            pad.last[object_id] = seen.time
-        pad.frames += 1
-        if pad.frames % _SWEEP == 0:
-            self._sweep(pad, seen.time)
-        if not self._sparse and known and 0 <= seen.time - pad.looked < _SPACING:
+            of_source.last[object_id] = seen.time
+        of_source.frames += 1
+        if of_source.frames % _SWEEP == 0:
+            self._sweep(of_source, seen.time)
+        if not self._sparse and known and 0 <= seen.time - of_source.looked < _SPACING:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         # Sources that start together would all be looked at in the same batches, and the others cost next to nothing.
-        early = pad.looked == float("-inf")
-        pad.looked = seen.time - _SPACING * (seen.pad * _GOLDEN % 1) if early else seen.time
+        early = of_source.looked == float("-inf")
+        of_source.looked = seen.time - _SPACING * (seen.source_index * _GOLDEN % 1) if early else seen.time
         quality = box_quality(seen.boxes, seen.confidences, seen.size)
         quality[(seen.confidences < 0) | ~self._large_enough(seen)] = 0.0
-        rows = np.flatnonzero(quality > 0) if self._sparse else pad.slots.wanted(seen.object_ids, quality, seen.time)
+        rows = (
+            np.flatnonzero(quality > 0) if self._sparse else of_source.slots.wanted(seen.object_ids, quality, seen.time)
+        )
         return rows, quality[rows]
 
-    def took(self, pad: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
+    def took(self, source_index: int, object_ids: TrackIds, quality: FloatArray, time: float) -> None:
         # The source may have been forgotten since it was asked what is wanted: that happens on another thread.
-        known = self._pads.get(pad)
+        known = self._sources.get(source_index)
         if not self._sparse and known is not None and len(object_ids):
             known.slots.take(object_ids, quality, time)
 
-    def forget(self, pad: int) -> None:
+    def forget(self, source_index: int) -> None:
         """The source has ended."""
-        self._pads.pop(pad, None)
+        self._sources.pop(source_index, None)
 
-    def _begin_anew(self, pad: _Pad, ids: list[int], now: float) -> None:
+    def _begin_anew(self, of_source: _OfSource, ids: list[int], now: float) -> None:
         """Whose track ended in a gap, or whose time went back, begins with empty slots."""
         for object_id in ids:
-            since = now - pad.last.get(object_id, now)
+            since = now - of_source.last.get(object_id, now)
             if since > self._timeout or since < -_BACK:
-                del pad.last[object_id]
-                pad.slots.forget(object_id)
+                del of_source.last[object_id]
+                of_source.slots.forget(object_id)
 
     def _large_enough(self, seen: Seen) -> npt.NDArray[np.bool_]:
         width, height = seen.size
@@ -104,8 +106,8 @@ class BestSamples:
         large: npt.NDArray[np.bool_] = np.all(sides >= np.array(self._min_size) + 0.5, axis=1)
         return large
 
-    def _sweep(self, pad: _Pad, now: float) -> None:
+    def _sweep(self, of_source: _OfSource, now: float) -> None:
         longest = 2 * self._timeout + 1
-        for object_id in [name for name, last in pad.last.items() if not -_BACK <= now - last <= longest]:
-            del pad.last[object_id]
-            pad.slots.forget(object_id)
+        for object_id in [name for name, last in of_source.last.items() if not -_BACK <= now - last <= longest]:
+            del of_source.last[object_id]
+            of_source.slots.forget(object_id)
