@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import GalleryError, IdentityError
 from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people, person_of_tracklets
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from tests.identities.conftest import Fill, Visit, made_tracklet
 from tests.identities.test_review import IDS, VISITS

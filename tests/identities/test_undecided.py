@@ -17,17 +17,18 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
 from reidstream.gallery.exporting import export
+from reidstream.identities.applying import apply
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue
-from reidstream.identities.erasing import erase_person
 from reidstream.identities.deciding import Decision
+from reidstream.identities.erasing import erase_person
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.operations import RESOLVED, moves_of
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import count_people, history, leave_undecided, list_people
 from reidstream.identities.people_sheet import write_people_sheet
 from reidstream.identities.profiles import profiles_of
-from reidstream.identities.proposal import Proposal, apply, propose
+from reidstream.identities.proposal import Proposal, propose
 from reidstream.identities.questions import Kind, questions
 from reidstream.identities.remembered import Seen
 from reidstream.identities.review import Review

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,9 @@ from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.people import Person, doubts, has_people
 from reidstream.identities.schema import members, people
 from reidstream.suggestions import nearest
+
+# So many changes are remembered for those who follow the catalogue.
+_REMEMBERED_CHANGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +126,10 @@ class Catalogue:
         self._seq = -1
         self.version = 0
         """Another number whenever anything has changed."""
+        self._changed: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED_CHANGES)
         self.refresh()
 
-    def refresh(self, told: Collection[str] = (), gone: Collection[str] = ()) -> None:
+    def refresh(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Take over what has happened.
 
         told: people who changed although no event names them. gone: tracklets that were erased. Both from whoever did
@@ -138,17 +143,34 @@ class Catalogue:
                 self._reload(connection)
                 self.version += 1
                 return
-            changes = changes_after(connection, self._seq, told=bool(told or gone))
+            changes = changes_after(connection, self._seq, told=told is not None or bool(gone))
             self._seq = changes.seq
             if not changes.named:
                 self._reload(connection)
             elif changes or told or gone:
-                persons = {*changes.people, *told}
+                persons = {*changes.people, *(told or ())}
                 persons.update(self._owner[t] for t in (*changes.tracklets, *gone) if t in self._owner)
+                if gone:
+                    # Who was undecided between nobody and an erased tracklet is that no more.
+                    lost = set(gone)
+                    persons.update(p for p, e in self._entries.items() if any(v.candidate in lost for v in e.visits))
                 self._read(connection, persons)
+                self._changed.append((self.version + 1, frozenset(persons)))
             else:
                 return
             self.version += 1
+
+    def changed_since(self, version: int) -> tuple[int, set[str] | None]:
+        """The version now, and who has changed since another one; None: it may be everybody."""
+        with self._lock:
+            found: set[str] = set()
+            expected = self.version
+            for number, persons in reversed(self._changed):
+                if number <= version or number != expected:
+                    break
+                found |= persons
+                expected -= 1
+            return self.version, found if expected == version else None
 
     def reload(self) -> None:
         """Read everybody anew."""

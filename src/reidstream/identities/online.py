@@ -108,7 +108,7 @@ class OnlineIdentities:
                 self.adopt(self.conclude())
         return given
 
-    def follow(self, told: Collection[str] = (), gone: Collection[str] = ()) -> None:
+    def follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Take over what was decided since, reading those anew whom it changed.
 
         told: people whom an import or an erasure changed without events that name them. gone: tracklets that were
@@ -117,10 +117,10 @@ class OnlineIdentities:
         if not self._seq and not has_people(self._gallery):
             return
         with self._gallery.read() as connection:
-            changes = changes_after(connection, self._seq, told=bool(told or gone))
+            changes = changes_after(connection, self._seq, told=told is not None or bool(gone))
         self._seq = changes.seq
         unsure, self._unsure = self._unsure, set()
-        persons = changes.people | set(told)
+        persons = changes.people | set(told or ())
         owners = (self._memory.owner.get(tracklet) for tracklet in (*changes.tracklets, *gone, *unsure))
         persons |= {owner for owner in owners if owner is not None}
         self.decider.sample.remove(set(gone))
@@ -155,7 +155,8 @@ class OnlineIdentities:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         mean = prototypes.mean(axis=0)
         vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
-        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(QUERY_STRENGTH)), self.decider.strangers_of(vector))
+        clarity, strangers = float(clarity_of(QUERY_STRENGTH)), self.decider.strangers_of(vector)
+        seen = Seen(-1, 0.0, 0.0, vector, prototypes, clarity, strangers)
         decision = self.decider.decide(seen, timed=False)
         return Answer(decision.candidates)
 

@@ -289,18 +289,24 @@ def human_links(connection: Connection, rows: dict[str, int]) -> HumanLinks:
 
 
 def history(
-    gallery: Gallery, number: int | None = None, *, before: int | None = None, newest: int | None = None
+    gallery: Gallery,
+    number: int | None = None,
+    *,
+    before: int | None = None,
+    newest: int | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
 ) -> list[Operation]:
     """Every operation, oldest first; or the one with a number.
 
-    before: only those with a smaller number. newest: at most so many, the newest of them.
+    before: only those with a smaller number. newest: at most so many, the newest of them. where: what else must hold
+    (see ``operations.touching`` and ``operations.within``).
     """
     if not has_people(gallery):
         return []
     c = operations.c
     # Not the origin: galleries that were last written by an earlier version have none yet.
     columns = (c.id, c.wall, c.author, c.kind, c.summary, c.undone_by, c.undoes)
-    query = select(*columns).order_by(operations.c.id.desc()).limit(newest)
+    query = select(*columns).where(*where).order_by(operations.c.id.desc()).limit(newest)
     if number is not None:
         query = query.where(c.id == number)
     if before is not None:
@@ -313,11 +319,19 @@ def history(
     ]
 
 
-def count_of_operations(gallery: Gallery, before: int | None = None) -> int:
-    """How many entries the log has, or how many with a number smaller than ``before``."""
+def newest_operation(gallery: Gallery) -> int:
+    """The number of the newest entry of the log, 0 for none."""
     if not has_people(gallery):
         return 0
-    query = select(func.count()).select_from(operations)
+    with gallery.read() as connection:
+        return int(connection.execute(select(func.max(operations.c.id))).scalar() or 0)
+
+
+def count_of_operations(gallery: Gallery, before: int | None = None, where: Sequence[ColumnElement[bool]] = ()) -> int:
+    """How many entries the log has, or how many with a number smaller than ``before``; where: as in ``history``."""
+    if not has_people(gallery):
+        return 0
+    query = select(func.count()).select_from(operations).where(*where)
     if before is not None:
         query = query.where(operations.c.id < before)
     with gallery.read() as connection:
