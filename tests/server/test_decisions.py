@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from reidstream.server.access.roles import Role
+from reidstream.server.alike import Looks
 from reidstream.server.desk import Desk
 from tests.identities.conftest import made_tracklet
 from tests.server.conftest import IDS, Asking, Client, with_pictures
@@ -167,3 +168,24 @@ def test_the_log_comes_in_pages_that_hold_every_entry_once(owner: Asking) -> Non
         asked = {"before": page["next"]}
     assert found == [operation["id"] for operation in owner.get("/operations")["operations"]]
     assert totals == [5, 3, 1]
+
+
+def test_looks_follow_decisions_as_if_read_anew(owner: Asking, desk: Desk) -> None:
+    desk.looks.nearest(owner.people()[1]["id"], 5)
+    for kind in ("merge", "undo", "split", "undo"):
+        people = owner.people()
+        if kind == "merge":
+            owner.decide("merge", people=[people[1]["id"], people[3]["id"]], seen=owner.seen(1, 3))
+        elif kind == "split":
+            tracklets = people[1]["tracklets"][:1]
+            owner.decide("split", person=people[1]["id"], tracklets=tracklets, seen=owner.seen(1))
+        else:
+            owner.decide("undo")
+        fresh = Looks(desk.gallery, desk.catalogue)
+        for person in owner.people().values():
+            alike = [
+                {entry.person.id: round(cosine, 5) for entry, cosine in looks.nearest(person["id"], 5)}
+                for looks in (desk.looks, fresh)
+            ]
+            assert alike[0] == alike[1]
+            assert len(alike[0]) == len(owner.people()) - 1
