@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from reidstream.identities.people import assign, create_person, leave_undecided
+from reidstream.identities.questions import questions
 from reidstream.server.access.roles import Role
 from reidstream.server.alike import Looks
 from reidstream.server.desk import Desk
@@ -189,3 +191,28 @@ def test_looks_follow_decisions_as_if_read_anew(owner: Asking, desk: Desk) -> No
             ]
             assert alike[0] == alike[1]
             assert len(alike[0]) == len(owner.people()) - 1
+
+
+def test_the_queue_asks_in_the_order_of_the_terminal_and_remembers_who_reviewed_what(
+    owner: Asking, user: Client, desk: Desk
+) -> None:
+    with desk.gallery.write() as connection:
+        alone = create_person(connection, IDS[5])
+        assign(connection, [(IDS[5], alone, 0.9)])
+        leave_undecided(connection, [(IDS[5], IDS[0], 0.6)])
+    desk.catalogue.reload()
+    terminal = questions(desk.gallery, desk.config.identities)
+    asked = owner.get("/review", limit=100)
+    assert [(q["kind"], q["one"], q["weight"]) for q in asked["questions"]] == [
+        (q.kind.value, q.one.id, q.weight) for q in terminal
+    ]
+    assert asked["reviewed"] == 0
+    (doubt,) = [question for question in asked["questions"] if question["kind"] == "undecided"]
+    assert doubt["other_person"]["tracklets"] == [IDS[5]]
+    owner.decide("merge", people=[doubt["one"], doubt["other"]], seen={IDS[0]: doubt["one"], IDS[5]: doubt["other"]})
+    now = owner.get("/review", limit=100)
+    assert now["reviewed"] == 1
+    assert doubt["other"] not in {question["other"] for question in now["questions"]}
+    assert user(Role.REVIEWER).get("/review")["reviewed"] == 0
+    owner.client.delete("/api/v1/review/answers")
+    assert owner.get("/review")["reviewed"] == 1

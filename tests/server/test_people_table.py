@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reidstream.identities.catalogue import Entry, Visit
+from reidstream.identities.most_alike import most_alike
 from reidstream.identities.people import Person
 from reidstream.server.people_table import PeopleFilter, PeopleOrder, PeopleTable
-from reidstream.server.review_queue import most_alike
 
 _part = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 _time = st.integers(0, 6).map(float)
@@ -106,7 +106,7 @@ def test_the_most_alike_are_found_without_comparing_all_and_nobody_is_in_too_man
     few = most_alike(means, 50, 2)
     assert max(np.bincount(np.array(few)[:, 0])) <= 2
     assert sum(b >= 20 for _, b in few) > 10
-    assert most_alike(means[:1]) == []
+    assert most_alike(means[:1], 50, 6) == []
 
 
 @given(before=entries(), after=entries(), changed=st.sets(st.integers(0, 5)), order=st.sampled_from(PeopleOrder))

@@ -22,14 +22,13 @@ from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.personal import Subject
-from reidstream.gallery.rows import in_chunks
 from reidstream.identities.applying import Applied, Applying, Part, batches
 from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.changes import owners_of
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
-from reidstream.identities.schema import former_members, links, outbox
+from reidstream.identities.schema import former_members, outbox
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
@@ -125,23 +124,13 @@ class Desk:
 
     def same_person(self, one: Entry, others: Sequence[Entry]) -> list[float]:
         """How probable it is that a person and each of some others are one, by looks and times."""
+        return self.same(one.person.id, [other.person.id for other in others])
+
+    def same(self, person: str, others: Sequence[str]) -> list[float]:
+        """How probable it is that a person and each of some others are one; see ``OnlineIdentities.same``."""
         identities = self._read()
         with self._deciding:
-            same = identities.same(one.person.id, [other.person.id for other in others])
-        # Those who were told apart a moment ago may not be known as two yet.
-        apart = self._told_apart(one, others)
-        return [0.0 if other.person.id in apart else p for other, p in zip(others, same, strict=True)]
-
-    def _told_apart(self, one: Entry, others: Sequence[Entry]) -> set[str]:
-        """The people of the others of whom somebody decided that they are not ``one``."""
-        owner = {visit.tracklet: entry.person.id for entry in others for visit in entry.visits}
-        found: set[str] = set()
-        with self.gallery.read() as connection:
-            for some in in_chunks([visit.tracklet for visit in one.visits]):
-                for near, far in ((links.c.a, links.c.b), (links.c.b, links.c.a)):
-                    query = select(far).where(links.c.kind == "different", near.in_(some))
-                    found.update(owner[t] for t in connection.execute(query).scalars() if t in owner)
-        return found
+            return identities.same(person, others)
 
     def who_is(self, caller: Caller, asked: Query, found: Sequence[str]) -> Identity:
         """Who a query shows, of the people that a caller may see. found: tracklets whose people are wanted as well."""

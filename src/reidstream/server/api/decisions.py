@@ -10,6 +10,7 @@ from reidstream.documents import operations_document
 from reidstream.identities.operations import touching, within
 from reidstream.identities.people import count_of_operations, history
 from reidstream.server.api.common import Limit, Operator, Reviewer, TheDesk, Viewer, answer, everything
+from reidstream.server.api.review import note_answers
 from reidstream.server.decisions import Decision
 from reidstream.server.review_queue import ReviewQueue
 
@@ -39,7 +40,7 @@ def decide(
     """Decide who is who. 409 with ``now`` when what was seen is no longer so: nothing has changed then."""
     done = desk.decide(caller, decision)
     review: ReviewQueue = request.app.state.review
-    review.answered(decision)
+    note_answers(desk, caller, [(question.one, question.other) for question in review.answered(decision)], "decided")
     return answer(done)
 
 
