@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--gallery", default="gallery")
     options = parser.parse_args()
     summary = build_gallery(options.videos, gallery=options.gallery, detector=ThermalDetector())
-    print(f"{summary.stored} new tracklets, {summary.people} people in {options.gallery}")
+    print(f"new tracklets: {summary.stored}, people in {options.gallery}: {summary.people}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     embedder = ColourEmbedder()
     summary = build_gallery(options.videos, gallery=options.gallery, embedder=embedder)
-    print(f"{summary.stored} new tracklets, {summary.people} people in {options.gallery}")
+    print(f"new tracklets: {summary.stored}, people in {options.gallery}: {summary.people}")
     if options.find:
         with Gallery.open(options.gallery) as gallery:
             answer = ask(gallery, query_of(gallery, options.find, QueryModels(gallery, reid=embedder)), k=5)

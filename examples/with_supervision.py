@@ -60,7 +60,7 @@ def main() -> None:
     own = open_detector(resolve_model("person-detector", "detector"), Config().detector)
     detector = Detector(lambda picture: to_supervision(own.detect([ArrayPicture(picture)])[0]), "theirs")
     summary = build_gallery([options.video], gallery=options.gallery, detector=detector)
-    print(f"{summary.stored} new tracklets, {summary.people} people in {options.gallery}")
+    print(f"new tracklets: {summary.stored}, people in {options.gallery}: {summary.people}")
     drawing = Drawing()
     engine = LocalEngine(Config(), [("video", SourceConfig(uri=options.video))], observer=drawing, detector=detector)
     for _ in engine.events():

@@ -60,8 +60,8 @@ def thermal_video(path: Path) -> Path:
 
 def test_own_detector(run: Run, workplace: Path) -> None:
     thermal_video(workplace / "thermal.mp4")
-    assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "1 new tracklets, 1 people in night\n"
-    assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "0 new tracklets, 1 people in night\n"
+    assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "new tracklets: 1, people in night: 1\n"
+    assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "new tracklets: 0, people in night: 1\n"
 
 
 def test_own_tracks(run: Run, workplace: Path) -> None:
@@ -74,7 +74,7 @@ def test_own_tracks(run: Run, workplace: Path) -> None:
 
 def test_own_embedder(run: Run) -> None:
     printed = run("own_embedder.py", "entrance.mp4", "--gallery", "colours", "--find", "person.jpg")
-    assert re.match(r"\d new tracklets, \d people in colours\nwho it is: ", printed)
+    assert re.match(r"new tracklets: \d, people in colours: \d\nwho it is: ", printed)
     assert re.search(r"^0\.\d{3}  entrance at \d s$", printed, re.MULTILINE)
     with Gallery.open("colours") as gallery:
         assert gallery.space.model == "colours"

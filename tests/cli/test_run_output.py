@@ -17,4 +17,4 @@ def test_the_password_of_a_database_is_not_in_the_summary_of_a_run(capsys: pytes
     text = capsys.readouterr().out + json.dumps(_plain(summary, address), default=str)
     assert text.count("postgresql://shop:***@host/name") == 3
     assert "geheim" not in text
-    assert "1 tracklets were left out: they were erased from this gallery before" in text
+    assert "left out 1 tracklet, erased from this gallery before" in text

@@ -101,7 +101,7 @@ def test_erase_prints_its_proof_and_check_agrees(filled: Filled) -> None:
     tracklets = some_tracklets(12)
     path = filled(tracklets)
     printed = output("gallery", "erase", tracklets[5].id[:12], "-g", path, "--yes")
-    assert "erased 1 tracklets" in printed
+    assert "erased 1 tracklet" in printed
     assert "and 0 now" in printed
     assert "11 tracklets, 11 vectors in the index: no problems" in output("gallery", "check", "-g", path)
     with Gallery.open(path) as gallery:

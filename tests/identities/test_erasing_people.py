@@ -279,5 +279,5 @@ def test_the_command_erases_and_shows_the_proof(fill: Fill) -> None:
     answer = json.loads(done.stdout)
     assert (answer["tracklets"], answer["people"], answer["proven"]) == (3, 1, True)
     shown = runner.invoke(app, ["people", "erase", "2", "--gallery", path, "--yes"])
-    assert "erased 3 tracklets and 1 people" in shown.output
+    assert "erased 3 tracklets and 1 person" in shown.output
     assert "proof: of" in shown.output

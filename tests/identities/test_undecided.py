@@ -138,7 +138,7 @@ def test_resolving_is_one_operation_that_says_what_moved_and_is_undone_as_a_whol
     assert doubtful(gallery) == [IDS[1]]
     (entry,) = history(gallery)
     assert (entry.id, entry.kind, entry.author) == (number, RESOLVED, "ana")
-    assert entry.summary.startswith("decided everybody anew: 2 people instead of 2, 1 tracklets undecided, 1 ")
+    assert entry.summary.startswith("decided everybody anew: 2 people instead of 2, 1 tracklet undecided, 1 ")
     (move,) = moves_of(gallery, number)
     assert (move.tracklet, move.before, move.after) == (IDS[4], persons[IDS[4]], persons[ALONE])
     Review(gallery, "ana").undo()
@@ -257,8 +257,8 @@ def command(gallery: Gallery, capsys: pytest.CaptureFixture[str]) -> Command:
 def test_commands_count_it_beside_people_and_list_it_apart(command: Command) -> None:
     listed = command.json("people", "list")
     assert ([p["number"] for p in listed["people"]], listed["total"], listed["undecided"]) == ([1, 2], 2, 1)
-    assert "2 people, 1 tracklets undecided" in command("people", "list")
-    assert "2 people, 1 tracklets undecided" in command("gallery", "info")
+    assert "2 people, 1 tracklet undecided" in command("people", "list")
+    assert "2 people, 1 tracklet undecided" in command("gallery", "info")
     (doubt,) = command.json("people", "list", "--undecided")["undecided"]
     assert (doubt["tracklet"], doubt["may_be"]["number"], doubt["probability"]) == (ALONE, 1, 0.7)
     assert "person 1" in command("people", "list", "--undecided")
@@ -300,7 +300,7 @@ def test_a_search_and_the_sheet_do_not_say_who_is_only_undecided(gallery: Galler
     assert given.sentence == "who it is: undecided, kept as undecided 3"
     write_people_sheet(gallery, tmp_path / "people.html")
     page = (tmp_path / "people.html").read_text(encoding="utf-8")
-    assert "2 people, 1 tracklets undecided" in page
+    assert "2 people, 1 tracklet undecided" in page
     assert "person 3" not in page
 
 

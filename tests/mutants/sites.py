@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +29,15 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }
 # What only speaks to people or to developers: no behaviour that a test should pin.
 _WORDS = {"debug", "info", "warning", "error", "warn", "print", "log", "spend"}
+_WORDY = {"__repr__", "__str__", "_repr_html_"}
 _GUARDS = {"TYPE_CHECKING", "__name__ == '__main__'"}
+# Faults that were written by hand have no number.
+_BY_HAND = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One fault. line: where it is, from 1. was, now: the code before and after."""
+    """One fault. line: where it is, from 1. was, now: the code before and after, of faults by hand the whole of it."""
 
     path: Path
     line: int
@@ -58,13 +62,32 @@ def mutants_of(path: Path) -> list[Mutant]:
 
 
 def source_of(mutant: Mutant, text: str) -> str:
-    """The module's text with the fault in it."""
+    """The module's text with the fault in it. Raises ValueError if it cannot be put there."""
+    if mutant.number == _BY_HAND:
+        if text.count(mutant.was) != 1:
+            raise ValueError(
+                f"{mutant.path} should hold {mutant.was!r} once and holds it {text.count(mutant.was)} times"
+            )
+        return text.replace(mutant.was, mutant.now)
     tree = ast.parse(text)
     for number, (_, change) in enumerate(_places(tree)):
         if number == mutant.number:
             change()
             return ast.unparse(tree)
     raise ValueError(f"{mutant} is not in that text")
+
+
+def edits_in(file: Path, root: Path) -> list[Mutant]:
+    """Faults written by hand; see ``tests.mutants``. Raises ValueError for one that does not fit the code."""
+    found = []
+    for fault in tomllib.loads(file.read_text(encoding="utf-8"))["fault"]:
+        path = root / fault["path"]
+        text = path.read_text(encoding="utf-8")
+        line = text[: text.find(fault["was"]) + len(fault["was"]) - len(fault["was"].lstrip())].count("\n") + 1
+        mutant = Mutant(path, line, _BY_HAND, fault["was"], fault["now"])
+        ast.parse(source_of(mutant, text))
+        found.append(mutant)
+    return found
 
 
 Undo = Callable[[], None]
@@ -86,7 +109,7 @@ def _places(tree: ast.Module) -> Iterator[tuple[Located, Callable[[], Undo]]]:
             yield node, _attribute(node, "op", _OPERATORS[type(node.op)]())
         elif isinstance(node, ast.If | ast.While | ast.IfExp):
             yield node, _negation(node)
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _name(node.value) not in _WORDS:
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             yield node, _attribute(node, "value", ast.Constant(None))
 
 
@@ -98,9 +121,11 @@ def _not_behaviour(tree: ast.Module) -> set[ast.AST]:
         if isinstance(node, ast.arg | ast.AnnAssign):
             inner.append(node.annotation)
         elif isinstance(node, ast.FunctionDef):
-            inner.append(node.returns)
-        elif isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert) or (
-            isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "__name__ == '__main__'"}
+            inner.append(node if node.name in _WORDY else node.returns)
+        elif (
+            isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert)
+            or (isinstance(node, ast.stmt) and _is_words(node))
+            or (isinstance(node, ast.If) and (ast.unparse(node.test) in _GUARDS or _only_words(node)))
         ):
             inner.append(node)
         for each in inner:
@@ -110,6 +135,17 @@ def _not_behaviour(tree: ast.Module) -> set[ast.AST]:
         if isinstance(statement, ast.Assign | ast.AnnAssign):
             skipped |= set(ast.walk(statement))
     return skipped
+
+
+def _only_words(branch: ast.If) -> bool:
+    """Whether a condition decides about nothing but what is said."""
+    return all(_is_words(each) for each in [*branch.body, *branch.orelse])
+
+
+def _is_words(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and _name(statement.value) in _WORDS
+    )
 
 
 def _setter(operators: list[ast.cmpop], place: int, new: ast.cmpop) -> Callable[[], Undo]:

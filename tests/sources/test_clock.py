@@ -160,3 +160,9 @@ def test_a_cameras_times_always_increase(stamps: list[float]) -> None:
     clock = LiveClock(1.0)
     found = [clock.media_time(stamp, now) for now, stamp in enumerate([*stamps, stamps[-1]])]
     assert (np.diff(found) > 0).all()
+
+
+def test_a_camera_whose_clock_runs_fast_is_tied_to_ours_again_and_again() -> None:
+    clock = LiveClock(1.0)
+    away = [abs(clock.media_time(1.02 * second, float(second)) - second) for second in range(600)]
+    assert max(away) <= 1.1

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.sources import open_source
-from reidstream.sources.dating import Dated, dated, name_time
+from reidstream.sources.dating import Dated, dated, name_time, recorded_length
 from reidstream.types import SourceStarted
 from tests.blobs import FPS, write_blobs
 
@@ -53,6 +54,7 @@ def started(path: Path) -> SourceStarted:
         ("17000101_000000.mp4", None),
         ("1234567890123456789012.mp4", None),
         ("20260131.mp4", None),
+        ("20990131_162530.mp4", None),
     ],
 )
 def test_times_in_names(tmp_path: Path, name: str, utc: float | None) -> None:
@@ -103,3 +105,15 @@ def test_neither_is_the_name_that_such_a_recorder_gives(tmp_path: Path, name: st
     assert name_time(path) is None
     found = dated(path, [{"creation_time": "1970-01-01T00:00:07Z"}], 10.0)
     assert found == Dated(BEGUN - 10, "its modification time less its length")
+
+
+@pytest.mark.parametrize(
+    ("stated", "stamps", "length"), [(10.0, [8.0, 1e6], 10.0), (10.0, [8.0], 8.5), (10.0, [-9.0], 0)]
+)
+def test_a_recording_is_no_longer_than_its_header_says_and_no_shorter_than_nothing(
+    stated: float, stamps: list[float], length: float
+) -> None:
+    packets = [SimpleNamespace(pts=stamp, dts=None, size=1, time_base=1.0) for stamp in stamps]
+    container = SimpleNamespace(duration=stated * 1e6, start_time=0, seek=lambda _: None, demux=lambda _: iter(packets))
+    stream = SimpleNamespace(start_time=0, time_base=1.0, guessed_rate=2.0, average_rate=None)
+    assert recorded_length(container, stream) == length

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reidstream.sources.fingerprint import WHOLE_FILE_BYTES, file_fingerprint, folder_fingerprint
+from reidstream.sources.fingerprint import WHOLE_FILE_BYTES, file_fingerprint, folder_fingerprint, grown
 
 KIB = 2**10
 
@@ -73,3 +73,20 @@ def test_names_order_and_rate_of_images_count(tmp_path: Path) -> None:
         folder_fingerprint([one, one.rename(tmp_path / "2.png")][1:], 25),
     }
     assert len(prints) == 5
+
+
+def test_large_files_of_different_sizes_differ_even_where_their_samples_are_alike(tmp_path: Path) -> None:
+    paths = []
+    for more in (1, 2):
+        path = tmp_path / f"{more}.mp4"
+        with path.open("wb") as file:
+            file.truncate(WHOLE_FILE_BYTES + more * 2**20)
+        paths.append(path)
+    assert len({file_fingerprint(path) for path in paths}) == 2
+
+
+def test_nothing_grows_into_something_shorter() -> None:
+    beginning = "a b c ~11112222"
+    assert grown((beginning, 100), (beginning, 100))
+    assert grown((beginning, 100), (beginning, 200))
+    assert not grown((beginning, 200), (beginning, 100))

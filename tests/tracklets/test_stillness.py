@@ -150,3 +150,12 @@ def test_a_cashier_stays_and_a_coat_stand_goes() -> None:
     assert kept(still, lambda f: 30) == 0
     assert kept(jittering, lambda f: 30) == 0
     assert kept(coming_in, lambda f: 30) == 1
+
+
+def test_somebody_who_changes_once_in_the_end_is_told_by_pictures_far_apart() -> None:
+    stayed = [drawn(10, noise=1.0, seed=k) for k in range(8)]
+    turned = [*stayed[:6], *(drawn(120, noise=1.0, seed=k) for k in range(6, 8))]
+    same, other = likeness(list(stayed)), likeness(list(turned))
+    assert same is not None and other is not None
+    # Most pairs of neighbours are alike in both.
+    assert same > 0.95 > other

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from reidstream.cli.common import console
+from reidstream.wording import counted
 
 if TYPE_CHECKING:
     from reidstream.gallery.erasing import Erasure
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 def print_proof(erasure: Erasure) -> None:
     out = console()
-    people = f" and {erasure.people} people with names, notes and history" if erasure.people else ""
-    out.print(f"erased {erasure.tracklets} tracklets{people}")
+    people = f" and {counted(erasure.people, 'person')} with names, notes and history" if erasure.people else ""
+    out.print(f"erased {counted(erasure.tracklets, 'tracklet')}{people}")
     if erasure.before is not None and erasure.after is not None:
         files = sorted({trace.file for trace in erasure.before.found})
         found = f"{len(erasure.before.pieces)} were found at {len(erasure.before.found)} places"
@@ -42,7 +43,10 @@ def print_served(done: dict[str, Any]) -> None:
     proof = f"not proven: {done['reach'] or 'nothing could be read before'}"
     if done["proven"]:
         proof = f"proof: of {done['pieces']} pieces none is left in all {done['after']['files']} files of the gallery"
-    console().print(f"erased {done['tracklets']} tracklets and {done['people']} people; {proof}", markup=False)
+    console().print(
+        f"erased {counted(done['tracklets'], 'tracklet')} and {counted(done['people'], 'person')}; {proof}",
+        markup=False,
+    )
 
 
 @contextmanager

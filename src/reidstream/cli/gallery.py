@@ -15,6 +15,7 @@ from reidstream.cli.options import GALLERY, JSON, SETTINGS, page
 from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
+from reidstream.wording import counted
 
 if TYPE_CHECKING:
     from reidstream.identities.archive import Imported
@@ -39,16 +40,18 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
         return
     out = console()
     space, behind = facts["embedding_space"], facts["index_behind"]
-    people = f"{facts['people']} people, {facts['undecided']} tracklets undecided"
+    people = f"{counted(facts['people'], 'person')}, {counted(facts['undecided'], 'tracklet')} undecided"
     made = wall_clock(facts["created"])
-    out.print(f"{facts['gallery']}: {facts['tracklets']} tracklets, {people}, made {made}", markup=False)
+    out.print(f"{facts['gallery']}: {counted(facts['tracklets'], 'tracklet')}, {people}, made {made}", markup=False)
     model = f", opened as {facts['model']}" if facts["model"] not in {"", space["model"]} else ""
     fingerprint = space["fingerprint"][:12]
     out.print(f"embeddings: {space['model']}, {space['size']} dimensions, space {fingerprint}{model}", markup=False)
-    state = "up to date" if not behind else f"up to {behind} tracklets behind; searches compare those exactly"
+    state = (
+        "up to date" if not behind else f"up to {counted(behind, 'tracklet')} behind; searches compare those exactly"
+    )
     out.print(f"index: {facts['index']}, {state}", markup=False)
     if facts["kept_out"]:
-        out.print(f"{facts['kept_out']} tracklets came again after they had been erased, and were left out")
+        out.print(f"{counted(facts['kept_out'], 'erased tracklet')} came again and stayed out")
     table = TerminalTable("source", "state", "tracklets", "frames", "begun", "from", box=None, pad_edge=False)
     for recording in facts["recordings"]:
         state = recording["state"] + (f" ({recording['error']})" if recording["error"] else "")
@@ -191,7 +194,7 @@ def export(
     if as_json:
         print_json({"file": str(file), "tracklets": count})
     else:
-        console().print(f"wrote {count} tracklets to {file}", markup=False)
+        console().print(f"wrote {counted(count, 'tracklet')} to {file}", markup=False)
 
 
 @app.command("import")
@@ -214,7 +217,8 @@ def import_command(
         return
     out = console()
     out.print(
-        f"added {done.tracklets} tracklets, {done.people} people and {done.operations} decisions to {place}",
+        f"added {counted(done.tracklets, 'tracklet')}, {counted(done.people, 'person')} and "
+        f"{counted(done.operations, 'decision')} to {place}",
         markup=False,
     )
     if done.kept_out:
@@ -303,7 +307,7 @@ def check(gallery: str = GALLERY, as_json: bool = JSON) -> None:
             out.print(f"not checked: {found.unchecked}", markup=False)
         held = "" if found.indexed is None else f", {found.indexed} vectors in the index"
         verdict = "no problems" if not found.problems else f"{len(found.problems)} problems"
-        out.print(f"{found.tracklets} tracklets{held}: {verdict}", markup=False)
+        out.print(f"{counted(found.tracklets, 'tracklet')}{held}: {verdict}", markup=False)
     if found.problems:
         raise typer.Exit(1)
 
@@ -332,7 +336,7 @@ def rebuild(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     elif kind == "exact":
         console().print("this gallery's index has no files; there is nothing to make")
     else:
-        console().print(f"the index was made anew from {count} tracklets")
+        console().print(f"the index was made anew from {counted(count, 'tracklet')}")
 
 
 @app.command()

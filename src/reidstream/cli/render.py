@@ -8,6 +8,7 @@ import typer
 
 from reidstream.cli.common import console, print_json
 from reidstream.cli.options import GALLERY, JSON
+from reidstream.wording import counted
 
 
 def render(
@@ -30,4 +31,4 @@ def render(
     if as_json:
         print_json({"file": str(out), "tracklets": drawn})
     else:
-        console().print(f"drew {drawn} tracklets into {out}", markup=False)
+        console().print(f"drew {counted(drawn, 'tracklet')} into {out}", markup=False)

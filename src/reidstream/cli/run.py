@@ -19,6 +19,7 @@ from reidstream.cli.common import console, console_error, print_json, set_up_log
 from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS
 from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
+from reidstream.wording import counted
 
 if TYPE_CHECKING:
     from reidstream.config import SourceConfig
@@ -205,20 +206,20 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
     out.print(table)
     rate = summary.processed / summary.seconds if summary.seconds else 0.0
     counts = summary.counts
-    out.print(f"{summary.processed} frames in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
+    out.print(f"{counted(summary.processed, 'frame')} in {summary.seconds:.1f} s ({rate:.0f} frames/s)")
     out.print(
-        f"{summary.stored} new tracklets in {redacted(gallery)}, {summary.people} people in all, "
-        f"{summary.undecided} tracklets undecided"
+        f"{counted(summary.stored, 'new tracklet')} in {redacted(gallery)}, "
+        f"{counted(summary.people, 'person')} in all, {counted(summary.undecided, 'tracklet')} undecided"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
     )
     if summary.kept_out:
-        out.print(f"{summary.kept_out} tracklets were left out: they were erased from this gallery before")
+        out.print(f"left out {counted(summary.kept_out, 'tracklet')}, erased from this gallery before")
     if (resolved := _resolved(summary)) is not None:
         out.print(
-            f"decided all at once at the end: {resolved['before']} people became {resolved['people']}"
-            f" ({resolved['moved']} tracklets moved)"
+            f"decided all at once at the end: {counted(resolved['before'], 'person')} became {resolved['people']}"
+            f" ({counted(resolved['moved'], 'tracklet')} moved)"
         )
     elif summary.stored and summary.people > 1:
         resolve = f"reidstream people resolve --gallery {redacted(gallery)}"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from reidstream.doctor.report import Question, Result, Status
 from reidstream.runtime import onnxruntime
+from reidstream.wording import counted
 
 PACKAGES = {
     "av": "av",
@@ -130,11 +131,13 @@ def gallery(question: Question) -> Result:
     except GalleryError as error:
         return Result(Status.FAILURE, str(error), "reidstream gallery check")
     if owner is not None:
-        found = f"{folder}: {count} tracklets, being written by {owner}"
+        found = f"{folder}: {counted(count, 'tracklet')}, being written by {owner}"
         return Result(Status.WARNING, found, "reading goes on; a second writer has to wait until it has finished")
     if open_to_others := too_wide(folder):
-        return Result(Status.WARNING, f"{folder}: {count} tracklets; {open_to_others[0]}", "see docs/gallery.md")
-    return Result(Status.OK, f"{folder}: {count} tracklets, nobody is writing")
+        return Result(
+            Status.WARNING, f"{folder}: {counted(count, 'tracklet')}; {open_to_others[0]}", "see docs/gallery.md"
+        )
+    return Result(Status.OK, f"{folder}: {counted(count, 'tracklet')}, nobody is writing")
 
 
 def _installed(package: str) -> str | None:

@@ -14,6 +14,7 @@ from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, Filter
 from reidstream.gallery.storing import EARLIEST, LATEST
 from reidstream.types import Match, Tracklet
+from reidstream.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,15 @@ def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING
         tracklet = gallery.tracklet(id)
         by_source.setdefault(tracklet.source, []).append(tracklet_card(tracklet, file=files.get(tracklet.content)))
     groups = [Group(source, tuple(cards)) for source, cards in sorted(by_source.items())]
-    shown = f"the first {len(chosen)} of {len(rows)}" if len(chosen) < len(rows) else str(len(rows))
-    write_sheet(path, str(gallery.place), f"{shown} tracklets, {len(groups)} sources, {gallery.space.model}", groups)
+    shown = counted(len(rows), "tracklet")
+    if len(chosen) < len(rows):
+        shown = f"the first {len(chosen)} of {shown}"
+    write_sheet(
+        path,
+        str(gallery.place),
+        f"{shown}, {counted(len(groups), 'source')}, {gallery.space.model}",
+        groups,
+    )
     return len(chosen), len(rows)
 
 
@@ -104,7 +112,7 @@ def write_search_sheet(
         cards.append(card if person is None else replace(card, title=f"{person}, {card.title}"))
     asked = Card(query, "Query", (), {}) if query is not None else None
     groups = [Group("Most similar first", tuple(cards), answer)]
-    write_sheet(path, title, f"{len(cards)} tracklets of {gallery.place}", groups, asked)
+    write_sheet(path, title, f"{counted(len(cards), 'tracklet')} of {gallery.place}", groups, asked)
 
 
 def files_of(gallery: Gallery) -> dict[str, str]:

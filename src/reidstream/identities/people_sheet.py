@@ -10,6 +10,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.sheet import Card, Group, files_of, tracklet_card, wall_clock, write_sheet
 from reidstream.identities.profiles import Profile, nearest_people, profiles_of
 from reidstream.types import Tracklet
+from reidstream.wording import counted
 
 
 def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = None, limit: int = 500) -> int:
@@ -24,8 +25,8 @@ def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = 
     undecided = sum(profile.person.undecided for profile in shown)
     people = len(shown) - undecided
     whole = sum(not profile.person.undecided for profile in profiles)
-    count = f"{people} of {whole} people" if people < whole else f"{people} people"
-    count += f", {undecided} tracklets undecided" if undecided else ""
+    count = f"{people} of {whole} people" if people < whole else counted(people, "person")
+    count += f", {counted(undecided, 'tracklet')} undecided" if undecided else ""
     write_sheet(path, f"People of {gallery.place}", f"{count}, each in the order of time", groups)
     return len(shown)
 
@@ -35,7 +36,7 @@ def _group(gallery: Gallery, profile: Profile, others: str, files: Mapping[str, 
     sure = dict(zip(person.tracklets, person.probability, strict=True))
     tracklets = sorted((gallery.tracklet(i) for i in person.tracklets), key=lambda t: (t.start_wall, t.id))
     count = len(tracklets)
-    visits = "1 visit" if count == 1 else f"{count} visits"
+    visits = counted(count, "visit")
     seen = f"{wall_clock(profile.first_seen)} to {wall_clock(profile.last_seen)}"
     lines = [
         f"{visits} at {', '.join(profile.cameras)} · {seen} · "

@@ -19,6 +19,7 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.resolving import resolve
 from reidstream.identities.verdicts import Outcome, Verdict
+from reidstream.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Proposal:
         """What the log says of it."""
         before = f" instead of {self.people_before}" if self.people_before else ""
         return (
-            f"decided everybody anew: {self.people} people{before}, {self.undecided} tracklets undecided, "
-            f"{len(self.moved)} tracklets moved"
+            f"decided everybody anew: {counted(self.people, 'person')}{before}, "
+            f"{counted(self.undecided, 'tracklet')} undecided, {counted(len(self.moved), 'tracklet')} moved"
         )
 
     def doubts(self) -> dict[str, tuple[str, float]]:

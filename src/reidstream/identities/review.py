@@ -26,6 +26,7 @@ from reidstream.identities.people import (
     rename,
 )
 from reidstream.identities.schema import ERASED, ERASURE, former_members, links, members, operations, people
+from reidstream.wording import counted
 
 # So many tracklets of each side are said to be of different people: enough to outlive the erasure of some.
 _SAID_APART = 6
@@ -64,7 +65,7 @@ class Review:
             moved = [tracklet for group in groups for tracklet in group]
             assign(connection, [(tracklet, first, 1.0) for tracklet in moved])
             gone = ", ".join(_title_of(connection, other) for other in others)
-            operation.summarise(f"merged {gone} into {_title_of(connection, keep)} ({len(moved)} tracklets)")
+            operation.summarise(f"merged {gone} into {_title_of(connection, keep)} ({counted(len(moved), 'tracklet')})")
             for second, group in zip(seconds, groups, strict=True):
                 operation.event("IdentityMerged", person=first, merged=second, tracklets=len(group))
 
@@ -107,7 +108,7 @@ class Review:
             operation.touch(connection, chosen, [owner])
             operation.link(connection, "same", [(chosen[0], other) for other in chosen[1:]])
             assign(connection, [(tracklet, owner, 1.0) for tracklet in chosen])
-            operation.summarise(f"confirmed {len(chosen)} tracklets of {_title_of(connection, person)}")
+            operation.summarise(f"confirmed {counted(len(chosen), 'tracklet')} of {_title_of(connection, person)}")
             operation.event("IdentityConfirmed", person=owner, tracklets=len(chosen))
 
         return self._do("confirm", change)
@@ -132,7 +133,7 @@ class Review:
             new = create_person(connection, moved[0])
             assign(connection, [(tracklet, new, 1.0) for tracklet in moved])
             operation.tell_moves(connection, dict.fromkeys(moved, (owner, 1.0)))
-            operation.summarise(f"split {len(moved)} tracklets from {_title_of(connection, person)}")
+            operation.summarise(f"split {counted(len(moved), 'tracklet')} from {_title_of(connection, person)}")
             operation.event("IdentitySplit", person=owner, new=new, tracklets=len(moved))
 
         return self._do("split", change)

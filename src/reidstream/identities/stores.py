@@ -28,6 +28,7 @@ from reidstream.identities.schema import (
     outbox,
     people,
 )
+from reidstream.wording import counted
 
 PERSON_ERASED = "PersonErased"
 
@@ -99,12 +100,12 @@ def _touched_and_log(connection: Connection, subject: Subject) -> int:
         values = {"summary": ERASED_SUMMARY}
         connection.execute(update(operations).where(operations.c.id.in_(some)).values(**values))
     count = len(subject.people)
-    whom = "somebody" if count == 1 else f"{count} people"
+    whom = "somebody" if count == 1 else counted(count, "person")
     entry = insert(operations).values(
         wall=time.time(),
         author=subject.author,
         kind=ERASURE,
-        summary=f"erased {whom} with {len(subject.tracklets)} visits",
+        summary=f"erased {whom} with {counted(len(subject.tracklets), 'visit')}",
     )
     result = connection.execute(entry)
     assert result.inserted_primary_key is not None

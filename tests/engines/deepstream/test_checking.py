@@ -578,3 +578,31 @@ def test_every_code_is_described_and_found_by_a_test() -> None:
     assert not [code for code in CODES if f'"{code}"' not in source]
     tables = {row[0] for row in SGIE_FLAWS} | {row[0] for row in PGIE_FLAWS} | {row[0] for row in TRACKER_FLAWS}
     assert tables <= set(CODES)
+
+
+def test_with_two_detectors_a_network_that_names_none_is_not_judged_by_either(site: Site) -> None:
+    (site.folder / "shop.txt").write_text("person\nbag\n")
+    other = {"gie-unique-id": "5", "labelfile-path": "shop.txt", "num-detected-classes": "2"}
+    first, second = site.pgie(), site.ini("other.txt", PGIE | other)
+    network = site.sgie({"operate-on-gie-id": None, "operate-on-class-ids": "7"})
+    assert _one(site.check(first, network), "class-id").severity is Severity.ERROR
+    assert _one(site.check(first, second, network), "class-id").severity is Severity.NOTE
+
+
+def test_what_only_detectors_need_is_not_asked_of_other_networks(site: Site) -> None:
+    classifier = site.pgie({"network-type": "1", "cluster-mode": None, "num-detected-classes": None})
+    assert not _codes(site.check(classifier)) & {"class-count", "cluster-mode", "no-parser", "no-person-class"}
+
+
+@pytest.mark.parametrize(("number", "wrong"), [(3, False), (4, True), (5, True)])
+def test_classes_count_from_0(number: int, wrong: bool, site: Site) -> None:
+    found = site.check(site.pgie(extra=f"[class-attrs-{number}]\npre-cluster-threshold=0.3\n"))
+    assert ("class-group" in _codes(found)) is wrong
+
+
+@pytest.mark.parametrize("line", ["  enablePastFrame: 1\n", ""])
+def test_shadow_tracks_need_something_else_that_makes_buffers(line: str, site: Site) -> None:
+    text = TRACKER.replace(
+        "  outputTerminatedTracks: 1\n", f"  outputTerminatedTracks: 0\n  outputShadowTracks: 1\n{line}"
+    )
+    assert ("shadow-tracks" in _codes(site.check(site.text("tracker.yml", text)))) is not bool(line)

@@ -10,6 +10,7 @@ from reidstream.cli.common import console, print_json
 from reidstream.cli.options import GALLERY, JSON, page
 from reidstream.cli.people.group import PERSON, app, demand_people, title
 from reidstream.cli.terminal import TerminalTable
+from reidstream.wording import counted
 
 
 @app.command("list")
@@ -61,8 +62,11 @@ def list_command(
             table.add_row(*who, ", ".join(p["cameras"]), *seen, sure, p["notes"], p["id"])
         out.print(table)
     if document["total"] or document["undecided"]:
-        more = f"{document['undecided']} tracklets undecided"
-        out.print(f"{document['total']} people, {more}" + ("; --undecided lists them" if document["undecided"] else ""))
+        more = f"{counted(document['undecided'], 'tracklet')} undecided"
+        out.print(
+            f"{counted(document['total'], 'person')}, {more}"
+            + ("; --undecided lists them" if document["undecided"] else "")
+        )
     if document["total"] > len(people):
         out.print(f"{len(people)} of {document['total']} people; --limit shows more")
     if document["advice"]:
@@ -93,7 +97,7 @@ def _list_undecided(gallery: str, limit: int, as_json: bool) -> None:
         table.add_row(one["tracklet"][:12], one["source"], seen, who, f"{one['probability']:.2f}")
     if document["undecided"]:
         out.print(table)
-    out.print(f"{document['total']} tracklets undecided; `people review` asks about them")
+    out.print(f"{counted(document['total'], 'tracklet')} undecided; `people review` asks about them")
 
 
 @app.command()
@@ -160,4 +164,4 @@ def sheet(
     if as_json:
         print_json({"file": str(out), "people": shown})
     else:
-        console().print(f"wrote {shown} people to {out}", markup=False)
+        console().print(f"wrote {counted(shown, 'person')} to {out}", markup=False)

@@ -11,6 +11,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.options import CONFIG, GALLERY, JSON, SETTINGS
 from reidstream.cli.people.group import AUTHOR, app, login
+from reidstream.wording import counted
 
 if TYPE_CHECKING:
     from reidstream.identities.proposal import Proposal
@@ -100,7 +101,8 @@ def _resolved_there(
         print_json({**done, "applied": True})
     else:
         console().print(
-            f"{done['before']} people became {done['people']}; {done['moved']} tracklets changed their person"
+            f"{counted(done['before'], 'person')} became {done['people']}; "
+            f"{counted(done['moved'], 'tracklet')} changed to another person"
         )
     return True
 
@@ -135,8 +137,8 @@ def _summary(proposal: Proposal, tracklets: int, accepted: float) -> dict[str, A
 def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[str, str]) -> None:
     out = console()
     before = f" instead of {proposal.people_before}" if proposal.people_before else ""
-    doubt = f", {proposal.undecided} tracklets undecided"
-    out.print(f"{summary['tracklets']} tracklets, {proposal.people} people{before}{doubt}")
+    doubt = f", {counted(proposal.undecided, 'tracklet')} undecided"
+    out.print(f"{counted(summary['tracklets'], 'tracklet')}, {counted(proposal.people, 'person')}{before}{doubt}")
     own = proposal.calibration
     enough = "nothing, looks alone are never as sure as that; only labels and long tracks join"
     if summary["threshold"] is not None:

@@ -1,0 +1,219 @@
+"""What decisions leave behind: links that hold, questions, events, what is remembered."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.errors import DeliveryError, IdentityChanged, IdentityError
+from reidstream.gallery import Gallery
+from reidstream.identities import online
+from reidstream.identities.constraints import groups_of
+from reidstream.identities.delivery import Webhook
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.outbox import OutboxEvent, all_events_after
+from reidstream.identities.people import assign, create_person, human_links, leave_undecided, list_people
+from reidstream.identities.proposal import apply, propose
+from reidstream.identities.questions import Kind, questions
+from reidstream.identities.resolving import memberships
+from reidstream.identities.review import Review
+from tests.identities.conftest import Fill, made_tracklet
+
+VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
+IDS = [made_tracklet(*visit).id for visit in VISITS]
+
+
+@pytest.fixture
+def gallery(fill: Fill) -> Gallery:
+    """Person 1 with three visits, person 2 with two, person 3 with one."""
+    made = fill(VISITS)
+    OnlineIdentities(made, IdentityConfig()).catch_up()
+    return made
+
+
+def linked(gallery: Gallery) -> tuple[list[int], set[frozenset[int]]]:
+    """Of each tracklet the first that reviewers tied it to, and the pairs that they told apart, as places in IDS."""
+    with gallery.read() as connection:
+        links = human_links(connection, {tracklet: row for row, tracklet in enumerate(IDS)})
+    same = groups_of(len(IDS), [(a, b) for a, b in links.same.tolist()]).tolist()
+    return same, {frozenset(pair) for pair in links.different.tolist()}
+
+
+def test_a_merge_ties_every_visit_of_both(gallery: Gallery) -> None:
+    Review(gallery, "ana").merge("1", "2")
+    assert linked(gallery)[0] == [0, 0, 0, 3, 0, 0]
+
+
+def test_people_who_are_two_are_not_merged_by_way_of_a_third(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.apart("2", "3")
+    with pytest.raises(IdentityError, match="different people"):
+        review.merge("1", "2", "3")
+    with pytest.raises(IdentityError, match="different people"):
+        review.merge("2", "3")
+    assert len(list_people(gallery)) == 3
+
+
+def test_who_is_moved_is_no_longer_told_apart_from_the_new_and_is_from_the_former_person(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.reject(IDS[3], "2")
+    assert {frozenset((3, 1)), frozenset((3, 4))} <= linked(gallery)[1]
+    review.move(IDS[3], "2")
+    same, different = linked(gallery)
+    assert not {frozenset((3, 1)), frozenset((3, 4))} & different
+    assert same[3] == same[1] == same[4]
+    review.move(IDS[5], "2")
+    assert frozenset((0, 5)) in linked(gallery)[1]
+
+
+@pytest.mark.parametrize("action", ["merge", "split", "move", "reject", "label", "confirm", "apart"])
+def test_a_decision_made_on_what_is_no_longer_so_is_refused(gallery: Gallery, action: str) -> None:
+    people = {person.number: person.id for person in list_people(gallery)}
+    review = Review(gallery, "ana", seen={IDS[0]: people[2]})
+    actions = {
+        "merge": lambda: review.merge("1", "3"),
+        "split": lambda: review.split("1", [IDS[5]]),
+        "move": lambda: review.move(IDS[5], "2"),
+        "reject": lambda: review.reject(IDS[5], "1"),
+        "label": lambda: review.label("1", "Ann"),
+        "confirm": lambda: review.confirm("1", [IDS[0]]),
+        "apart": lambda: review.apart("1", "2"),
+    }
+    before = [(p.name, p.tracklets, p.probability) for p in list_people(gallery)]
+    with pytest.raises(IdentityChanged):
+        actions[action]()
+    assert [(p.name, p.tracklets, p.probability) for p in list_people(gallery)] == before
+
+
+def test_who_follows_hears_of_people_that_were_joined(gallery: Gallery) -> None:
+    people = {person.number: person.id for person in list_people(gallery)}
+    last = max(event.seq for event in all_events_after(gallery, 0))
+    found = propose(gallery, IdentityConfig())
+    apply(gallery, replace(found, joined=((people[1], (people[3],)),)))
+    (event,) = (e for e in all_events_after(gallery, last) if e.kind == "IdentityMerged")
+    assert event.payload["person"] == people[1]
+    assert event.payload["merged"] == [people[3]]
+
+
+def test_only_tracklets_that_are_new_are_told_as_stored(gallery: Gallery) -> None:
+    last = max(event.seq for event in all_events_after(gallery, 0))
+    new = made_tracklet(1, "a", 50, 55)
+    gallery.add([new])
+    apply(gallery, propose(gallery, IdentityConfig()))
+    told = [e.payload["tracklet"] for e in all_events_after(gallery, last) if e.kind == "TrackletStored"]
+    assert told == [new.id]
+
+
+def test_of_each_person_only_the_last_visits_are_remembered(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "_REMEMBERED", 2)
+    identities = OnlineIdentities(fill([(1, "a", 10 * k, 10 * k + 5) for k in range(6)]), IdentityConfig())
+    identities.catch_up()
+    for person in identities._people:
+        assert len(person.prototypes) == len(person.vectors) == len(person.tracklets) <= 2
+
+
+def test_what_similarities_mean_is_learnt_while_a_gallery_grows(fill: Fill) -> None:
+    identities = OnlineIdentities(fill([(k % 8, "ab"[k % 2], 10 * k, 10 * k + 5) for k in range(24)]), IdentityConfig())
+    assert identities._calibration.tracklets == 0
+    identities.catch_up()
+    assert identities._calibration.tracklets >= 16
+
+
+def test_two_people_by_review_are_surely_not_one_and_look_alikes_may_be(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.split("1", [IDS[5]])
+    new = next(p.id for p in list_people(gallery) if IDS[5] in p.tracklets)
+    first = next(p.id for p in list_people(gallery) if p.number == 1)
+    assert OnlineIdentities(gallery, IdentityConfig()).same(first, [new]) == [0.0]
+    # The same looks in two people that nobody has told apart.
+    third, one = made_tracklet(1, "b", 50, 55), made_tracklet(1, "a", 60, 65)
+    gallery.add([third, one])
+    with gallery.write() as connection:
+        apart = create_person(connection, one.id)
+        assign(connection, [(third.id, first, 1.0), (one.id, apart, 1.0)])
+    assert OnlineIdentities(gallery, IdentityConfig()).same(first, [apart])[0] > 0.5
+
+
+def test_what_reviewers_confirmed_is_not_asked_again_however_impure(gallery: Gallery) -> None:
+    impure = replace(made_tracklet(1, "a", 50, 55), purity=0.05)
+    gallery.add([impure])
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    owner = next(p for p in list_people(gallery) if impure.id in p.tracklets)
+    if len(owner.tracklets) == 1:
+        Review(gallery, "ana").move(impure.id, "1")
+        owner = next(p for p in list_people(gallery) if impure.id in p.tracklets)
+    Review(gallery, "ana").confirm(owner.id, list(owner.tracklets))
+    asked = [q.tracklet for q in questions(gallery, IdentityConfig()) if q.kind is Kind.MEMBER]
+    assert not set(asked) & set(owner.tracklets)
+
+
+def test_no_two_questions_ask_about_the_same_people(gallery: Gallery) -> None:
+    again = made_tracklet(1, "a", 60, 65)
+    gallery.add([again])
+    with gallery.write() as connection:
+        assign(connection, [(again.id, create_person(connection, again.id), 0.4)])
+        leave_undecided(connection, [(again.id, IDS[0], 0.6)])
+    pairs = [frozenset((q.one.id, q.other.id)) for q in questions(gallery, IdentityConfig()) if q.other is not None]
+    assert len(set(pairs)) == len(pairs) > 0
+
+
+def test_a_row_whose_group_is_certain_is_sure_whatever_it_looks_like() -> None:
+    group = np.array([0, 0, 1])
+    rows, others = np.array([0, 1, 0, 2]), np.array([1, 0, 2, 0])
+    ratio, weight = np.array([-5.0, -5.0, 2.0, 2.0]), np.ones(3)
+    for fixed in (True, False):
+        sure, *_ = memberships(group, rows, others, ratio, weight, -1.0, np.array([fixed, fixed, False]))
+        assert (sure[:2] == 1.0).all() == fixed
+
+
+def test_of_two_who_may_only_be_each_other_one_is_somebody() -> None:
+    rows, others = np.array([0, 1]), np.array([1, 0])
+    never = np.zeros(2, bool)
+    sure, likeliest, chance = memberships(np.array([0, 1]), rows, others, np.full(2, 2.0), np.ones(2), -1.0, never)
+    assert likeliest.tolist() == [-1, 0]
+    assert chance[0] == 0 < chance[1]
+    assert (sure < 0.5).all()
+
+
+@contextmanager
+def answering(status: int, asked: list[bytes]) -> Iterator[str]:
+    """The address of a server that answers everything so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(status)
+            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(301, 1), (307, 1), (400, 1), (404, 1), (429, 10), (503, 10)])
+def test_an_answer_that_blames_the_request_ends_delivery_and_others_are_tried_again(status: int, attempts: int) -> None:
+    asked: list[bytes] = []
+    event = OutboxEvent(7, 0.0, "IdentitiesResolved", {"people": 2})
+    with answering(status, asked) as address, pytest.raises(DeliveryError, match=str(status)):
+        Webhook(address, pause=lambda _: None).deliver([event])
+    assert len(asked) == attempts
+    assert json.loads(asked[0])["events"][0]["seq"] == 7

@@ -1,0 +1,140 @@
+"""Which tests come by a line, and what each of them costs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.mutants.costs import FOLDER
+from tests.mutants.sites import Mutant
+
+ROOT = Path(__file__).parents[2]
+# Those that stand near the packages: what only commands, pages and servers come by is to be tested directly, too.
+NEAR = (
+    *("sources", "tracking", "tracklets", "gallery", "inference", "engines", "identities"),
+    *("contract", "config", "pipeline", "search", "test_regions.py", "test_personal_data.py"),
+)
+FAST = "not slow and not shared and not gstreamer and not torch and not browser and not gpu"
+# Seconds of tests that are run for one mutant, the quickest that cover its line first; at least so many tests.
+_BUDGET, _LEAST = 30.0, 3
+# A test whose file is called after the module is meant for it: it counts as so many times quicker.
+_MEANT = 6.0
+# Importing the modules that a file of tests needs.
+_FILE = 0.3
+# The tests of the first go: most faults end there.
+_FIRST = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """tests: test ids by (file, line), file relative to the root. seconds: what each test costs alone.
+
+    noticed: how many faults each test has noticed so far in this run, which says who is to be asked first.
+    """
+
+    tests: dict[tuple[str, int], list[str]]
+    seconds: dict[str, float]
+    noticed: Counter[str] = field(default_factory=Counter)
+
+    def chosen(self, mutant: Mutant) -> list[list[str]]:
+        """The tests to run in two goes, the likeliest to notice first; the quickest within the budget in all."""
+        stem = mutant.path.stem
+        meant = {test: _MEANT if stem in test.partition("::")[0] else 1.0 for test in self._covering(mutant)}
+        covering = sorted(meant, key=lambda test: (self._cost(test) / meant[test], test))
+        taken: list[str] = []
+        spent, files = 0.0, set()
+        for test in covering:
+            file = test.partition("::")[0]
+            spent += self._cost(test) + (0.0 if file in files else _FILE)
+            if len(taken) >= _LEAST and spent > _BUDGET:
+                break
+            files.add(file)
+            taken.append(test)
+        # One that has noticed much before is likely to do so again.
+        taken.sort(key=lambda test: self._cost(test) / (meant[test] + self.noticed[test]))
+        first: list[str] = []
+        spent, files = 0.0, set()
+        for test in taken:
+            file = test.partition("::")[0]
+            spent += self._cost(test) + (0.0 if file in files else _FILE)
+            if first and spent > _FIRST:
+                break
+            files.add(file)
+            first.append(test)
+        return [go for go in (first, taken[len(first) :]) if go]
+
+    def _covering(self, mutant: Mutant) -> list[str]:
+        return self.tests.get((str(mutant.path.relative_to(ROOT)), mutant.line), [])
+
+    def limit(self, tests: list[str]) -> float:
+        """Seconds after which tests hang; beside other work they may take some times longer."""
+        return 20.0 + 5.0 * sum(self._cost(test) for test in tests)
+
+    def _cost(self, test: str) -> float:
+        return self.seconds.get(test, 1.0)
+
+
+def measured(folder: Path) -> Coverage:
+    """Which tests cover which lines, from a run of the fast tests; where only tests have changed, of those alone."""
+    import coverage
+
+    data, stamp = folder / "coverage", folder / "state.json"
+    now = {str(path.relative_to(ROOT)): _digest(path) for path in _files()}
+    before = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
+    alone = {name for name in changed if Path(name).name.startswith("test_")}
+    costs = json.loads((folder / "costs.json").read_text()) if before else {}
+    if changed:
+        print("running the tests with coverage ...", flush=True)
+        if alone != changed:
+            shutil.rmtree(folder, ignore_errors=True)
+            costs, alone = {}, set()
+        folder.mkdir(parents=True, exist_ok=True)
+        costs = {test: seconds for test, seconds in costs.items() if test.partition("::")[0] not in alone}
+        costs |= _run(folder, data, sorted(alone & now.keys()))
+        (folder / "costs.json").write_text(json.dumps(costs))
+        stamp.write_text(json.dumps(now))
+    held = coverage.CoverageData(str(data))
+    held.read()
+    tests: dict[tuple[str, int], list[str]] = {}
+    for file in held.measured_files():
+        name = str(Path(file).relative_to(ROOT))
+        for line, contexts in held.contexts_by_lineno(file).items():
+            # What is remembered of tests that are no more is left out.
+            tests[name, line] = sorted({test for each in contexts if (test := each.rpartition("|")[0]) in costs})
+    return Coverage(tests, costs)
+
+
+def _files() -> list[Path]:
+    tests = [path for path in (ROOT / "tests").rglob("*.py") if path.parent != Path(__file__).parent]
+    return sorted([*(ROOT / "src").rglob("*.py"), *tests])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+
+
+def _run(folder: Path, data: Path, files: list[str]) -> dict[str, float]:
+    """Run these files of tests, or all, with coverage; what each test costs."""
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", FAST]
+    command += files or [f"tests/{place}" for place in NEAR]
+    command += ["-p", "tests.mutants.costs", "--cov=src/reidstream", "--cov-context=test", "--cov-report="]
+    command += ["--cov-append"] if files else []
+    environment = {**os.environ, "COVERAGE_FILE": str(data), FOLDER: str(folder)}
+    # The bytecode of other packages stays for the hundreds of processes that follow.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    if done.returncode not in (0, 5):
+        sys.exit("the tests fail without any fault put in; mend them first")
+    costs: dict[str, float] = {}
+    for part in folder.glob("costs-*.json"):
+        costs |= json.loads(part.read_text())
+        part.unlink()
+    return costs
