@@ -99,6 +99,9 @@ class StartedSamples:
     quality: FloatArray
     pictures: tuple[bytes | None, ...]
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def finished(self) -> Samples:
         """Wait for the vectors."""
         return Samples(self.rows, self.vectors(), self.quality, self.pictures)
