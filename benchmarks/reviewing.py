@@ -26,9 +26,10 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.errors import IdentityError
 from reidstream.evaluation.grouping import score_grouping
 from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.people import list_people
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Question, questions
 from reidstream.identities.review import Review
 from reidstream.types import EmbeddingSpace, EndReason, SourceStarted, Tracklet

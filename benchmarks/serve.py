@@ -20,6 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+# As the command does it, before NumPy is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import cv2
 import numpy as np
 from sqlalchemy import insert
@@ -137,14 +140,58 @@ def measure(count: int, persons: int, folder: Path) -> dict[str, Any]:
         time.sleep(0.05)
     figures["review queue, first"] = time.perf_counter() - before
     figures["milliseconds"]["review queue, again"] = timed(lambda n: get("/review"))
-    figures["storing while people decide"] = storing(desk, client, persons)
+    figures["milliseconds"] |= decisions(get, client, person)
+    figures["storing while people decide"] = storing(desk, get, client, persons)
     desk.close()
     gallery.close()
     return figures
 
 
-def storing(desk: Desk, client: TestClient, persons: int) -> dict[str, float]:
-    """Milliseconds that storing one tracklet took while decisions were made without a pause."""
+def decisions(get: Callable[..., Any], client: TestClient, person: Callable[[int], str]) -> dict[str, dict[str, float]]:
+    """Decisions that change who is who, and what is asked for while they are made without a pause."""
+    sent = [parted(get, person(2 * n), person(2 * n + 1)) for n in range(REPEATS + 1)]
+    undo = {"kind": "undo"}
+
+    def decide(n: int) -> None:
+        client.post("/api/v1/decisions", json=sent[n % len(sent)]).raise_for_status()
+
+    figures = {"a decision (two people)": timed(decide)}
+    figures["taking it back"] = timed(lambda n: client.post("/api/v1/decisions", json=undo).raise_for_status())
+    ended = threading.Event()
+
+    def without_pause() -> None:
+        number = 0
+        while not ended.is_set():
+            decide(number)
+            client.post("/api/v1/decisions", json=undo).raise_for_status()
+            number += 1
+
+    deciding = threading.Thread(target=without_pause, daemon=True)
+    deciding.start()
+    meanwhile: dict[str, Callable[[int], Any]] = {
+        "people, first page": lambda n: get("/people"),
+        "one person": lambda n: get(f"/people/{person(n)}"),
+        "look-alikes of a person": lambda n: get(f"/people/{person(n)}/alike"),
+        "history": lambda n: get("/operations"),
+        "history of a person": lambda n: get("/operations", person=person(n)),
+    }
+    figures |= {f"{name}, beside decisions": timed(ask) for name, ask in meanwhile.items()}
+    ended.set()
+    deciding.join()
+    return figures
+
+
+def parted(get: Callable[..., Any], one: str, other: str) -> dict[str, Any]:
+    """The decision that two people are two, by somebody who looked at both."""
+    seen = {visit["id"]: who for who in (one, other) for visit in get(f"/people/{who}/tracklets")["tracklets"]}
+    return {"kind": "apart", "people": [one, other], "seen": seen}
+
+
+def storing(desk: Desk, get: Callable[..., Any], client: TestClient, persons: int) -> dict[str, float]:
+    """Milliseconds that storing one tracklet took while decisions were made without a pause.
+
+    Every other decision is a name; the others say that two people are two, and are taken back.
+    """
     rng = np.random.default_rng(2)
     means, deviation = people(50, rng)
     vectors = seen(means, deviation, rng)
@@ -152,13 +199,16 @@ def storing(desk: Desk, client: TestClient, persons: int) -> dict[str, float]:
     decided = 0
     # Other ones than those of earlier measurements with the same gallery.
     some = os.urandom(8).hex()
+    two = [parted(get, f"{n:012x}", f"{n + 1:012x}") for n in range(1000, 1040, 2)]
 
     def decide() -> None:
         nonlocal decided
         while not ended.is_set():
             one = f"{(decided * 31) % persons:012x}"
             client.post("/api/v1/decisions", json={"kind": "label", "person": one, "notes": f"note {decided}"})
-            decided += 1
+            client.post("/api/v1/decisions", json=two[decided % len(two)]).raise_for_status()
+            client.post("/api/v1/decisions", json={"kind": "undo"}).raise_for_status()
+            decided += 3
 
     deciding = threading.Thread(target=decide, daemon=True)
     deciding.start()

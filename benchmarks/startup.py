@@ -23,7 +23,8 @@ from benchmarks.gallery import SIZE, people, seen, tracklets
 from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.applying import apply
+from reidstream.identities.proposal import propose
 from reidstream.types import EmbeddingSpace, SourceStarted
 
 COMMANDS = {

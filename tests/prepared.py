@@ -18,8 +18,9 @@ import numpy as np
 from reidstream.config import EmbeddingConfig, GalleryConfig
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
 from reidstream.identities.people import list_people
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.inference import open_embedder
 from reidstream.inference.protocols import Embedder

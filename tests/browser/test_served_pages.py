@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from reidstream.gallery import Gallery
+from reidstream.types import SourceStarted
+from tests.identities.conftest import made_tracklet
 from tests.server.conftest import PASSWORD, VISITS
 from tests.server.process import Served, made_gallery
 
@@ -221,3 +224,43 @@ def test_an_erasure_shows_its_proof(admin: Visitor) -> None:
     assert "proven" in page.text_content("#gone")
     admin.open("/")
     assert len(admin.cards()) == 2
+
+
+def test_a_visit_says_in_words_that_its_recording_is_gone(admin: Visitor) -> None:
+    page = admin.open("/")
+    page.click("#grid .card a")
+    page.wait_for_selector("#visits li button")
+    counted(page, "#visits li", len([visit for visit in VISITS if visit[0] == 1]))
+    page.click("#visits li:last-child button")
+    page.wait_for_selector("#frame-text:has-text('is not where it was read from')")
+    assert page.get_attribute("#visits li:last-child button", "aria-pressed") == "true"
+    assert admin.problems == []
+
+
+def test_what_a_user_reviewed_stays_reviewed_after_coming_back(browser: Any, tmp_path: Path) -> None:
+    folder = made_gallery(tmp_path / "doubtful", VISITS)
+    with Gallery.open(folder, write=True) as opened:
+        # Noisy looks at two people whom nobody has seen before: unsure, so asked about.
+        opened.begin_source(SourceStarted("b", "b.mp4", "content of b", (640, 480), 10, 0.0), "settings")
+        noisy = (made_tracklet(n, "b", 300 + 20 * k, 310 + 20 * k, noise=1.0) for n in (8, 9) for k in range(4))
+        opened.add(list(noisy))
+    with Served(folder) as running:
+        visitor = Visitor(browser, running)
+        page = visitor.open(running.setup_link)
+        page.fill("[name=name]", "grace")
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button")
+        page.wait_for_selector("#grid .card")
+        page = visitor.open("/review")
+        page.wait_for_selector("#question:not([hidden])")
+        assert str(page.text_content("#reviewed")).startswith("0 of ")
+        asked = page.text_content("#asked")
+        page.reload()
+        page.wait_for_selector("#question:not([hidden])")
+        assert page.text_content("#asked") == asked
+        page.keyboard.press("n")
+        page.wait_for_selector("#reviewed:has-text('1 of ')")
+        page.reload()
+        page.wait_for_selector("#reviewed:has-text('1 of ')")
+        assert visitor.problems == []
+        visitor.context.close()

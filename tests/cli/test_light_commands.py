@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,24 @@ def test_the_list_names_modules_as_they_are_called() -> None:
 
     optional = {"torch"}
     assert [name for name in HEAVY if name not in optional and find_spec(name) is None] == []
+
+
+def test_a_server_leaves_the_cores_to_cameras_and_requests() -> None:
+    """OpenBLAS reads how many threads it may have when NumPy is loaded, and they spin while they wait."""
+    code = (
+        "import importlib.abc, os, sys\n"
+        "class Watch(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'numpy':\n"
+        "            print('threads:', os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "from reidstream.cli import main\n"
+        "main()\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    words = ["serve", "--gallery", "nowhere/shop"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, env=environment
+    )
+    assert "threads: 1" in done.stdout, done.stderr
+    assert "threads: None" not in done.stdout

@@ -15,12 +15,13 @@ from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
 from reidstream.gallery import Filter, Gallery, State
+from reidstream.identities.applying import apply
 from reidstream.identities.archive import Imported, export_gallery, import_gallery, open_archive
 from reidstream.identities.decisions import TABLES
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import Person, history, list_people, prepare
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.types import EmbeddingSpace, SourceEnded
 from tests.gallery.conftest import contents_of, same_contents

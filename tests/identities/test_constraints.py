@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.people import assign, create_person, list_people, prepare
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.resolving import compared, continued, resolve
 from reidstream.identities.review import Review
 from tests.identities.conftest import Fill, Visit, made_tracklet

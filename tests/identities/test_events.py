@@ -20,11 +20,12 @@ from reidstream.cli import main
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import ConfigError, DeliveryError, IdentityError
 from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
 from reidstream.identities.delivery import BATCH, Position, Subscriber, Webhook, follow, position_file
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
 from reidstream.identities.people import history, list_people
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.identities.schema import links
 from tests.identities.conftest import Fill, made_tracklet

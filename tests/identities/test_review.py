@@ -10,9 +10,10 @@ from sqlalchemy import update
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import IdentityError, TrackletNotFound
 from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import find_person, history, list_people
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.identities.schema import members, people
 from tests.identities.conftest import Fill, made_tracklet

@@ -13,8 +13,9 @@ from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import assign, create_person, list_people
-from reidstream.identities.proposal import propose, settle
+from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
+from reidstream.identities.settling import settle
 from tests.identities.conftest import Fill, Visit, made_tracklet
 from tests.identities.test_online import RETURNS, identities_of
 from tests.pipeline.job import bring_in

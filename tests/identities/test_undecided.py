@@ -17,8 +17,10 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
 from reidstream.gallery.exporting import export
+from reidstream.identities.applying import apply
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue
+from reidstream.identities.deciding import Decision
 from reidstream.identities.erasing import erase_person
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.operations import RESOLVED, moves_of
@@ -26,8 +28,9 @@ from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import count_people, history, leave_undecided, list_people
 from reidstream.identities.people_sheet import write_people_sheet
 from reidstream.identities.profiles import profiles_of
-from reidstream.identities.proposal import Proposal, apply, propose
+from reidstream.identities.proposal import Proposal, propose
 from reidstream.identities.questions import Kind, questions
+from reidstream.identities.remembered import Seen
 from reidstream.identities.review import Review
 from reidstream.identities.schema import former_members, members
 from reidstream.identities.verdicts import Outcome, Verdict
@@ -110,15 +113,15 @@ def test_deciding_one_after_the_other_stores_its_doubt_and_tells_it(
 ) -> None:
     made = fill(VISITS)
     identities = OnlineIdentities(made, IdentityConfig())
-    decide = identities._decide
+    decide = identities.decider.decide
 
-    def unsure(seen: object, timed: bool) -> object:
-        decision = decide(seen, timed)  # type: ignore[arg-type]
-        if seen.id == IDS[5]:  # type: ignore[attr-defined]
+    def unsure(seen: Seen, *, timed: bool) -> Decision:
+        decision = decide(seen, timed=timed)
+        if seen.id == IDS[5]:
             return replace(decision, verdict=Verdict(Outcome.UNDECIDED, decision.verdict.person, 0.6))
         return decision
 
-    monkeypatch.setattr(identities, "_decide", unsure)
+    monkeypatch.setattr(identities.decider, "decide", unsure)
     identities.catch_up()
     assert doubtful(made) == [IDS[5]]
     (person,) = [person for person in list_people(made) if person.undecided]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
+from reidstream.identities.people import assign, create_person, leave_undecided
+from reidstream.identities.questions import questions
 from reidstream.server.access.roles import Role
+from reidstream.server.alike import Looks
 from reidstream.server.desk import Desk
 from tests.identities.conftest import made_tracklet
 from tests.server.conftest import IDS, Asking, Client, with_pictures
@@ -167,3 +170,49 @@ def test_the_log_comes_in_pages_that_hold_every_entry_once(owner: Asking) -> Non
         asked = {"before": page["next"]}
     assert found == [operation["id"] for operation in owner.get("/operations")["operations"]]
     assert totals == [5, 3, 1]
+
+
+def test_looks_follow_decisions_as_if_read_anew(owner: Asking, desk: Desk) -> None:
+    desk.looks.nearest(owner.people()[1]["id"], 5)
+    for kind in ("merge", "undo", "split", "undo"):
+        people = owner.people()
+        if kind == "merge":
+            owner.decide("merge", people=[people[1]["id"], people[3]["id"]], seen=owner.seen(1, 3))
+        elif kind == "split":
+            tracklets = people[1]["tracklets"][:1]
+            owner.decide("split", person=people[1]["id"], tracklets=tracklets, seen=owner.seen(1))
+        else:
+            owner.decide("undo")
+        fresh = Looks(desk.gallery, desk.catalogue)
+        for person in owner.people().values():
+            alike = [
+                {entry.person.id: round(cosine, 5) for entry, cosine in looks.nearest(person["id"], 5)}
+                for looks in (desk.looks, fresh)
+            ]
+            assert alike[0] == alike[1]
+            assert len(alike[0]) == len(owner.people()) - 1
+
+
+def test_the_queue_asks_in_the_order_of_the_terminal_and_remembers_who_reviewed_what(
+    owner: Asking, user: Client, desk: Desk
+) -> None:
+    with desk.gallery.write() as connection:
+        alone = create_person(connection, IDS[5])
+        assign(connection, [(IDS[5], alone, 0.9)])
+        leave_undecided(connection, [(IDS[5], IDS[0], 0.6)])
+    desk.catalogue.reload()
+    terminal = questions(desk.gallery, desk.config.identities)
+    asked = owner.get("/review", limit=100)
+    assert [(q["kind"], q["one"], q["weight"]) for q in asked["questions"]] == [
+        (q.kind.value, q.one.id, q.weight) for q in terminal
+    ]
+    assert asked["reviewed"] == 0
+    (doubt,) = [question for question in asked["questions"] if question["kind"] == "undecided"]
+    assert doubt["other_person"]["tracklets"] == [IDS[5]]
+    owner.decide("merge", people=[doubt["one"], doubt["other"]], seen={IDS[0]: doubt["one"], IDS[5]: doubt["other"]})
+    now = owner.get("/review", limit=100)
+    assert now["reviewed"] == 1
+    assert doubt["other"] not in {question["other"] for question in now["questions"]}
+    assert user(Role.REVIEWER).get("/review")["reviewed"] == 0
+    owner.client.delete("/api/v1/review/answers")
+    assert owner.get("/review")["reviewed"] == 1

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reidstream.identities.catalogue import Entry, Visit
+from reidstream.identities.most_alike import most_alike
 from reidstream.identities.people import Person
 from reidstream.server.people_table import PeopleFilter, PeopleOrder, PeopleTable
-from reidstream.server.review_queue import most_alike
 
 _part = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 _time = st.integers(0, 6).map(float)
@@ -106,4 +106,23 @@ def test_the_most_alike_are_found_without_comparing_all_and_nobody_is_in_too_man
     few = most_alike(means, 50, 2)
     assert max(np.bincount(np.array(few)[:, 0])) <= 2
     assert sum(b >= 20 for _, b in few) > 10
-    assert most_alike(means[:1]) == []
+    assert most_alike(means[:1], 50, 6) == []
+
+
+@given(before=entries(), after=entries(), changed=st.sets(st.integers(0, 5)), order=st.sampled_from(PeopleOrder))
+def test_a_table_that_followed_changes_is_the_table_made_anew(
+    before: list[Entry], after: list[Entry], changed: set[int], order: PeopleOrder
+) -> None:
+    """Everybody beyond those that were changed stays as before; of those changed some have gone or come."""
+    touched = {f"{n:012x}" for n in changed}
+    now = [entry for entry in before if entry.person.id not in touched]
+    fresh = [entry for entry in after if entry.person.id in touched]
+    former = PeopleTable(before)
+    everybody, wanted = np.ones(len(before), bool), PeopleFilter(quality=0.1, surer=0.1, doubtful=0.9, named=False)
+    former.page(everybody, order, 10)
+    former.where(wanted, (), shown=True)
+    followed, made = former.with_changes(touched, fresh), PeopleTable([*now, *fresh])
+    masks = [table.where(wanted, (), shown=True) for table in (followed, made)]
+    pages = [table.page(mask, order, 10) for table, mask in zip((followed, made), masks, strict=True)]
+    assert pages[0] == pages[1]
+    assert (followed.visits, followed.undecided) == (made.visits, made.undecided)

@@ -7,16 +7,12 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.calibration import Calibration
+from reidstream.identities.applying import Applying
+from reidstream.identities.operations import moves_of
 from reidstream.identities.people import assign, create_person, leave_undecided, people_of
-from reidstream.identities.proposal import Proposal
-from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.server.desk import Desk
-from reidstream.server.resolver import Resolver, fitted
+from reidstream.server.resolver import Found, Resolver
 from tests.server.conftest import IDS, Asking, with_pictures
 
 LATE = with_pictures([(3, "b", 200, 205)])[0]
@@ -29,7 +25,7 @@ class Meanwhile(Resolver):
         super().__init__()
         self._then = then
 
-    def propose(self, gallery: str, config: IdentityConfig) -> Proposal:
+    def propose(self, gallery: str, config: IdentityConfig) -> Found:
         found = super().propose(gallery, config)
         self._then()
         return found
@@ -116,62 +112,38 @@ def test_a_server_that_ends_does_not_wait_for_it(owner: Asking, desk: Desk) -> N
     assert owner.people() == before
 
 
-TRACKLETS = [f"t{n}" for n in range(8)]
+def test_what_hangs_together_is_applied_together_and_the_rest_without_it(owner: Asking, desk: Desk) -> None:
+    """Ann's and Cleo's part was decided about meanwhile; Ben's is put right in a transaction of its own."""
+    misplaced(owner, desk)
+    found = desk.resolver.propose(desk.gallery.place.address, desk.config.identities)
+    assert [sorted(part.tracklets) for part in found.parts] == [
+        sorted([IDS[0], IDS[2], IDS[3], IDS[5]]),
+        [*sorted([IDS[1], IDS[4]])],
+    ]
+    (first, second) = found.parts
+    applying = Applying(desk.gallery, "ana", found.before)
+    assert applying.apply([second])
+    owner.decide("confirm", person=owner.people()[3]["id"], tracklets=[IDS[2]], seen=owner.seen(3))
+    assert not applying.apply([first])
+    number = applying.close(found.counts, found.summary)
+    assert number is not None
+    desk.catalogue.reload()
+    assert (number_of(owner, IDS[2]), number_of(owner, IDS[4])) == (3, 2)
+    assert {moved.tracklet for moved in moves_of(desk.gallery, number)} == {IDS[4]}
+    owner.decide("undo", operation=number)
+    assert number_of(owner, IDS[4]) == 4
 
 
-@given(
-    now=st.lists(st.integers(0, 4) | st.none(), min_size=8, max_size=8),
-    wanted=st.lists(st.integers(0, 4), min_size=6, max_size=6),
-    owners=st.permutations([0, 1, 2, 3, 4]),
-    touched=st.sets(st.sampled_from(TRACKLETS)),
-)
-def test_a_fitted_proposal_moves_nobody_that_somebody_decided_about(
-    now: list[int | None], wanted: list[int], owners: list[int], touched: set[str]
-) -> None:
-    """The last two tracklets were stored after the proposal was begun."""
-    held = {t: (f"p{person}", 0.5) for t, person in zip(TRACKLETS, now, strict=True) if person is not None}
-    groups: dict[int, list[str]] = {}
-    for tracklet, group in zip(TRACKLETS, wanted, strict=False):
-        groups.setdefault(group, []).append(tracklet)
-    present = {person for person, _ in held.values()}
-    who = [f"p{owners[group]}" if f"p{owners[group]}" in present else None for group in groups]
-    target = {t: o for group, o in zip(groups.values(), who, strict=True) for t in group}
-    proposal = Proposal(
-        groups=tuple(map(tuple, groups.values())),
-        owners=tuple(who),
-        probability=dict.fromkeys(target, 0.9),
-        verdicts={
-            t: Verdict(Outcome.DECIDED, n, 0.9)
-            if len(group) > 1
-            else Verdict(Outcome.UNDECIDED, (n + 1) % len(groups), 0.6)
-            for n, group in enumerate(groups.values())
-            for t in group
-        },
-        moved=tuple(t for t, o in target.items() if t in held and held[t][0] != o),
-        joined=(),
-        divided=(),
-        calibration=Calibration(),
-        odds=0.0,
-        estimated=0.0,
-        separate_cameras=False,
-        people_before=len(present),
-    )
-    found = fitted(proposal, held, touched)
-    placed = {t: o for group, o in zip(found.groups, found.owners, strict=True) for t in group}
-    assert len(placed) == sum(map(len, found.groups))
-    assert set(placed) == set(found.probability) == set(found.verdicts)
-    for tracklet, verdict in found.verdicts.items():
-        mine = verdict.outcome is Outcome.DECIDED
-        assert verdict.person is None or (tracklet in found.groups[verdict.person]) >= mine
-    named = [owner for owner in found.owners if owner is not None]
-    assert len(named) == len(set(named))
-    for tracklet in touched & held.keys():
-        assert placed.get(tracklet, held[tracklet][0]) == held[tracklet][0]
-    for tracklet in TRACKLETS[6:]:
-        if tracklet in held and tracklet not in placed:
-            assert held[tracklet][0] in named
-    if not touched and all(t in target for t in held):
-        assert found == proposal
+def test_whoever_was_named_meanwhile_does_not_vanish(owner: Asking, desk: Desk) -> None:
+    misplaced(owner, desk)
+
+    def name() -> None:
+        owner.decide("label", person=owner.people()[4]["id"], name="Ben's brother")
+
+    desk.resolver = Meanwhile(name)
+    done = resolved(owner, desk)
+    assert done["result"]["left_out"] == 1
+    assert (number_of(owner, IDS[2]), number_of(owner, IDS[4])) == (1, 4)
 
 
 def test_who_stays_undecided_is_not_made_a_person(owner: Asking, desk: Desk) -> None:
@@ -196,6 +168,7 @@ def test_who_stays_undecided_is_not_made_a_person(owner: Asking, desk: Desk) -> 
 def test_the_process_decides_by_the_servers_own_settings(desk: Desk) -> None:
     def groups(risk: float) -> int:
         settings = desk.config.identities.model_copy(update={"false_merges": risk})
-        return len(desk.resolver.propose(desk.gallery.place.address, settings).groups)
+        counts = desk.resolver.propose(desk.gallery.place.address, settings).counts
+        return counts["people"] + counts["undecided"]
 
     assert groups(1e-9) > groups(0.05)

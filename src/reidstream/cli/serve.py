@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -43,6 +44,8 @@ def serve(
     Example: reidstream serve --gallery shop
     Example: reidstream serve cameras.toml --gallery shop --port 8400
     """
+    # Before NumPy is loaded: its workers would spin for the cores that requests and cameras need.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     set_up_logging(verbose, quiet)
     from reidstream.config import load_config
     from reidstream.server.guard import Trust

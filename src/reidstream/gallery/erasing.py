@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Text, inspect, select
@@ -87,33 +89,51 @@ def widened(database: Database, subject: Subject) -> Subject:
 
 
 def erase(
-    database: Database, rebuild: Callable[[], None], subject: Subject, *, indexed: FloatArray, server: str = ""
+    database: Database,
+    rebuild: Callable[[], None],
+    wanted: Subject,
+    *,
+    in_index: Callable[[Sequence[str]], FloatArray],
+    server: str = "",
+    exclusive: AbstractContextManager[Any] | None = None,
+    deleted: Callable[[Subject], None] = lambda _subject: None,
 ) -> Erasure:
-    """Erase a subject, as ``widened`` gives it, from every store of the gallery.
+    """Erase a subject and all that goes along (``widened``) from every store of the gallery.
 
     Raises TrackletNotFound before anything is changed.
-    rebuild: makes the index anew from the rows. indexed: the vectors as the index holds them, float32 (n, d); it
-    normalises them anew, so that their last bits differ from the rows'. server: the index's address when it is not in
-    the gallery's folder.
+    rebuild: makes the index anew from the rows. in_index: some tracklets' vectors as the index holds them, float32
+    (n, d); it normalises them anew, so that their last bits differ from the rows'. server: the index's address when it
+    is not in the gallery's folder. exclusive: held while rows are deleted, by whoever decides who is who meanwhile;
+    ``deleted`` is called within, with what was.
     When the process dies in between, ``finish_erasure`` completes the work as soon as the gallery is opened again.
     """
+    subject = widened(database, wanted)
+    indexed = in_index(subject.tracklets)
     pieces = _pieces(database, subject.tracklets, indexed)
     folder = database.place.folder
     reach = _reach(database, server)
     with database.read() as connection:
         stores = stores_of(connection)
-    texts = [text for text in (*subject.people, *subject.texts) if len(text.encode()) >= _SHORTEST_TEXT]
+    texts = _searched(subject)
     before = find_traces(folder, pieces, texts, _WORDLESS) if folder is not None else None
-    with database.write() as connection:
-        for store in stores:
-            if store.erase is not None:
-                store.erase(connection, subject)
-        for store in stores:
-            # Before the commit: when it fails, or the process dies, nothing was erased, and it is done again.
-            if store.erase_files is not None and folder is not None:
-                store.erase_files(folder, subject)
-        _refuse_traces(traces_in_tables(connection, stores, subject))
-        write_facts(connection, erasing=True)
+    with exclusive or nullcontext():
+        now = widened(database, wanted)
+        if now != subject:
+            # Somebody was seen again, or decided about, while the files were looked through.
+            subject, indexed = now, in_index(now.tracklets)
+            pieces = _pieces(database, subject.tracklets, indexed)
+            texts = _searched(subject)
+        with database.write() as connection:
+            for store in stores:
+                if store.erase is not None:
+                    store.erase(connection, subject)
+            for store in stores:
+                # Before the commit: when it fails, or the process dies, nothing was erased, and it is done again.
+                if store.erase_files is not None and folder is not None:
+                    store.erase_files(folder, subject)
+            _refuse_traces(traces_in_tables(connection, stores, subject))
+            write_facts(connection, erasing=True)
+        deleted(subject)
     rebuild()
     shared: set[int] = set()
     elsewhere: list[str] = []
@@ -153,6 +173,11 @@ def erase(
         tuple(elsewhere),
         reach,
     )
+
+
+def _searched(subject: Subject) -> list[str]:
+    """What of its ids and names is looked for in the files."""
+    return [text for text in (*subject.people, *subject.texts) if len(text.encode()) >= _SHORTEST_TEXT]
 
 
 def _refuse_traces(found: Sequence[str]) -> None:

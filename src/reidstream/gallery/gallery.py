@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sqlalchemy import Connection, func, select
@@ -21,7 +21,7 @@ from reidstream.gallery.appearances import Prototypes
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import CheckReport, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
-from reidstream.gallery.erasing import Erasure, erase, finish_erasure, widened
+from reidstream.gallery.erasing import Erasure, erase, finish_erasure
 from reidstream.gallery.facts import Facts, check_space, read_facts
 from reidstream.gallery.fencing import Fence
 from reidstream.gallery.index.building import IndexPlace, Progress
@@ -322,29 +322,43 @@ class Gallery:
         *,
         people: Sequence[str] = (),
         author: str = "",
+        exclusive: AbstractContextManager[Any] | None = None,
+        deleted: Callable[[Subject], None] = lambda _subject: None,
     ) -> Erasure:
         """Erase tracklets from everything that is kept in and beside the gallery, and prove it; see ``erasing``.
 
         contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
         people: ids of those who go as a whole, with all their tracklets, name, notes and history. Whoever has no
-        tracklet left goes as well. author: who wants it, for the history.
+        tracklet left goes as well. author: who wants it, for the history. exclusive, deleted: for whoever decides who
+        is who meanwhile; see ``erasing.erase``.
         Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
         """
         self._database.ready()
-        subject = widened(self._database, Subject(tuple(ids), tuple(contents), tuple(people), author=author))
+        wanted = Subject(tuple(ids), tuple(contents), tuple(people), author=author)
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
-        indexed = np.zeros((0, self.space.size), np.float32)
         try:
             self.flush()
         except GalleryError:
             # An index that cannot be used does not hinder an erasure: it is made anew, and its files are searched.
             _log.warning("the index of gallery %s cannot be used and is made anew", self.place)
-        if self._indexer is not None and (index := self._indexer.index) is not None:
+
+        def in_index(ids: Sequence[str]) -> FloatArray:
+            if self._indexer is None or (index := self._indexer.index) is None:
+                return np.zeros((0, self.space.size), np.float32)
             held = set(index.ids())
-            indexed = index.vectors([i for i in subject.tracklets if i in held])
-        return erase(self._database, lambda: self._rebuild(progress), subject, indexed=indexed, server=server)
+            return index.vectors([i for i in ids if i in held])
+
+        return erase(
+            self._database,
+            lambda: self._rebuild(progress),
+            wanted,
+            in_index=in_index,
+            server=server,
+            exclusive=exclusive,
+            deleted=deleted,
+        )
 
     def _forget(self, content: str) -> None:
         self._remove(self.rows(Filter(contents=(content,))).id.tolist())
@@ -386,7 +400,10 @@ class Gallery:
         """The one id that begins with a prefix. TrackletNotFound when there is none, or more than one."""
         prefix = prefix.strip().lower()
         with self.read() as connection:
-            query = select(tracklets.c.id).where(tracklets.c.id.startswith(prefix, autoescape=True)).limit(2)
+            c = tracklets.c.id
+            # Between these two an index is looked into; LIKE would look at everybody.
+            begins = (c >= prefix, c < f"{prefix}\U0010ffff", c.startswith(prefix, autoescape=True))
+            query = select(c).where(*begins).limit(2)
             found: list[str] = list(connection.execute(query).scalars()) if prefix else []
         if len(found) != 1:
             what = "several tracklets begin" if found else "no tracklet begins"

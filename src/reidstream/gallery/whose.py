@@ -17,12 +17,12 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    inspect,
     literal,
     select,
     table,
 )
 
+from reidstream.gallery.columns import has_column
 from reidstream.gallery.schema import tracklets
 
 WHOSE = ("person", "person_number", "person_name", "undecided")
@@ -34,12 +34,11 @@ _people = table("people", column("id"), column("number"), column("name"))
 
 def with_whose(connection: Connection, query: Select[Any]) -> Select[Any]:
     """A query of ``tracklets`` with the columns ``WHOSE``: "", 0, "" and false for one without a person."""
-    tables = inspect(connection)
-    if not tables.has_table("people"):
+    if not has_column(connection, "people", "id"):
         nobody: tuple[ColumnElement[Any], ...] = (literal(""), literal(0), literal(""), false())
         return query.add_columns(*(value.label(name) for name, value in zip(WHOSE, nobody, strict=True)))
     doubtful: Any = false()
-    if any(one["name"] == "candidate" for one in tables.get_columns("members")):
+    if has_column(connection, "members", "candidate"):
         other = _members.alias()
         beside = select(literal(1)).where(other.c.person == _members.c.person, other.c.tracklet != _members.c.tracklet)
         doubtful = and_(_members.c.candidate.is_not(None), func.coalesce(_people.c.name, "") == "", ~exists(beside))

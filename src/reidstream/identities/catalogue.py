@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, select
 
 from reidstream.errors import PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
+from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.people import Person, doubts, has_people
-from reidstream.identities.schema import former_members, former_people, members, outbox, people
+from reidstream.identities.schema import members, people
 from reidstream.suggestions import nearest
 
-# After so many events it is quicker to read everybody.
-_MANY_EVENTS = 5000
-# Kinds of events that name everybody they change; after any other everybody is read.
-_NAMING = frozenset(
-    {
-        *("TrackletStored", "IdentityCreated", "IdentitySeenAgain", "IdentityMerged", "IdentitySplit"),
-        *("IdentityLabelled", "TrackletMoved", "TrackletRejected", "DuplicatesLabelled", "OperationUndone"),
-        *("IdentitiesApart", "IdentityConfirmed"),
-    }
-)
+# So many changes are remembered for those who follow the catalogue.
+_REMEMBERED_CHANGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +126,56 @@ class Catalogue:
         self._seq = -1
         self.version = 0
         """Another number whenever anything has changed."""
+        self._changed: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED_CHANGES)
         self.refresh()
 
-    def refresh(self) -> None:
-        """Take over what has happened."""
+    def refresh(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
+        """Take over what has happened.
+
+        told: people who changed although no event names them. gone: tracklets that were erased. Both from whoever did
+        it; else everybody is read anew after what names nobody.
+        """
         if self._seq < 0 and not has_people(self._gallery):
             return
         with self._lock, self._gallery.read() as connection:
-            last = int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
-            if last == self._seq:
-                return
-            # The number falls when the newest events were erased with their tracklets.
-            if self._seq < 0 or last < self._seq or last - self._seq > _MANY_EVENTS:
+            if self._seq < 0:
+                self._seq = newest_event(connection)
                 self._reload(connection)
+                self.version += 1
+                return
+            changes = changes_after(connection, self._seq, told=told is not None or bool(gone))
+            self._seq = changes.seq
+            if not changes.named:
+                self._reload(connection)
+            elif changes or told or gone:
+                persons = {*changes.people, *(told or ())}
+                persons.update(self._owner[t] for t in (*changes.tracklets, *gone) if t in self._owner)
+                if gone:
+                    # Who was undecided between nobody and an erased tracklet is that no more.
+                    lost = set(gone)
+                    persons.update(p for p, e in self._entries.items() if any(v.candidate in lost for v in e.visits))
+                self._read(connection, persons)
+                self._changed.append((self.version + 1, frozenset(persons)))
             else:
-                self._take(connection, connection.execute(select(outbox).where(outbox.c.seq > self._seq)).all())
-            self._seq = last
+                return
             self.version += 1
 
+    def changed_since(self, version: int) -> tuple[int, set[str] | None]:
+        """The version now, and who has changed since another one; None: it may be everybody."""
+        with self._lock:
+            found: set[str] = set()
+            expected = self.version
+            for number, persons in reversed(self._changed):
+                if number <= version or number != expected:
+                    break
+                found |= persons
+                expected -= 1
+            return self.version, found if expected == version else None
+
     def reload(self) -> None:
-        """Read everybody anew: after an erasure, which tells nobody whom it took."""
+        """Read everybody anew."""
         with self._lock, self._gallery.read() as connection:
+            self._seq = newest_event(connection)
             self._reload(connection)
             self.version += 1
 
@@ -218,29 +240,7 @@ class Catalogue:
         self._entries, self._owner = {}, {}
         self._put(connection.execute(_visits(connection)).all())
 
-    def _take(self, connection: Connection, events: Sequence[Row[Any]]) -> None:
-        if any(event.kind not in _NAMING for event in events):
-            self._reload(connection)
-            return
-        persons: set[str] = set()
-        moved: set[str] = set()
-        for event in events:
-            payload = json.loads(event.payload)
-            merged = payload.get("merged")
-            persons.update(merged if isinstance(merged, list) else [merged] if merged else [])
-            persons.update(payload[key] for key in ("person", "new", "other") if payload.get(key))
-            if event.tracklet:
-                moved.add(event.tracklet)
-            if event.kind == "OperationUndone":
-                done = payload["operation"]
-                touched = select(former_members.c.tracklet).where(former_members.c.changed_by == done)
-                moved.update(connection.execute(touched).scalars())
-                named = select(former_people.c.person).where(former_people.c.changed_by == done)
-                persons.update(connection.execute(named).scalars())
-        persons.update(self._owner[t] for t in moved if t in self._owner)
-        for some in in_chunks(sorted(moved)):
-            now = select(members.c.person).where(members.c.tracklet.in_(some))
-            persons.update(connection.execute(now).scalars())
+    def _read(self, connection: Connection, persons: Collection[str]) -> None:
         for person in persons:
             entry = self._entries.pop(person, None)
             for visit in entry.visits if entry else ():

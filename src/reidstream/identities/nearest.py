@@ -43,6 +43,14 @@ class NearestMeans:
             self._axes = np.ascontiguousarray(axes[:, -_AXES:])
             self._short[:_MANY] = first @ self._axes
 
+    def remove(self, row: int) -> None:
+        """Take a person out; whoever had the last row has this one then."""
+        last = self._count - 1
+        for table in (self.means, self._short):
+            table[row] = table[last]
+            table[last] = 0.0
+        self._count = last
+
     def to(self, vector: FloatArray, most: int) -> list[int]:
         """Rows of the ``most`` nearest to a vector float32 (size,), the nearest first."""
         if self._axes is None:

@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets as tracklet_table
-from reidstream.identities.calibration import (
-    Calibration,
-    Strangers,
-    clarity_of,
-    nearest_strangers,
-    shares,
-    shrunk,
-)
-from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, read_topology
+from reidstream.identities.calibration import clarity_of
+from reidstream.identities.changes import changes_after, newest_event
+from reidstream.identities.constraints import Cameras, HumanLinks, read_topology
+from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.evidence import Evidence, evidence_of
-from reidstream.identities.lasting import PROOF, diluted, lasting_over
-from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.outbox import append_events, undecided_between
 from reidstream.identities.people import (
+    NewPeople,
     assign,
-    create_person,
     has_people,
-    human_links,
     leave_undecided,
     person_of_tracklets,
     prepare,
 )
-from reidstream.identities.remembered import Known, Sample, Seen
+from reidstream.identities.remembered import Seen
 from reidstream.identities.resolving import compared, needed_odds, strangers_of
-from reidstream.identities.verdicts import Outcome, Verdict
+from reidstream.identities.schema import links, members
+from reidstream.identities.verdicts import Outcome
 from reidstream.identities.waiting import Waiting
 from reidstream.types import FloatArray, Tracklet
 
-# People whose mean is nearest are looked at closely; the right one is among them practically always.
-_SHORTLIST = 24
-# A person is remembered by so many tracklets; the newest replace the oldest.
-_REMEMBERED = 12
-# The best candidate must hold this share of all candidates' likelihood: the margin to the second best.
-_SHARE = 0.6
 # Tracklets that are given people in one transaction.
 _AT_ONCE = 200
 # What calibration and cameras are concluded from again whenever the gallery has grown by this factor.
@@ -55,21 +42,8 @@ _GROWTH = 1.5
 _FIRST_CALIBRATION = 16
 # So many of the newest tracklets are enough for that; all of a large gallery would halt the run for minutes.
 _CONCLUDED_FROM = 600
-# How clear somebody is who is asked for with a photo: one crop of fair quality.
-_QUERY_STRENGTH = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Who a tracklet is. candidates: (person id, probability), the most likely first."""
-
-    verdict: Verdict[str]
-    candidates: list[tuple[str, float]] = field(default_factory=list)
-
-    @property
-    def nobody(self) -> float:
-        """The probability that it is nobody known."""
-        return max(0.0, 1.0 - sum(probability for _, probability in self.candidates))
+# Tracklets whose strangers are learnt in one go.
+_LEARNT_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +61,12 @@ class Answer:
 class OnlineIdentities:
     """The people of a gallery, ready to recognise the next tracklet or somebody who is asked for.
 
-    Decisions depend on the order in which tracklets were stored and on nothing else. ``catch_up`` gives a person to
-    every tracklet that has none yet, which also repairs what a killed run left undone; it needs a gallery that is open
-    for writing. All else works on any gallery.
+    Decisions depend on the order in which tracklets were stored and on what people decided meanwhile. ``catch_up``
+    gives a person to every tracklet that has none yet, which also repairs what a killed run left undone; it needs a
+    gallery that is open for writing. All else works on any gallery. What others change is taken over by ``follow``,
+    which reads those anew whom it names.
+
+    decider: what is remembered, and how it is read.
     """
 
     def __init__(self, gallery: Gallery, config: IdentityConfig) -> None:
@@ -98,24 +75,18 @@ class OnlineIdentities:
         self._gallery = gallery
         self._config = config
         self._waiting = Waiting(gallery)
-        self._people: list[Known] = []
-        self._row: dict[str, int] = {}
-        self._apart: set[tuple[int, int]] = set()
-        self._nearest = NearestMeans(gallery.space.size)
-        self._names: list[str] = []
-        self._count = 0
+        self.decider = Decider(gallery.space.size, config)
+        self._memory = self.decider.memory
+        self._seq = 0
+        # Tracklets of which it is not known what was written: the transaction failed.
+        self._unsure: set[str] = set()
         self._next_calibration = _FIRST_CALIBRATION
-        self._calibration = Calibration()
-        self._odds = 0.0
-        # What strangers are learnt from: the vectors of tracklets that were stored last, and their own strangers.
-        self._sample = Sample(gallery.space.size)
-        self._cameras = Cameras.independent(0)
         self._load()
 
     @property
     def people(self) -> int:
         """How many are known."""
-        return len(self._people)
+        return len(self._memory)
 
     def catch_up(self, most: int | None = None) -> int:
         """Give a person to every stored tracklet that has none, in the order of storing; how many that were.
@@ -123,18 +94,55 @@ class OnlineIdentities:
         most: stop after one batch of this many, for whoever must not wait for all.
         """
         given = 0
+        self.follow()
         while (most is None or not given) and (waiting := self._waiting.first(most or _AT_ONCE)):
+            batch = [self._gallery.tracklet(i) for i in waiting]
+            self._unsure = {*waiting}
             with self._gallery.write() as connection:
-                self._assign(connection, [self._gallery.tracklet(i) for i in waiting])
+                self._assign(connection, batch)
+                self._seq = newest_event(connection)
+            self._unsure = set()
             given += len(waiting)
             # After the transaction: storing would wait for as long as this takes.
-            if self._count >= self._next_calibration:
-                self._conclude()
+            if most is None and self.outgrown:
+                self.adopt(self.conclude())
         return given
+
+    def follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
+        """Take over what was decided since, reading those anew whom it changed.
+
+        told: people whom an import or an erasure changed without events that name them. gone: tracklets that were
+        erased.
+        """
+        if not self._seq and not has_people(self._gallery):
+            return
+        with self._gallery.read() as connection:
+            changes = changes_after(connection, self._seq, told=told is not None or bool(gone))
+        self._seq = changes.seq
+        unsure, self._unsure = self._unsure, set()
+        persons = changes.people | set(told or ())
+        owners = (self._memory.owner.get(tracklet) for tracklet in (*changes.tracklets, *gone, *unsure))
+        persons |= {owner for owner in owners if owner is not None}
+        self.decider.sample.remove(set(gone))
+        if not changes.named:
+            # An import, or whole people erased, by another process: everybody is read anew.
+            persons |= {person.id for person in self._memory.people}
+            with self._gallery.read() as connection:
+                persons |= set(connection.execute(select(members.c.person).distinct()).scalars())
+        touched = {*changes.tracklets, *unsure, *(t for p in persons for t in self._memory.tracklets_of(p))} - {*gone}
+        if persons:
+            self._read(persons)
+        # An undoing may have taken a tracklet's person away.
+        self._waiting.include([tracklet for tracklet in touched if tracklet not in self._memory.owner])
+
+    @property
+    def outgrown(self) -> bool:
+        """Whether so much was stored since the last conclusions that they should be drawn anew."""
+        return len(self._memory.owner) >= self._next_calibration
 
     def decide(self, tracklet: Tracklet) -> Decision:
         """Who a tracklet is, without storing anything."""
-        return self._decide(self._seen(tracklet), timed=True)
+        return self.decider.decide(self._seen(tracklet), timed=True)
 
     def recognise(self, prototypes: FloatArray) -> list[tuple[str, float]]:
         """Person ids and probabilities for vectors of somebody seen at no known time; most likely first.
@@ -147,31 +155,14 @@ class OnlineIdentities:
         """Who somebody is who was seen at no known time: float32 (p, d), unit length."""
         mean = prototypes.mean(axis=0)
         vector = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
-        seen = Seen(-1, 0.0, 0.0, vector, prototypes, float(clarity_of(_QUERY_STRENGTH)), self._strangers_of(vector))
-        decision = self._decide(seen, timed=False)
+        clarity, strangers = float(clarity_of(QUERY_STRENGTH)), self.decider.strangers_of(vector)
+        seen = Seen(-1, 0.0, 0.0, vector, prototypes, clarity, strangers)
+        decision = self.decider.decide(seen, timed=False)
         return Answer(decision.candidates)
 
     def same(self, person: str, others: Sequence[str]) -> list[float]:
-        """How probable it is that a known person and each of some others are one, if there were no third.
-
-        0 where somebody decided that they are two, or when and where they were seen excludes it.
-        """
-        unknown = [0.0] * len(others)
-        row = self._row.get(person)
-        rows = [self._row[other] for other in others if other in self._row]
-        if row is None or not rows:
-            return unknown
-        known = self._people[row]
-        mean, spread = np.mean(known.strangers, axis=0)
-        looks = np.concatenate(known.prototypes)
-        vector, clarity = self._nearest.means[row], max(known.clarity)
-        whole = Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
-        found = {}
-        for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole, False)[0], strict=True):
-            excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
-            apart = (min(row, other), max(row, other)) in self._apart
-            found[self._people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
-        return [found.get(other, 0.0) for other in others]
+        """How probable it is that a known person and each of some others are one; see ``Decider.same``."""
+        return self.decider.same(person, others)
 
     def _newest(self) -> list[str]:
         """Ids of the tracklets that conclusions are drawn from, in the order of storing."""
@@ -180,11 +171,12 @@ class OnlineIdentities:
             return [row.id for row in connection.execute(query)][::-1]
 
     def _assign(self, connection: Connection, batch: list[Tracklet]) -> None:
+        memory = self._memory
         events: list[tuple[str, dict[str, Any]]] = []
-        rows, doubts = [], []
+        rows, doubts, created = [], [], NewPeople(connection)
         for tracklet in batch:
             seen = self._seen(tracklet)
-            decision = self._decide(seen, timed=True)
+            decision = self.decider.decide(seen, timed=True)
             seen_event = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
             verdict = decision.verdict
             place = len(events)
@@ -195,266 +187,139 @@ class OnlineIdentities:
                 events.append(("IdentitySeenAgain", {**seen_event, "person": person, "probability": probability}))
             else:
                 # Who is undecided is held as somebody new until it is decided.
-                person, sure = create_person(connection, tracklet.id), decision.nobody
-                self._add_person(person)
+                person, sure = created.add(tracklet.id), decision.nobody
                 may = {}
-                if verdict.candidate is not None:
-                    doubts.append((tracklet.id, self._people[self._row[verdict.candidate]].tracklets[-1], verdict))
+                if verdict.candidate is not None and (row := memory.row(verdict.candidate)) is not None:
+                    doubts.append((tracklet.id, memory.people[row].tracklets[-1], verdict))
                     may = undecided_between(verdict.candidate, verdict.probability)
                 events.append(("IdentityCreated", {**seen_event, "person": person, **may}))
             events.insert(place, ("TrackletStored", {**seen_event, "end": tracklet.end_wall, "person": person}))
             rows.append((tracklet.id, person, sure))
-            self._remember(self._row[person], seen)
-            self._count += 1
+            self.decider.remember(person, seen)
+        created.write()
         assign(connection, rows)
         leave_undecided(connection, [(tracklet, other, verdict.probability) for tracklet, other, verdict in doubts])
         append_events(connection, events)
+        self._recall(connection, [tracklet.id for tracklet in batch])
 
-    def _decide(self, seen: Seen, timed: bool) -> Decision:
-        shortlist = self._nearest.to(seen.vector, _SHORTLIST) if self._people else []
-        if timed and shortlist:
-            shortlist = self._possible(shortlist, seen)
-        if not shortlist:
-            return Decision(Verdict(Outcome.NOBODY, None, 1.0))
-        read, proof = self._ratios(shortlist, seen, timed)
-        odds = self._calibration.prior + read
-        shared = shares(odds)
-        order = np.argsort(-odds, kind="stable")
-        ranked = [(self._people[shortlist[k]].id, float(shared[k])) for k in order.tolist()]
-        enough = self._calibration.prior + proof[order[0]] >= self._odds
-        likeliest, own = ranked[0]
-        clear = own / shared.sum() >= _SHARE
-        if enough and not clear:
-            own = self._own_share(shared[order], [shortlist[k] for k in order.tolist()])
-            clear = own / shared.sum() >= _SHARE
-        if enough and clear:
-            return Decision(Verdict(Outcome.DECIDED, likeliest, min(own, 1.0)), ranked)
-        nobody = max(0.0, 1.0 - float(shared.sum()))
-        if nobody < 0.5:
-            return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
-        return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
+    def _recall(self, connection: Connection, tracklets: Sequence[str]) -> None:
+        """Of some tracklets that people had decided about before they lost their person: from whom they are apart."""
+        for some in in_chunks(tracklets):
+            query = select(links.c.a, links.c.b).where(or_(links.c.a.in_(some), links.c.b.in_(some)))
+            for row in connection.execute(query.where(links.c.kind == "different")):
+                self._apart(row.a, row.b)
 
-    def _ratios(
-        self, people: list[int], seen: Seen, timed: bool
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Logarithm of the mean likelihood ratio of what is remembered of each of these people, float64 (k,), and the
-        same as far as it is proof: of another day nothing is. timed: whether it is known when the one seen was seen."""
-        known = [self._people[k] for k in people]
-        alike = np.concatenate([held for person in known for held in person.prototypes]) @ seen.prototypes.T
-        counts = np.array([len(held) for person in known for held in person.prototypes])
-        similarity = np.maximum.reduceat(alike.max(axis=1), np.cumsum(counts) - counts)
-        similarity = (similarity + np.stack([v for person in known for v in person.vectors]) @ seen.vector) / 2
-        clarity = np.array([c for person in known for c in person.clarity])
-        own = [s for person in known for s in person.strangers]
-        ratio = self._log_ratio(similarity, own, seen.strangers, clarity * seen.clarity)
-        tracklets = np.array([len(person.clarity) for person in known])
-        begins = np.cumsum(tracklets) - tracklets
-
-        def pooled(log_ratios: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            mean = np.add.reduceat(np.exp(log_ratios) * clarity, begins) / np.add.reduceat(clarity, begins)
-            found: npt.NDArray[np.float64] = np.log(mean)
-            return found
-
-        if not timed:
-            return pooled(ratio), pooled(ratio)
-        kept = lasting_over(self._gaps(known, seen), self._config.clothes)
-        read = diluted(ratio, kept)
-        return pooled(read), pooled(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
-
-    @staticmethod
-    def _gaps(known: list[Known], seen: Seen) -> npt.NDArray[np.float64]:
-        """Seconds between somebody seen and each tracklet that is remembered of these people, float64 (m,)."""
-        starts = np.array([start for person in known for start in person.starts[-len(person.clarity) :]])
-        ends = np.array([end for person in known for end in person.ends[-len(person.clarity) :]])
-        gaps: npt.NDArray[np.float64] = np.maximum(np.maximum(starts, seen.start) - np.minimum(ends, seen.end), 0.0)
-        return gaps
-
-    def _log_ratio(
-        self,
-        similarity: npt.NDArray[np.floating],
-        strangers: list[tuple[float, float]],
-        own: tuple[float, float] | None,
-        clarity: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.float64]:
-        """Log-likelihood ratios float64 (m,) of tracklets with these strangers against one with its own."""
-        usual = own or (self._calibration.usual, self._calibration.usual_spread)
-        mean, spread = np.array([*strangers, usual], np.float64).T
-        m = len(strangers)
-        z, growth = Strangers(mean, spread).standing(similarity, np.arange(m), np.full(m, m))
-        return self._calibration.log_ratio(similarity, z, growth, clarity)
-
-    def _strangers_of(self, vector: FloatArray) -> tuple[float, float]:
-        """Mean and spread of what a vector resembles of other people, from the sample."""
-        usual = self._calibration.usual, self._calibration.usual_spread
-        if not len(self._sample):
-            return usual
-        similarity = self._sample.vectors @ vector
-        clarity = np.full(len(self._sample), self._calibration_clarity())
-        pair = np.log(self._calibration.share) - np.log1p(-self._calibration.share)
-        mean, spread = usual
-        # Once as if everybody were somebody else, then without those who are likely the same person.
-        weight = np.ones(len(self._sample))
-        for _ in range(2):
-            found = nearest_strangers(similarity[None].astype(np.float64), weight[None])
-            own, *_ = shrunk(*found, usual=usual)
-            mean, spread = float(own.mean[0]), float(own.spread[0])
-            ratio = self._log_ratio(similarity, self._sample.strangers, (mean, spread), clarity)
-            weight = 1.0 - 1.0 / (1.0 + np.exp(-(pair + ratio)))
-        return mean, spread
-
-    @staticmethod
-    def _calibration_clarity() -> float:
-        """The product of clarities that goes with a pair of which nothing is known."""
-        return float(clarity_of(_QUERY_STRENGTH)) ** 2
-
-    def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
-        """The share of the best candidate and of those who are the same person as the best; both best first.
-
-        Only as many are compared with the best as it takes to know whether it is clearly ahead.
-        """
-        needed = _SHARE * float(shares.sum())
-        own, open_share = float(shares[0]), float(shares[1:].sum())
-        for share, person in zip(shares[1:].tolist(), people[1:], strict=True):
-            if own >= needed or own + open_share < needed:
-                break
-            open_share -= share
-            if not self._two(people[0], person):
-                own += share
-        return own
-
-    def _two(self, a: int, b: int) -> bool:
-        """Whether two known people are certainly, or more likely than not, two.
-
-        Else they are one who was taken for two, and do not rival each other: if they did, everybody who was once
-        taken for two would be somebody new with each visit.
-        """
-        if (min(a, b), max(a, b)) in self._apart:
-            return True
-        alike = np.array([self._nearest.means[a] @ self._nearest.means[b]])
-        mean, spread = np.mean(self._people[b].strangers, axis=0)
-        theirs = [(float(mean), float(spread))]
-        own, spread = np.mean(self._people[a].strangers, axis=0)
-        if self._log_ratio(alike, theirs, (float(own), float(spread)), np.ones(1)).item() < 0:
-            return True
-        return bool(self._excluded(self._times([a]), self._times([b])).any())
-
-    def _possible(self, people: list[int], seen: Seen) -> list[int]:
-        """Of these people those who can be the one seen, because of when and where they were seen before."""
-        clash = self._excluded(([seen.camera], [seen.start], [seen.end]), self._times(people))[0]
-        counts = np.array([len(self._people[k].starts) for k in people])
-        impossible = np.logical_or.reduceat(clash, np.cumsum(counts) - counts)
-        return [k for k, never in zip(people, impossible.tolist(), strict=True) if not never]
-
-    def _times(self, people: list[int]) -> tuple[list[int], list[float], list[float]]:
-        """Cameras, starts and ends of all that these people were seen in."""
-        known = [self._people[k] for k in people]
-        return (
-            [camera for person in known for camera in person.cameras],
-            [start for person in known for start in person.starts],
-            [end for person in known for end in person.ends],
-        )
-
-    def _excluded(
-        self, one: tuple[list[int], list[float], list[float]], other: tuple[list[int], list[float], list[float]]
-    ) -> npt.NDArray[np.bool_]:
-        """bool (a, b): whether visits given by cameras, starts and ends are certainly of two people."""
-        cameras, starts, ends = np.array([*one[0], *other[0]]), np.array([*one[1], *other[1]]), [*one[2], *other[2]]
-        table = TimeTable(cameras, starts, np.array(ends), self._known_cameras(), self._config.overlap)
-        n = len(one[0])
-        return table.excluded(np.arange(n), np.arange(n, len(cameras)))
-
-    def _add_person(self, person: str) -> None:
-        self._row[person] = len(self._people)
-        self._people.append(Known(person, np.zeros(self._gallery.space.size, np.float32)))
-
-    def _remember(self, k: int, seen: Seen) -> None:
-        person = self._people[k]
-        person.total = person.total + seen.vector
-        self._nearest.put(k, person.total / max(float(np.linalg.norm(person.total)), 1e-6))
-        person.cameras.append(seen.camera)
-        person.starts.append(seen.start)
-        person.ends.append(seen.end)
-        person.tracklets.append(seen.id)
-        person.vectors.append(seen.vector)
-        person.prototypes.append(seen.prototypes)
-        person.clarity.append(seen.clarity)
-        strangers = seen.strangers or (self._calibration.usual, self._calibration.usual_spread)
-        person.strangers.append(strangers)
-        self._sample.put(seen.id, seen.vector, strangers)
-        if len(person.prototypes) > _REMEMBERED:
-            del person.tracklets[0], person.vectors[0], person.prototypes[0], person.clarity[0], person.strangers[0]
+    def _apart(self, a: str, b: str) -> None:
+        one, other = self._memory.owner.get(a), self._memory.owner.get(b)
+        if one is not None and other is not None and one != other:
+            self._memory.tell_apart(one, other)
 
     def _seen(self, tracklet: Tracklet) -> Seen:
         return Seen(
-            self._camera(tracklet.source),
+            self.decider.camera(tracklet.source),
             tracklet.start_wall,
             tracklet.end_wall,
             tracklet.embedding,
             tracklet.prototypes,
             float(clarity_of(np.clip(tracklet.purity, 0.1, 1.0) * tracklet.embeddings_used * tracklet.quality)),
-            self._strangers_of(tracklet.embedding),
+            self.decider.strangers_of(tracklet.embedding),
             tracklet.id,
         )
 
-    def _camera(self, source: str) -> int:
-        if source not in self._names:
-            self._names.append(source)
-        return self._names.index(source)
-
-    def _known_cameras(self) -> Cameras:
-        """The cameras' relations, as large as there are cameras now."""
-        count = len(self._names)
-        if len(self._cameras.together) < count:
-            if self._config.topology is not None:
-                self._cameras = read_topology(Path(self._config.topology), self._names)
-            elif self._config.cameras == "separate":
-                self._cameras = Cameras.separate(count)
-            else:
-                self._cameras = Cameras.independent(count)
-        return self._cameras
-
     def _load(self) -> None:
+        """Read everybody, and conclude."""
+        held: dict[str, tuple[str, float]] = {}
+        if has_people(self._gallery):
+            # Before all else: what is decided meanwhile is read again by the next ``follow``.
+            with self._gallery.read() as connection:
+                self._seq = newest_event(connection)
         evidence = evidence_of(self._gallery)
-        self._names = list(evidence.cameras)
-        held = {}
-        links = HumanLinks()
+        self.decider.names = list(evidence.cameras)
         if has_people(self._gallery):
             with self._gallery.read() as connection:
                 held = person_of_tracklets(connection, evidence.ids)
-                links = human_links(connection, {tracklet: row for row, tracklet in enumerate(evidence.ids)})
-        clarity = clarity_of(evidence.strength)
-        strangers = strangers_of(evidence, self._config)
+        found = strangers_of(evidence, self._config)
+        strangers = dict(zip(evidence.ids, zip(found.mean.tolist(), found.spread.tolist(), strict=True), strict=True))
+        self._take(evidence, {tracklet: person for tracklet, (person, _) in held.items()}, strangers)
         for row, tracklet in enumerate(evidence.ids):
-            if tracklet not in held:
-                continue
-            person = held[tracklet][0]
-            if person not in self._row:
-                self._add_person(person)
-            seen = Seen(
-                int(evidence.camera[row]),
-                float(evidence.start[row]),
-                float(evidence.end[row]),
-                evidence.vectors[row],
-                evidence.prototypes[evidence.first[row] : evidence.first[row + 1]],
-                float(clarity[row]),
-                (float(strangers.mean[row]), float(strangers.spread[row])),
-                tracklet,
-            )
-            self._remember(self._row[person], seen)
-            self._count += 1
-        for a, b in links.different.tolist():
-            pair = [self._row[held[evidence.ids[row]][0]] for row in (a, b) if evidence.ids[row] in held]
-            if len(pair) == 2:
-                self._apart.add((min(pair), max(pair)))
-        if self._count >= _FIRST_CALIBRATION:
-            self._conclude(evidence)
+            if tracklet in held:
+                self.decider.sample.put(tracklet, evidence.vectors[row], strangers[tracklet])
+        if held:
+            self._tell_apart()
+        if len(held) >= _FIRST_CALIBRATION:
+            self.adopt(self.conclude(evidence))
 
-    def _conclude(self, evidence: Evidence | None = None) -> None:
-        """Calibrate, and find out about the cameras, from what the gallery has stored last."""
+    def _read(self, persons: Collection[str]) -> None:
+        """Read some people anew, those who are gone among them."""
+        known: dict[str, tuple[float, float]] = {}
+        for person in persons:
+            if (row := self._memory.row(person)) is not None:
+                held = self._memory.people[row]
+                known.update(zip(held.tracklets, held.strangers, strict=True))
+            self._memory.forget(person)
+        owner: dict[str, str] = {}
+        stored: list[tuple[int, str]] = []
+        with self._gallery.read() as connection:
+            query = select(members.c.tracklet, members.c.person, tracklet_table.c.seq).join(
+                tracklet_table, tracklet_table.c.id == members.c.tracklet
+            )
+            for some in in_chunks(sorted(persons)):
+                for tracklet, person, seq in connection.execute(query.where(members.c.person.in_(some))):
+                    owner[tracklet] = person
+                    stored.append((seq, tracklet))
+        ids = [tracklet for _, tracklet in sorted(stored)]
+        for some in in_chunks(ids):
+            evidence = evidence_of(self._gallery, some)
+            new = [row for row, tracklet in enumerate(evidence.ids) if tracklet not in known]
+            for begin in range(0, len(new), _LEARNT_AT_ONCE):
+                rows = new[begin : begin + _LEARNT_AT_ONCE]
+                learnt = self.decider.strangers_of_all(evidence.vectors[rows])
+                known.update(zip([evidence.ids[row] for row in rows], learnt, strict=True))
+            self._take(evidence, owner, known)
+        if ids:
+            self._tell_apart(ids)
+
+    def _take(self, evidence: Evidence, owner: dict[str, str], strangers: dict[str, tuple[float, float]]) -> None:
+        """Remember those tracklets of the evidence that have a person."""
+        clarity = clarity_of(evidence.strength)
+        camera = [self.decider.camera(name) for name in evidence.cameras]
+        seen = (
+            (
+                owner[tracklet],
+                Seen(
+                    camera[int(evidence.camera[row])],
+                    float(evidence.start[row]),
+                    float(evidence.end[row]),
+                    evidence.vectors[row],
+                    evidence.prototypes[evidence.first[row] : evidence.first[row + 1]],
+                    float(clarity[row]),
+                    id=tracklet,
+                ),
+                strangers[tracklet],
+            )
+            for row, tracklet in enumerate(evidence.ids)
+            if tracklet in owner
+        )
+        self._memory.remember_all(seen)
+
+    def _tell_apart(self, tracklets: Sequence[str] | None = None) -> None:
+        """Read who was said to be two people; of these tracklets, or of all."""
+        query = select(links.c.a, links.c.b).where(links.c.kind == "different")
+        with self._gallery.read() as connection:
+            if tracklets is None:
+                rows = list(connection.execute(query))
+            else:
+                rows = []
+                for some in in_chunks(tracklets):
+                    for end in (links.c.a, links.c.b):
+                        rows += connection.execute(query.where(end.in_(some)))
+        for row in rows:
+            self._apart(row.a, row.b)
+
+    def conclude(self, evidence: Evidence | None = None) -> Conclusion:
+        """Calibrate, and find out about the cameras, from what the gallery has stored last. Changes nothing here."""
         if evidence is None or len(evidence) > _CONCLUDED_FROM:
             evidence = evidence_of(self._gallery, self._newest())
-        self._next_calibration = max(int(self._count * _GROWTH), _FIRST_CALIBRATION)
-        order = [self._camera(name) for name in evidence.cameras]
         cameras: Cameras | None = None
         if not self._gallery.writable:
             # Whoever only asks has seen somebody at no known time, so that cameras exclude nobody.
@@ -462,16 +327,13 @@ class OnlineIdentities:
         elif self._config.topology is not None:
             cameras = read_topology(Path(self._config.topology), evidence.cameras)
         pairs, read, cameras = compared(evidence, self._config, HumanLinks(), cameras)
-        self._calibration = read.calibration.grown(self._count)
-        self._odds = needed_odds(evidence, pairs, read, cameras, self._config)
-        # Of those who were stored before, more others are known now.
+        odds = needed_odds(evidence, pairs, read, cameras, self._config)
         strangers = zip(read.strangers.mean.tolist(), read.strangers.spread.tolist(), strict=True)
-        learnt = dict(zip(evidence.ids, strangers, strict=True))
-        for person in self._people:
-            person.strangers = [learnt.get(t, own) for t, own in zip(person.tracklets, person.strangers, strict=True)]
-        self._sample.learn(learnt)
-        count = len(self._names)
-        ours = Cameras.independent(count)
-        ours.together[np.ix_(order, order)] = cameras.together
-        ours.travel[np.ix_(order, order)] = cameras.travel
-        self._cameras = ours
+        return Conclusion(
+            read.calibration, odds, dict(zip(evidence.ids, strangers, strict=True)), evidence.cameras, cameras
+        )
+
+    def adopt(self, concluded: Conclusion) -> None:
+        """Decide by these conclusions from now on."""
+        self._next_calibration = max(int(len(self._memory.owner) * _GROWTH), _FIRST_CALIBRATION)
+        self.decider.adopt(concluded)

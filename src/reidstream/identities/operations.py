@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, inspect, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
+from reidstream.gallery.columns import has_column
 from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.schema import tracklets
 from reidstream.identities.outbox import append_events
 from reidstream.identities.people import (
     assign,
@@ -41,21 +43,31 @@ class Undertaking:
         self.undoes: int | None = None
 
     def open(self, connection: Connection) -> int:
-        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": ""}
+        values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": self._summary}
         result = connection.execute(insert(operations).values(**values))
         assert result.inserted_primary_key is not None
         self.id = int(result.inserted_primary_key[0])
         return self.id
 
-    def close(self, connection: Connection) -> None:
+    def close(self, connection: Connection, *, known: bool = False) -> None:
+        """known: whether ``became`` was told of all tracklets already."""
         values = {"summary": self._summary, "undoes": self.undoes}
         connection.execute(update(operations).where(operations.c.id == self.id).values(**values))
-        now = select(members.c.person).where(members.c.tracklet == former_members.c.tracklet).scalar_subquery()
-        touched = update(former_members).where(former_members.c.changed_by == self.id)
-        connection.execute(touched.values(became=now))
+        if not known:
+            self.became(connection)
         if self.undoes is not None:
             connection.execute(update(operations).where(operations.c.id == self.undoes).values(undone_by=self.id))
         append_events(connection, [(kind, {"operation": self.id, **payload}) for kind, payload in self._events])
+
+    def became(self, connection: Connection, tracklets: Sequence[str] | None = None) -> None:
+        """Note whose these tracklets are by now; None: all that it touched."""
+        now = select(members.c.person).where(members.c.tracklet == former_members.c.tracklet).scalar_subquery()
+        touched = update(former_members).where(former_members.c.changed_by == self.id)
+        if tracklets is None:
+            connection.execute(touched.values(became=now))
+            return
+        for some in in_chunks(tracklets):
+            connection.execute(touched.where(former_members.c.tracklet.in_(some)).values(became=now))
 
     def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
         """Remember how these were, for undoing."""
@@ -118,6 +130,22 @@ class Undertaking:
         self._events.append((kind, payload))
 
 
+def touching(person: str) -> ColumnElement[bool]:
+    """Of entries of the log: those that touched a person, or a tracklet that is theirs now."""
+    theirs = select(members.c.tracklet).where(members.c.person == person)
+    return or_(
+        operations.c.id.in_(select(former_people.c.changed_by).where(former_people.c.person == person)),
+        operations.c.id.in_(select(former_members.c.changed_by).where(former_members.c.tracklet.in_(theirs))),
+    )
+
+
+def within(cameras: Collection[str]) -> ColumnElement[bool]:
+    """Of entries of the log: those that touched tracklets, all of them of these cameras."""
+    touched = select(former_members.c.tracklet).where(former_members.c.changed_by == operations.c.id)
+    other = touched.join(tracklets, tracklets.c.id == former_members.c.tracklet)
+    return and_(touched.exists(), ~other.where(tracklets.c.source.not_in(list(cameras))).exists())
+
+
 def built_on(connection: Connection, operation: int, now: int) -> Any:
     """The first later operation that is in force and changed anything that this one changed."""
     later = select(operations).where(
@@ -175,8 +203,7 @@ def moves_of(gallery: Gallery, number: int) -> list[Moved]:
         known = has_people(gallery) and connection.execute(select(operations.c.id).where(operations.c.id == number))
         if not known or known.first() is None:
             raise IdentityError(f"no operation {number} in the history (see `people history`)")
-        columns = {column["name"] for column in inspect(connection).get_columns("former_members")}
-        if "became" not in columns:
+        if not has_column(connection, "former_members", "became"):
             return []
         changed = or_(c.became != c.person, c.became.is_(None) != c.person.is_(None))
         query = select(c.tracklet, c.person, c.became).where(c.changed_by == number, changed).order_by(c.tracklet)

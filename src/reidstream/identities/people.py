@@ -16,7 +16,6 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    inspect,
     null,
     select,
     update,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 
 from reidstream.errors import IdentityError, PersonNotFound
 from reidstream.gallery import Gallery
+from reidstream.gallery.columns import has_column
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.schema import meta, tracklets
 from reidstream.identities.constraints import HumanLinks
@@ -84,7 +84,7 @@ def prepare(gallery: Gallery) -> None:
 def has_people(gallery: Gallery) -> bool:
     """Whether anything was ever decided in this gallery."""
     with gallery.read() as connection:
-        return inspect(connection).has_table("people")
+        return has_column(connection, "people", "id")
 
 
 def list_people(gallery: Gallery) -> list[Person]:
@@ -150,7 +150,7 @@ def count_people(gallery: Gallery, sources: Collection[str] | None = None) -> tu
 
 def doubts(connection: Connection) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """``candidate`` and ``chance`` of members; nothing where an earlier version wrote the gallery last."""
-    if any(column["name"] == "candidate" for column in inspect(connection).get_columns("members")):
+    if has_column(connection, "members", "candidate"):
         return members.c.candidate, members.c.chance
     return null().label("candidate"), null().label("chance")
 
@@ -223,6 +223,32 @@ def create_person(connection: Connection, seed: str) -> str:
     return new
 
 
+class NewPeople:
+    """People who are made in one transaction, and written at once; ids as those of ``create_person``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._number = _last_number(connection)
+        self._rows: dict[str, dict[str, Any]] = {}
+
+    def add(self, seed: str) -> str:
+        """A new person's id; there once it is written."""
+        attempt = 0
+        while (new := _id(seed, attempt)) in self._rows or self._is_there(new):
+            attempt += 1
+        self._number += 1
+        self._rows[new] = {"id": new, "number": self._number, "name": "", "notes": "", "created_wall": time.time()}
+        return new
+
+    def write(self) -> None:
+        if self._rows:
+            self._connection.execute(insert(people), list(self._rows.values()))
+            self._rows = {}
+
+    def _is_there(self, person: str) -> bool:
+        return self._connection.execute(select(people.c.id).where(people.c.id == person)).first() is not None
+
+
 def keep_numbers(connection: Connection) -> None:
     """Before people are erased: nobody is going to get their numbers, which others may remember them by."""
     write_facts(connection, **{_LAST_NUMBER: _last_number(connection)})
@@ -263,18 +289,24 @@ def human_links(connection: Connection, rows: dict[str, int]) -> HumanLinks:
 
 
 def history(
-    gallery: Gallery, number: int | None = None, *, before: int | None = None, newest: int | None = None
+    gallery: Gallery,
+    number: int | None = None,
+    *,
+    before: int | None = None,
+    newest: int | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
 ) -> list[Operation]:
     """Every operation, oldest first; or the one with a number.
 
-    before: only those with a smaller number. newest: at most so many, the newest of them.
+    before: only those with a smaller number. newest: at most so many, the newest of them. where: what else must hold
+    (see ``operations.touching`` and ``operations.within``).
     """
     if not has_people(gallery):
         return []
     c = operations.c
     # Not the origin: galleries that were last written by an earlier version have none yet.
     columns = (c.id, c.wall, c.author, c.kind, c.summary, c.undone_by, c.undoes)
-    query = select(*columns).order_by(operations.c.id.desc()).limit(newest)
+    query = select(*columns).where(*where).order_by(operations.c.id.desc()).limit(newest)
     if number is not None:
         query = query.where(c.id == number)
     if before is not None:
@@ -287,11 +319,19 @@ def history(
     ]
 
 
-def count_of_operations(gallery: Gallery, before: int | None = None) -> int:
-    """How many entries the log has, or how many with a number smaller than ``before``."""
+def newest_operation(gallery: Gallery) -> int:
+    """The number of the newest entry of the log, 0 for none."""
     if not has_people(gallery):
         return 0
-    query = select(func.count()).select_from(operations)
+    with gallery.read() as connection:
+        return int(connection.execute(select(func.max(operations.c.id))).scalar() or 0)
+
+
+def count_of_operations(gallery: Gallery, before: int | None = None, where: Sequence[ColumnElement[bool]] = ()) -> int:
+    """How many entries the log has, or how many with a number smaller than ``before``; where: as in ``history``."""
+    if not has_people(gallery):
+        return 0
+    query = select(func.count()).select_from(operations).where(*where)
     if before is not None:
         query = query.where(operations.c.id < before)
     with gallery.read() as connection:

@@ -7,7 +7,7 @@ F1 is counted in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,15 +15,14 @@ import numpy as np
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.identities.most_alike import most_alike
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import Person
 from reidstream.identities.profiles import Profile, profiles_of
 from reidstream.identities.review import Review
 
-# Neighbours of each person that are looked at, people compared with all others in one go, and pairs that are compared
-# closely, the most alike first.
+# Neighbours of each person that are looked at, and pairs that are compared closely, the most alike first.
 _NEIGHBOURS = 6
-_BLOCK = 2000
 _MOST_PAIRS = 400
 # What is less likely than this to be answered otherwise than it is now is no question.
 _LEAST = 0.05
@@ -88,14 +87,21 @@ class Question:
         return review.confirm(self.one.id, [surest, self.tracklet])
 
 
-def questions(gallery: Gallery, config: IdentityConfig) -> list[Question]:
-    """All that is doubtful, what an answer changes most first."""
+Same = Callable[[str, list[str]], list[float]]
+"""How probable it is that a person and each of some others are one; see ``OnlineIdentities.same``."""
+
+
+def questions(gallery: Gallery, config: IdentityConfig, same: Same | None = None) -> list[Question]:
+    """All that is doubtful, what an answer changes most first.
+
+    same: who remembers everybody already; without it, they are read for this.
+    """
     profiles = profiles_of(gallery)
     if not profiles:
         return []
     found = [*_undecided(profiles), *_members(gallery, profiles)]
     asked = {frozenset((q.one.id, q.other.id)) for q in found if q.other is not None}
-    found += [q for q in _alike(gallery, config, profiles) if q.other and {q.one.id, q.other.id} not in asked]
+    found += [q for q in _alike(gallery, config, profiles, same) if q.other and {q.one.id, q.other.id} not in asked]
     return sorted(found, key=lambda q: (-q.weight, q.one.number, q.tracklet or "", q.other.number if q.other else 0))
 
 
@@ -110,31 +116,21 @@ def _undecided(profiles: list[Profile]) -> list[Question]:
     return found
 
 
-def _alike(gallery: Gallery, config: IdentityConfig, profiles: list[Profile]) -> list[Question]:
+def _alike(gallery: Gallery, config: IdentityConfig, profiles: list[Profile], same: Same | None) -> list[Question]:
     """People whose means are near each other, as far as they are likely one."""
     means = np.stack([profile.vector for profile in profiles])
-    near: list[tuple[float, int, int]] = []
-    most = min(_NEIGHBOURS, len(means) - 1)
-    for begin in range(0, len(means) if most > 0 else 0, _BLOCK):
-        cosines = means[begin : begin + _BLOCK] @ means.T
-        rows = np.arange(len(cosines))
-        cosines[rows, begin + rows] = -2.0
-        best = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
-        pairs = ((row, other) for row, others in enumerate(best.tolist()) for other in others)
-        near += [(float(cosines[a, b]), min(begin + a, b), max(begin + a, b)) for a, b in pairs]
     others: dict[int, list[int]] = {}
-    for _, a, b in sorted(set(near), reverse=True)[:_MOST_PAIRS]:
-        if b not in others.setdefault(a, []):
-            others[a].append(b)
-    identities = OnlineIdentities(gallery, config)
+    for a, b in most_alike(means, _MOST_PAIRS, _NEIGHBOURS):
+        others.setdefault(a, []).append(b)
+    same = same or OnlineIdentities(gallery, config).same
     found = []
     for a, close in others.items():
         one = profiles[a].person
-        for b, same in zip(close, identities.same(one.id, [profiles[b].person.id for b in close]), strict=True):
+        for b, chance in zip(close, same(one.id, [profiles[b].person.id for b in close]), strict=True):
             other = profiles[b].person
-            if same >= _LEAST:
-                weight = same * len(one.tracklets) * len(other.tracklets)
-                found.append(Question(Kind.ALIKE, one, other, None, same, weight))
+            if chance >= _LEAST:
+                weight = chance * len(one.tracklets) * len(other.tracklets)
+                found.append(Question(Kind.ALIKE, one, other, None, chance, weight))
     return found
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from reidstream.identities.nearest import NearestMeans
 from reidstream.types import FloatArray
 
 # Strangers are learnt from so many of the tracklets that were stored last.
 _SAMPLED = 1024
+# A person is remembered by so many tracklets; the newest replace the oldest.
+_REMEMBERED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,11 @@ class Seen:
 
 @dataclass(slots=True)
 class Known:
-    """What is remembered of one person."""
+    """What is remembered of one person.
+
+    total: the sum of all vectors. cameras, starts, ends: of all tracklets. The rest is of the newest tracklets, in the
+    order of storing.
+    """
 
     id: str
     total: FloatArray
@@ -43,6 +51,100 @@ class Known:
     cameras: list[int] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
+
+    def remember(self, seen: Seen, strangers: tuple[float, float]) -> None:
+        self.total = self.total + seen.vector
+        self.cameras.append(seen.camera)
+        self.starts.append(seen.start)
+        self.ends.append(seen.end)
+        self.tracklets.append(seen.id)
+        self.vectors.append(seen.vector)
+        self.prototypes.append(seen.prototypes)
+        self.clarity.append(seen.clarity)
+        self.strangers.append(strangers)
+        if len(self.prototypes) > _REMEMBERED:
+            del self.tracklets[0], self.vectors[0], self.prototypes[0], self.clarity[0], self.strangers[0]
+
+    @property
+    def mean(self) -> FloatArray:
+        """float32 (d,), unit length."""
+        return self.total / max(float(np.linalg.norm(self.total)), 1e-6)
+
+
+class Memory:
+    """Everybody who is known: by row, so that means are compared in bulk; somebody's row may change when others go.
+
+    people: by row. owner: the person of each tracklet. nearest: the people's means.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._row: dict[str, int] = {}
+        self._apart: dict[str, set[str]] = {}
+        self._held: dict[str, list[str]] = {}
+        self.people: list[Known] = []
+        self.owner: dict[str, str] = {}
+        self.nearest = NearestMeans(size)
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def row(self, person: str) -> int | None:
+        return self._row.get(person)
+
+    def tracklets_of(self, person: str) -> Collection[str]:
+        return self._held.get(person, ())
+
+    def remember(self, person: str, seen: Seen, strangers: tuple[float, float]) -> None:
+        """A tracklet is this person's, who may be new."""
+        row = self._add(person, seen, strangers)
+        self.nearest.put(row, self.people[row].mean)
+
+    def remember_all(self, seen: Iterable[tuple[str, Seen, tuple[float, float]]]) -> None:
+        """The same for many, in the order of storing: the means are made once each."""
+        rows = {self._add(*one) for one in seen}
+        for row in sorted(rows):
+            self.nearest.put(row, self.people[row].mean)
+
+    def _add(self, person: str, seen: Seen, strangers: tuple[float, float]) -> int:
+        row = self._row.get(person)
+        if row is None:
+            row = self._row[person] = len(self.people)
+            self.people.append(Known(person, np.zeros(self._size, np.float32)))
+            self._held[person] = []
+        self.people[row].remember(seen, strangers)
+        self._held[person].append(seen.id)
+        self.owner[seen.id] = person
+        return row
+
+    def forget(self, person: str) -> None:
+        """Nothing is known of this person any more, nor of their tracklets."""
+        row = self._row.pop(person, None)
+        if row is None:
+            return
+        for tracklet in self._held.pop(person):
+            if self.owner.get(tracklet) == person:
+                del self.owner[tracklet]
+        for other in self._apart.pop(person, ()):
+            self._apart[other].discard(person)
+        last = self.people.pop()
+        if last.id != person:
+            self.people[row] = last
+            self._row[last.id] = row
+        self.nearest.remove(row)
+
+    def tell_apart(self, one: str, other: str) -> None:
+        """Somebody decided that they are two."""
+        self._apart.setdefault(one, set()).add(other)
+        self._apart.setdefault(other, set()).add(one)
+
+    def are_apart(self, a: int, b: int) -> bool:
+        """Whether somebody decided that the people of two rows are two."""
+        return self.people[b].id in self._apart.get(self.people[a].id, ())
+
+    def apart_of(self, person: str) -> Collection[str]:
+        """The people of whom somebody decided that they are not this one."""
+        return self._apart.get(person, ())
 
 
 class Sample:
@@ -70,6 +172,20 @@ class Sample:
         else:
             self.strangers[self._next], self._tracklets[self._next] = strangers, tracklet
         self._next = (self._next + 1) % _SAMPLED
+
+    def remove(self, tracklets: Collection[str]) -> None:
+        """Forget some; the order of the others stays."""
+        count = len(self.strangers)
+        turned = [(self._next + k) % count for k in range(count)] if count == _SAMPLED else list(range(count))
+        kept = [k for k in turned if self._tracklets[k] not in tracklets]
+        if len(kept) == count:
+            return
+        vectors = np.zeros_like(self._vectors)
+        vectors[: len(kept)] = self._vectors[kept]
+        self._vectors = vectors
+        self._tracklets = [self._tracklets[k] for k in kept]
+        self.strangers = [self.strangers[k] for k in kept]
+        self._next = len(kept) % _SAMPLED
 
     def learn(self, strangers: dict[str, tuple[float, float]]) -> None:
         """Take over what is known better now, by tracklet."""

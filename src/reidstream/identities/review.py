@@ -12,6 +12,8 @@ from sqlalchemy import Connection, select, update
 
 from reidstream.errors import IdentityChanged, IdentityError
 from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.schema import tracklets
 from reidstream.identities.operations import Undertaking, built_on, restore
 from reidstream.identities.people import (
     assign,
@@ -289,7 +291,11 @@ class Review:
                 )
 
     def _tracklets(self, words: Sequence[str]) -> list[str]:
-        return [self._gallery.find(word) for word in words]
+        whole: set[str] = set()
+        with self._gallery.read() as connection:
+            for some in in_chunks(list(words)):
+                whole.update(connection.execute(select(tracklets.c.id).where(tracklets.c.id.in_(some))).scalars())
+        return [word if word in whole else self._gallery.find(word) for word in words]
 
     def _refuse_changed(self, connection: Connection) -> None:
         """Raise IdentityChanged when what the author saw is no longer so. New tracklets of a person are no matter."""

@@ -132,6 +132,10 @@ Index("outbox_tracklet", outbox.c.tracklet)
 Index("links_b", links.c.b)
 Index("members_candidate", members.c.candidate)
 Index("former_members_candidate", former_members.c.candidate)
+Index("former_members_tracklet", former_members.c.tracklet)
+Index("former_people_person", former_people.c.person)
+Index("former_links_a", former_links.c.a)
+Index("former_links_b", former_links.c.b)
 
 
 def _tables(connection: Connection) -> None:
@@ -158,8 +162,15 @@ def _undecided(connection: Connection) -> None:
         connection.execute(statement("ALTER TABLE former_members ADD COLUMN became TEXT"))
 
 
+def _what_touched_whom(connection: Connection) -> None:
+    named = (("former_members", "tracklet"), ("former_people", "person"), ("former_links", "a"), ("former_links", "b"))
+    for table, column in named:
+        connection.execute(statement(f"CREATE INDEX IF NOT EXISTS {table}_{column} ON {table} ({column})"))
+
+
 IDENTITY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for people, members, links, operations and the outbox", _tables),
     Migration("where imported operations were made", _origin_of_operations),
     Migration("who is undecided, and whose a tracklet became", _undecided),
+    Migration("finding what touched a person or a tracklet", _what_touched_whom),
 )

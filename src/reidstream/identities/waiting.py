@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select
 
 from reidstream.gallery import Gallery
+from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
 from reidstream.identities.schema import members
 
@@ -12,8 +15,8 @@ from reidstream.identities.schema import members
 class Waiting:
     """Tracklets without a person, in the order of storing.
 
-    It remembers up to where all have one. Whoever takes a person away from a tracklet (an undoing, say) makes a new
-    one of these. On PostgreSQL nothing is remembered: transactions end in another order than that of their numbers.
+    It remembers up to where all have one. Whoever takes a person away from a tracklet (an undoing, say) says so by
+    ``include``. On PostgreSQL nothing is remembered: transactions end in another order than that of their numbers.
     """
 
     def __init__(self, gallery: Gallery) -> None:
@@ -31,3 +34,11 @@ class Waiting:
                 last = connection.execute(select(func.max(c.seq))).scalar()
                 self._settled = rows[0].seq - 1 if rows else -1 if last is None else int(last)
         return [row.id for row in rows]
+
+    def include(self, ids: Sequence[str]) -> None:
+        """Some tracklets may have lost their person."""
+        for some in in_chunks(ids):
+            with self._gallery.read() as connection:
+                first = connection.execute(select(func.min(tracklets.c.seq)).where(tracklets.c.id.in_(some))).scalar()
+            if first is not None:
+                self._settled = min(self._settled, int(first) - 1)

@@ -16,7 +16,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import count_people
-from reidstream.identities.proposal import settle
+from reidstream.identities.settling import settle
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.writer import GalleryWriter

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
+from reidstream.errors import TrackletNotFound
 from reidstream.gallery import Gallery
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.types import FloatArray
 
 # People whose looks are read in one go.
 _AT_ONCE = 500
+# So many times as many as are wanted are looked at first: some are hidden, or of other cameras.
+_MORE = 4
 
 
 class Looks:
@@ -23,33 +27,43 @@ class Looks:
         self._version = -1
         self._row: dict[str, int] = {}
         self._ids: list[str] = []
-        self._members: dict[str, tuple[str, ...]] = {}
         self._means: FloatArray = np.zeros((0, gallery.space.size), np.float32)
 
     def means(self) -> tuple[list[str], FloatArray]:
-        """Person ids and their means, float32 (n, d)."""
+        """Person ids and their means, float32 (n, d), as they are now."""
         with self._lock:
             self._refresh()
-            return self._ids, self._means
+            return list(self._ids), self._means[: len(self._ids)].copy()
 
-    def nearest(self, person: str, most: int = 12) -> list[tuple[Entry, float]]:
-        """Other people, most alike first, with the cosine of the mean looks."""
+    def nearest(
+        self, person: str, most: int, wanted: Callable[[Entry], Entry | None] = lambda entry: entry
+    ) -> list[tuple[Entry, float]]:
+        """Other people, most alike first, with the cosine of the mean looks.
+
+        wanted: what is wanted of each of them; None: somebody else instead.
+        """
         with self._lock:
             self._refresh()
-            ids, means, row = self._ids, self._means, self._row.get(person)
-        if row is None or len(ids) < 2:
-            return []
-        similarity = means @ means[row]
+            row = self._row.get(person)
+            if row is None or len(self._ids) < 2:
+                return []
+            ids = list(self._ids)
+            similarity = self._means[: len(ids)] @ self._means[row]
         similarity[row] = -2.0
-        most = min(most, len(ids) - 1)
-        best = np.argpartition(-similarity, most - 1)[:most] if most else np.zeros(0, np.int64)
-        # Of those that are equally alike, the first.
-        best = np.sort(best)
-        found = []
-        for other in best[np.argsort(-similarity[best], kind="stable")].tolist():
-            entry = self._catalogue.get(ids[other])
-            if entry is not None:
-                found.append((entry, float(similarity[other])))
+        found: list[tuple[Entry, float]] = []
+        looked, several = 0, min(max(most * _MORE, 1), len(ids) - 1)
+        while len(found) < most and looked < len(ids) - 1:
+            best = np.argpartition(-similarity, several - 1)[:several]
+            # Of those that are equally alike, the first.
+            best = np.sort(best)
+            for other in best[np.argsort(-similarity[best], kind="stable")].tolist()[looked:]:
+                entry = self._catalogue.get(ids[other])
+                seen = wanted(entry) if entry is not None else None
+                if seen is not None:
+                    found.append((seen, float(similarity[other])))
+                if len(found) == most:
+                    break
+            looked, several = several, min(several * _MORE, len(ids) - 1)
         return found
 
     def odd(self, entry: Entry) -> list[tuple[str, float]]:
@@ -61,27 +75,49 @@ class Looks:
         return [(ids[row], float(similarity[row])) for row in np.argsort(similarity, kind="stable").tolist()]
 
     def _refresh(self) -> None:
-        if self._version == self._catalogue.version:
+        """Read the looks of those who have changed."""
+        version, changed = self._catalogue.changed_since(self._version)
+        if version == self._version:
             return
-        self._version = self._catalogue.version
-        entries = {entry.person.id: entry for entry in self._catalogue.entries()}
-        stale = [e for i, e in entries.items() if self._members.get(i) != e.person.tracklets]
-        if entries.keys() != self._row.keys():
-            means = np.zeros((len(entries), self._gallery.space.size), np.float32)
-            row = {person: number for number, person in enumerate(entries)}
-            kept = [person for person in entries if person in self._row]
-            if kept:
-                means[[row[p] for p in kept]] = self._means[[self._row[p] for p in kept]]
-            self._row, self._means, self._ids = row, means, list(row)
-        elif stale:
-            # Who asked a moment ago still compares with these.
-            self._means = self._means.copy()
-        for begin in range(0, len(stale), _AT_ONCE):
-            some = stale[begin : begin + _AT_ONCE]
-            ids = [t for entry in some for t in entry.person.tracklets]
-            _, vectors = self._gallery.vectors(ids)
-            counts = np.array([len(entry.person.tracklets) for entry in some])
-            sums = np.add.reduceat(vectors, np.cumsum(counts) - counts)
-            lengths = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
-            self._means[[self._row[entry.person.id] for entry in some]] = sums / lengths
-        self._members = {person: entry.person.tracklets for person, entry in entries.items()}
+        self._version = version
+        if changed is None:
+            entries = self._catalogue.entries()
+            self._ids, self._row = [], {}
+            self._means = np.zeros((len(entries), self._gallery.space.size), np.float32)
+        else:
+            entries = [entry for person in sorted(changed) if (entry := self._catalogue.get(person)) is not None]
+            for person in changed - {entry.person.id for entry in entries}:
+                self._remove(person)
+        for begin in range(0, len(entries), _AT_ONCE):
+            self._put(entries[begin : begin + _AT_ONCE])
+
+    def _put(self, entries: list[Entry]) -> None:
+        try:
+            _, vectors = self._gallery.vectors([t for entry in entries for t in entry.person.tracklets])
+        except TrackletNotFound:
+            # Erased a moment ago: the catalogue is going to say who it was.
+            for entry in entries if len(entries) > 1 else ():
+                self._put([entry])
+            return
+        counts = np.array([len(entry.person.tracklets) for entry in entries])
+        sums = np.add.reduceat(vectors, np.cumsum(counts) - counts)
+        means = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
+        for entry, mean in zip(entries, means, strict=True):
+            row = self._row.get(entry.person.id)
+            if row is None:
+                row = self._row[entry.person.id] = len(self._ids)
+                self._ids.append(entry.person.id)
+                if row == len(self._means):
+                    room = np.zeros((max(64, row // 2), self._means.shape[1]), np.float32)
+                    self._means = np.concatenate([self._means, room])
+            self._means[row] = mean
+
+    def _remove(self, person: str) -> None:
+        """Whoever has the last row gets the row of somebody who has gone."""
+        row = self._row.pop(person, None)
+        if row is None:
+            return
+        last = self._ids.pop()
+        self._means[row] = self._means[len(self._ids)]
+        if last != person:
+            self._ids[row], self._row[last] = last, row

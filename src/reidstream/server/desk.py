@@ -10,47 +10,44 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from reidstream.config import Config
 from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, ReIDStreamError
 from reidstream.gallery import Gallery
-from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.personal import Subject
+from reidstream.identities.applying import Applied, Applying, Part, batches
 from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
+from reidstream.identities.changes import owners_of
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
-from reidstream.identities.people import people_of as stored_people
-from reidstream.identities.proposal import Proposal, apply
-from reidstream.identities.schema import former_members, former_people, links, operations, outbox
-from reidstream.identities.waiting import Waiting
+from reidstream.identities.schema import former_members, outbox
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
-from reidstream.server.decisions import Decision, Label, Undo, execute, people_of, tracklets_of
+from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
 from reidstream.server.jobs import Job, Jobs
 from reidstream.server.people_table import PeopleTables
-from reidstream.server.resolver import Resolver, fitted
+from reidstream.server.resolver import Resolver
 from reidstream.types import Tracklet
 
 _log = logging.getLogger(__name__)
 
 # Tracklets that are given people in one go; a decision waits for no more than these.
 _AT_ONCE = 20
-# After a decision everybody is read anew before the next tracklet is given a person. Reading takes seconds in large
-# galleries, so that decisions go on meanwhile; when they made it useless so often, the next one waits for it.
-_PATIENCE = 2
-# Seconds of reading that somebody who asks does wait for.
-_SHORT = 0.3
+# Tracklets that are given other people in one transaction while everybody is decided anew; parts that hang together
+# are never divided.
+_MOVED_AT_ONCE = 100
 
 
 class Desk:
@@ -77,11 +74,6 @@ class Desk:
         self._awake = True
         self._closing = False
         self._working = False
-        # Counts what people decided: identities that were read before know nothing of it.
-        self._changes = 0
-        self._known = -1
-        self._took = 0.0
-        self._unassigned, self._waiting_since = Waiting(gallery), 0
         self._identities: OnlineIdentities | None = None
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
         self._thread.start()
@@ -109,12 +101,8 @@ class Desk:
         with self._deciding:
             self.catalogue.refresh()
             self._demand_sight(caller, decision)
-            try:
-                number = execute(self.gallery, caller.name, decision)
-            finally:
-                # A name changes nobody's looks.
-                self._changes += not isinstance(decision, Label)
-            self.catalogue.refresh()
+            number = execute(self.gallery, caller.name, decision)
+            self._follow()
         self.wake()
         return self.operation(number)
 
@@ -129,17 +117,6 @@ class Desk:
         with self.gallery.read() as connection:
             return list(connection.execute(query).scalars())
 
-    def operations_of(self, person: str) -> set[int]:
-        """The numbers of the operations that touched a person or a tracklet that is theirs now."""
-        entry = self.catalogue.get(person)
-        with self.gallery.read() as connection:
-            named = select(former_people.c.changed_by).where(former_people.c.person == person)
-            found = set(connection.execute(named).scalars())
-            for some in in_chunks(list(entry.person.tracklets) if entry else []):
-                touched = select(former_members.c.changed_by).where(former_members.c.tracklet.in_(some))
-                found.update(connection.execute(touched).scalars())
-        return found
-
     def last_event(self) -> int:
         """The number of the newest event."""
         with self.gallery.read() as connection:
@@ -147,23 +124,13 @@ class Desk:
 
     def same_person(self, one: Entry, others: Sequence[Entry]) -> list[float]:
         """How probable it is that a person and each of some others are one, by looks and times."""
+        return self.same(one.person.id, [other.person.id for other in others])
+
+    def same(self, person: str, others: Sequence[str]) -> list[float]:
+        """How probable it is that a person and each of some others are one; see ``OnlineIdentities.same``."""
         identities = self._read()
         with self._deciding:
-            same = identities.same(one.person.id, [other.person.id for other in others])
-        # Those who were told apart a moment ago may not be known as two yet.
-        apart = self._told_apart(one, others)
-        return [0.0 if other.person.id in apart else p for other, p in zip(others, same, strict=True)]
-
-    def _told_apart(self, one: Entry, others: Sequence[Entry]) -> set[str]:
-        """The people of the others of whom somebody decided that they are not ``one``."""
-        owner = {visit.tracklet: entry.person.id for entry in others for visit in entry.visits}
-        found: set[str] = set()
-        with self.gallery.read() as connection:
-            for some in in_chunks([visit.tracklet for visit in one.visits]):
-                for near, far in ((links.c.a, links.c.b), (links.c.b, links.c.a)):
-                    query = select(far).where(links.c.kind == "different", near.in_(some))
-                    found.update(owner[t] for t in connection.execute(query).scalars() if t in owner)
-        return found
+            return identities.same(person, others)
 
     def who_is(self, caller: Caller, asked: Query, found: Sequence[str]) -> Identity:
         """Who a query shows, of the people that a caller may see. found: tracklets whose people are wanted as well."""
@@ -203,38 +170,45 @@ class Desk:
         """Decide everybody anew, in a process of its own. Whom somebody decided about meanwhile stays as they are."""
 
         def work(job: Job) -> dict[str, Any]:
-            before = self._last_operation()
-            proposal = self.resolver.propose(self.gallery.place.address, self.config.identities)
-            with self._deciding:
-                proposal = self._fitted(proposal, before)
-                apply(self.gallery, proposal, caller.name)
-                self._changes += 1
-                self.catalogue.refresh()
+            found = self.resolver.propose(self.gallery.place.address, self.config.identities)
+            done = self._apply(found.parts, found.before, caller.name, found.counts, found.summary, job.advance)
             self.wake()
-            return {"before": proposal.people_before, "people": proposal.people, "moved": len(proposal.moved)}
+            left = {"left_out": done.left_out} if done.left_out else {}
+            return {"before": found.counts["before"], "people": found.counts["people"], "moved": done.moved, **left}
 
         return self.jobs.start("resolve", caller.name, work)
 
-    def _fitted(self, proposal: Proposal, before: int) -> Proposal:
-        """A proposal that leaves out what was decided after an operation."""
-        undone = select(operations.c.undoes).where(operations.c.id > before, operations.c.undoes.is_not(None))
-        since = or_(former_members.c.changed_by > before, former_members.c.changed_by.in_(undone))
-        with self.gallery.read() as connection:
-            everybody = stored_people(connection)
-            touched = set(connection.execute(select(former_members.c.tracklet).where(since)).scalars())
-            linked = select(links.c.a, links.c.b).where(links.c.operation > before)
-            touched.update(tracklet for pair in connection.execute(linked) for tracklet in pair)
-        now = {
-            tracklet: (person.id, sure)
-            for person in everybody
-            for tracklet, sure in zip(person.tracklets, person.probability, strict=True)
-        }
-        doubts = {
-            person.tracklets[0]: (person.candidate, person.chance)
-            for person in everybody
-            if person.undecided and person.candidate is not None and person.chance is not None
-        }
-        return fitted(proposal, now, touched, doubts=doubts)
+    def _apply(
+        self,
+        parts: Sequence[Part],
+        before: int,
+        author: str,
+        counts: Mapping[str, int],
+        summary: str,
+        advance: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Applied:
+        """Apply parts of a proposal, some at a time, so that decisions and storing go on in between."""
+        applying = Applying(self.gallery, author, before)
+        total = sum(len(part.after) for part in parts)
+        done = 0
+        for some in batches(parts, _MOVED_AT_ONCE):
+            if self.closing:
+                break
+            with self._deciding:
+                self._follow(applying.apply(some))
+            done += sum(len(part.after) for part in some)
+            advance(done, total)
+        with self._deciding:
+            applying.close(counts, summary)
+            # Whom it touched is known already.
+            self._follow(told=())
+        return applying.applied
+
+    def _follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
+        """Everybody who keeps people in memory takes over what has happened; within ``_deciding``."""
+        if self._identities is not None:
+            self._identities.follow(told, gone)
+        self.catalogue.refresh(told, gone)
 
     def erase(
         self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()
@@ -242,12 +216,15 @@ class Desk:
         """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
 
         def work(job: Job) -> dict[str, Any]:
-            with self._deciding:
-                try:
-                    done = self.gallery.erase(ids, contents, job.advance, people=people, author=caller.name)
-                finally:
-                    self._changes += 1
-                    self.catalogue.reload()
+            # Whoever reads everybody must not find that somebody has vanished.
+            self._read()
+
+            def deleted(subject: Subject) -> None:
+                self._follow(told=[*subject.people], gone=subject.tracklets)
+
+            done = self.gallery.erase(
+                ids, contents, job.advance, people=people, author=caller.name, exclusive=self._deciding, deleted=deleted
+            )
             self.wake()
             document = erasure_document(done)
             for part in ("before", "after"):
@@ -271,20 +248,20 @@ class Desk:
 
         def work(job: Job) -> dict[str, Any]:
             archive = open_archive(folder)
+            there = [tracklet for tracklet, _ in archive.contents()]
+            self._read()
             with self._deciding:
-                try:
-                    done = import_gallery(self.gallery, archive)
-                finally:
-                    self._changes += 1
-                self.catalogue.refresh()
+                touched = self._owners(there)
+                done = import_gallery(self.gallery, archive)
+                self._follow(told=touched | self._owners(there))
             self.wake()
             return asdict(done)
 
         return self.jobs.start("import", caller.name, work)
 
-    def _last_operation(self) -> int:
+    def _owners(self, tracklets: Sequence[str]) -> set[str]:
         with self.gallery.read() as connection:
-            return int(connection.execute(select(func.max(operations.c.id))).scalar() or 0)
+            return owners_of(connection, tracklets)
 
     def _demand_sight(self, caller: Caller, decision: Decision) -> None:
         """Raise AccessDenied unless the caller may see all of everybody that a decision changes."""
@@ -332,50 +309,27 @@ class Desk:
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
-        waiting = self._waits()
-        for _ in range(_PATIENCE):
-            if self._known == self._changes:
-                break
-            self._read_anew()
-        if not waiting:
-            return 0
+        identities = self._read()
         with self._deciding:
-            if self._known != self._changes:
-                self._identities, self._known = self._fresh(), self._changes
-            assert self._identities is not None
-            given = self._identities.catch_up(_AT_ONCE)
+            given = identities.catch_up(_AT_ONCE)
         if given:
             self.catalogue.refresh()
+        if identities.outgrown:
+            # Takes a second; whoever decides does not wait for it.
+            concluded = identities.conclude()
+            with self._deciding:
+                identities.adopt(concluded)
         return given
 
     def _read(self) -> OnlineIdentities:
-        """Identities as they are, or where reading takes long as they were a moment ago: whoever only asks does not
-        wait until everybody is read anew."""
+        """Everybody, as they are remembered for deciding; read once, while decisions go on."""
         with self._reading:
-            if self._identities is None or (self._known != self._changes and self._took < _SHORT):
-                return self._read_anew()
+            if self._identities is None:
+                identities = OnlineIdentities(self.gallery, self.config.identities)
+                with self._deciding:
+                    identities.follow()
+                    self._identities = identities
             return self._identities
-
-    def _read_anew(self) -> OnlineIdentities:
-        """Read everybody while decisions go on; adopted unless one was made meanwhile."""
-        changes, before = self._changes, time.monotonic()
-        fresh = self._fresh()
-        self._took = time.monotonic() - before
-        with self._deciding:
-            # Another thread may have been faster, and have given people to tracklets since.
-            if self._identities is None or self._known != self._changes == changes:
-                self._identities, self._known = fresh, changes
-            return self._identities
-
-    def _fresh(self) -> OnlineIdentities:
-        return OnlineIdentities(self.gallery, self.config.identities)
-
-    def _waits(self) -> bool:
-        """Whether a stored tracklet has no person."""
-        if self._waiting_since != self._changes:
-            # An undoing may have taken a tracklet's person away.
-            self._unassigned, self._waiting_since = Waiting(self.gallery), self._changes
-        return bool(self._unassigned.first(1))
 
     def close(self) -> None:
         """Everything stored has a person when it returns, and jobs have ended."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,10 +52,20 @@ class PeopleTable:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
+        self._columns: dict[str, npt.NDArray[Any]] = {}
         self._orders: dict[PeopleOrder, tuple[IntArray, Numbers]] = {}
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def with_changes(self, changed: Collection[str], entries: Sequence[Entry]) -> PeopleTable:
+        """The table when some people have changed. entries: those of them who are still there, as they are now."""
+        kept = [row for row, entry in enumerate(self.entries) if entry.person.id not in changed]
+        table = PeopleTable([*(self.entries[row] for row in kept), *entries])
+        fresh = PeopleTable(entries)
+        for name, values in self._columns.items():
+            table._columns[name] = np.concatenate([values[kept], _COLUMNS[name](fresh)])
+        return table
 
     def where(self, wanted: PeopleFilter, hidden: Collection[str], *, shown: bool) -> Mask:
         """bool (n,): whom a filter means. hidden: ids of people; shown: those who are not, or those who are."""
@@ -118,8 +129,7 @@ class PeopleTable:
         """Some of those that a mask means, in order, and what the following page is after; None on the last one."""
         if order not in self._orders:
             keys = self._keys(order)
-            ids = np.array([entry.person.id for entry in self.entries], np.str_)
-            rows = np.lexsort((ids, keys)) if len(self) else np.zeros(0, np.int64)
+            rows = np.lexsort((self._ids, keys)) if len(self) else np.zeros(0, np.int64)
             self._orders[order] = rows, keys[rows]
         rows, keys = self._orders[order]
         found = mask[rows]
@@ -155,46 +165,52 @@ class PeopleTable:
             case PeopleOrder.FIRST_SEEN:
                 return self._first_seen
             case PeopleOrder.NUMBER:
-                return self._column(lambda entry: entry.person.number)
+                return self._held("number")
             case PeopleOrder.TRACKLETS:
                 return -self._count
             case PeopleOrder.LEAST_SURE:
                 return self._least_sure
 
-    def _column(self, value: Callable[[Entry], float]) -> Numbers:
-        return np.fromiter(map(value, self.entries), np.float64, len(self))
+    def _held(self, name: str) -> npt.NDArray[Any]:
+        if name not in self._columns:
+            self._columns[name] = _COLUMNS[name](self)
+        return self._columns[name]
 
-    @cached_property
+    @property
+    def _ids(self) -> npt.NDArray[np.str_]:
+        return self._held("id")
+
+    @property
     def _first_seen(self) -> Numbers:
-        return self._column(lambda entry: entry.first_seen)
+        return self._held("first seen")
 
-    @cached_property
+    @property
     def _last_seen(self) -> Numbers:
-        return self._column(lambda entry: entry.last_seen)
+        return self._held("last seen")
 
-    @cached_property
+    @property
     def _count(self) -> Numbers:
-        return self._column(lambda entry: len(entry.visits))
+        return self._held("count")
 
-    @cached_property
+    @property
     def _least_sure(self) -> Numbers:
-        return self._column(lambda entry: entry.least_sure)
+        return self._held("least sure")
 
-    @cached_property
+    @property
     def _surest(self) -> Numbers:
-        return self._column(lambda entry: max(visit.probability for visit in entry.visits))
+        return self._held("surest")
 
-    @cached_property
+    @property
     def _quality(self) -> Numbers:
-        return self._column(lambda entry: entry.quality)
+        return self._held("quality")
 
-    @cached_property
+    @property
     def _undecided(self) -> Mask:
-        return np.fromiter((entry.undecided for entry in self.entries), bool, len(self))
+        return self._held("undecided")
 
-    @cached_property
+    @property
     def _named(self) -> Mask:
-        return np.fromiter((bool(entry.person.name) for entry in self.entries), bool, len(self))
+        return self._held("named")
 
     @cached_property
     def _every_visit(self) -> tuple[IntArray, IntArray, Numbers, Numbers, dict[str, int]]:
@@ -218,6 +234,28 @@ class PeopleTable:
         return np.bincount(owner[mask], minlength=len(self)) > 0
 
 
+def _numbers(value: Callable[[Entry], float]) -> Callable[[PeopleTable], Numbers]:
+    return lambda table: np.fromiter(map(value, table.entries), np.float64, len(table))
+
+
+def _whether(value: Callable[[Entry], bool]) -> Callable[[PeopleTable], Mask]:
+    return lambda table: np.fromiter(map(value, table.entries), bool, len(table))
+
+
+_COLUMNS: dict[str, Callable[[PeopleTable], npt.NDArray[Any]]] = {
+    "id": lambda table: np.array([entry.person.id for entry in table.entries], np.str_),
+    "number": _numbers(lambda entry: entry.person.number),
+    "first seen": _numbers(lambda entry: entry.first_seen),
+    "last seen": _numbers(lambda entry: entry.last_seen),
+    "count": _numbers(lambda entry: len(entry.visits)),
+    "least sure": _numbers(lambda entry: entry.least_sure),
+    "surest": _numbers(lambda entry: max(visit.probability for visit in entry.visits)),
+    "quality": _numbers(lambda entry: entry.quality),
+    "undecided": _whether(lambda entry: entry.undecided),
+    "named": _whether(lambda entry: bool(entry.person.name)),
+}
+
+
 class PeopleTables:
     """The table of each view of a gallery, kept until something changes. Safe to use from several threads."""
 
@@ -231,9 +269,7 @@ class PeopleTables:
         """What somebody may know who may see these cameras only; None: all of them."""
         view = None if cameras is None else frozenset(cameras)
         with self._lock:
-            if self._version != self._catalogue.version:
-                self._version = self._catalogue.version
-                self._views = {}
+            self._follow()
             if view not in self._views:
                 entries = self._catalogue.entries()
                 if view is not None:
@@ -242,3 +278,17 @@ class PeopleTables:
                         self._views.clear()
                 self._views[view] = PeopleTable(entries)
             return self._views[view]
+
+    def _follow(self) -> None:
+        version, changed = self._catalogue.changed_since(self._version)
+        if version == self._version:
+            return
+        self._version = version
+        if changed is None:
+            self._views = {}
+            return
+        found = [entry for person in sorted(changed) if (entry := self._catalogue.get(person)) is not None]
+        self._views = {
+            view: table.with_changes(changed, [seen for entry in found if (seen := entry.within(view)) is not None])
+            for view, table in self._views.items()
+        }

@@ -52,8 +52,9 @@ def resolve(
 
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
+    from reidstream.identities.applying import apply
     from reidstream.identities.people import list_people
-    from reidstream.identities.proposal import apply, propose
+    from reidstream.identities.proposal import propose
 
     given = {"false_merges": false_merges, "cameras": cameras and f'"{cameras.value}"'}
     own = [f"identities.{key}={value}" for key, value in given.items() if value is not None]

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from reidstream.documents import operations_document
+from reidstream.identities.operations import touching, within
 from reidstream.identities.people import count_of_operations, history
-from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import Limit, Operator, Reviewer, TheDesk, Viewer, answer, everything
+from reidstream.server.api.review import note_answers
 from reidstream.server.decisions import Decision
-from reidstream.server.desk import Desk
 from reidstream.server.review_queue import ReviewQueue
 
 router = APIRouter(tags=["decisions"])
@@ -40,7 +40,7 @@ def decide(
     """Decide who is who. 409 with ``now`` when what was seen is no longer so: nothing has changed then."""
     done = desk.decide(caller, decision)
     review: ReviewQueue = request.app.state.review
-    review.answered(decision)
+    note_answers(desk, caller, [(question.one, question.other) for question in review.answered(decision)], "decided")
     return answer(done)
 
 
@@ -53,29 +53,18 @@ def operations(
     person: Annotated[str | None, Query(max_length=64, description="Only those that touched this person.")] = None,
 ) -> Response:
     """What was decided by whom and when: the newest ones, oldest of them first."""
-    if person is None and caller.cameras is None:
-        newest = history(desk.gallery, before=before, newest=limit)
-        total = count_of_operations(desk.gallery, before)
-        following = newest[0].id if total > len(newest) else None
-        return answer({**operations_document(newest, total), "next": following})
-    found = history(desk.gallery, before=before)
+    where = []
     if person is not None:
-        touching = desk.operations_of(person)
-        found = [operation for operation in found if operation.id in touching]
+        where.append(touching(person))
     if caller.cameras is not None:
-        found = [operation for operation in found if sees(desk, caller, operation.id)]
-    document = operations_document(found[-limit:], len(found))
-    return answer({**document, "next": found[-limit].id if len(found) > limit else None})
+        where.append(within(caller.cameras))
+    newest = history(desk.gallery, before=before, newest=limit, where=where)
+    total = count_of_operations(desk.gallery, before, where)
+    following = newest[0].id if total > len(newest) else None
+    return answer({**operations_document(newest, total), "next": following})
 
 
 @router.post("/resolve", status_code=202)
 def resolve(desk: TheDesk, caller: Operator) -> Response:
     """Decide everybody anew, as a job. What people decided holds."""
     return answer(desk.resolve(everything(caller)).as_dict(), 202)
-
-
-def sees(desk: Desk, caller: Caller, operation: int) -> bool:
-    """Whether everything that an operation touched is of cameras that the caller may see."""
-    assert caller.cameras is not None
-    touched = desk.touched(operation)
-    return bool(touched) and caller.cameras.issuperset(desk.gallery.rows(ids=touched).source.tolist())

@@ -156,14 +156,12 @@ def names(
 def alike(desk: Desk, caller: Caller, entry: Entry, most: int) -> list[tuple[Entry, float]]:
     """Who looks most like a person, of those that the caller may see and that are not hidden."""
     apart = hidden_people(desk)
-    found = []
-    for other, similarity in desk.looks.nearest(
-        entry.person.id, most + len(apart) + len(desk.catalogue.undecided()) + 200 * bool(caller.sources)
-    ):
-        seen = other.within(caller.cameras)
-        if seen is not None and other.person.id not in apart and not seen.undecided:
-            found.append((seen, similarity))
-    return found[:most]
+
+    def wanted(other: Entry) -> Entry | None:
+        seen = other.within(caller.cameras) if other.person.id not in apart else None
+        return seen if seen is not None and not seen.undecided else None
+
+    return desk.looks.nearest(entry.person.id, most, wanted)
 
 
 def hidden_people(desk: Desk) -> set[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, insert, select
 
+from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import answers
 from reidstream.server.api.common import Reviewer, TheDesk, answer
 from reidstream.server.api.people import hidden_people
+from reidstream.server.desk import Desk
 from reidstream.server.review_queue import Question, ReviewQueue, answerable
 
 router = APIRouter(tags=["review"])
@@ -38,7 +41,9 @@ def queue(
 ) -> Response:
     """What most needs an eye, the weightiest first; what the caller skipped is left out, what is for later comes last.
 
-    ``left``: how many questions there are. ``finding``: whether the first ones are still being looked for, which takes
+    ``left``: how many questions there are; ``reviewed``: how many this user has answered or skipped, ``later``: put
+    off.
+    ``finding``: whether the first ones are still being looked for, which takes
     a moment in a gallery of many people.
     """
     review: ReviewQueue = request.app.state.review
@@ -55,32 +60,42 @@ def queue(
         (later if state == "later" else waiting).append(question)
     found = [*waiting, *later]
     shown = [described for question in found[:limit] if (described := _described(desk, question)) is not None]
-    return answer({"questions": shown, "left": len(found), "finding": review.finding})
+    counts = {state: sum(row.answer == state for row in own) for state in ("decided", "skip", "later")}
+    progress = {"reviewed": counts["decided"] + counts["skip"], "later": len(later)}
+    return answer({"questions": shown, "left": len(found), **progress, "finding": review.finding})
 
 
 @router.post("/review/answers")
 def say(sent: Answer, desk: TheDesk, caller: Reviewer) -> Response:
     """Skip a question, or have it asked after all others; for this user only."""
-    with desk.gallery.write() as connection:
-        key = (answers.c.user == caller.name, answers.c.one == sent.one, answers.c.other == sent.other)
-        connection.execute(delete(answers).where(*key))
-        values = {"user": caller.name, "one": sent.one, "other": sent.other, "answer": sent.answer}
-        connection.execute(insert(answers).values(**values, wall=time.time()))
+    note_answers(desk, caller, [(sent.one, sent.other)], sent.answer)
     return answer({"answer": sent.answer})
+
+
+def note_answers(desk: Desk, caller: Caller, pairs: Sequence[tuple[str, str]], said: str) -> None:
+    """Remember what a user said to questions: "decided", "skip" or "later"."""
+    if not pairs:
+        return
+    with desk.gallery.write() as connection:
+        for one, other in pairs:
+            key = {"user": caller.name, "one": one, "other": other}
+            connection.execute(delete(answers).where(*(answers.c[name] == value for name, value in key.items())))
+            connection.execute(insert(answers).values(**key, answer=said, wall=time.time()))
 
 
 @router.delete("/review/answers")
 def ask_again(desk: TheDesk, caller: Reviewer) -> Response:
     """Ask this user everything again that they skipped or put off."""
     with desk.gallery.write() as connection:
-        gone = connection.execute(delete(answers).where(answers.c.user == caller.name)).rowcount
+        own = (answers.c.user == caller.name, answers.c.answer != "decided")
+        gone = connection.execute(delete(answers).where(*own)).rowcount
     return answer({"asked_again": gone})
 
 
 def _described(desk: Any, question: Question) -> dict[str, Any] | None:
     one = desk.catalogue.get(question.one)
-    other = desk.catalogue.get(question.other) if question.kind == "same" else None
-    if one is None or (question.kind == "same" and other is None):
+    other = desk.catalogue.get(question.other) if question.pair else None
+    if one is None or (question.pair and other is None):
         return None
     return {
         **question.as_dict(),
@@ -93,6 +108,6 @@ def _sees(desk: Any, caller: Any, question: Question) -> bool:
     """Only what the caller may decide is asked."""
     if caller.cameras is None:
         return True
-    persons = [question.one, *([question.other] if question.kind == "same" else [])]
+    persons = [question.one, *([question.other] if question.pair else [])]
     entries = [desk.catalogue.get(person) for person in persons]
     return all(entry is not None and caller.cameras.issuperset(entry.cameras) for entry in entries)

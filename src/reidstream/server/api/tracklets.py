@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from reidstream.server.api.common import (
     read_cursor,
     tracklet_source,
 )
+from reidstream.server.still import still_of
 
 router = APIRouter(tags=["what was seen"])
 
@@ -112,6 +114,16 @@ def crop(
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     return Response(jpeg if width is None else narrower(jpeg, width), media_type="image/jpeg", headers=headers)
+
+
+@router.get("/tracklets/{tracklet}/frame")
+def frame(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
+    """The frame of the recording at the tracklet's best picture, with the box. ``picture``: JPEG, base64; null where
+    there is none, and ``why`` says why: nothing is kept of live cameras, or the recording is not there any more."""
+    tracklet_source(desk, caller, tracklet)
+    desk.log.note(caller, "looked at a frame", tracklet=tracklet)
+    jpeg, why = still_of(desk.gallery, tracklet)
+    return answer({"picture": None if jpeg is None else base64.b64encode(jpeg).decode(), "why": why})
 
 
 @router.get("/names-of-cameras")

@@ -3,6 +3,7 @@
 import { ask, called, decide, done, failed, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, post, say, seenOf, visits, walk } from "./page.js";
 
 const wanted = document.body.dataset.person;
+const MOST_STEPS = 200;
 const chosen = new Set();
 let person = null;
 let odd = new Map();
@@ -84,10 +85,46 @@ function drawJourney() {
     const title = document.createElementNS(svg.namespaceURI, "title");
     title.textContent = `${v.source}, ${moment(v.start_wall)}, ${lasting(v.end_wall - v.start_wall)}`;
     bar.append(title);
+    bar.addEventListener("click", () => showFrame(v));
   }
   add("text", { x: left, y: height - 6 }, moment(begin));
   add("text", { x: left + width, y: height - 6, "text-anchor": "end" }, moment(person.last_seen));
   find("#journey").replaceChildren(svg);
+  drawVisits();
+}
+
+// Every visit in the order of time, and how long nobody saw them in between.
+function drawVisits() {
+  const seen = [...person.tracklets].sort((a, b) => a.start_wall - b.start_wall);
+  find("#visits").replaceChildren(...seen.slice(0, MOST_STEPS).map((v, n) => make("li", {},
+    n ? make("span", { class: "facts" }, v.start_wall > seen[n - 1].end_wall ? `${lasting(v.start_wall - seen[n - 1].end_wall)} later` : "at the same time") : null,
+    make("button", { type: "button", class: "quiet", data: { id: v.id }, onclick: () => showFrame(v) },
+      make("strong", {}, v.source), ` ${moment(v.start_wall)}, ${lasting(v.end_wall - v.start_wall)}`))),
+  seen.length > MOST_STEPS ? make("li", { class: "facts" }, `and ${(seen.length - MOST_STEPS).toLocaleString()} more`) : "");
+}
+
+let wantedFrame = null;
+
+async function showFrame(visit) {
+  wantedFrame = visit.id;
+  for (const button of find("#visits").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.id === visit.id));
+  const text = `${visit.source}, ${moment(visit.start_wall)}`;
+  find("#frame").hidden = false;
+  find("#frame-text").textContent = `${text}: looking for the frame…`;
+  try {
+    const found = await get(`/tracklets/${visit.id}/frame`);
+    // Somebody may have asked for another one meanwhile.
+    if (wantedFrame !== visit.id) return;
+    const image = find("#frame-picture");
+    if (image.src) URL.revokeObjectURL(image.src);
+    image.hidden = found.picture === null;
+    if (found.picture !== null) {
+      const bytes = Uint8Array.from(atob(found.picture), (letter) => letter.charCodeAt(0));
+      image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+      image.alt = `The frame of ${text}, with a box`;
+    }
+    find("#frame-text").textContent = found.picture === null ? `${text}: no frame, ${found.why}.` : text;
+  } catch (error) { failed(error); }
 }
 
 function drawCrops() {

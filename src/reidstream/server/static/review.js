@@ -5,7 +5,7 @@ import { ask, called, decide, failed, find, get, keys, listen, make, moment, per
 const PLACE = "review: question";
 let questions = [];
 let left = 0;
-let answered = 0;
+let reviewed = 0;
 let busy = false;
 let finding = false;
 
@@ -16,6 +16,7 @@ async function load() {
     const found = await get("/review", { limit: 30 });
     questions = found.questions;
     left = found.left;
+    reviewed = found.reviewed;
     if (found.finding) setTimeout(load, 2000);
     find("#finding").hidden = !found.finding;
     finding = found.finding;
@@ -47,14 +48,15 @@ const about = (person) => `${called(person)}: ${visits(person.tracklets.length)}
 function draw() {
   const question = current();
   find("#left").textContent = left ? `${left} left` : "";
-  find("#progress").max = Math.max(1, answered + left);
-  find("#progress").value = answered;
+  find("#progress").max = Math.max(1, reviewed + left);
+  find("#progress").value = reviewed;
+  find("#reviewed").textContent = `${reviewed.toLocaleString()} of ${(reviewed + left).toLocaleString()}`;
   find("#question").hidden = !question;
   find("#done").hidden = Boolean(question) || finding;
   if (!question) { sessionStorage.removeItem(PLACE); return; }
   sessionStorage.setItem(PLACE, key(question));
-  const pair = question.kind === "same";
-  const title = pair ? `Are ${called(question.person)} and ${called(question.other_person)} one person?` : `Is this ${called(question.person)}?`;
+  const pair = question.kind !== "member";
+  const title = question.kind === "undecided" ? `Is this undecided visit ${called(question.person)}?` : pair ? `Are ${called(question.person)} and ${called(question.other_person)} one person?` : `Is this ${called(question.person)}?`;
   find("#asked").textContent = title;
   find("#sure").textContent = `By looks and times: ${percent(question.probability)} yes.`;
   side(find("#one"), about(question.person), `/people/${question.one}`, shown(question.person, pair ? null : question.other));
@@ -82,15 +84,15 @@ async function answer(what) {
     if (what === "skip" || what === "later") {
       await post("/review/answers", { one: question.one, other: question.other, answer: what });
     } else {
-      const pair = question.kind === "same";
+      const pair = question.kind !== "member";
       const decision = pair
         ? { kind: what === "yes" ? "merge" : "apart", people: [question.one, question.other] }
         : what === "yes" ? { kind: "confirm", person: question.one, tracklets: [question.other] } : { kind: "reject", tracklet: question.other, person: question.one };
-      answered += 1;
       await decide({ ...decision, seen: seen(question) }, async () => {});
     }
     questions.shift();
     left = Math.max(0, left - 1);
+    reviewed += what === "later" ? 0 : 1;
     sessionStorage.removeItem(PLACE);
     if (questions.length > 3) draw();
     await load();

@@ -1,0 +1,189 @@
+"""Whoever gives tracklets their people takes over what others decide, as if everybody had been read anew."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.errors import GalleryError, IdentityError
+from reidstream.gallery import Gallery
+from reidstream.identities.applying import apply
+from reidstream.identities.archive import export_gallery, import_gallery, open_archive
+from reidstream.identities.catalogue import Catalogue
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.people import list_people, person_of_tracklets
+from reidstream.identities.proposal import propose
+from reidstream.identities.review import Review
+from tests.identities.conftest import Fill, Visit, made_tracklet
+from tests.identities.test_review import IDS, VISITS
+
+MORE: list[Visit] = [(1, "b", 40, 45), (4, "a", 41, 46), (4, "b", 50, 55), (2, "a", 60, 65), (5, "b", 61, 66)]
+LESS_RISK = IdentityConfig(false_merges=1e-6)
+
+
+def remembered(identities: OnlineIdentities) -> dict[str, Any]:
+    """All that is known of everybody, whatever the order in which it came to be known."""
+    memory = identities.decider.memory
+    names = identities.decider.names
+    found: dict[str, Any] = {}
+    for row, person in enumerate(memory.people):
+        held = zip(person.tracklets, person.vectors, person.prototypes, person.clarity, strict=True)
+        found[person.id] = {
+            "newest": {t: (vector.tobytes(), looks.tobytes(), clear) for t, vector, looks, clear in held},
+            "order": person.tracklets,
+            "times": list(zip((names[c] for c in person.cameras), person.starts, person.ends, strict=True)),
+            "mean": np.round(memory.nearest.means[row], 5).tolist(),
+            "apart": sorted(memory.apart_of(person.id)),
+            "owned": sorted(memory.tracklets_of(person.id)),
+        }
+    return {"people": found, "owner": memory.owner}
+
+
+def everybody(catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+    return {entry.person.id: entry.as_dict() for entry in catalogue.entries()}
+
+
+class Reviewers:
+    """Everything that changes who is who, done to one gallery."""
+
+    def __init__(self, gallery: Gallery, exported: Path) -> None:
+        self.gallery, self._exported = gallery, exported
+        self.identities = OnlineIdentities(gallery, IdentityConfig())
+        self.identities.catch_up()
+        self.catalogue = Catalogue(gallery)
+        self._more = iter(MORE)
+
+    def do(self, action: str, a: int, b: int) -> None:
+        """Some actions are refused: the person has gone, or there is nothing left to undo."""
+        people = [person.id for person in list_people(self.gallery)]
+        one, other = people[a % len(people)], people[b % len(people)]
+        own = {person.id: person.tracklets for person in list_people(self.gallery)}
+        review = Review(self.gallery, "ana")
+        match action:
+            case "merge":
+                review.merge(one, other)
+            case "label":
+                review.label(one, name=f"name {a} {b}")
+            case "split":
+                review.split(one, own[one][:1])
+            case "apart":
+                review.apart(one, other)
+            case "move":
+                review.move(own[one][b % len(own[one])], other)
+            case "reject":
+                review.reject(own[one][b % len(own[one])], one)
+            case "confirm":
+                review.confirm(one, own[one])
+            case "undo":
+                review.undo()
+            case "store":
+                visit = next(self._more, None)
+                self.gallery.add([made_tracklet(*visit)] if visit else [])
+                self.identities.catch_up()
+            case "resolve":
+                apply(self.gallery, propose(self.gallery, LESS_RISK if a % 2 else IdentityConfig()))
+                self.told([person.id for person in list_people(self.gallery)])
+            case "erase":
+                self.erase(own[one][b % len(own[one])], ())
+            case "erase person":
+                self.erase(None, [one])
+            case "import":
+                archive = open_archive(self._exported)
+                there = [tracklet for tracklet, _ in archive.contents()]
+                before = self.owners(there)
+                import_gallery(self.gallery, archive)
+                self.told([*before, *self.owners(there)])
+
+    def owners(self, tracklets: list[str]) -> set[str]:
+        with self.gallery.read() as connection:
+            return {person for person, _ in person_of_tracklets(connection, tracklets).values()}
+
+    def told(self, people: list[str]) -> None:
+        self.identities.follow(told=people)
+        self.catalogue.refresh(told=people)
+
+    def erase(self, tracklet: str | None, people: list[str] | tuple[()]) -> None:
+        own = {person.id: person.tracklets for person in list_people(self.gallery)}
+        gone = [tracklet] if tracklet is not None else [t for person in people for t in own[person]]
+        if len(gone) == len(self.gallery):
+            return
+        self.gallery.erase([tracklet] if tracklet is not None else [], people=people)
+        self.identities.follow(told=people, gone=gone)
+        self.catalogue.refresh(told=people, gone=gone)
+
+
+@pytest.fixture
+def exported(fill: Fill, tmp_path: Path) -> Path:
+    """The same visits and some more, in which others decided something else."""
+    other = fill([*VISITS, (6, "a", 70, 75)], "other")
+    OnlineIdentities(other, IdentityConfig()).catch_up()
+    review = Review(other, "ben")
+    review.apart("1", "2")
+    review.split("1", [IDS[5]])
+    review.merge("2", "3")
+    export_gallery(other, tmp_path / "exported")
+    return tmp_path / "exported"
+
+
+ACTIONS = [
+    *("merge", "label", "split", "apart", "move", "reject", "confirm", "undo", "undo", "store", "resolve"),
+    *("erase", "erase person", "import"),
+]
+numbers = count()
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 5)), max_size=7))
+def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps: list[tuple[str, int, int]]) -> None:
+    work = Reviewers(fill(VISITS, f"gallery {next(numbers)}"), exported)
+    for step in steps:
+        try:
+            work.do(*step)
+        except (IdentityError, GalleryError):
+            pass
+        work.identities.catch_up()
+        work.catalogue.refresh()
+        assert remembered(work.identities) == remembered(OnlineIdentities(work.gallery, IdentityConfig())), step
+        assert everybody(work.catalogue) == everybody(Catalogue(work.gallery)), step
+
+
+def test_a_batch_that_could_not_be_written_is_decided_again(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = fill(VISITS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    write = Gallery.write
+
+    def full(self: Gallery, *fences: Any) -> Any:
+        monkeypatch.setattr(Gallery, "write", write)
+        raise GalleryError("no space left")
+
+    identities.catch_up(2)
+    monkeypatch.setattr(Gallery, "write", full)
+    with pytest.raises(GalleryError):
+        identities.catch_up(2)
+    identities.catch_up()
+    assert remembered(identities) == remembered(OnlineIdentities(gallery, IdentityConfig()))
+    assert sorted(identities.decider.memory.owner) == sorted(IDS)
+
+
+def test_what_fails_at_its_end_leaves_nobody_who_is_not_there(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = fill(VISITS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+
+    def broken(*_: Any) -> None:
+        monkeypatch.undo()
+        raise GalleryError("the disk fails")
+
+    monkeypatch.setattr("reidstream.identities.online.append_events", broken)
+    with pytest.raises(GalleryError):
+        identities.catch_up()
+    identities.follow()
+    assert identities.people == 0
+    identities.catch_up()
+    assert remembered(identities) == remembered(OnlineIdentities(gallery, IdentityConfig()))

@@ -1,0 +1,98 @@
+"""The frame of a recording at a visit's best picture, and what is said where there is none."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from reidstream.config.gallery import GalleryConfig
+from reidstream.gallery import Gallery
+from reidstream.server.access.roles import Role
+from reidstream.sources.fingerprint import file_fingerprint
+from reidstream.types import SourceStarted
+from tests.blobs import COLOURS, FPS, SIZE, write_blobs
+from tests.identities.conftest import SPACE, made_tracklet
+from tests.server.conftest import Asking, Client
+
+FRAME, SPEED = 31, 3.0
+# Where the first blob is in that frame; see ``write_blobs``.
+X, Y = round(10 + FRAME * SPEED), 20
+BOX = (float(X), float(Y), X + 30.0, Y + 80.0)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_blobs(tmp_path / "entrance.mp4", frames=60, speed=SPEED)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, video: Path) -> Iterator[Gallery]:
+    """One visit that a recording shows, and one to a live camera."""
+    config = GalleryConfig(index="exact")
+    with Gallery.open(tmp_path / "gallery", write=True, create=True, space=SPACE, config=config) as opened:
+        recorded = SourceStarted("door", str(video), file_fingerprint(video), SIZE, FPS, 0.0)
+        live = SourceStarted("yard", "rtsp://camera/1", "live content", SIZE, FPS, 0.0, live=True)
+        for started in (recorded, live):
+            opened.begin_source(started, "settings")
+        seen = replace(
+            made_tracklet(1, "door", 0.0, 2.95),
+            content=recorded.content,
+            start_frame=0,
+            end_frame=59,
+            crop_frame=FRAME,
+            crop_box=BOX,
+        )
+        opened.add([seen, replace(made_tracklet(2, "yard", 10, 15), content=live.content)])
+        yield opened
+
+
+def frame_of(owner: Asking, camera: str) -> dict[str, Any]:
+    (tracklet,) = owner.get("/tracklets", camera=camera)["tracklets"]
+    found: dict[str, Any] = owner.get(f"/tracklets/{tracklet['id']}/frame")
+    return found
+
+
+def test_the_frame_is_the_one_of_the_best_picture_with_its_box(owner: Asking) -> None:
+    found = frame_of(owner, "door")
+    assert found["why"] == ""
+    data = np.frombuffer(base64.b64decode(found["picture"]), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape[:2] == (SIZE[1], SIZE[0])
+    # The blob is inside the box, and the box's own colour on its border.
+    assert np.abs(picture[Y + 60, X + 15].astype(int) - COLOURS[0]).max() < 60
+    assert np.abs(picture[Y + 60, X + 40].astype(int) - 128).max() < 40
+    blob = np.abs(picture[Y + 60].astype(int) - COLOURS[0]).max(axis=1) < 70
+    assert abs(float(np.flatnonzero(blob).mean()) - (X + 15)) < SPEED / 2
+
+
+def test_of_a_live_camera_nothing_is_kept_and_words_say_so(owner: Asking) -> None:
+    found = frame_of(owner, "yard")
+    assert found["picture"] is None
+    assert "live camera" in found["why"]
+
+
+def test_a_recording_that_went_or_changed_is_said_to_have_without_its_folder(owner: Asking, video: Path) -> None:
+    content = video.read_bytes()
+    video.write_bytes(content + b"more")
+    assert "has changed" in frame_of(owner, "door")["why"]
+    video.unlink()
+    why = frame_of(owner, "door")["why"]
+    assert "entrance.mp4" in why
+    assert str(video.parent) not in why
+    video.write_bytes(b"no video at all")
+    assert frame_of(owner, "door")["picture"] is None
+
+
+def test_who_may_not_see_a_camera_sees_no_frame_of_it(owner: Asking, user: Client) -> None:
+    (tracklet,) = owner.get("/tracklets", camera="door")["tracklets"]
+    other = user(Role.VIEWER, ["yard"])
+    other.get(f"/tracklets/{tracklet['id']}/frame", 404)
+    assert user(Role.VIEWER, ["door"]).get(f"/tracklets/{tracklet['id']}/frame")["picture"]
