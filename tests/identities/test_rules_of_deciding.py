@@ -18,16 +18,18 @@ from hypothesis import strategies as st
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import ConfigError, DeliveryError, IdentityChanged, IdentityError
 from reidstream.gallery import Gallery
-from reidstream.identities import online
+from reidstream.identities import remembered
+from reidstream.identities.applying import apply
 from reidstream.identities.constraints import HumanLinks, groups_of, read_topology
 from reidstream.identities.delivery import Webhook
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
 from reidstream.identities.people import assign, create_person, human_links, leave_undecided, list_people
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Kind, questions
 from reidstream.identities.resolving import _cannot_link, memberships
 from reidstream.identities.review import Review
+from reidstream.identities.verdicts import Outcome, Verdict
 from tests.identities.conftest import Fill, made_tracklet
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
@@ -126,7 +128,13 @@ def test_who_follows_hears_of_people_that_were_joined(gallery: Gallery) -> None:
     people = {person.number: person.id for person in list_people(gallery)}
     last = max(event.seq for event in all_events_after(gallery, 0))
     found = propose(gallery, IdentityConfig())
-    apply(gallery, replace(found, joined=((people[1], (people[3],)),)))
+    groups = ((IDS[0], IDS[2], IDS[5], IDS[3]), (IDS[1], IDS[4]))
+    decided: dict[str, Verdict[int]] = {
+        t: Verdict(Outcome.DECIDED, n, 0.9) for n, group in enumerate(groups) for t in group
+    }
+    both = ((people[1], (people[3],)),)
+    owners = (people[1], people[2])
+    apply(gallery, replace(found, groups=groups, owners=owners, verdicts=decided, moved=(IDS[3],), joined=both))
     (event,) = (e for e in all_events_after(gallery, last) if e.kind == "IdentityMerged")
     assert event.payload["person"] == people[1]
     assert event.payload["merged"] == [people[3]]
@@ -142,18 +150,18 @@ def test_only_tracklets_that_are_new_are_told_as_stored(gallery: Gallery) -> Non
 
 
 def test_of_each_person_only_the_last_visits_are_remembered(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "_REMEMBERED", 2)
+    monkeypatch.setattr(remembered, "_REMEMBERED", 2)
     identities = OnlineIdentities(fill([(1, "a", 10 * k, 10 * k + 5) for k in range(6)]), IdentityConfig())
     identities.catch_up()
-    for person in identities._people:
+    for person in identities._memory.people:
         assert len(person.prototypes) == len(person.vectors) == len(person.tracklets) <= 2
 
 
 def test_what_similarities_mean_is_learnt_while_a_gallery_grows(fill: Fill) -> None:
     identities = OnlineIdentities(fill([(k % 8, "ab"[k % 2], 10 * k, 10 * k + 5) for k in range(24)]), IdentityConfig())
-    assert identities._calibration.tracklets == 0
+    assert identities.decider._calibration.tracklets == 0
     identities.catch_up()
-    assert identities._calibration.tracklets >= 16
+    assert identities.decider._calibration.tracklets >= 16
 
 
 def test_two_people_by_review_are_surely_not_one_and_look_alikes_may_be(gallery: Gallery) -> None:
