@@ -47,7 +47,7 @@ test-gpu: $(VENV)/.ready  ## The tests that need an NVIDIA GPU, after `make cuda
 CHECKED := tests/config tests/tracking tests/tracklets tests/inference/test_fingerprint.py tests/docs/test_generated_pages.py \
 	tests/test_types.py tests/test_boxes.py tests/test_files.py tests/test_architecture.py tests/test_supervision.py
 
-check: lint  ## Before every commit: lint and the fast tests, half a minute
+check: lint  ## Before every commit: lint and the fast tests, a quarter of a minute of processor time
 	$(PY) -m pytest -q -m "not slow and not shared" $(CHECKED)
 
 coverage: $(VENV)/.ready  ## make test, counting lines and branches; the report is build/coverage/index.html
@@ -64,8 +64,9 @@ format: $(VENV)/.ready  ## Let ruff rewrite the code
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-mutants: $(VENV)/.ready  ## A seeded sample of small faults in the code: which are noticed by tests?
-	$(PY) -m tests.mutants
+SEED ?= 1
+mutants: $(VENV)/.ready  ## A seeded sample of small faults in the code: which are noticed by tests? (SEED=1)
+	$(PY) -m tests.mutants --seed $(SEED)
 
 bench: $(VENV)/.ready  ## The benchmarks behind docs/performance.md
 	$(PY) -m benchmarks

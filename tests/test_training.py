@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from training.detector.labels import decode_output, letterbox, suppress
 from training.reid.dataset import HELD_OUT, held_out
 from training.reid.retrieval import auc, pooled, segments
-from training.sequences import crop, read_truth
+from training.sequences import crop
 
 
 def test_auc_counts_ties_as_half() -> None:
@@ -54,20 +52,6 @@ def test_letterboxing_keeps_proportions_and_pads_to_whole_cells() -> None:
     assert pixels.shape == (1, 3, 224, 416)
     assert scale == pytest.approx(2.08)
     assert pixels[0, 0, 207, 0] == 0 and pixels[0, 0, 208, 0] == 114
-
-
-def test_truth_is_read_in_both_forms_and_without_rows_to_ignore(tmp_path: Path) -> None:
-    file = tmp_path / "gt.txt"
-    file.write_text("1,3,10,20,30,40,1,1,0.25\n1,4,10,20,30,40,0,1,1\n2,3,0,0,5,5,1,1,1\n")
-    truth = read_truth(file)
-    assert truth.people.tolist() == [3, 3]
-    np.testing.assert_array_equal(truth.in_frame(1), [[10, 20, 40, 60]])
-    assert len(read_truth(file, visible=0.5).people) == 1
-    file.write_text("1,3,10,20,30,40,1,-4.1,-7.3,0\n")
-    assert read_truth(file).visibility.tolist() == [1.0]
-    file.write_text("1,3,10\n")
-    with pytest.raises(ValueError, match=r"9 or 10 columns per row, found 3"):
-        read_truth(file)
 
 
 def test_a_box_outside_of_the_picture_gives_no_crop() -> None:

@@ -23,21 +23,22 @@ import numpy as np
 
 from reidstream.config.local import DetectorConfig, EmbeddingConfig
 from reidstream.evaluation.detection import detection_curve
+from reidstream.evaluation.motchallenge import TrackedBoxes, read_ground_truth
 from reidstream.inference.factory import open_detector, open_embedder
 from reidstream.inference.protocols import Detector, Embedder
 from reidstream.models.resolving import resolve_model
 from reidstream.sources.frame import ArrayPicture
 from reidstream.types import Detections
 from training.reid.retrieval import auc, pooled, segments, track_pairs
-from training.sequences import Truth, crop, read_frames, read_truth
+from training.sequences import crop, read_frames
 
 # Sequence and how many frames a piece of track has: about seven seconds at 7 and one at 25 frames per second.
 SEQUENCES = {"PETS09-S2L1": (50, 20, 10), "TUD-Campus": (20, 10, 5)}
 SMALL = 60.0
 
 
-def _sequence(folder: Path, every: int) -> tuple[Truth, list[tuple[int, np.ndarray]]]:
-    return read_truth(folder / "gt.txt"), list(read_frames(folder / "video.mp4", every))
+def _sequence(folder: Path, every: int) -> tuple[TrackedBoxes, list[tuple[int, np.ndarray]]]:
+    return read_ground_truth(folder / "gt.txt").people, list(read_frames(folder / "video.mp4", every))
 
 
 def _inside(boxes: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -53,7 +54,7 @@ def judge_detectors(detectors: dict[str, Detector], data: Path, every: int) -> I
     """One row per sequence and detector; the detectors take turns frame by frame, so that noise hits all alike."""
     for name in SEQUENCES:
         truth, frames = _sequence(data / "mot" / name, every)
-        people = [_inside(truth.in_frame(number), pixels) for number, pixels in frames]
+        people = [_inside(truth.boxes[truth.frames == number], pixels) for number, pixels in frames]
         found: dict[str, list[Detections]] = {label: [] for label in detectors}
         spent: dict[str, list[float]] = {label: [] for label in detectors}
         for _, pixels in frames:
@@ -88,7 +89,7 @@ def judge_embedders(embedders: dict[str, Embedder], data: Path) -> Iterator[dict
         pieces, when, who = [], [], []
         for number, pixels in frames:
             here = truth.frames == number
-            for box, person in zip(truth.boxes[here], truth.people[here], strict=True):
+            for box, person in zip(truth.boxes[here], truth.ids[here], strict=True):
                 piece = crop(pixels, box)
                 if piece is not None:
                     pieces.append(piece)

@@ -1,9 +1,8 @@
-"""Labelled video sequences in MOTChallenge form: frames and boxes, for testing and for the synthetic world's videos."""
+"""Frames of labelled videos, and what lies in a box of one; their truth is read by ``reidstream.evaluation``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,40 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """Boxes of people: one row per box; ``boxes`` is float32 (n, 4), xyxy pixels, not clipped to the image."""
-
-    frames: NDArray[np.int64]
-    people: NDArray[np.int64]
-    boxes: FloatArray
-    visibility: FloatArray
-
-    def in_frame(self, frame: int) -> FloatArray:
-        return self.boxes[self.frames == frame]
-
-
-def read_truth(path: Path, visible: float = 0.0) -> Truth:
-    """Boxes of a MOTChallenge ``gt.txt``: frame, id, left, top, width, height, considered, class, visibility.
-
-    Frames count from 1. The 2015 form (ten columns, world coordinates in place of class and visibility) counts as
-    fully visible. Rows marked as not considered, and those less visible than ``visible``, are left out.
-    """
-    rows = np.atleast_2d(np.loadtxt(path, delimiter=",", dtype=np.float64))
-    if rows.shape[1] not in (9, 10):
-        raise ValueError(f"{path}: expected 9 or 10 columns per row, found {rows.shape[1]}")
-    seen = rows[:, 8] if rows.shape[1] == 9 else np.ones(len(rows))
-    keep = (rows[:, 6] > 0) & (seen >= visible)
-    rows, seen = rows[keep], seen[keep]
-    boxes = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
-    return Truth(
-        frames=rows[:, 0].astype(np.int64),
-        people=rows[:, 1].astype(np.int64),
-        boxes=boxes.astype(np.float32),
-        visibility=seen.astype(np.float32),
-    )
 
 
 def read_frames(path: Path, every: int = 1) -> Iterator[tuple[int, NDArray[np.uint8]]]:

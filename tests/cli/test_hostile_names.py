@@ -20,6 +20,7 @@ from reidstream.engines.recording import RecordedEvents, Recorder
 from reidstream.gallery import Gallery
 from reidstream.pipeline import GalleryRun
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.exact import EXACT
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.mp4")
 HOSTILE = "=cmd|' /C calc'!A1\x1b]0;gone\x07\nall is well\u202e"
@@ -40,7 +41,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embedder=ColourEmbedder(),
     )
     folder = tmp_path / "gallery"
-    with Gallery.open(folder, write=True, create=True, space=engine.space) as opened:
+    with Gallery.open(folder, write=True, create=True, space=engine.space, config=EXACT) as opened:
         summary = GalleryRun(engine, opened, Config(), settings="s").run()
     assert {name: source.state for name, source in summary.sources.items()} == {
         HOSTILE: "complete",

@@ -21,6 +21,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people
 from reidstream.identities.review import Review
 from reidstream.types import SourceStarted, Tracklet
+from tests.exact import EXACT
 from tests.identities.conftest import SPACE, made_tracklet
 
 Visit = tuple[int, str, int, int]
@@ -54,7 +55,7 @@ def truth_of(camera: str) -> PersonBoxes:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A gallery of VISITS with identities, and a.txt and b.txt with the truth."""
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         for camera in ("a", "b"):
             name = f"content of {camera}"
             gallery.begin_source(SourceStarted(camera, f"{camera}.mp4", name, (640, 480), 10, 0.0), "settings")

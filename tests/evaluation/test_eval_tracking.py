@@ -142,3 +142,18 @@ def test_real_people_are_tracked_better_than_by_the_reference(shared_data: Path)
     # The best that ByteTrack, OC-SORT and BoT-SORT of trackers 2.6.1 reach when tuned to this sequence.
     assert scores["hota"] > 0.546
     assert scores["idf1"] > 0.791
+
+
+def test_how_much_of_somebody_is_seen_stays_with_their_box_and_is_all_where_the_file_does_not_say(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "gt.txt"
+    file.write_text("2,3,0,0,5,5,1,1,0.5\n1,4,10,20,30,40,1,1,0.75\n1,3,10,20,30,40,1,1,0.25\n1,9,0,0,9,9,0,1,1\n")
+    truth = read_ground_truth(file)
+    assert list(zip(truth.people.frames.tolist(), truth.people.ids.tolist(), truth.visibility, strict=True)) == [
+        (1, 3, 0.25),
+        (1, 4, 0.75),
+        (2, 3, 0.5),
+    ]
+    file.write_text("1,3,10,20,30,40,1,-4.1,-7.3,0\n")
+    assert read_ground_truth(file).visibility.tolist() == [1.0]

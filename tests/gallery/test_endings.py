@@ -19,6 +19,7 @@ from reidstream.errors import GalleryError, GalleryNotFound
 from reidstream.gallery import Begin, Gallery, State
 from reidstream.gallery.recordings import BROKEN_OFF
 from reidstream.types import SourceEnded
+from tests.exact import EXACT
 
 from .conftest import SETTINGS, SPACE, Filled, some_tracklets, started
 
@@ -42,7 +43,7 @@ def test_a_recording_whose_run_was_killed_does_not_run_for_ever(filled: Filled) 
 
 
 def test_on_postgres_too(postgres: str) -> None:
-    with Gallery.open(postgres, write=True, create=True, space=SPACE) as owner:
+    with Gallery.open(postgres, write=True, create=True, space=SPACE, config=EXACT) as owner:
         owner.begin_source(started(), SETTINGS)
         with Gallery.open(postgres) as reader:
             assert [r.state for r in reader.sources()] == [State.RUNNING]
@@ -126,25 +127,28 @@ def test_a_gallery_that_nothing_was_read_into_is_taken_away_again(tmp_path: Path
     path = tmp_path / "shop"
     if there:
         path.mkdir()
-    with pytest.raises(KeyError), Gallery.open(path, write=True, create=True, space=SPACE, keep_empty=False) as gallery:
+    with (
+        pytest.raises(KeyError),
+        Gallery.open(path, write=True, create=True, space=SPACE, keep_empty=False, config=EXACT) as gallery,
+    ):
         gallery.begin_source(started(), SETTINGS)
         gallery.end_source(SourceEnded("door", 0, 1000.0, error="no picture"))
         raise KeyError
     assert path.exists() == there
     assert not there or list(path.iterdir()) == []
-    with Gallery.open(path, write=True, create=True, space=SPACE, keep_empty=False) as gallery:
+    with Gallery.open(path, write=True, create=True, space=SPACE, keep_empty=False, config=EXACT) as gallery:
         gallery.begin_source(started(), SETTINGS)
         gallery.add(some_tracklets(1))
-    with Gallery.open(path, write=True, create=True, space=SPACE, keep_empty=False) as gallery:
+    with Gallery.open(path, write=True, create=True, space=SPACE, keep_empty=False, config=EXACT) as gallery:
         gallery.erase([some_tracklets(1)[0].id], contents=["content-door"])
     # It was not made by the one that emptied it.
     assert (path / "gallery.db").is_file()
 
 
 def test_on_a_server_its_tables_are_taken_away_again(postgres: str) -> None:
-    Gallery.open(postgres, write=True, create=True, space=SPACE, keep_empty=False).close()
+    Gallery.open(postgres, write=True, create=True, space=SPACE, keep_empty=False, config=EXACT).close()
     with pytest.raises(GalleryNotFound, match="holds no gallery"):
         Gallery.open(postgres)
-    with Gallery.open(postgres, write=True, create=True, space=SPACE):
+    with Gallery.open(postgres, write=True, create=True, space=SPACE, config=EXACT):
         pass
     Gallery.open(postgres).close()

@@ -11,6 +11,7 @@ import pytest
 from reidstream.errors import GalleryLocked, GalleryMismatch, GalleryNotFound, TrackletNotFound
 from reidstream.gallery import Begin, Filter, Gallery, State
 from reidstream.types import EmbeddingSpace, EndReason, SourceEnded
+from tests.exact import EXACT
 
 from .conftest import (
     SETTINGS,
@@ -51,7 +52,7 @@ def test_search_finds_a_tracklet_by_its_own_vector_before_and_after_indexing(tmp
 
 def test_adding_twice_stores_once(tmp_path: Path) -> None:
     tracklets = some_tracklets(20)
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         gallery.begin_source(started(), SETTINGS)
         assert gallery.add(tracklets[:12]) == 12
         assert gallery.add(tracklets) == 8
@@ -60,7 +61,7 @@ def test_adding_twice_stores_once(tmp_path: Path) -> None:
 
 
 def test_a_complete_source_is_not_wanted_again(tmp_path: Path) -> None:
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         assert gallery.begin_source(started(), SETTINGS) is Begin.NEW
         gallery.end_source(SourceEnded("door", 100, 1004.0))
         assert gallery.begin_source(started(), SETTINGS) is Begin.COMPLETE
@@ -109,7 +110,7 @@ def test_what_a_stopped_run_cut_short_is_replaced_by_the_next_run(tmp_path: Path
 
 
 def test_a_second_writer_is_refused_while_readers_go_on(tmp_path: Path) -> None:
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as writer:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as writer:
         writer.begin_source(started(), SETTINGS)
         with pytest.raises(GalleryLocked, match=r"is being written by process \d+ on"):
             Gallery.open(tmp_path / "g", write=True)
@@ -181,7 +182,7 @@ def test_a_prefix_names_a_tracklet_only_if_it_is_unique(filled: Filled) -> None:
 
 def test_nonsense_is_refused_and_nothing_of_the_batch_is_stored(tmp_path: Path) -> None:
     good, bad = some_tracklets(2)
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         gallery.begin_source(started(), SETTINGS)
         with pytest.raises(ValueError, match="must have unit length"):
             gallery.add([good, replace(bad, embedding=bad.embedding * 2)])

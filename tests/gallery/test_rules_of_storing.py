@@ -19,7 +19,7 @@ from reidstream.gallery.recordings import State
 from reidstream.gallery.traces import Trace, Traces
 from reidstream.types import EndReason, SourceEnded
 
-from .conftest import SETTINGS, SPACE, some_tracklets, started
+from .conftest import SETTINGS, SPACE, same_tracklet, some_tracklets, started
 
 CONTENT = "content-door"
 
@@ -182,3 +182,13 @@ def test_an_erasure_is_proven_by_what_was_found_before_and_not_after_where_all_f
     assert not replace(proof, before=none).proven
     assert not replace(proof, after=found).proven
     assert not replace(proof, after=None).proven
+
+
+def test_what_a_tracklet_has_not_got_it_does_not_get_by_being_stored(gallery: Gallery) -> None:
+    whole, bare = some_tracklets(2)
+    bare = replace(bare, crop=None, crop_box=None, crop_frame=None)
+    gallery.begin_source(started(), SETTINGS)
+    gallery.add([whole, bare])
+    assert same_tracklet(gallery.tracklet(whole.id), whole)
+    assert same_tracklet(gallery.tracklet(bare.id), bare)
+    assert gallery.crop(bare.id) is None

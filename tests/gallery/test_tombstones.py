@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reidstream.gallery import Begin, Gallery
 from reidstream.types import Tracklet
+from tests.exact import EXACT
 
 from .conftest import SETTINGS, SPACE, Filled, some_tracklets, started
 
@@ -119,7 +120,7 @@ def test_the_marks_hold_neither_ids_nor_places_and_differ_from_gallery_to_galler
     marks = []
     visit = walking(1)
     for name in ("a", "b"):
-        with Gallery.open(tmp_path / name, write=True, create=True, space=SPACE) as gallery:
+        with Gallery.open(tmp_path / name, write=True, create=True, space=SPACE, config=EXACT) as gallery:
             gallery.begin_source(started(), SETTINGS)
             gallery.add([visit])
             gallery.erase([visit.id])

@@ -19,6 +19,7 @@ from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import Person, history, list_people
 from reidstream.identities.review import Review
 from reidstream.types import SourceStarted
+from tests.exact import EXACT
 
 from .conftest import SPACE, Fill, Visit, made_tracklet
 
@@ -145,7 +146,7 @@ TABLES = ("people", "members", "operations", "former_members", "former_people", 
 
 def test_a_person_is_erased_from_a_server_and_stays_away(postgres: str, tmp_path: Path) -> None:
     tracklets = [made_tracklet(*visit) for visit in VISITS]
-    with Gallery.open(postgres, write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(postgres, write=True, create=True, space=SPACE, config=EXACT) as gallery:
         gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
         gallery.add(tracklets)
         OnlineIdentities(gallery, Config().identities).catch_up()
@@ -241,7 +242,7 @@ def test_an_erased_person_does_not_come_back_by_an_import(fill: Fill, tmp_path: 
 def test_new_visits_of_an_erased_person_are_imported_without_the_name(fill: Fill, tmp_path: Path) -> None:
     gallery = peopled(fill)
     export_gallery(gallery, tmp_path / "first")
-    elsewhere = Gallery.open(tmp_path / "elsewhere", write=True, create=True, space=SPACE)
+    elsewhere = Gallery.open(tmp_path / "elsewhere", write=True, create=True, space=SPACE, config=EXACT)
     import_gallery(elsewhere, open_archive(tmp_path / "first"))
     elsewhere.begin_source(SourceStarted("yard", "yard.mp4", "content of yard", (640, 480), 10, 0.0), "settings")
     new = made_tracklet(1, "yard", 900.0, 908.0)

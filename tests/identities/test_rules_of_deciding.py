@@ -8,26 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.errors import DeliveryError, IdentityChanged, IdentityError
+from reidstream.errors import ConfigError, DeliveryError, IdentityChanged, IdentityError
 from reidstream.gallery import Gallery
-from reidstream.identities import online
-from reidstream.identities.constraints import groups_of
+from reidstream.identities import remembered
+from reidstream.identities.applying import apply
+from reidstream.identities.constraints import HumanLinks, groups_of, read_topology
 from reidstream.identities.delivery import Webhook
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
 from reidstream.identities.people import assign, create_person, human_links, leave_undecided, list_people
-from reidstream.identities.proposal import apply, propose
+from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Kind, questions
-from reidstream.identities.resolving import memberships
+from reidstream.identities.resolving import _cannot_link, memberships
 from reidstream.identities.review import Review
+from reidstream.identities.verdicts import Outcome, Verdict
 from tests.identities.conftest import Fill, made_tracklet
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
+PAIR = tuple[int, int]
 IDS = [made_tracklet(*visit).id for visit in VISITS]
 
 
@@ -52,6 +58,28 @@ def test_a_merge_ties_every_visit_of_both(gallery: Gallery) -> None:
     assert linked(gallery)[0] == [0, 0, 0, 3, 0, 0]
 
 
+def test_a_split_ties_both_sides_and_parts_them(gallery: Gallery) -> None:
+    Review(gallery, "ana").split("1", [IDS[2], IDS[5]])
+    same, different = linked(gallery)
+    assert same == [0, 1, 2, 3, 4, 2]
+    assert frozenset((0, 2)) in different
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=6),
+    st.lists(st.integers(0, 3), min_size=8, max_size=8),
+)
+def test_who_was_told_apart_is_apart_with_all_that_is_certainly_one_person(
+    pairs: list[PAIR], groups: list[int]
+) -> None:
+    label = np.array([groups.index(group) for group in groups])
+    links = HumanLinks(different=np.array(pairs, np.int64).reshape(-1, 2))
+    i, j = np.triu_indices(8, 1)
+    apart = _cannot_link(8, label, links, i, j)
+    told = {frozenset((int(label[a]), int(label[b]))) for a, b in pairs}
+    assert apart.tolist() == [frozenset((int(label[a]), int(label[b]))) in told for a, b in zip(i, j, strict=True)]
+
+
 def test_people_who_are_two_are_not_merged_by_way_of_a_third(gallery: Gallery) -> None:
     review = Review(gallery, "ana")
     review.apart("2", "3")
@@ -60,6 +88,9 @@ def test_people_who_are_two_are_not_merged_by_way_of_a_third(gallery: Gallery) -
     with pytest.raises(IdentityError, match="different people"):
         review.merge("2", "3")
     assert len(list_people(gallery)) == 3
+    # Each of them may be somebody else all the same.
+    review.merge("3", "1")
+    assert len(list_people(gallery)) == 2
 
 
 def test_who_is_moved_is_no_longer_told_apart_from_the_new_and_is_from_the_former_person(gallery: Gallery) -> None:
@@ -97,7 +128,13 @@ def test_who_follows_hears_of_people_that_were_joined(gallery: Gallery) -> None:
     people = {person.number: person.id for person in list_people(gallery)}
     last = max(event.seq for event in all_events_after(gallery, 0))
     found = propose(gallery, IdentityConfig())
-    apply(gallery, replace(found, joined=((people[1], (people[3],)),)))
+    groups = ((IDS[0], IDS[2], IDS[5], IDS[3]), (IDS[1], IDS[4]))
+    decided: dict[str, Verdict[int]] = {
+        t: Verdict(Outcome.DECIDED, n, 0.9) for n, group in enumerate(groups) for t in group
+    }
+    both = ((people[1], (people[3],)),)
+    owners = (people[1], people[2])
+    apply(gallery, replace(found, groups=groups, owners=owners, verdicts=decided, moved=(IDS[3],), joined=both))
     (event,) = (e for e in all_events_after(gallery, last) if e.kind == "IdentityMerged")
     assert event.payload["person"] == people[1]
     assert event.payload["merged"] == [people[3]]
@@ -113,18 +150,18 @@ def test_only_tracklets_that_are_new_are_told_as_stored(gallery: Gallery) -> Non
 
 
 def test_of_each_person_only_the_last_visits_are_remembered(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(online, "_REMEMBERED", 2)
+    monkeypatch.setattr(remembered, "_REMEMBERED", 2)
     identities = OnlineIdentities(fill([(1, "a", 10 * k, 10 * k + 5) for k in range(6)]), IdentityConfig())
     identities.catch_up()
-    for person in identities._people:
+    for person in identities._memory.people:
         assert len(person.prototypes) == len(person.vectors) == len(person.tracklets) <= 2
 
 
 def test_what_similarities_mean_is_learnt_while_a_gallery_grows(fill: Fill) -> None:
     identities = OnlineIdentities(fill([(k % 8, "ab"[k % 2], 10 * k, 10 * k + 5) for k in range(24)]), IdentityConfig())
-    assert identities._calibration.tracklets == 0
+    assert identities.decider._calibration.tracklets == 0
     identities.catch_up()
-    assert identities._calibration.tracklets >= 16
+    assert identities.decider._calibration.tracklets >= 16
 
 
 def test_two_people_by_review_are_surely_not_one_and_look_alikes_may_be(gallery: Gallery) -> None:
@@ -217,3 +254,27 @@ def test_an_answer_that_blames_the_request_ends_delivery_and_others_are_tried_ag
         Webhook(address, pause=lambda _: None).deliver([event])
     assert len(asked) == attempts
     assert json.loads(asked[0])["events"][0]["seq"] == 7
+
+
+def test_who_has_a_name_is_somebody_in_every_table(gallery: Gallery) -> None:
+    with gallery.write() as connection:
+        leave_undecided(connection, [(IDS[3], IDS[0], 0.7)])
+    rows = gallery.rows()
+    assert dict(zip(rows.id.tolist(), rows.undecided.tolist(), strict=True)) == {t: t == IDS[3] for t in IDS}
+    owner = next(p for p in list_people(gallery) if IDS[3] in p.tracklets)
+    Review(gallery, "ana").label(owner.id, "Ann")
+    rows = gallery.rows()
+    assert not rows.undecided.any()
+    assert rows.person_name[rows.id == IDS[3]].tolist() == ["Ann"]
+
+
+@pytest.mark.parametrize(("seconds", "allowed"), [(0, True), (0.5, True), (-1, False), ("inf", False)])
+def test_travel_takes_no_time_at_least(tmp_path: Path, seconds: float | str, allowed: bool) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(f"[[pairs]]\ncameras = ['a', 'b']\ntravel_seconds = {seconds}\n")
+    if allowed:
+        cameras = read_topology(file, ["a", "b"])
+        assert cameras.travel.tolist() == [[0, seconds], [seconds, 0]]
+    else:
+        with pytest.raises(ConfigError, match="between 0 and"):
+            read_topology(file, ["a", "b"])

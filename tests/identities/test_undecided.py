@@ -35,6 +35,7 @@ from reidstream.identities.review import Review
 from reidstream.identities.schema import former_members, members
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.search.person import Recogniser
+from tests.exact import EXACT
 from tests.identities.conftest import Fill, made_tracklet
 from tests.identities.test_people_command import Command
 
@@ -207,7 +208,7 @@ def test_erasing_takes_whom_a_tracklet_became_out_of_the_history(gallery: Galler
 def test_doubt_goes_with_a_gallery_to_another(gallery: Gallery, tmp_path: Path) -> None:
     apply(gallery, other_proposal(gallery))
     export_gallery(gallery, tmp_path / "archive")
-    with Gallery.open(tmp_path / "copy", write=True, create=True, space=gallery.space) as copy:
+    with Gallery.open(tmp_path / "copy", write=True, create=True, space=gallery.space, config=EXACT) as copy:
         import_gallery(copy, open_archive(tmp_path / "archive"))
         assert doubtful(copy) == [IDS[1]]
         assert [move.tracklet for move in moves_of(copy, 1)] == [IDS[4]]

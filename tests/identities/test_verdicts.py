@@ -42,7 +42,7 @@ def gallery_of(fill: Fill, noise: float) -> Gallery:
 
 
 def test_resolving_says_of_every_tracklet_whose_it_is_or_may_be(fill: Fill) -> None:
-    proposal = propose(gallery_of(fill, 1.2), IdentityConfig())
+    proposal = propose(gallery_of(fill, 1.6), IdentityConfig())
     assert set(proposal.verdicts) == {tracklet for group in proposal.groups for tracklet in group}
     outcomes = [verdict.outcome for verdict in proposal.verdicts.values()]
     assert set(outcomes) == set(Outcome)

@@ -24,8 +24,9 @@ NEAR = (
 FAST = "not slow and not shared and not gstreamer and not torch and not browser and not gpu"
 # Seconds of tests that are run for one mutant, the quickest that cover its line first; at least so many tests.
 _BUDGET, _LEAST = 30.0, 3
-# A test whose file is called after the module is meant for it: it counts as so many times quicker.
-_MEANT = 6.0
+# A test whose file is called after the module is meant for it, one that stands where the package's do probably is: they
+# count as so many times quicker.
+_MEANT, _NEAR = 6.0, 3.0
 # Importing the modules that a file of tests needs.
 _FILE = 0.3
 # The tests of the first go: most faults end there.
@@ -45,8 +46,7 @@ class Coverage:
 
     def chosen(self, mutant: Mutant) -> list[list[str]]:
         """The tests to run in two goes, the likeliest to notice first; the quickest within the budget in all."""
-        stem = mutant.path.stem
-        meant = {test: _MEANT if stem in test.partition("::")[0] else 1.0 for test in self._covering(mutant)}
+        meant = {test: _relevance(mutant, test) for test in self._covering(mutant)}
         covering = sorted(meant, key=lambda test: (self._cost(test) / meant[test], test))
         taken: list[str] = []
         spent, files = 0.0, set()
@@ -79,6 +79,14 @@ class Coverage:
 
     def _cost(self, test: str) -> float:
         return self.seconds.get(test, 1.0)
+
+
+def _relevance(mutant: Mutant, test: str) -> float:
+    file = Path(test.partition("::")[0])
+    if mutant.path.stem in file.name:
+        return _MEANT
+    own = mutant.path.relative_to(ROOT).parts[2:-1]
+    return _NEAR if own and own[0] in file.parts[:-1] else 1.0
 
 
 def measured(folder: Path) -> Coverage:

@@ -15,6 +15,7 @@ from reidstream.pipeline import GalleryRun, RunSummary, settings_fingerprint
 from reidstream.sources.frame import Picture
 from reidstream.types import Detections
 from tests.blobs import BlobDetector, ColourEmbedder
+from tests.exact import EXACT
 
 
 class SlowDetector(BlobDetector):
@@ -38,7 +39,7 @@ def bring_in(
     config = config or Config()
     named = [(path.stem, SourceConfig(uri=str(path))) for path in videos]
     engine = LocalEngine(config, named, detector=SlowDetector(seconds), embedder=ColourEmbedder())
-    with Gallery.open(gallery, write=True, create=True, space=engine.space) as opened:
+    with Gallery.open(gallery, write=True, create=True, space=engine.space, config=EXACT) as opened:
         settings = settings_fingerprint(config, "local", "blobs")
         job = GalleryRun(engine, opened, config, settings=settings, record=record)
         with interruptible(job, silent=True):

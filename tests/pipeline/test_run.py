@@ -18,6 +18,7 @@ from reidstream.gallery import Gallery, State
 from reidstream.pipeline import GalleryRun, build_gallery, settings_fingerprint
 from reidstream.pipeline.summary import SourceState
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.exact import EXACT
 from tests.pipeline.job import bring_in
 
 Content = dict[str, tuple[object, ...]]
@@ -103,7 +104,7 @@ def test_the_same_content_twice_in_one_run_is_named(tmp_path: Path) -> None:
 def test_a_recorded_run_replays_to_the_same_gallery(videos: list[Path], tmp_path: Path) -> None:
     bring_in(videos, tmp_path / "g", record=tmp_path / "events.parquet")
     engine = ReplayEngine(tmp_path / "events.parquet")
-    with Gallery.open(tmp_path / "again", write=True, create=True, space=engine.space) as opened:
+    with Gallery.open(tmp_path / "again", write=True, create=True, space=engine.space, config=EXACT) as opened:
         GalleryRun(engine, opened, Config(), settings=settings_fingerprint(Config(), "replay", "x")).run()
     assert content(tmp_path / "again") == content(tmp_path / "g")
 

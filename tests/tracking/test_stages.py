@@ -66,6 +66,19 @@ def test_a_known_track_that_was_gone_for_a_while_takes_nobody_who_was_not_looked
     assert same.all()
 
 
+@pytest.mark.parametrize(
+    ("fit", "near", "stale", "asked"),
+    [(0.3, False, True, True), (0.0, True, True, True), (0.0, False, True, False), (0.9, False, False, False)],
+)
+def test_whoever_comes_to_where_a_track_was_lost_is_looked_at_and_who_goes_on_is_not(
+    fit: float, near: bool, stale: bool, asked: bool
+) -> None:
+    tracker, rows = known_tracks(1), list[int]()
+    found = scene([[fit]], near=[[near]], stale=[[stale]])
+    tracker._look(found, 9.0, lambda some: (rows.extend(some.tolist()), np.eye(len(some), 8, dtype=np.float32))[1])
+    assert bool(rows) is asked
+
+
 def test_who_was_gone_for_a_while_has_to_look_alike_and_who_is_seen_all_the_time_only_not_unlike() -> None:
     tracker = known_tracks(2, Thresholds(veto=-0.6))
     judged = scene([[0.9], [0.9]], stale=[[True], [False]])

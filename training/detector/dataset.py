@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidstream.boxes import pairwise_iou
+from reidstream.evaluation.motchallenge import read_ground_truth
 from training.detector.labels import Teacher
-from training.sequences import FloatArray, read_frames, read_truth
+from training.sequences import FloatArray, read_frames
 
 # Pseudo-labels at or above LABEL are people, between UNSURE and LABEL neither people nor background.
 LABEL, UNSURE = 0.45, 0.12
@@ -78,11 +79,12 @@ def unlabelled(
 
 def synthetic(folder: Path, every: int) -> Iterator[tuple[str, NDArray[np.uint8], FloatArray, FloatArray]]:
     """Frames of a synthetic camera (``video.mp4`` beside ``gt.txt``); people less than a third visible are ignored."""
-    truth = read_truth(folder / "gt.txt")
+    truth = read_ground_truth(folder / "gt.txt")
+    people, boxes = truth.people, truth.people.boxes.astype(np.float32)
     for number, frame in read_frames(next(folder.glob("*.mp4")), every):
-        here = truth.frames == number
+        here = people.frames == number
         clear = here & (truth.visibility >= 0.33)
-        yield f"synthetic-{folder.parent.name}-{folder.name}", frame, truth.boxes[clear], truth.boxes[here & ~clear]
+        yield f"synthetic-{folder.parent.name}-{folder.name}", frame, boxes[clear], boxes[here & ~clear]
 
 
 def pack(

@@ -55,10 +55,14 @@ class TrackedBoxes:
 
 @dataclass(frozen=True, slots=True)
 class GroundTruth:
-    """The people of a sequence, and the boxes that excuse a track without counting."""
+    """The people of a sequence, and the boxes that excuse a track without counting.
+
+    visibility: float64 (n,), 0..1, how much of each of the people's boxes can be seen; 1 where the file does not say.
+    """
 
     people: TrackedBoxes
     distractors: TrackedBoxes
+    visibility: Numbers
 
 
 def tracked_boxes(frames: npt.ArrayLike, ids: npt.ArrayLike, boxes: npt.ArrayLike) -> TrackedBoxes:
@@ -81,7 +85,9 @@ def read_ground_truth(path: Path) -> GroundTruth:
     else:
         people = flagged & (table[:, 7] == _PEDESTRIAN)
         others = np.isin(table[:, 7], _DISTRACTORS)
-    return GroundTruth(_boxes(table[people], path), _boxes(table[others], path))
+    seen = table[people, 8] if table.shape[1] == 9 else np.ones(int(people.sum()))
+    order = np.lexsort((table[people, 1], table[people, 0]))
+    return GroundTruth(_boxes(table[people], path), _boxes(table[others], path), seen[order])
 
 
 def read_tracks(path: Path) -> TrackedBoxes:

@@ -42,6 +42,9 @@ _OWN, _GALLERY = 12.0, 10.0
 _WIDEST = 3.0
 # One person's similarity at medium clarity, how much it rises per unit of the product of both clarities, its deviation.
 _SAME, _RISE, _SAME_SPREAD, _MEDIUM = 0.78, 0.3, 0.13, 0.4
+# It may be lower, where the gallery says so, but stays so many of strangers' deviations above the usual one: where
+# strangers resemble each other less than in the galleries that were measured, one person's looks do so, too.
+_ABOVE = 4.2
 # These weigh as much as so many pairs, plus a share of the gallery's: so many strangers are look-alikes.
 _PAIRS, _LOOKALIKES = 60.0, 0.004
 # Before looking, somebody is expected to have this many others of their own; it weighs as much as this share of all
@@ -282,12 +285,14 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
             two[i, j] = two[j, i] = 1.0 - posterior
             strangers, usual, usual_spread = shrunk(*nearest_strangers(whole, two))
         z, growth = strangers.standing(s, i, j)
+        least = min(_SAME, usual + _ABOVE * usual_spread)
         before = 0.0
         for _ in range(_ROUNDS):
             own = posterior[seen]
             total = own.sum()
             share = float((total + expected) / weight)
-            same = float(((own * level).sum() + held * _SAME) / (total + held))
+            mean = float((own * level).sum() / total) if total > 0 else _SAME
+            same = (total * mean + held * min(max(mean, least), _SAME)) / (total + held)
             spread = float(np.sqrt(((own * (level - same) ** 2).sum() + held * _SAME_SPREAD**2) / (total + held)))
             ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)
             likely = share * pairs.kept
