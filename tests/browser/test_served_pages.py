@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from reidstream.gallery import Gallery
 from reidstream.types import SourceStarted
 from tests.identities.conftest import made_tracklet
-from tests.server.conftest import PASSWORD, VISITS
+from tests.server.conftest import PASSWORD, VISITS, picture
 from tests.server.process import Served, made_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -243,7 +244,8 @@ def test_what_a_user_reviewed_stays_reviewed_after_coming_back(browser: Any, tmp
         # Noisy looks at two people whom nobody has seen before: unsure, so asked about.
         opened.begin_source(SourceStarted("b", "b.mp4", "content of b", (640, 480), 10, 0.0), "settings")
         noisy = (made_tracklet(n, "b", 300 + 20 * k, 310 + 20 * k, noise=1.0) for n in (8, 9) for k in range(4))
-        opened.add(list(noisy))
+        shown = {"crop_frame": 1, "crop_box": (0.0, 0.0, 96.0, 192.0)}
+        opened.add([replace(tracklet, crop=picture(8), **shown) for tracklet in noisy])
     with Served(folder) as running:
         visitor = Visitor(browser, running)
         page = visitor.open(running.setup_link)
