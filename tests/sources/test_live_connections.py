@@ -15,6 +15,7 @@ from reidstream.config import SourceConfig
 from reidstream.errors import SourceBroken, SourceNotFound
 from reidstream.sources import live
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
+from reidstream.sources.decoding import Decoding
 from reidstream.sources.frame import ArrayPicture, Frame
 from reidstream.sources.live import BUFFER, FIRST_DELAY, LONGEST_DELAY, LiveSource
 
@@ -35,7 +36,7 @@ class World:
     sizes: list[tuple[int, int]] = field(default_factory=list)
     skipped: int = 0
 
-    def connect(self, _: SourceConfig) -> Connected:
+    def connect(self, _: SourceConfig, decoding: Decoding) -> Connected:
         step = self.script.pop(0) if self.script else ConnectionLost("nobody there")
         if isinstance(step, Exception):
             raise step
@@ -191,3 +192,13 @@ def test_a_camera_that_refuses_later_is_asked_again(monkeypatch: pytest.MonkeyPa
 def test_thinned_frames_leave_gaps_in_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
     frames, _ = all_of(source_of(World([steady(8)]), monkeypatch, reconnect=False, max_fps=10))
     assert [frame.index for frame in frames] == [0, 2, 4, 6]
+
+
+def test_a_connection_that_fails_as_nobody_expected_ends_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> Connected:
+        raise TypeError("a fault of ours")
+
+    source = source_of(World([]), monkeypatch)
+    monkeypatch.setattr(live, "connect", connect)
+    with pytest.raises(SourceBroken, match=r"reading failed \(a fault of ours\)"):
+        next(source)

@@ -90,7 +90,7 @@ def test_a_camera_that_sends_data_but_no_picture_is_left(monkeypatch: pytest.Mon
             now[0] += 0.1
             yield SimpleNamespace(stream_index=0, decode=list)
 
-    stream = SimpleNamespace(index=0, thread_type="", codec_context=SimpleNamespace(thread_count=0))
+    stream = SimpleNamespace(index=0, thread_type="", codec_context=SimpleNamespace(thread_count=0, is_hwaccel=False))
     container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=endless, close=lambda: None)
     monkeypatch.setattr(av, "open", lambda *_, **__: container)
     monkeypatch.setattr(rtsp.time, "monotonic", lambda: now[0])

@@ -139,7 +139,7 @@ class LiveSource:
             self._keep_reading()
         except SourceError as failure:
             error = failure
-        except (OSError, ValueError, RuntimeError, MemoryError) as failure:
+        except Exception as failure:  # noqa: BLE001 - whoever waits for a frame must not wait for ever
             error = SourceBroken(f"{self._address}: reading failed ({redacted(str(failure))})")
         with self._changed:
             self._error = error
