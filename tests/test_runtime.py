@@ -65,7 +65,7 @@ def test_other_machines_and_environments_without_installer_are_told(
 def test_exactly_one_runtime_and_its_libraries_are_pinned() -> None:
     names = re.findall(r"^([a-z0-9-]+)==", REQUIREMENTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert [name for name in names if name.startswith("onnxruntime")] == ["onnxruntime-gpu"]
-    assert all(name.startswith("nvidia-") for name in names if name != "onnxruntime-gpu")
+    assert all(name.startswith(("nvidia-", "cuda-")) for name in names if name != "onnxruntime-gpu")
     assert {"nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn-cu13", "nvidia-curand"} <= set(names)
 
 
