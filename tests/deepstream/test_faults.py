@@ -97,7 +97,7 @@ def test_pads_of_the_mux_are_used_again_and_nothing_is_kept_of_the_sources_that_
     assert sorted(forgotten) == list(range(8))
     assert not engine._sources
     assert isinstance(engine._sampling, BestSamples)
-    assert not engine._sampling._pads
+    assert not engine._sampling._sources
 
 
 @pytest.mark.setting("deepstream.mux.batch")
