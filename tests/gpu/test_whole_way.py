@@ -13,6 +13,7 @@ import pytest
 
 from reidstream.config import Config, SourceConfig
 from reidstream.engines.local import LocalEngine, source_runner
+from reidstream.errors import DeviceError
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.picture import DevicePicture
 from reidstream.inference import Detector, Embedder, factory, fixed_session, open_detector, open_embedder
@@ -21,7 +22,7 @@ from reidstream.models import resolve_model
 from reidstream.sources import open_source
 from reidstream.sources.picture import VideoPicture
 from reidstream.sources.video_file import VideoFileSource
-from reidstream.types import Event, Observed, SourceEnded
+from reidstream.types import Event, Observed, SourceEnded, TrackEnded
 from tests.gpu.standin import DecodingOnHost, HostGpu
 
 
@@ -132,6 +133,43 @@ def test_a_cameras_events_do_not_wait_for_its_next_frame(
     assert (longest > 1) == (not live)
 
 
+@pytest.mark.usefixtures("gpu")
+def test_a_gpu_that_fails_ends_the_run_with_what_was_seen(prepared: Path) -> None:
+    class Failing:
+        """Answers for a while; what is under way when it fails, fails as well."""
+
+        space = _models(None)[1].space
+        asked = 0
+
+        def embed(self, crops: Any) -> Any:
+            raise AssertionError("crops are cut out there")
+
+        def start(self, picture: Any, boxes: Any) -> Any:
+            self.asked += 1
+            asked = self.asked
+
+            def answer() -> Any:
+                if asked > 3:
+                    raise DeviceError("the device is gone")
+                return np.full((len(boxes), self.space.size), self.space.size**-0.5, np.float32)
+
+            return answer
+
+    config = Config.model_validate({"tracker": {"appearance": False}})
+    source = [("a", SourceConfig(uri=str(prepared / "entrance.mp4")))]
+    engine = LocalEngine(config, source, None, _models(None)[0], Failing())
+    seen: list[Event] = []
+    with pytest.raises(DeviceError, match="the device is gone"):
+        seen.extend(engine.events())
+    ended = seen[-1]
+    assert isinstance(ended, SourceEnded) and "the device is gone" in (ended.error or "")
+    frames = [event.frame for event in seen if isinstance(event, Observed)]
+    assert frames == list(range(len(frames))) and len(frames) > 3
+    # All tracks have ended before the source does.
+    tracks = {track for event in seen if isinstance(event, Observed) for track in event.track_ids.tolist()}
+    assert {event.track_id for event in seen if isinstance(event, TrackEnded)} == tracks
+
+
 def test_planes_that_nobody_here_reads_are_an_error() -> None:
     class Plane:
         buffer_ptr = 4096
@@ -162,7 +200,6 @@ def test_planes_that_nobody_here_reads_are_an_error() -> None:
 def test_no_gpu_is_an_error_and_no_decoder_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from reidstream.errors import DeviceError
     from reidstream.gpu import decoding
     from reidstream.runtime import Missing
 

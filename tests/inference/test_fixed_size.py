@@ -133,11 +133,8 @@ class _Recording:
         return np.array([[float(value)] for value in values], np.float32)
 
 
-def _picture(value: int) -> Pixels:
-    return np.full((2, 2, 3), value, np.uint8)
-
-
-def test_what_waits_is_run_together_and_everybody_gets_their_own() -> None:
+def _held() -> tuple[SharedBatch, _Recording]:
+    """A batch, and its session, which runs nothing until its gate is set."""
     made: list[_Recording] = []
 
     def opened() -> _Recording:
@@ -145,8 +142,16 @@ def test_what_waits_is_run_together_and_everybody_gets_their_own() -> None:
         return made[-1]
 
     shared = SharedBatch(opened)
-    (session,) = made
-    session.gate.clear()
+    made[0].gate.clear()
+    return shared, made[0]
+
+
+def _picture(value: int) -> Pixels:
+    return np.full((2, 2, 3), value, np.uint8)
+
+
+def test_what_waits_is_run_together_and_everybody_gets_their_own() -> None:
+    shared, session = _held()
     with ThreadPoolExecutor(12) as pool:
         answers = [pool.submit(shared.run, [_picture(n), _picture(n + 100)]) for n in range(12)]
         session.gate.set()
@@ -159,15 +164,7 @@ def test_what_waits_is_run_together_and_everybody_gets_their_own() -> None:
 
 
 def test_what_was_started_need_not_be_waited_for() -> None:
-    made: list[_Recording] = []
-
-    def opened() -> _Recording:
-        made.append(_Recording())
-        return made[-1]
-
-    shared = SharedBatch(opened)
-    (session,) = made
-    session.gate.clear()
+    shared, session = _held()
     answers = [shared.start([_picture(n)]) for n in range(9)]
     session.gate.set()
     assert [answer().tolist() for answer in reversed(answers)] == [[[n]] for n in reversed(range(9))]

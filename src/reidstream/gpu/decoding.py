@@ -42,8 +42,6 @@ class OnGpu:
 
     def __init__(self, gpu: Gpu) -> None:
         self._gpu = gpu
-        self.on_gpu = 0
-        """Pictures that the GPU decoded."""
         self.on_processor = ""
         """The pixel format of what was decoded on the processor; empty while nothing was."""
 
@@ -67,7 +65,6 @@ class OnGpu:
             raise ValueError("the GPU's decoder gave planes with lines of different length, which nobody here reads")
         # FFmpeg starts its copy in the context's default stream, which ours do not wait for.
         self._gpu.wait_for_default_stream()
-        self.on_gpu += 1
         surface = Surface(
             luma.buffer_ptr,
             chroma.buffer_ptr,

@@ -28,11 +28,6 @@ class Gpu:
         self._context = self._call(self._driver.cuDevicePrimaryCtxRetain(self._device))
         self.stream()
 
-    @property
-    def context(self) -> int:
-        """The context's handle."""
-        return int(self._context)
-
     def use(self) -> None:
         """Make this GPU the calling thread's."""
         if not getattr(self._ready, "yes", False):

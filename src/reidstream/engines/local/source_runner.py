@@ -35,6 +35,7 @@ from reidstream.types import (
     FloatArray,
     IntArray,
     Observed,
+    Samples,
     SourceEnded,
     SourceStarted,
     TrackEnded,
@@ -310,31 +311,42 @@ class _Tracking:
         status.spend("embed", time.perf_counter() - tracked + embedding)
 
     def end(self, reason: EndReason) -> None:
-        self._finish(0)
+        try:
+            self._finish(0)
+        except Exception as error:  # noqa: BLE001 - the device is gone; the source still has to end
+            self._shared.failed(error)
+            while self._unfinished:
+                seen = self._unfinished.popleft()
+                self._send(seen, None)
         if self._tracker is not None:
             self._end_tracks(self._tracker.finish(reason))
 
     def _finish(self, most: int) -> None:
         """Send the events of the frames that came first, until at most so many wait for their vectors."""
         while len(self._unfinished) > most or (self._unfinished and self._unfinished[0].samples is None):
-            seen = self._unfinished.popleft()
-            frame, tracks = seen.frame, seen.tracks
-            observed = Observed(
-                frame.source,
-                frame.index,
-                frame.media_time,
-                frame.wall_time,
-                tracks.track_ids,
-                tracks.boxes,
-                tracks.confidences,
-                None if seen.samples is None else seen.samples.finished(),
-            )
-            if self._shared.observer is not None:
-                before = time.perf_counter()
-                self._shared.observer(frame, observed)
-                self._shared.status.spend("draw", time.perf_counter() - before)
-            self._shared.out.put(observed)
-            self._end_tracks(tracks.ended)
+            seen = self._unfinished[0]
+            samples = None if seen.samples is None else seen.samples.finished()
+            self._unfinished.popleft()
+            self._send(seen, samples)
+
+    def _send(self, seen: _Seen, samples: Samples | None) -> None:
+        frame, tracks = seen.frame, seen.tracks
+        observed = Observed(
+            frame.source,
+            frame.index,
+            frame.media_time,
+            frame.wall_time,
+            tracks.track_ids,
+            tracks.boxes,
+            tracks.confidences,
+            samples,
+        )
+        if self._shared.observer is not None:
+            before = time.perf_counter()
+            self._shared.observer(frame, observed)
+            self._shared.status.spend("draw", time.perf_counter() - before)
+        self._shared.out.put(observed)
+        self._end_tracks(tracks.ended)
 
     def _end_tracks(self, ended: list[tuple[int, EndReason]]) -> None:
         for track_id, reason in ended:
