@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 import threading
 from contextlib import suppress
@@ -15,14 +14,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from reidstream.children import python_child
 from reidstream.config import SourceConfig
 from reidstream.errors import ReIDStreamError, SourceBroken
 from reidstream.gallery import Gallery
+from reidstream.server.picture_child import answer_of, jpeg_text
 
-PATIENCE = 25.0
-"""Seconds in which a frame must be there."""
-_WIDTH = 960
 _AT_ONCE = threading.Semaphore(2)
 # A frame is the one that is meant when it is no further away than this, in frames of the recording's own rate.
 _NEAR = 0.75
@@ -65,17 +61,11 @@ def still_of(gallery: Gallery, tracklet: str) -> tuple[bytes | None, str]:
 
 def _cut(order: StillOrder) -> bytes:
     name = Path(order.path).name
-    with _AT_ONCE:
-        child = python_child("reidstream.server.still", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            out, _ = child.communicate(json.dumps(asdict(order)).encode(), timeout=PATIENCE)
-            answer: dict[str, Any] = json.loads(out)
-        except (subprocess.TimeoutExpired, ValueError):
-            child.kill()
-            child.wait()
-            raise SourceBroken(f"{name} gave no frame within {PATIENCE:.0f} s") from None
-    if "error" in answer:
-        raise SourceBroken(str(answer["error"]).replace(order.path, name))
+    try:
+        with _AT_ONCE:
+            answer = answer_of("reidstream.server.still", json.dumps(asdict(order)), f"{name} gave no frame")
+    except SourceBroken as error:
+        raise SourceBroken(str(error).replace(order.path, name)) from None
     return base64.b64decode(answer["picture"])
 
 
@@ -89,14 +79,11 @@ def main() -> None:
     except (ReIDStreamError, OSError, StopIteration) as error:
         json.dump({"error": str(error) or "the recording ends before this frame"}, sys.stdout)
         return
-    height, width = picture.shape[:2]
+    width = picture.shape[1]
     if order.box is not None:
         x1, y1, x2, y2 = (round(side) for side in order.box)
         cv2.rectangle(picture, (x1, y1), (x2, y2), _COLOUR, max(2, round(width / 480)))
-    if width > _WIDTH:
-        picture = cv2.resize(picture, (_WIDTH, max(1, round(height * _WIDTH / width))), interpolation=cv2.INTER_AREA)
-    _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
-    json.dump({"picture": base64.b64encode(jpeg.tobytes()).decode()}, sys.stdout)
+    json.dump({"picture": jpeg_text(picture, 85)}, sys.stdout)
 
 
 def _frame(order: StillOrder) -> Any:
