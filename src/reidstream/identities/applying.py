@@ -27,7 +27,8 @@ _EVEN = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Whose a tracklet is. candidate, chance: of one that is undecided, as in ``Person``."""
+    """Whose a tracklet is. candidate, chance: of an undecided one, a tracklet of the person that it may be, and how
+    likely that is."""
 
     person: str
     probability: float
@@ -146,7 +147,7 @@ class Applying:
     """One entry of the log that is made over several transactions; each call of ``apply`` is one.
 
     before: the newest operation when the proposal was begun; what was decided after it is left as it is. None: nothing
-    can have been decided since. whole: whether everybody was decided anew, as the entry's kind says.
+    can have been decided since.
     """
 
     def __init__(self, gallery: Gallery, author: str, before: int | None) -> None:
