@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.local.source_runner import Observer, Shared, SourceRunner
+from reidstream.engines.local.inbox import Inbox
+from reidstream.engines.local.source_reader import Item, Observer, Shared, SourceReader, ready
+from reidstream.engines.local.tracking_group import TrackingGroup
 from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.gpu.decoding import open_gpu
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import DETECTED_TOGETHER, Detector, Embedder, open_detector, open_embedder
+from reidstream.inference import DETECTED_TOGETHER, BoxEmbedder, Detector, Embedder, open_detector, open_embedder
 from reidstream.models import resolve_model
 from reidstream.types import EmbeddingSpace, Event
 
@@ -29,8 +31,8 @@ _EVENTS_WAITING = 64
 class LocalEngine:
     """PyAV and ONNX Runtime; see Engine for the contract.
 
-    Every source has one thread that reads and one that tracks; detection runs on a pool that all sources share. Frames
-    of one source stay in order, and what is detected together depends on frame numbers alone, so a file gives the same
+    Every source has a thread that reads and, on the processor, one that tracks; on a GPU one thread tracks them all.
+    Detection runs on a pool that all sources share. Frames of one source stay in order, and what is detected together depends on frame numbers alone, so a file gives the same
     events in every run. On a GPU whatever waits, of all sources, is run together in batches of one size, in which no
     row depends on its neighbours. The models are opened and warm here, so a wrong model fails before any source is
     touched.
@@ -69,7 +71,7 @@ class LocalEngine:
         )
         if device == "cuda":
             self._status.spend("warm-up", time.perf_counter() - before)
-        self._runners: list[SourceRunner] = []
+        self._readers: list[SourceReader] = []
         self._lock = threading.Lock()
         self._stopped = False
         self._failure: BaseException | None = None
@@ -110,10 +112,12 @@ class LocalEngine:
             failed=self._fail,
             ended=ended,
         )
-        self._runners = [SourceRunner(source_id, source, shared) for source_id, source in self._sources]
+        groups = self._grouped(shared)
         try:
-            for runner in self._runners:
-                runner.start()
+            for group in groups:
+                group.start()
+            for reader in self._readers:
+                reader.start()
             if self._stopped:
                 self.stop()
             yield from out
@@ -125,21 +129,33 @@ class LocalEngine:
             # Also when the reader of the events gives up in the middle.
             self.stop()
             out.abandon()
-            for runner in self._runners:
-                runner.join()
+            for thread in (*self._readers, *groups):
+                thread.join()
             pool.shutdown(cancel_futures=True)
             # They know this engine: in a circle, models and frames would stay until the garbage collector comes by.
-            self._runners = []
+            self._readers = []
 
     def skip(self, source: str) -> None:
-        for runner in self._runners:
-            if runner.id == source:
-                runner.stop()
+        for reader in self._readers:
+            if reader.id == source:
+                reader.stop()
 
     def stop(self) -> None:
         self._stopped = True
-        for runner in list(self._runners):
-            runner.stop()
+        for reader in list(self._readers):
+            reader.stop()
+
+    def _grouped(self, shared: Shared) -> list[TrackingGroup]:
+        """Open the sources' readers, and group them by the thread that tracks them."""
+        together = self._gpu is not None and self._observer is None and isinstance(self._embedder, BoxEmbedder)
+        groups = [self._sources] if together else [[source] for source in self._sources]
+        tracking = []
+        for group in groups:
+            inbox: Inbox[Item] = Inbox([source_id for source_id, _ in group], self._config.local.queue, ready)
+            readers = [SourceReader(source_id, source, shared, inbox) for source_id, source in group]
+            self._readers += readers
+            tracking.append(TrackingGroup(readers, inbox, shared))
+        return tracking
 
     def _threads(self) -> int:
         if self._config.local.threads:
