@@ -28,7 +28,8 @@ def assignment(tracks: IntArray, detections: IntArray, weights: FloatArray, sour
     rest = (~alone).nonzero()[0]
     if len(rest):
         alone[rest[_contested(tracks[rest], detections[rest], weights[rest], source)]] = True
-    return alone.nonzero()[0]
+    chosen: IntArray = alone.nonzero()[0]
+    return chosen
 
 
 def _contested(tracks: IntArray, detections: IntArray, weights: FloatArray, source: IntArray) -> IntArray:
@@ -56,9 +57,10 @@ def _best(row: IntArray, column: IntArray, weights: FloatArray) -> IntArray:
     matrix, pair = np.zeros(shape), np.full(shape, NOBODY)
     matrix[row, column] = weights + 3
     pair[row, column] = np.arange(len(row))
-    chosen = pair[linear_sum_assignment(matrix, maximize=True)]
+    chosen: IntArray = pair[linear_sum_assignment(matrix, maximize=True)]
     # What is left for the others is no pair at all.
-    return chosen[chosen != NOBODY]
+    pairs: IntArray = chosen[chosen != NOBODY]
+    return pairs
 
 
 def _numbered(things: IntArray) -> IntArray:
@@ -80,7 +82,7 @@ def doubtful(meetings: Meetings, usable: Mask, fresh: Mask, sure: Mask, source: 
     doubt = np.zeros(len(usable), bool)
     touching = ((meetings.fits >= limits.touch) & usable[meetings.detections]).nonzero()[0]
     tracks, detections, fits = meetings.tracks[touching], meetings.detections[touching], meetings.fits[touching]
-    candidates = (fresh[tracks]).nonzero()[0]
+    candidates = fresh[tracks].nonzero()[0]
     best = candidates[assignment(tracks[candidates], detections[candidates], fits[candidates], source)]
     if not len(best):
         return doubt

@@ -73,8 +73,8 @@ class Meetings:
 def meet(state: FloatArray, stale: Mask, boxes: FloatArray, gate: float, crossing: Crossing) -> Meetings:
     """Where tracks and detections meet.
 
-    state: as in ``motion``. stale: bool (tracks,), unseen for a while. boxes: float32 (4, detections). gate: Mahalanobis
-    distance below which a pair is near.
+    state: as in ``motion``. stale: bool (tracks,), unseen for a while. boxes: float32 (4, detections). gate: the
+    Mahalanobis distance below which a pair is near.
     """
     tracks, detections = crossing.first, crossing.second
     predicted, margin = motion.boxes_of(state), motion.deviation(state)
@@ -84,10 +84,10 @@ def meet(state: FloatArray, stale: Mask, boxes: FloatArray, gate: float, crossin
     met = high > low
     close = np.zeros(len(crossing), bool)
     if stale.any():
-        waiting = (stale[tracks]).nonzero()[0]
+        waiting = stale[tracks].nonzero()[0]
         close[waiting[_within(gate, state, tracks[waiting], boxes, detections[waiting])]] = True
         met |= close
-    listed = (met).nonzero()[0]
+    listed = met.nonzero()[0]
     fits = overlap(predicted, margin, tracks[listed], boxes, detections[listed])
     kept = (fits > 0) | close[listed]
     listed, fits = listed[kept], fits[kept]
@@ -138,8 +138,8 @@ def _within(gate: float, state: FloatArray, tracks: IntArray, boxes: FloatArray,
 class Neighbours:
     """The pairs of detections of one source that overlap; each pair is there twice, once for either.
 
-    detections, others: int64 (p,). iou: float32 (p,). covered: float32 (p,), the part of ``detections`` that lies inside
-    ``others``. mutual: float32 (detections,), how much each overlaps the other that it overlaps most (IoU).
+    detections, others: int64 (p,). iou: float32 (p,). covered: float32 (p,), the part of ``detections`` that lies
+    inside ``others``. mutual: float32 (detections,), how much each overlaps the other that it overlaps most (IoU).
     """
 
     detections: IntArray

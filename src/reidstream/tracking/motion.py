@@ -40,7 +40,7 @@ def at_rest(boxes: FloatArray) -> FloatArray:
 
 
 def predict(state: FloatArray, seconds: npt.NDArray[np.float64]) -> None:
-    """Move tracks forward in time, each by its ``seconds`` (Bar-Shalom et al. 2001, 6.2.2: white noise acceleration)."""
+    """Move tracks on, each by its ``seconds`` (Bar-Shalom et al. 2001, 6.2.2: white noise acceleration)."""
     if not len(seconds) or not (seconds > 0).any():
         return
     seconds = np.maximum(seconds, 0)

@@ -240,7 +240,7 @@ class Step:
         matched = np.full(len(self._table), NOBODY)
 
         def match(allowed: Mask) -> None:
-            pairs = (allowed).nonzero()[0]
+            pairs = allowed.nonzero()[0]
             pairs = pairs[assignment(tracks[pairs], detections[pairs], weights[pairs], self._source)]
             matched[tracks[pairs]] = detections[pairs]
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from reidstream.tracking import motion
 from reidstream.types import FloatArray, IntArray
 
+Seconds = npt.NDArray[np.float64]
+
 UNCONFIRMED = 0
 """The id of a track that was not confirmed yet; ids are given at confirmation, from 1."""
 UNKNOWN = -1
@@ -32,7 +34,7 @@ class TrackTable:
     def __init__(
         self,
         state: FloatArray,
-        times: npt.NDArray[np.float64],
+        times: Seconds,
         sums: FloatArray,
         marks: IntArray,
     ) -> None:
@@ -43,7 +45,7 @@ class TrackTable:
         return cls.started(np.zeros((4, 0), np.float32), np.zeros(0, np.float32), np.zeros(0))
 
     @classmethod
-    def started(cls, boxes: FloatArray, scores: FloatArray, times: npt.NDArray[np.float64]) -> TrackTable:
+    def started(cls, boxes: FloatArray, scores: FloatArray, times: Seconds) -> TrackTable:
         """Tracks seen once: boxes float32 (4, n), scores (n,), seconds (n,)."""
         marks = np.empty((3, len(scores)), np.int64)
         marks[:] = [[UNCONFIRMED], [1], [UNKNOWN]]
@@ -67,7 +69,7 @@ class TrackTable:
         )
 
     def __len__(self) -> int:
-        return self._marks.shape[1]
+        return len(self._marks[_ID])
 
     def __getitem__(self, columns: slice | IntArray | npt.NDArray[np.bool_]) -> TrackTable:
         """Some of the tracks; a slice shares their memory."""
@@ -77,49 +79,58 @@ class TrackTable:
 
     @property
     def ids(self) -> IntArray:
-        return self._marks[_ID]
+        ids: IntArray = self._marks[_ID]
+        return ids
 
     @property
     def hits(self) -> IntArray:
         """Detections joined."""
-        return self._marks[_HITS]
+        hits: IntArray = self._marks[_HITS]
+        return hits
 
     @property
     def faces(self) -> IntArray:
         """Where the source's ``Appearance`` keeps what the track looks like, or UNKNOWN."""
-        return self._marks[_FACE]
+        faces: IntArray = self._marks[_FACE]
+        return faces
 
     @property
-    def first(self) -> npt.NDArray[np.float64]:
+    def first(self) -> Seconds:
         """Seconds when first seen."""
-        return self._times[_FIRST]
+        first: Seconds = self._times[_FIRST]
+        return first
 
     @property
-    def last(self) -> npt.NDArray[np.float64]:
+    def last(self) -> Seconds:
         """Seconds when last seen."""
-        return self._times[_LAST]
+        last: Seconds = self._times[_LAST]
+        return last
 
     @property
-    def due(self) -> npt.NDArray[np.float64]:
+    def due(self) -> Seconds:
         """Seconds when the next look at the track is due."""
-        return self._times[_DUE]
+        due: Seconds = self._times[_DUE]
+        return due
 
     @property
     def evidence(self) -> FloatArray:
         """The sum of the scores of the detections joined."""
-        return self._sums[_EVIDENCE]
+        evidence: FloatArray = self._sums[_EVIDENCE]
+        return evidence
 
     @property
     def suspicion(self) -> FloatArray:
         """How much its latest looks spoke against its being one person, 0 when nothing does."""
-        return self._sums[_SUSPICION]
+        suspicion: FloatArray = self._sums[_SUSPICION]
+        return suspicion
 
     @property
     def box(self) -> FloatArray:
         """float32 (4, n): the last detection."""
-        return self.state[_BOX]
+        box: FloatArray = self.state[_BOX]
+        return box
 
-    def join(self, tracks: IntArray, boxes: FloatArray, scores: FloatArray, times: npt.NDArray[np.float64]) -> None:
+    def join(self, tracks: IntArray, boxes: FloatArray, scores: FloatArray, times: Seconds) -> None:
         """Continue each of ``tracks`` with a detection: boxes float32 (4, m), scores (m,), seconds (m,)."""
         motion.correct(self.state, tracks, boxes, scores)
         self.box[:, tracks] = boxes

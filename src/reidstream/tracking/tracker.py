@@ -105,7 +105,8 @@ class Together:
         ):
             raise ValueError("trackers that step together have one configuration")
         self._trackers = trackers
-        moments = [tracker._moment(*what) for tracker, *what in zip(trackers, detections, times, strict=True)]
+        frames = zip(trackers, detections, times, strict=True)
+        moments = [tracker._moment(found, time) for tracker, found, time in frames]
         self._step = Step(moments, first._config, first._thresholds)
         self._look: Look | None = self._step.look() if appearance else None
         self.wanted: list[IntArray] = self._step.wanted(self._look)
@@ -113,7 +114,7 @@ class Together:
     def decide(self, embeddings: Sequence[FloatArray | None]) -> list[Tracks]:
         """The tracks of each source's frame.
 
-        embeddings: for each source float32 (m, d), unit length, of the detections ``wanted``; None where there are none.
+        embeddings: for each source float32 (m, d), unit length, of the detections ``wanted``; None for none.
         """
         tracks = self._step.decide(self._look, embeddings)
         for tracker, table, following in zip(self._trackers, self._step.tables(), self._step.next, strict=True):

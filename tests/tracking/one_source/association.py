@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from tests.tracking.one_source.motion import Motion, centred
 from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import FloatArray, IntArray
+from tests.tracking.one_source.motion import Motion, centred
 
 Mask = npt.NDArray[np.bool_]
 

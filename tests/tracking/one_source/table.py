@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.types import Detections, IntArray
 from tests.tracking.one_source.appearance import Appearance
 from tests.tracking.one_source.motion import Motion
-from reidstream.types import Detections, IntArray
 
 UNCONFIRMED = np.uint64(0)
 """The id of a track that was not confirmed yet; ids are given at confirmation, from 1."""

@@ -9,10 +9,10 @@ import numpy as np
 
 from reidstream.boxes import pairwise_iou
 from reidstream.config.local import TrackerConfig
-from tests.tracking.one_source.association import Mask, assignment, covered, distance, doubtful, overlap
-from tests.tracking.one_source.table import UNCONFIRMED, TrackTable
 from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import Detections, EndReason, FloatArray, IntArray, TrackIds
+from tests.tracking.one_source.association import Mask, assignment, covered, distance, doubtful, overlap
+from tests.tracking.one_source.table import UNCONFIRMED, TrackTable
 
 Embed = Callable[[IntArray], FloatArray]
 """Embeds the detections in the given rows: float32 (m, d), unit length."""

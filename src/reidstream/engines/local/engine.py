@@ -7,11 +7,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
+from reidstream.engines.local.detecting import Detecting, Gathered, Separately
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.source_reader import Item, Observer, Shared, SourceReader, ready
 from reidstream.engines.local.tracking_group import TrackingGroup
@@ -31,8 +31,9 @@ _EVENTS_WAITING = 64
 class LocalEngine:
     """PyAV and ONNX Runtime; see Engine for the contract.
 
-    Every source has a thread that reads and, on the processor, one that tracks; on a GPU one thread tracks them all.
-    Detection runs on a pool that all sources share. Frames of one source stay in order, and what is detected together depends on frame numbers alone, so a file gives the same
+    Every source has a thread that reads and, on the processor, one that tracks; on a GPU one thread tracks them all, a
+    frame of each in one step. People are looked for on threads that all sources share. Frames of one source stay in
+    order, and on the processor what is detected together depends on frame numbers alone, so a file gives the same
     events in every run. On a GPU whatever waits, of all sources, is run together in batches of one size, in which no
     row depends on its neighbours. The models are opened and warm here, so a wrong model fails before any source is
     touched.
@@ -86,7 +87,7 @@ class LocalEngine:
 
     def events(self) -> Iterator[Event]:
         out: Channel[Event] = Channel(_EVENTS_WAITING)
-        pool = ThreadPoolExecutor(self._threads(), thread_name_prefix="detect")
+        detecting = self._opened()
         remaining = len(self._sources)
         if remaining == 0:
             out.close()
@@ -101,9 +102,8 @@ class LocalEngine:
 
         shared = Shared(
             self._config,
-            self._detector,
+            detecting,
             self._embedder,
-            pool,
             out,
             self._status,
             self._observer,
@@ -129,9 +129,12 @@ class LocalEngine:
             # Also when the reader of the events gives up in the middle.
             self.stop()
             out.abandon()
-            for thread in (*self._readers, *groups):
-                thread.join()
-            pool.shutdown(cancel_futures=True)
+            for reader in self._readers:
+                reader.join()
+            for group in groups:
+                group.join()
+            if detecting is not None:
+                detecting.close()
             # They know this engine: in a circle, models and frames would stay until the garbage collector comes by.
             self._readers = []
 
@@ -157,11 +160,18 @@ class LocalEngine:
             tracking.append(TrackingGroup(readers, inbox, shared))
         return tracking
 
-    def _threads(self) -> int:
-        if self._config.local.threads:
-            return self._config.local.threads
-        # On a GPU most of them wait for it: enough for one batch that runs and one that is filled meanwhile.
-        return 2 * DETECTED_TOGETHER if self._config.local.device == "cuda" else os.cpu_count() or 1
+    def _opened(self) -> Detecting | None:
+        """Who looks for people."""
+        if self._detector is None:
+            return None
+        if self._gpu is not None and len(self._sources) > 1:
+            # Those that run and those that are prepared meanwhile.
+            return Gathered(self._detector, DETECTED_TOGETHER, self._status)
+        threads = self._config.local.threads
+        if not threads:
+            # On a GPU most of them wait for it: enough for one batch that runs and one that is filled meanwhile.
+            threads = 2 * DETECTED_TOGETHER if self._config.local.device == "cuda" else os.cpu_count() or 1
+        return Separately(self._detector, threads, self._status)
 
     def _fail(self, error: BaseException) -> None:
         """A model or the tracker failed: the whole run cannot go on, but what was seen is still finished."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,13 @@ import numpy.typing as npt
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
+from reidstream.engines.local.detecting import Detecting
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.sampling import FrameCrops
 from reidstream.errors import SourceError
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import BoxEmbedder, Detector, Embedder
+from reidstream.inference import BoxEmbedder, Embedder
 from reidstream.regions import IgnoredRegions
 from reidstream.sources import Source, open_source
 from reidstream.sources.decoding import ON_PROCESSOR
@@ -68,15 +69,14 @@ def ready(item: Item) -> bool:
 class Shared:
     """What all sources of one engine have in common.
 
-    detector: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
+    detecting: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
     survive. ended: told when a source is through. gpu: where video is decoded, None for the processor.
     alone: there is one source only.
     """
 
     config: Config
-    detector: Detector | None
+    detecting: Detecting | None
     embedder: Embedder
-    pool: ThreadPoolExecutor
     out: Channel[Event]
     status: EngineStatus
     observer: Observer | None
@@ -198,24 +198,25 @@ class SourceReader:
     def _submit(self, batch: list[Frame]) -> None:
         if not batch:
             return
-        found = self._shared.pool.submit(self._detect, batch)
+        found = self._detected(batch)
         for place, frame in enumerate(batch):
             if not self._inbox.put(self._id, Read(frame, found, place)):
                 self._stopping.set()
-        found.add_done_callback(self._detected)
+        found.add_done_callback(self._look_again)
 
-    def _detected(self, _: Future[list[Found]]) -> None:
+    def _look_again(self, _: Future[list[Found]]) -> None:
         self._inbox.look_again()
 
-    def _detect(self, batch: list[Frame]) -> list[Found]:
-        if self.given is not None:
-            found = [self.given.detections(frame.index, frame.picture.size) for frame in batch]
-        else:
-            assert self._shared.detector is not None
-            before = time.perf_counter()
-            found = self._shared.detector.detect([frame.picture for frame in batch])
-            self._shared.status.spend("detect", time.perf_counter() - before)
-        return [self._counting(*pair) for pair in zip(batch, found, strict=True)]
+    def _detected(self, batch: list[Frame]) -> Future[list[Found]]:
+        def counting(found: list[Detections]) -> list[Found]:
+            return [self._counting(*pair) for pair in zip(batch, found, strict=True)]
+
+        if self.given is None:
+            assert self._shared.detecting is not None
+            return self._shared.detecting.start([frame.picture for frame in batch], counting)
+        known: Future[list[Found]] = Future()
+        known.set_result(counting([self.given.detections(frame.index, frame.picture.size) for frame in batch]))
+        return known
 
     def _counting(self, frame: Frame, detections: Detections) -> Found:
         """Leave out what does not count, and begin with what the tracker will ask for where that costs nothing."""

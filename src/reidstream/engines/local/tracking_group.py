@@ -8,12 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.engines.local.in_order import InOrder
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.sampling import CropSampler, FrameCrops, StartedSamples
 from reidstream.engines.local.source_reader import Item, Read, Shared, SourceReader
@@ -35,7 +33,7 @@ from reidstream.types import (
 # Frames of a file that may wait for vectors that a GPU is busy with.
 _UNFINISHED = 8
 # Threads for what comes after tracking, where one thread tracks several sources.
-_THREADS = 4
+_THREADS = 2
 # Steps that may wait for vectors at the same time, each of other sources.
 _STEPS = 2
 
@@ -52,9 +50,13 @@ class TrackingGroup:
         self._inbox = inbox
         self._shared = shared
         self._sources = {reader.id: _Tracking(reader, shared) for reader in readers}
-        # Cutting out, judging and storing crops takes longer than tracking and lets go of Python's lock.
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="sample") if len(readers) > 1 else None
-        self._after = {reader.id: InOrder(self._pool, _UNFINISHED) for reader in readers}
+        # Cutting out, judging and storing crops takes longer than tracking and lets go of Python's lock. Each thread
+        # has its sources, so that what belongs to one source is done in its order.
+        self._pools = [
+            ThreadPoolExecutor(1, thread_name_prefix="sample") for _ in range(_THREADS if len(readers) > 1 else 0)
+        ]
+        self._room = threading.Semaphore(_UNFINISHED)
+        self._place = {reader.id: n % _THREADS for n, reader in enumerate(readers)}
         self._thread = threading.Thread(target=self._run, name=f"track {readers[0].id}", daemon=True)
 
     def start(self) -> None:
@@ -69,8 +71,8 @@ class TrackingGroup:
             self._track()
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait for the sources for ever
             self._fail(list(self._sources), error)
-        if self._pool is not None:
-            self._pool.shutdown()
+        for pool in self._pools:
+            pool.shutdown()
 
     def _track(self) -> None:
         steps: deque[_Step] = deque()
@@ -79,7 +81,7 @@ class TrackingGroup:
             idle = [source for source in self._sources if source not in busy] if len(steps) < _STEPS else []
             taken, through = self._inbox.take(idle, wait=not steps)
             for source in through:
-                self._after[source].do(self._sources.pop(source).end)
+                self._end(self._sources.pop(source))
             if taken:
                 step = self._begun(taken)
                 if step is not None:
@@ -114,24 +116,41 @@ class TrackingGroup:
             return
         self._shared.status.spend("track", step.tracking)
         self._shared.status.spend("embed", step.waited)
-        for source, found in tracks.items():
-            if (tracking := self._sources.get(source)) is not None:
-                self._after[source].do(partial(self._sample, tracking, step.frames[source], found))
+        seen = [
+            (tracking, step.frames[source], found)
+            for source, found in tracks.items()
+            if (tracking := self._sources.get(source)) is not None
+        ]
+        if not self._pools:
+            self._sample(seen)
+            return
+        for place, pool in enumerate(self._pools):
+            part = [one for one in seen if self._place[one[0].id] == place]
+            if part:
+                self._room.acquire()
+                pool.submit(self._sample, part).add_done_callback(lambda _: self._room.release())
 
-    def _sample(self, tracking: _Tracking, frame: _Frame, tracks: Tracks) -> None:
+    def _sample(self, seen: list[tuple[_Tracking, _Frame, Tracks]]) -> None:
         before = time.perf_counter()
-        try:
-            tracking.seen(frame, tracks)
-        except Exception as error:  # noqa: BLE001 - as above
-            tracking.fail(error)
-            self._shared.failed(error)
+        for tracking, frame, tracks in seen:
+            try:
+                tracking.seen(frame, tracks)
+            except Exception as error:  # noqa: BLE001 - as above
+                tracking.fail(error)
+                self._shared.failed(error)
         self._shared.status.spend("embed", time.perf_counter() - before)
+
+    def _end(self, tracking: _Tracking) -> None:
+        if self._pools:
+            self._pools[self._place[tracking.id]].submit(tracking.end)
+        else:
+            tracking.end()
 
     def _fail(self, sources: Iterable[str], error: BaseException) -> None:
         for source in list(sources):
             if (tracking := self._sources.pop(source, None)) is not None:
                 tracking.fail(error)
-                self._after[source].do(tracking.end)
+                self._end(tracking)
         self._shared.failed(error)
 
 
@@ -210,7 +229,7 @@ class _Tracking:
     """What one source's tracking remembers from frame to frame, and its way to events."""
 
     def __init__(self, reader: SourceReader, shared: Shared) -> None:
-        self._id = reader.id
+        self.id = reader.id
         self._reader = reader
         self._shared = shared
         self._tracker: Tracker | GivenTracks | None = None
@@ -236,7 +255,7 @@ class _Tracking:
         self._finish(self._most_unfinished)
         self._frames += 1
         self._read = frame.frame.index + 1
-        self._shared.status.frames[self._id] = self._frames
+        self._shared.status.frames[self.id] = self._frames
 
     def fail(self, error: BaseException) -> None:
         """Take no more frames because of an error."""
@@ -250,10 +269,10 @@ class _Tracking:
         whole = not stopped and reader.error is None and reader.config.max_fps is None
         if reader.given is not None and whole and (beyond := reader.given.beyond(self._read)):
             file = reader.config.tracks or reader.config.detections
-            self._shared.status.warn(f"{self._id}: {beyond} boxes of {file} lie behind the last frame, {self._read}")
-        dropped = self._shared.status.dropped[self._id]
+            self._shared.status.warn(f"{self.id}: {beyond} boxes of {file} lie behind the last frame, {self._read}")
+        dropped = self._shared.status.dropped[self.id]
         error = None if reader.error is None else storable(reader.error)
-        self._shared.out.put(SourceEnded(self._id, self._frames, time.time(), error, stopped, dropped))
+        self._shared.out.put(SourceEnded(self.id, self._frames, time.time(), error, stopped, dropped))
         self._shared.ended()
 
     def _begin(self, started: SourceStarted) -> None:
@@ -314,4 +333,4 @@ class _Tracking:
 
     def _end_tracks(self, ended: list[tuple[int, EndReason]]) -> None:
         for track_id, reason in ended:
-            self._shared.out.put(TrackEnded(self._id, track_id, reason))
+            self._shared.out.put(TrackEnded(self.id, track_id, reason))
