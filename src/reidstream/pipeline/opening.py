@@ -25,6 +25,7 @@ from reidstream.pipeline.known import (
 from reidstream.pipeline.run import GalleryRun
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
+from reidstream.regions import Zones
 
 if TYPE_CHECKING:
     from reidstream.inference import Detector, Embedder
@@ -163,6 +164,7 @@ def open_run(
             record=record,
             max_seconds=max_seconds,
             grown=grown,
+            zones={source_id: Zones(source.zones) for source_id, source in named},
         )
 
 
