@@ -24,8 +24,10 @@ _LOWEST = 0.2
 """The valley is not believed to lie below this."""
 _FAINT = 0.1
 """Scores below this say nothing: there is no end to them, and detectors differ in how many of them they give."""
-_SLIGHT = 0.15
-"""Log odds by which valleys differ for no reason; only what is more is made up for."""
+_SLIGHT = 0.45
+"""Valleys that lie lower by less than this (log odds) are left alone: on a square where YOLOX-nano's is .40 lower,
+raising its scores found nobody more and cost .03 of precision; in a shop where it is .65 lower, nine people were found
+instead of eight."""
 _BINS = 64
 _EDGE = 4.0
 """Log odds at the outermost bins, scores of .018 and .982."""
@@ -74,7 +76,7 @@ class ScoreScale:
             self._counts *= _MEMORY / total
         valley = valley_between(self._counts, self._centres)
         wanted = 0.0 if valley is None else float(log_odds(VALLEY) - max(valley, float(log_odds(_LOWEST))))
-        self._shift = max(0.0, wanted - _SLIGHT) * total / (total + _TRUST)
+        self._shift = wanted * total / (total + _TRUST) if wanted >= _SLIGHT else 0.0
 
 
 def valley_between(counts: Counts, centres: Counts) -> float | None:
