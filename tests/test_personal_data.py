@@ -51,7 +51,7 @@ WRITERS = {
     "models.exporting": NOBODY,
     "models.onnx_file": NOBODY,
     "models.preparing": NOBODY,
-    "rendering": COPY,
+    "rendering.film": COPY,
     "runtime.setting_up": NOBODY,
     "search.photos": COPY,
     "server.photos": "photos that somebody searches with",

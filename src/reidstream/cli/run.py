@@ -52,7 +52,9 @@ def run(
     tracks: Path | None = typer.Option(
         None, "--tracks", help="Tracks of the one source, in MOTChallenge format, instead of detector and tracker."
     ),
-    render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
+    render: Path | None = typer.Option(
+        None, "--render", help="Also draw people with their numbers and names to this video file."
+    ),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
     resolve: bool | None = typer.Option(
         None, "--resolve/--no-resolve", help="End by deciding anew who is who, all at once (identities.resolve)."
@@ -66,8 +68,9 @@ def run(
 
     Example: reidstream run entrance.mp4 rtsp://camera/stream --gallery shop
 
-    Content that the gallery holds already is skipped. Ctrl-C finishes cleanly with everything seen so far stored;
-    a second Ctrl-C stops at once.
+    Content that the gallery holds already is skipped. --render draws recordings when everybody is known, at the end of
+    the run, and cameras while it goes on, by the number of the track. Ctrl-C finishes cleanly with everything seen so
+    far stored; a second Ctrl-C stops at once.
     """
     set_up_logging(verbose, quiet)
     from reidstream.cli.progress import RunProgress

@@ -28,6 +28,9 @@ from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 
 if TYPE_CHECKING:
     from reidstream.inference import Detector, Embedder
+    from reidstream.rendering import Renderer
+    from reidstream.sources import Frame
+    from reidstream.types import Observed
 
 EngineName = Literal["local", "deepstream"]
 
@@ -72,9 +75,10 @@ def open_run(
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
-    sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
-    file, one per source. record: record the events to this file. store: of the process that owns the gallery, which is
-    then opened for reading only.
+    sources: addresses or SourceConfig; with none, those of the configuration. render: draw video with people's
+    numbers and names to this file, one per source: of recordings at the end of the run, of cameras while it goes on,
+    when only the tracks' numbers are known. record: record the events to this file. store: of the process that owns the
+    gallery, which is then opened for reading only.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
@@ -132,7 +136,8 @@ def open_run(
         if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()
-        made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
+        film = None if render is None else stack.enter_context(_film(render, engine, named))
+        made = _engine(engine, config, left, gallery, film, detector, embedder)
         model = config.embedding.model if embedder is None else ""
         # A file is known by its full path, so that a search from another folder finds it.
         model = str(Path(model).resolve()) if Path(model).is_file() else model
@@ -163,6 +168,8 @@ def open_run(
             record=record,
             max_seconds=max_seconds,
             grown=grown,
+            film=film,
+            films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
         )
 
 
@@ -189,19 +196,34 @@ def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
     return expand_sources([str(source) for source in sources])
 
 
+def _recorded(source: SourceConfig) -> bool:
+    from reidstream.sources.address import Kind, kind_of
+
+    return kind_of(source.uri) in (Kind.FILE, Kind.FOLDER)
+
+
+def _film(path: Path, engine: EngineName, sources: Sequence[tuple[str, SourceConfig]]) -> Renderer:
+    """What draws the video of each source. Raises ConfigError."""
+    from reidstream.rendering import Renderer
+
+    if engine != "local" and not all(_recorded(source) for _, source in sources):
+        raise ConfigError(
+            "drawing cameras (--render) needs the local engine's frames; DeepStream has its own OSD. Recordings are "
+            "drawn with either engine"
+        )
+    return Renderer(path, [name for name, _ in sources])
+
+
 def _engine(
     name: EngineName,
     config: Config,
     sources: Sequence[tuple[str, SourceConfig]],
     gallery: str | Path,
-    render: Path | None,
-    stack: ExitStack,
+    film: Renderer | None,
     detector: Detector | None,
     embedder: Embedder | None,
 ) -> Engine:
     if name == "deepstream":
-        if render is not None:
-            raise ConfigError("drawing video (--render) needs the local engine's frames; DeepStream has its own OSD")
         from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
         # The files that NVIDIA's elements are run from stay beside the gallery, for whoever wants to know.
@@ -210,9 +232,12 @@ def _engine(
         return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
     from reidstream.engines.local import open_local_engine
 
-    if render is None:
+    live = {source_id for source_id, source in sources if not _recorded(source)}
+    if film is None or not live:
         return open_local_engine(config, sources, detector=detector, embedder=embedder)
-    from reidstream.rendering import Renderer
 
-    renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
-    return open_local_engine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)
+    def draw_live(frame: Frame, observed: Observed) -> None:
+        if frame.source in live:
+            film.draw(frame, observed)
+
+    return open_local_engine(config, sources, observer=draw_live, detector=detector, embedder=embedder)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidstream.config import Config
+from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
@@ -25,6 +25,7 @@ from reidstream.types import Event, Observed, SourceEnded, SourceStarted
 
 if TYPE_CHECKING:
     from reidstream.engines.recording import Recorder
+    from reidstream.rendering import Renderer
 
 
 class GalleryRun:
@@ -37,6 +38,7 @@ class GalleryRun:
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
     grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
+    film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     """
 
     def __init__(
@@ -52,6 +54,8 @@ class GalleryRun:
         record: Path | None = None,
         max_seconds: float | None = None,
         grown: Mapping[str, str] | None = None,
+        film: Renderer | None = None,
+        films: Sequence[tuple[str, SourceConfig]] = (),
     ) -> None:
         self._engine = engine
         self._gallery = gallery
@@ -62,6 +66,10 @@ class GalleryRun:
         self._record = record
         self._max_seconds = max_seconds
         self._grown = dict(grown or {})
+        self._film = film
+        self._films = list(films)
+        # Source → the last frame that was looked at.
+        self._reached: dict[str, int] = {}
         self._unwanted: set[str] = set()
         # Content → the source that it is read as.
         self._begun: dict[str, str] = {}
@@ -113,7 +121,29 @@ class GalleryRun:
         self.summary.seconds = time.monotonic() - began
         self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
         self.summary.warnings = dict(self._engine.status.warnings)
+        if isinstance(self._gallery, Gallery) and self._film is not None:
+            self._draw(self._gallery, self._film)
         return self.summary
+
+    def _draw(self, gallery: Gallery, film: Renderer) -> None:
+        """Draw the recordings, now that everybody in them is known."""
+        from reidstream.pipeline.drawing import drawn_as_far_as_possible
+
+        stopped = self.summary.stopped
+        began = time.monotonic()
+
+        def goes(name: str, frame: int) -> bool:
+            self.summary.drawing = (name, frame)
+            # What a run that was stopped did not come to shows nobody.
+            reached = self.summary.sources[name].state is not SourceState.STOPPED or frame <= self._reached.get(
+                name, -1
+            )
+            return reached and (stopped or not self.summary.stopped)
+
+        for problem in drawn_as_far_as_possible(gallery, self._films, film, goes).values():
+            self.summary.warnings[f"drawn only as far as it could be read: {problem}"] = 1
+        self.summary.drawing = None
+        self.summary.stage_seconds["draw"] = time.monotonic() - began
 
     @property
     def _goes_on(self) -> bool:
@@ -143,6 +173,7 @@ class GalleryRun:
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
+            self._reached[event.source] = event.frame
             source.processed += 1
             source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)

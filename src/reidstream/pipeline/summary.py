@@ -58,6 +58,7 @@ class RunSummary:
     gallery; undecided: tracklets that may be one of them.
     kept_out: not stored because they had been erased before. resolved: what deciding everybody anew at the
     end came to, None when that was not done. open_tracks: people in view now.
+    drawing: the source whose film is being drawn, and the frame that this has come to, while that goes on.
     counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
     """
 
@@ -70,6 +71,7 @@ class RunSummary:
     undecided: int = 0
     resolved: Proposal | None = None
     open_tracks: int = 0
+    drawing: tuple[str, int] | None = None
     counts: CollectorCounts = field(default_factory=CollectorCounts)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
