@@ -1,7 +1,7 @@
 """What MkDocs asks when it builds the site: pages from outside docs/, and links to them.
 
-In the repository a link of docs/ leads to ``../CHANGELOG.md`` and one of the README to ``docs/install.md``; in the site all
-pages lie in one folder. ``check`` then makes sure that no page loads anything from another host.
+In the repository a link of docs/ leads to ``../CHANGELOG.md`` and one of the README to ``docs/install.md``; in the site
+all pages lie in one folder. A site that loads anything from another host is refused.
 """
 
 from __future__ import annotations
