@@ -87,8 +87,13 @@ def open_run(
     from reidstream.gallery.index import process as index_process
     from reidstream.models import resolve_model
     from reidstream.sources import expand_configs, redacted, source_ids
+    from reidstream.sources.address import Kind, kind_of, local_path
 
-    chosen = _chosen(sources) or expand_configs(config.sources)
+    chosen = [_remembering(source, config, engine) for source in _chosen(sources) or expand_configs(config.sources)]
+    if config.clips.keep and "://" in str(gallery):
+        raise ConfigError(
+            "clips (clips.keep) are files in a gallery's folder; a gallery on a server keeps none: leave them off"
+        )
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
@@ -169,6 +174,7 @@ def open_run(
             max_seconds=max_seconds,
             grown=grown,
             film=film,
+            files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
             films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
         )
 
@@ -202,6 +208,20 @@ def _recorded(source: SourceConfig) -> bool:
     return kind_of(source.uri) in (Kind.FILE, Kind.FOLDER)
 
 
+def _remembering(source: SourceConfig, config: Config, engine: EngineName) -> SourceConfig:
+    """The source with the memory for its packets that clips need, or with none. Raises ConfigError."""
+    clips = config.clips
+    if not clips.keep or _recorded(source):
+        return source.model_copy(update={"ring_seconds": None, "ring_mib": None})
+    if engine != "local":
+        raise ConfigError(
+            "clips of cameras (clips.keep) need the local engine, which hands their packets on; with DeepStream "
+            "recordings alone have clips"
+        )
+    bounds = {"ring_seconds": source.ring_seconds or clips.ring_seconds, "ring_mib": source.ring_mib or clips.ring_mib}
+    return source.model_copy(update=bounds)
+
+
 def _film(path: Path, engine: EngineName, sources: Sequence[tuple[str, SourceConfig]]) -> Renderer:
     """What draws the video of each source. Raises ConfigError."""
     from reidstream.rendering import Renderer
@@ -233,6 +253,9 @@ def _engine(
     from reidstream.engines.local import open_local_engine
 
     live = {source_id for source_id, source in sources if not _recorded(source)}
+    if live and config.clips.keep:
+        # Clips are cut where the packets of cameras are, which is the process that reads them.
+        config = config.model_copy(update={"local": config.local.model_copy(update={"processes": 1})})
     if film is None or not live:
         return open_local_engine(config, sources, detector=detector, embedder=embedder)
 

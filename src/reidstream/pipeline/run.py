@@ -21,9 +21,10 @@ from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.writer import GalleryWriter
 from reidstream.tracklets import TrackletCollector
-from reidstream.types import Event, Observed, SourceEnded, SourceStarted
+from reidstream.types import Event, Observed, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
+    from reidstream.clips import ClipKeeper
     from reidstream.engines.recording import Recorder
     from reidstream.rendering import Renderer
 
@@ -38,6 +39,7 @@ class GalleryRun:
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
     grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
+    files: video files by source id, out of which clips of visits are cut.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     """
 
@@ -56,6 +58,7 @@ class GalleryRun:
         grown: Mapping[str, str] | None = None,
         film: Renderer | None = None,
         films: Sequence[tuple[str, SourceConfig]] = (),
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         self._engine = engine
         self._gallery = gallery
@@ -68,6 +71,8 @@ class GalleryRun:
         self._grown = dict(grown or {})
         self._film = film
         self._films = list(films)
+        self._files = dict(files or {})
+        self._clips: ClipKeeper | None = None
         # Source → the last frame that was looked at.
         self._reached: dict[str, int] = {}
         self._unwanted: set[str] = set()
@@ -96,7 +101,14 @@ class GalleryRun:
             if isinstance(self._gallery, Gallery):
                 identities = OnlineIdentities(self._gallery, self._config.identities)
                 identities.catch_up()
-            stored = identities.catch_up if identities is not None else lambda: None
+            self._clips = self._clip_keeper(stack)
+
+            def stored(batch: Sequence[Tracklet]) -> None:
+                if identities is not None:
+                    identities.catch_up()
+                if self._clips is not None:
+                    self._clips.take(batch)
+
             writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, stored))
             try:
                 for event in self._engine.events():
@@ -111,6 +123,7 @@ class GalleryRun:
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
         self.summary.people = identities.people if identities is not None else 0
+        self.summary.clips = self._clips.kept if self._clips is not None else 0
         if isinstance(self._gallery, Gallery):
             self.summary.kept_out = self._gallery.kept_out
         self.summary.open_tracks = 0
@@ -162,6 +175,8 @@ class GalleryRun:
             begin = self._gallery.begin_source(event, settings, replace=self._replace)
             if begin.wanted:
                 self._begun[event.content] = event.source
+                if self._clips is not None:
+                    self._clips.begin_source(event, self._files.get(event.source))
             else:
                 source.note = self._why_unwanted(begin, event)
                 self._unwanted.add(event.source)
@@ -195,6 +210,13 @@ class GalleryRun:
         if begin is Begin.ELSEWHERE:
             return f"same content as {self._begun.get(started.content, 'another source of the gallery')}"
         return "it is in the gallery already"
+
+    def _clip_keeper(self, stack: ExitStack) -> ClipKeeper | None:
+        if not self._config.clips.keep or not isinstance(self._gallery, Gallery):
+            return None
+        from reidstream.clips import ClipKeeper, ClipShelf
+
+        return stack.enter_context(ClipKeeper(ClipShelf(self._gallery), self._config.clips, self._engine.status.warn))
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:
