@@ -119,7 +119,7 @@ class YoloxDetector:
     def _decode(
         self, output: FloatArray, inner: list[tuple[int, int]], sizes: list[tuple[int, int]]
     ) -> list[Detections]:
-        """People from the network's rows: of all pictures together, since NumPy hands Python's lock on at every step."""
+        """People from the network's rows, of all pictures together: NumPy hands Python's lock on at every step."""
         scores = output[:, :, 4] * output[:, :, self._column]
         picture, cell = np.nonzero(scores >= self._confidence)
         scores, rows = scores[picture, cell], output[picture, cell]

@@ -19,6 +19,7 @@ from reidstream.foreign_text import storable
 from reidstream.sources.frame import Frame
 from reidstream.tracking import Together, Tracker, Tracks
 from reidstream.tracking.given import GivenTracks
+from reidstream.tracking.scores import ScoreScale
 from reidstream.types import (
     Detections,
     EndReason,
@@ -234,6 +235,7 @@ class _Tracking:
         self._shared = shared
         self._tracker: Tracker | GivenTracks | None = None
         self._sampler: CropSampler | None = None
+        self._scores = ScoreScale()
         self._unfinished: deque[_Seen] = deque()
         self._most_unfinished = 0
         self._frames = self._read = 0
@@ -292,7 +294,10 @@ class _Tracking:
             crops = FrameCrops(item.frame.picture, Detections.empty(), self._shared.embedder)
             return _Frame(item.frame, self._tracker, crops, None, np.zeros(0, bool))
         found = item.found.result()[item.place]
-        return _Frame(item.frame, self._tracker, found.crops, found.crops.detections, found.kept)
+        detections = found.crops.detections
+        if self._shared.config.tracker.follow_scores:
+            detections = self._scores.moved(detections)
+        return _Frame(item.frame, self._tracker, found.crops, detections, found.kept)
 
     def _end_all(self, reason: EndReason) -> None:
         try:

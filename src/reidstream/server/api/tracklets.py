@@ -7,14 +7,17 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
 from sqlalchemy import select
 
-from reidstream.documents import facts_document, tracklet_document
+from reidstream.clips import clip_of
+from reidstream.documents import facts_document, left_out_document, tracklet_document
 from reidstream.errors import TrackletNotFound
 from reidstream.gallery import Filter
 from reidstream.gallery.rows import rows_of
 from reidstream.gallery.schema import tracklets
 from reidstream.identities.schema import members
+from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import (
     After,
     Limit,
@@ -34,10 +37,34 @@ WIDTHS = (64, 128, 256, 512)
 """Widths in which pictures are given out, in pixels; others would only fill caches."""
 
 
+def _seen_by(caller: Caller, camera: list[str] | None) -> tuple[str, ...]:
+    """The sources that are asked for, as far as the caller may see them; those of all when none is named."""
+    sources = tuple(camera or ())
+    if caller.cameras is None:
+        return sources
+    return tuple(s for s in sources if s in caller.cameras) or (("\0",) if sources else caller.sources)
+
+
 @router.get("/facts")
 def facts(desk: TheDesk, caller: Viewer) -> Response:
     """What is in the gallery: model, recordings, numbers, state of the index."""
     return answer(facts_document(desk.gallery, caller.cameras))
+
+
+@router.get("/left-out")
+def list_left_out(
+    desk: TheDesk,
+    caller: Viewer,
+    camera: Annotated[list[str] | None, Query(max_length=100, description="Of this source; repeatable.")] = None,
+    since: Annotated[float | None, Query(description="Seen after this time, Unix seconds.")] = None,
+    until: Annotated[float | None, Query(description="Seen before this time, Unix seconds.")] = None,
+    media_since: Annotated[float | None, Query(description="Seen after this time in its video, seconds.")] = None,
+    media_until: Annotated[float | None, Query(description="Seen before this time in its video, seconds.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="At most this many.")] = 100,
+) -> Response:
+    """What was seen and not stored, and why, in order of time: too short, no usable picture, guessed, a thing."""
+    where = Filter(_seen_by(caller, camera), since, until, media_since, media_until)
+    return answer(left_out_document(desk.gallery.left_out(where, limit), desk.gallery.left_out_counts(where)))
 
 
 @router.get("/tracklets")
@@ -49,6 +76,7 @@ def list_tracklets(
     until: Annotated[float | None, Query(description="Seen before this time, Unix seconds.")] = None,
     media_since: Annotated[float | None, Query(description="Seen after this time in its video, seconds.")] = None,
     media_until: Annotated[float | None, Query(description="Seen before this time in its video, seconds.")] = None,
+    zone: Annotated[list[str] | None, Query(max_length=100, description="In this named zone; repeatable.")] = None,
     person: Annotated[bool | None, Query(description="With a person, or without.")] = None,
     quality: Annotated[float, Query(ge=0, le=1, description="Seen at least this well.")] = 0.0,
     purer: Annotated[float | None, Query(ge=0, le=1, description="Less surely one person than this.")] = None,
@@ -56,10 +84,7 @@ def list_tracklets(
     after: After = None,
 ) -> Response:
     """Tracklets in the order of storing, a page at a time."""
-    sources = tuple(camera or ())
-    if caller.cameras is not None:
-        sources = tuple(s for s in sources if s in caller.cameras) or (("\0",) if sources else caller.sources)
-    where = Filter(sources, since, until, media_since, media_until)
+    where = Filter(_seen_by(caller, camera), since, until, media_since, media_until, zones=tuple(zone or ()))
     c = tracklets.c
     query = select(c.seq, c.id).where(where.clause(), c.quality >= quality)
     if purer is not None:
@@ -119,11 +144,26 @@ def crop(
 @router.get("/tracklets/{tracklet}/frame")
 def frame(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
     """The frame of the recording at the tracklet's best picture, with the box. ``picture``: JPEG, base64; null where
-    there is none, and ``why`` says why: nothing is kept of live cameras, or the recording is not there any more."""
+    there is none, and ``why`` says why: nothing is kept of live cameras, or the recording is not there any more.
+    ``clip``: whether a clip of the visit was kept."""
     tracklet_source(desk, caller, tracklet)
     desk.log.note(caller, "looked at a frame", tracklet=tracklet)
     jpeg, why = still_of(desk.gallery, tracklet)
-    return answer({"picture": None if jpeg is None else base64.b64encode(jpeg).decode(), "why": why})
+    kept = clip_of(desk.gallery, tracklet) is not None
+    return answer({"picture": None if jpeg is None else base64.b64encode(jpeg).decode(), "why": why, "clip": kept})
+
+
+@router.get("/tracklets/{tracklet}/clip", response_class=FileResponse)
+def clip(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
+    """The clip that was kept of a visit; players may ask for parts of it."""
+    tracklet_source(desk, caller, tracklet)
+    path = clip_of(desk.gallery, tracklet)
+    if path is None:
+        raise TrackletNotFound(f"no clip was kept of tracklet {tracklet}")
+    desk.log.note(caller, "looked at a clip", tracklet=tracklet)
+    kind = {".mp4": "video/mp4", ".mkv": "video/x-matroska"}.get(path.suffix, "application/octet-stream")
+    # What is deleted must not stay in the browser.
+    return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-store"})
 
 
 @router.get("/names-of-cameras")
