@@ -60,7 +60,8 @@ def non_maximum_each(
     for better, worse in zip(a[over].tolist(), b[over].tolist(), strict=True):
         if alive[better]:
             alive[worse] = False
-    return order[np.array(alive, bool)]
+    kept: IntArray = order[np.array(alive, bool)]
+    return kept
 
 
 def _pairs_within(counts: IntArray) -> tuple[IntArray, IntArray]:

@@ -133,8 +133,8 @@ class YoloxDetector:
         scale = np.array(
             [[shown[0] / size[0], shown[1] / size[1]] * 2 for shown, size in zip(inner, sizes, strict=True)], np.float32
         )
-        boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1) / scale[picture]
-        boxes = np.minimum(np.maximum(boxes, 0), limits)
+        corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1) / scale[picture]
+        boxes: FloatArray = np.minimum(np.maximum(corners, 0), limits)
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes, scores, picture = boxes[sound], scores[sound], picture[sound]
         best = non_maximum_each(boxes, scores, picture, self._nms)
