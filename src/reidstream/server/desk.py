@@ -28,6 +28,7 @@ from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.changes import owners_of
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
+from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
@@ -319,6 +320,16 @@ class Desk:
             concluded = identities.conclude()
             with self._deciding:
                 identities.adopt(concluded)
+        if identities.due:
+            for former in (False, True):
+                with self._deciding:
+                    looked_at = identities.looked_at(former=former)
+                # Takes a second or two, too.
+                parts = decided(looked_at, self.config.identities)
+                with self._deciding:
+                    identities.revise(looked_at, parts)
+                    self.catalogue.refresh()
+            identities.looked()
         return given
 
     def _read(self) -> OnlineIdentities:
