@@ -10,7 +10,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 # Commands and tests start hundreds of processes; without Python's bytecode each compiles a thousand modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench fuzz soak requirements kernels docs wheel clean
+.PHONY: help setup demo test cuda test-gpu check coverage lint format mutants bench fuzz soak requirements kernels docs site wheel clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -92,6 +92,16 @@ kernels:  ## Compile the GPU's kernels; needs nvcc of CUDA 13.0
 
 docs: $(VENV)/.ready  ## Write the generated pages of the documentation
 	$(PY) docs/generate.py
+
+SITE := .venv-site
+$(SITE)/.ready: requirements/site.txt $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(SITE)
+	$(UV) pip install --quiet --python $(SITE)/bin/python --require-hashes -r requirements/site.txt
+	@touch $@
+
+site: $(SITE)/.ready  ## The documentation as pages in build/site, every link checked; building needs no network
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 wheel: $(VENV)/.ready  ## Build the wheel into dist/
 	$(UV) build --wheel --quiet

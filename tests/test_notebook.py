@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -33,6 +34,19 @@ def test_notebook_is_committed_without_outputs() -> None:
     assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in cells)
 
 
+def test_notebook_needs_what_comes_with_the_package_and_jupyter() -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    imported: set[str] = set()
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            for node in ast.walk(ast.parse("".join(cell["source"]))):
+                if isinstance(node, ast.Import):
+                    imported |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom):
+                    imported.add((node.module or "").partition(".")[0])
+    assert imported - set(sys.stdlib_module_names) == {"reidstream", "numpy", "IPython"}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_notebook_runs_from_videos_to_search_on_the_local_engine(tmp_path: Path) -> None:
@@ -52,13 +66,21 @@ def test_notebook_runs_from_videos_to_search_on_the_local_engine(tmp_path: Path)
     counts = [int(number) for number in re.findall(r"(\d+) tracklets$", text, re.MULTILINE)]
     assert counts == sorted(counts)
     assert counts[-1] >= 3
-    pages = [
+    found = re.search(r"^(\d+) people in (\d+) tracklets$", text, re.MULTILINE)
+    assert found is not None
+    assert 2 <= int(found[1]) <= int(found[2]) == counts[-1]
+    assert re.search(r"^\d+ pairs of one person, \d+ of two$", text, re.MULTILINE)
+    assert re.search(r"^0\.\d{3}  cam\d  (person|undecided) \d", text, re.MULTILINE)
+    people, plot, answer, link = (
         "".join(output["data"]["text/html"])
         for cell in notebook["cells"]
         for output in cell.get("outputs", [])
         if "text/html" in output.get("data", {})
-    ]
-    assert len(pages) == 2
-    assert all(page.count("data:image/jpeg;base64,") >= 3 for page in pages)
-    # The query is the tracklet that is most like itself.
-    assert re.search(r"^1\.000  cam\d", text, re.MULTILINE)
+    )
+    assert people.count("data:image/jpeg;base64,") == counts[-1]
+    assert "person 1:" in people
+    assert "<svg" in plot
+    assert answer.count("data:image/jpeg;base64,") >= 3
+    # The application answered before this was said.
+    (address,) = re.findall(r"^the gallery is open at (http://localhost:\d+)$", text, re.MULTILINE)
+    assert f'href="{address}"' in link

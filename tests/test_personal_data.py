@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect
 
+from reidstream.clips import Clip, ClipShelf
 from reidstream.config import Config
 from reidstream.engines.recording import Recorder
 from reidstream.gallery import Gallery
@@ -25,6 +26,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "reidstream"
 
 COPY = "a copy that its owner asked for; docs/gallery.md says that no erasure reaches it"
 NOBODY = "holds nothing about anybody"
+MEMORY = "writes to memory only"
 # Modules that write files, and what these files are: the name of a declared store, or one of the above.
 WRITERS = {
     "cli.demo": COPY,
@@ -32,6 +34,7 @@ WRITERS = {
     "cli.gallery": COPY,
     "cli.sources": COPY,
     "client": COPY,
+    "clips.cutting": "clips of visits",
     "doctor.inference": NOBODY,
     "doctor.nvidia": NOBODY,
     "doctor.software": NOBODY,
@@ -51,10 +54,11 @@ WRITERS = {
     "models.exporting": NOBODY,
     "models.onnx_file": NOBODY,
     "models.preparing": NOBODY,
-    "rendering": COPY,
+    "rendering.film": COPY,
     "runtime.setting_up": NOBODY,
     "search.photos": COPY,
     "server.photos": "photos that somebody searches with",
+    "sources.packet_ring": MEMORY,
     "synthetic.scene": NOBODY,
     "synthetic.truth": NOBODY,
 }
@@ -100,7 +104,7 @@ def test_every_module_that_writes_files_says_what_they_hold() -> None:
     writing = {name for name, path in modules().items() if writes_files(path)}
     assert writing == set(WRITERS), "say here, and in docs/gallery.md, what the new kind of file holds about people"
     stores = {store.name for component in components() for store in component_stores(component)}
-    assert set(WRITERS.values()) - {COPY, NOBODY} <= stores
+    assert set(WRITERS.values()) - {COPY, NOBODY, MEMORY} <= stores
 
 
 @pytest.mark.parametrize("place", ["folder", "postgres"])
@@ -112,6 +116,10 @@ def test_every_table_and_file_that_a_gallery_comes_to_have_is_declared(
         gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
         gallery.add([made_tracklet(1, "door", 0.0, 5.0), made_tracklet(2, "door", 10.0, 15.0)])
         OnlineIdentities(gallery, Config().identities).catch_up()
+        if place == "folder":
+            shelf = ClipShelf(gallery)
+            for name in ("a.mp4", ".b.77.partial.mkv"):
+                (shelf.folder / name).write_bytes(b"somebody")
         gallery.flush()
         with gallery.read() as connection:
             stores = stores_of(connection)
@@ -150,6 +158,11 @@ def test_every_store_leaves_no_trace_of_who_is_erased(tmp_path: Path) -> None:
         gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
         gallery.add([made_tracklet(1, "door", 0.0, 5.0)])
         prepare(gallery)
+        shelf, visit = ClipShelf(gallery), made_tracklet(1, "door", 0.0, 5.0)
+        clip = Clip(visit.id, visit.content, f"{visit.id}.mp4", 0.0, 5.0, 0.0)
+        assert shelf.begin(clip)
+        (shelf.folder / "written").write_bytes(b"somebody")
+        assert shelf.finish(clip, shelf.folder / "written")
         OnlineIdentities(gallery, Config().identities).catch_up()
         with gallery.write() as connection:
             person = connection.exec_driver_sql("SELECT id FROM people").scalar_one()

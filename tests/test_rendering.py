@@ -12,9 +12,9 @@ import pytest
 from reidstream.config import Config, SourceConfig
 from reidstream.engines.local import LocalEngine
 from reidstream.errors import ConfigError, EngineError
-from reidstream.rendering import Renderer, Trails, annotated, film_paths, track_colour
+from reidstream.rendering import Renderer, Sightings, Trails, annotated, film_paths, track_colour
 from reidstream.sources import ArrayPicture, Frame
-from reidstream.types import Observed
+from reidstream.types import EndReason, Observed, Tracklet
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 
 
@@ -168,3 +168,66 @@ def test_source_without_frames_leaves_no_video(tmp_path: Path) -> None:
     with Renderer(tmp_path / "out.mp4", ["cam"]):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def walk(frames: list[int], observations: int | None = None) -> Tracklet:
+    """Somebody who stands at x = frame in each of these frames."""
+    points = np.array(frames, np.int64)
+    corner = points.astype(np.float32)
+    boxes = np.stack([corner, corner, corner + 20, corner + 60], 1)
+    one = np.eye(1, 4, dtype=np.float32)
+    return Tracklet(
+        id="a" * 32,
+        source="cam",
+        content="c",
+        track_id=7,
+        part=0,
+        parts=1,
+        start_frame=frames[0],
+        end_frame=frames[-1],
+        start_media=0.0,
+        end_media=1.0,
+        start_wall=0.0,
+        end_wall=1.0,
+        reason=EndReason.LEFT,
+        observations=observations or len(frames),
+        confidence=1.0,
+        embedding=one[0],
+        prototypes=one,
+        prototype_weights=np.ones(1, np.float32),
+        embeddings_used=1,
+        embeddings_seen=1,
+        purity=1.0,
+        quality=1.0,
+        frames=points,
+        boxes=boxes,
+    )
+
+
+def left_edges(sightings: Sightings, frames: range) -> list[float | None]:
+    found = [sightings.at("cam", frame, 0.0, 0.0)[0].boxes[:, 0].tolist() for frame in frames]
+    return [edges[0] if edges else None for edges in found]
+
+
+def test_a_path_that_was_thinned_is_walked_between_its_points() -> None:
+    thinned = walk(np.linspace(0, 9999, 2048).round().astype(int).tolist(), observations=10_000)
+    edges = left_edges(Sightings([thinned]), range(10_000))
+    np.testing.assert_allclose(np.array(edges, float), np.arange(10_000), atol=0.01)
+
+
+def test_nobody_is_drawn_while_they_were_not_seen() -> None:
+    seen = [*range(10, 20), *range(40, 50)]
+    edges = left_edges(Sightings([walk(seen)]), range(60))
+    assert [frame for frame, edge in enumerate(edges) if edge is not None] == seen
+    # Of a camera that is looked at every fourth frame the frames between are no gap; a pause of twenty is one.
+    every_fourth = [*range(8, 40, 4), *range(60, 80, 4)]
+    edges = left_edges(Sightings([walk(every_fourth)]), range(90))
+    assert [frame for frame, edge in enumerate(edges) if edge is not None] == [*range(8, 37), *range(60, 77)]
+
+
+def test_sightings_count_who_is_in_a_frame() -> None:
+    two = Sightings([walk([2, 3, 4]), walk([4, 5])])
+    assert two.counts(8).tolist() == [0, 0, 1, 1, 2, 1, 0, 0]
+    assert two.counts(4).tolist() == [0, 0, 1, 1]
+    assert (len(two), two.last_frame, Sightings([]).last_frame) == (2, 5, -1)
+    assert two.at("cam", 4, 0.5, 1.5)[0].track_ids.tolist() == [7, 7]

@@ -13,6 +13,15 @@ import pytest
 from typer.testing import CliRunner
 
 from reidstream.cli.app import app
+from reidstream.config import Config
+from reidstream.gallery import Gallery
+from reidstream.gallery.sheet import write_gallery_sheet
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.people import prepare
+from reidstream.identities.people_sheet import write_people_sheet
+from tests.exact import EXACT
+from tests.identities.conftest import SPACE
+from tests.server.conftest import stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -189,3 +198,40 @@ def test_times_are_those_of_whoever_looks_beside_utc(browser: Any, pages: Path) 
     there = said("UTC")
     assert len(re.findall(moment, there)) == 3
     assert "here" not in there
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of 600 tracklets, each with a picture of its own."""
+    folder = tmp_path_factory.mktemp("crowd")
+    visits = [(number % 40, f"camera{number % 3}", 10.0 * number, 10.0 * number + 5) for number in range(600)]
+    with Gallery.open(folder / "shop", write=True, create=True, space=SPACE, config=EXACT) as gallery:
+        stored(gallery, visits)
+        prepare(gallery)
+        OnlineIdentities(gallery, Config().identities).catch_up()
+        write_gallery_sheet(gallery, folder / "crowd.html")
+        write_people_sheet(gallery, folder / "people.html")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["crowd.html", "people.html"])
+def test_of_hundreds_only_what_is_in_sight_is_laid_out_and_read(browser: Any, crowd: Path, name: str) -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(f"file://{crowd / name}")
+    cards = page.evaluate("document.querySelectorAll('figure').length")
+    assert cards == 600
+    laid_out = """[...document.querySelectorAll('figure')].filter(
+        card => card.querySelector('figcaption').checkVisibility({contentVisibilityAuto: true})).length"""
+    read = "[...document.images].filter(image => image.complete && image.naturalWidth > 0).length"
+    assert 0 < page.evaluate(laid_out) < cards / 5
+    assert 0 < page.evaluate(read) < cards / 2
+    # Searching shows few, and they are there with their pictures.
+    page.fill("#words", "camera1")
+    assert page.text_content("#shown") == "200 of 600"
+    assert 0 < page.evaluate(laid_out) < cards / 5
+    # Who scrolls down to the last sees it.
+    last = page.locator("figure:visible img").last
+    last.scroll_into_view_if_needed()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=last.element_handle())
+    assert page.evaluate("document.querySelectorAll('*').length") < 20 * cards
+    page.close()

@@ -36,7 +36,7 @@ PERSON = {made_tracklet(*visit).id: visit[0] for visit in VISITS}
 def often(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small galleries are looked at again, too."""
     monkeypatch.setattr(online, "_REVISITED", 16)
-    monkeypatch.setattr(online, "_FORMER", 8)
+    monkeypatch.setattr(online, "_FORMER", 2)
     yield
 
 
@@ -82,7 +82,8 @@ def test_what_is_decided_again_is_one_entry_of_the_log_until_somebody_decides(fi
     identities.catch_up()
     assert [entry.kind for entry in history(gallery)] == ["revisit"]
     Review(gallery, "ana").label(list_people(gallery)[0].id, name="Ana")
-    gallery.add([made_tracklet(*visit) for visit in VISITS[32:]])
+    others = [(person + PEOPLE, camera, start + 2000, end + 2000, NOISE) for person, camera, start, end, _ in VISITS]
+    gallery.add([made_tracklet(*visit) for visit in others])
     identities.catch_up()
     assert [entry.kind for entry in history(gallery)] == ["revisit", "label", "revisit"]
     moved = [len(_moves(gallery, entry.id)) for entry in history(gallery)]
@@ -157,7 +158,7 @@ def test_what_is_no_longer_looked_at_goes_along_unless_it_cannot(fill: Fill, mon
         # Taken for two, by turns: the older ones of either are not looked at.
         assign(connection, [(tracklet, other, 1.0) for tracklet in own[1::2]])
     identities = OnlineIdentities(gallery, IdentityConfig())
-    looked_at = identities.looked_at(former=False)
+    looked_at = identities.looked_at(identities.turns()[0])
     assert len(looked_at.evidence) < len(visits)
     assert looked_at.beyond
     identities.revise(looked_at, decided(looked_at, IdentityConfig()))
@@ -169,7 +170,7 @@ def test_what_somebody_decides_meanwhile_stays(fill: Fill) -> None:
     identities = OnlineIdentities(gallery, IdentityConfig())
     identities._revisited = 10**9
     identities.catch_up()
-    looked_at = identities.looked_at(former=False)
+    looked_at = identities.looked_at(identities.turns()[0])
     parts = decided(looked_at, IdentityConfig())
     part = next(part for part in parts if part.moved)
     moved = next(t for group, owner in zip(part.groups, part.owners, strict=True) for t in group

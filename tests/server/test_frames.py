@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from reidstream.clips import Clip, ClipShelf
 from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
 from reidstream.server.access.roles import Role
@@ -96,3 +97,23 @@ def test_who_may_not_see_a_camera_sees_no_frame_of_it(owner: Asking, user: Clien
     other = user(Role.VIEWER, ["yard"])
     other.get(f"/tracklets/{tracklet['id']}/frame", 404)
     assert user(Role.VIEWER, ["door"]).get(f"/tracklets/{tracklet['id']}/frame")["picture"]
+
+
+def test_a_clip_is_played_in_parts_and_only_by_who_may_see_the_camera(
+    gallery: Gallery, owner: Asking, user: Client
+) -> None:
+    (door,) = owner.get("/tracklets", camera="door")["tracklets"]
+    assert frame_of(owner, "door")["clip"] is False
+    owner.get(f"/tracklets/{door['id']}/clip", 404)
+    shelf = ClipShelf(gallery)
+    clip = Clip(door["id"], gallery.tracklet(door["id"]).content, f"{door['id']}.mp4", 0.0, 3.0, 0.0)
+    assert shelf.begin(clip)
+    written = shelf.folder / f".{door['id']}.partial.mp4"
+    written.write_bytes(bytes(range(256)) * 40)
+    assert shelf.finish(clip, written)
+    assert frame_of(owner, "door")["clip"] is True
+    raw = owner.client.get(f"/api/v1/tracklets/{door['id']}/clip", headers={"Range": "bytes=256-511"})
+    assert (raw.status_code, raw.content) == (206, bytes(range(256)))
+    assert raw.headers["content-type"] == "video/mp4"
+    assert "no-store" in raw.headers["cache-control"]
+    user(Role.VIEWER, ["yard"]).get(f"/tracklets/{door['id']}/clip", 404)

@@ -271,13 +271,16 @@ def sheet(
 
     Example: reidstream gallery sheet people.html --gallery shop --source entrance
     """
+    from functools import partial
+
+    from reidstream.clips import clip_of
     from reidstream.gallery import Gallery
     from reidstream.gallery.sheet import write_gallery_sheet
 
     with Gallery.open(gallery) as opened:
         where = filter_of(opened, source, since, until, start, stop)
         file = file or html or Path("sheet.html")
-        shown, total = write_gallery_sheet(opened, file, where, limit)
+        shown, total = write_gallery_sheet(opened, file, where, limit, partial(clip_of, opened))
     if as_json:
         print_json({"file": str(file), "shown": shown, "total": total})
     else:

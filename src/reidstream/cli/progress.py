@@ -97,6 +97,9 @@ def progress_lines(
 
 def headline(summary: RunSummary, seconds: float) -> str:
     """A run in one line, ``seconds`` after it began."""
+    if summary.drawing is not None:
+        name, frame = summary.drawing
+        return f"drawing {name}: frame {frame}"
     rate = summary.processed / seconds if seconds > 0 else 0.0
     dropped = sum(source.dropped for source in summary.sources.values())
     parts = [

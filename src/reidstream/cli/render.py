@@ -12,12 +12,12 @@ from reidstream.wording import counted
 
 
 def render(
-    video: str = typer.Argument(..., help="A video that was read into the gallery."),
-    out: Path = typer.Argument(..., help="The video to write: .mp4, .mkv, .mov or .avi."),
+    videos: list[str] = typer.Argument(..., help="Videos or folders of images that were read into the gallery."),
+    out: Path = typer.Argument(..., help="The video to write: .mp4, .mkv, .mov or .avi; of several OUT-name."),
     gallery: str = GALLERY,
     as_json: bool = JSON,
 ) -> None:
-    """Draw a video with the people that a gallery knows: boxes with names and numbers, in one colour per person.
+    """Draw videos with the people that a gallery knows: boxes with names and numbers, in one colour per person.
 
     Nothing is detected anew; tracks without a person keep the track's number.
 
@@ -25,10 +25,15 @@ def render(
     """
     from reidstream.gallery import Gallery
     from reidstream.pipeline.drawing import draw_people
+    from reidstream.rendering import film_paths
+    from reidstream.sources import expand_sources, source_ids
 
+    sources = expand_sources(videos)
+    named = list(zip(source_ids(sources), sources, strict=True))
     with Gallery.open(gallery) as opened:
-        drawn = draw_people(opened, video, out)
+        drawn = draw_people(opened, named, out)
+    files = [str(path) for path in film_paths(out, [name for name, _ in named]).values()]
     if as_json:
-        print_json({"file": str(out), "tracklets": drawn})
+        print_json({"file": files[0], "files": files, "tracklets": drawn})
     else:
-        console().print(f"drew {counted(drawn, 'tracklet')} into {out}", markup=False)
+        console().print(f"drew {counted(drawn, 'tracklet')} into {', '.join(files)}", markup=False)

@@ -52,7 +52,12 @@ def run(
     tracks: Path | None = typer.Option(
         None, "--tracks", help="Tracks of the one source, in MOTChallenge format, instead of detector and tracker."
     ),
-    render: Path | None = typer.Option(None, "--render", help="Also draw boxes, ids and trails to this video file."),
+    render: Path | None = typer.Option(
+        None, "--render", help="Also draw people with their numbers and names to this video file."
+    ),
+    clips: bool | None = typer.Option(
+        None, "--clips/--no-clips", help="Keep a short clip of every visit (clips.keep)."
+    ),
     replace: bool = typer.Option(False, "--replace", help="Make anew what was read with other settings before."),
     resolve: bool | None = typer.Option(
         None, "--resolve/--no-resolve", help="End by deciding anew who is who, all at once (identities.resolve)."
@@ -66,8 +71,9 @@ def run(
 
     Example: reidstream run entrance.mp4 rtsp://camera/stream --gallery shop
 
-    Content that the gallery holds already is skipped. Ctrl-C finishes cleanly with everything seen so far stored;
-    a second Ctrl-C stops at once.
+    Content that the gallery holds already is skipped. --render draws recordings when everybody is known, at the end of
+    the run, and cameras while it goes on, by the number of the track. Ctrl-C finishes cleanly with everything seen so
+    far stored; a second Ctrl-C stops at once.
     """
     set_up_logging(verbose, quiet)
     from reidstream.cli.progress import RunProgress
@@ -81,6 +87,7 @@ def run(
         "embedding.model": reid,
         "detector.every": detect_every,
         "identities.resolve": resolve,
+        "clips.keep": clips,
     }
     given = [f"{key}={_toml(value)}" for key, value in shortcuts.items() if value is not None]
     tree = load_config(config, [*(settings or []), *given])
@@ -173,6 +180,7 @@ def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
         "tracklets": summary.tracklets,
         "stored": summary.stored,
         "kept_out": summary.kept_out,
+        "clips": summary.clips,
         "people": summary.people,
         "undecided": summary.undecided,
         "resolved": _resolved(summary),
@@ -214,6 +222,8 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
     )
+    if summary.clips:
+        out.print(f"kept {counted(summary.clips, 'clip')} of visits")
     if summary.kept_out:
         out.print(f"left out {counted(summary.kept_out, 'tracklet')}, erased from this gallery before")
     if (resolved := _resolved(summary)) is not None:

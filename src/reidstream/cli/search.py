@@ -95,10 +95,22 @@ def search(
         asked = query_of(opened, queries[0], models, box=region, whole=whole)
         answer = ask(opened, asked, identities, k=k, where=where, reranking=reranking)
         if sheet is not None:
+            from functools import partial
+
+            from reidstream.clips import clip_of
             from reidstream.gallery.sheet import write_search_sheet
 
             title, who = f"People like {asked.about}", answer.identity
-            write_search_sheet(opened, sheet, title, asked.crop, list(answer.matches), who.titles, who.sentence)
+            write_search_sheet(
+                opened,
+                sheet,
+                title,
+                asked.crop,
+                list(answer.matches),
+                who.titles,
+                who.sentence,
+                partial(clip_of, opened),
+            )
         if as_json:
             print_json({**answer.as_dict(opened), **({"sheet": str(sheet)} if sheet else {})})
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reidstream.config.base import Section
+    from reidstream.config.clips import ClipConfig
     from reidstream.config.deepstream import DeepStreamConfig
     from reidstream.config.gallery import GalleryConfig
     from reidstream.config.local import (
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 # Imported when first used: naming somebody needs no settings, and starts sooner without pydantic.
 _HOMES = {
+    "ClipConfig": "reidstream.config.clips",
     "Config": "reidstream.config.tree",
     "DeepStreamConfig": "reidstream.config.deepstream",
     "DetectorConfig": "reidstream.config.local",
@@ -35,6 +37,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClipConfig",
     "Config",
     "DeepStreamConfig",
     "DetectorConfig",

@@ -45,6 +45,13 @@ class SourceConfig(Section):
         description="Seconds of failed reconnecting after which the source ends; none: never.",
     )
 
+    ring_seconds: float | None = Field(
+        default=None, gt=0, le=3600, description="clips.ring_seconds for this camera; none: that of all."
+    )
+    ring_mib: float | None = Field(
+        default=None, gt=0, le=4096, description="clips.ring_mib for this camera; none: that of all."
+    )
+
     ignore: tuple[Polygon, ...] = Field(
         default=(),
         max_length=100,

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from reidstream.config.base import Section
+from reidstream.config.clips import ClipConfig
 from reidstream.config.deepstream import DeepStreamConfig
 from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
@@ -40,6 +41,7 @@ class Config(Section):
     tracklets: TrackletConfig = Field(default=TrackletConfig(), description="Finishing tracks.")
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
+    clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from reidstream.rendering import Named
+from reidstream.rendering import Named, Renderer, Sightings
 from reidstream.synthetic import CameraTruth
-from reidstream.types import Observed, Tracklet
+from reidstream.types import Tracklet
 
 
 def write_clip(
@@ -26,19 +25,11 @@ def write_clip(
     people: the person of each tracklet, by its id; who has none is drawn with the track's number.
     """
     from reidstream.config import SourceConfig
-    from reidstream.rendering import Renderer
     from reidstream.sources import open_source
 
-    seen: defaultdict[int, list[tuple[int, np.ndarray[tuple[int], np.dtype[np.float32]]]]] = defaultdict(list)
-    known: defaultdict[int, dict[int, Named]] = defaultdict(dict)
-    for tracklet in tracklets:
-        person = (people or {}).get(tracklet.id)
-        for frame, box in zip(tracklet.frames.tolist(), tracklet.boxes, strict=True):
-            seen[frame].append((tracklet.track_id, box))
-            if person is not None:
-                known[frame][tracklet.track_id] = person
+    seen = Sightings(tracklets, people)
     length = min(round(seconds * camera.fps), camera.length)
-    busy = np.convolve([len(seen[i]) for i in range(camera.length)], np.ones(length), "valid")
+    busy = np.convolve(seen.counts(camera.length), np.ones(length), "valid")
     first = int(busy.argmax())
     begun: float | None = None
     with (
@@ -52,24 +43,4 @@ def write_clip(
                 break
             begun = frame.media_time if begun is None else begun
             shifted = replace(frame, media_time=frame.media_time - begun)
-            observed = _observed(camera.name, shifted.index, shifted.media_time, frame.wall_time, seen)
-            film.draw(shifted, observed, known[frame.index])
-
-
-def _observed(
-    source: str,
-    index: int,
-    media_time: float,
-    wall_time: float,
-    seen: dict[int, list[tuple[int, np.ndarray[tuple[int], np.dtype[np.float32]]]]],
-) -> Observed:
-    rows = seen.get(index, [])
-    return Observed(
-        source=source,
-        frame=index,
-        media_time=media_time,
-        wall_time=wall_time,
-        track_ids=np.array([track_id for track_id, _ in rows], np.uint64),
-        boxes=np.array([box for _, box in rows], np.float32).reshape(-1, 4),
-        confidences=np.ones(len(rows), np.float32),
-    )
+            film.draw(shifted, *seen.at(camera.name, shifted.index, shifted.media_time, frame.wall_time))

@@ -45,7 +45,7 @@ _READERS_PATIENCE = 60.0
 _SHORTEST_TEXT = 4
 """Bytes of a name that is looked for in the files; shorter ones are found everywhere by chance."""
 
-_WORDLESS = ("index/", *OWN_FILES)
+_WORDLESS = ("index/", "clips/", *OWN_FILES)
 """Files that are made by programs that never saw a name."""
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from reidstream.errors import GalleryError
 from reidstream.files import write_whole
@@ -23,6 +25,7 @@ class Card:
 
     picture: JPEG file or None. title, lines: shown under it. sort: values by which a reader may order cards, by name.
     search: further words by which the page's search finds it. details: lines that are shown when it is enlarged.
+    clip: address of a video that is shown then as well, "" without one.
     """
 
     picture: bytes | None
@@ -31,6 +34,7 @@ class Card:
     sort: dict[str, float]
     search: str = ""
     details: tuple[str, ...] = ()
+    clip: str = ""
 
     @property
     def data_uri(self) -> str | None:
@@ -47,6 +51,19 @@ class Group:
     title: str
     cards: tuple[Card, ...]
     note: str = ""
+
+
+ClipOf = Callable[[str], Path | None]
+"""The file of a tracklet's clip, None without one."""
+
+
+def _no_clips(_tracklet: str) -> None:
+    return None
+
+
+def clip_address(page: Path, clip: Path | None) -> str:
+    """How a page names a clip's file: from its own folder, so that both can move together."""
+    return "" if clip is None else quote(os.path.relpath(clip.resolve(), page.resolve().parent))
 
 
 def write_sheet(path: Path, title: str, subtitle: str, groups: Sequence[Group], query: Card | None = None) -> None:
@@ -67,7 +84,9 @@ def write_sheet(path: Path, title: str, subtitle: str, groups: Sequence[Group], 
     write_whole(path, page, GalleryError)
 
 
-def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING, limit: int = 2000) -> tuple[int, int]:
+def write_gallery_sheet(
+    gallery: Gallery, path: Path, where: Filter = EVERYTHING, limit: int = 2000, clip_of: ClipOf = _no_clips
+) -> tuple[int, int]:
     """A page of a gallery's tracklets grouped by source: how many it shows (``limit`` at most), and out of how many."""
     rows = gallery.rows(where)
     chosen = rows.id[:limit].tolist()
@@ -75,7 +94,8 @@ def write_gallery_sheet(gallery: Gallery, path: Path, where: Filter = EVERYTHING
     files = files_of(gallery)
     for id in chosen:
         tracklet = gallery.tracklet(id)
-        by_source.setdefault(tracklet.source, []).append(tracklet_card(tracklet, file=files.get(tracklet.content)))
+        card = tracklet_card(tracklet, file=files.get(tracklet.content))
+        by_source.setdefault(tracklet.source, []).append(replace(card, clip=clip_address(path, clip_of(id))))
     groups = [Group(source, tuple(cards)) for source, cards in sorted(by_source.items())]
     shown = counted(len(rows), "tracklet")
     if len(chosen) < len(rows):
@@ -97,6 +117,7 @@ def write_search_sheet(
     matches: Sequence[Match],
     people: Mapping[str, str] | None = None,
     answer: str = "",
+    clip_of: ClipOf = _no_clips,
 ) -> None:
     """A page of what a search has found, the most similar first.
 
@@ -108,6 +129,7 @@ def write_search_sheet(
     for match in matches:
         tracklet = gallery.tracklet(match.tracklet)
         card = tracklet_card(tracklet, match.similarity, files.get(tracklet.content))
+        card = replace(card, clip=clip_address(path, clip_of(tracklet.id)))
         person = (people or {}).get(match.tracklet)
         cards.append(card if person is None else replace(card, title=f"{person}, {card.title}"))
     asked = Card(query, "Query", (), {}) if query is not None else None

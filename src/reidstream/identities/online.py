@@ -47,8 +47,8 @@ _FIRST_CALIBRATION = 16
 _CONCLUDED_FROM = 600
 # The newest so many are decided again whenever there are as many more.
 _REVISITED = 128
-# With them so many of the older ones, in turn, however long ago that was.
-_FORMER = 64
+# Every so often as many of the older ones are, in turn, however long ago that was.
+_FORMER = 4
 # Tracklets whose strangers are learnt in one go.
 _LEARNT_AT_ONCE = 64
 
@@ -132,20 +132,25 @@ class OnlineIdentities:
         return max(1, min(_REVISITED - count % _REVISITED, self._next_calibration - count))
 
     def look_again(self) -> None:
-        """Make the newest decisions again, and some of the older ones, with everybody whom they may concern."""
-        for former in (False, True):
-            looked_at = self.looked_at(former=former)
+        """Make the newest decisions again, and now and then some older ones, with everybody whom they may concern."""
+        for some in self.turns():
+            looked_at = self.looked_at(some)
             self.revise(looked_at, decided(looked_at, self._config))
         self.looked()
 
-    def looked_at(self, *, former: bool) -> Recent:
-        """What is to be decided again now (see ``revisiting``): the newest, or older ones, whose turn it is."""
+    def turns(self) -> list[list[str]]:
+        """What is decided again now, one after the other: ids in the order of storing."""
         count = len(self._memory.owner)
-        if not former:
-            return recent(self._gallery, self.decider, self._newest(_REVISITED))
-        older = max(count - _REVISITED, 0)
-        first = (count // _REVISITED) * _FORMER % max(older, 1)
-        return recent(self._gallery, self.decider, self._newest(min(_FORMER, older), count - first - _FORMER))
+        look, older = count // _REVISITED, count - _REVISITED
+        turns = [self._newest(_REVISITED)]
+        if older > 0 and look % _FORMER == 0:
+            first = look // _FORMER * _REVISITED % older
+            turns.append(self._newest(_REVISITED, max(older - first, 0)))
+        return turns
+
+    def looked_at(self, some: Sequence[str]) -> Recent:
+        """Some tracklets with everybody whom they may be (see ``revisiting``), read for being decided again."""
+        return recent(self._gallery, self.decider, some)
 
     def revise(self, looked_at: Recent, parts: Sequence[Part]) -> None:
         """Take over what was found when some were decided again, but for what changed meanwhile."""

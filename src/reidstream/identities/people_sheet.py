@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from reidstream.gallery import Gallery
-from reidstream.gallery.sheet import Card, Group, files_of, tracklet_card, wall_clock, write_sheet
+from reidstream.gallery.sheet import Card, ClipOf, Group, clip_address, files_of, tracklet_card, wall_clock, write_sheet
 from reidstream.identities.profiles import Profile, nearest_people, profiles_of
 from reidstream.types import Tracklet
 from reidstream.wording import counted
 
 
-def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = None, limit: int = 500) -> int:
+def write_people_sheet(
+    gallery: Gallery,
+    path: Path,
+    wanted: list[str] | None = None,
+    limit: int = 500,
+    clip_of: ClipOf = lambda _tracklet: None,
+) -> int:
     """Write the page of everybody, or of the wanted person ids; how many people it shows (``limit`` at most)."""
     profiles = profiles_of(gallery)
     shown = [profile for profile in profiles if wanted is None or profile.person.id in wanted][:limit]
@@ -21,7 +27,7 @@ def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = 
     groups, files = [], files_of(gallery)
     for profile in shown:
         others = ", ".join(f"{person.title} ({similarity:.2f})" for person, similarity in nearest[profile.person.id])
-        groups.append(_group(gallery, profile, others, files))
+        groups.append(_group(gallery, profile, others, files, lambda t: clip_address(path, clip_of(t))))
     undecided = sum(profile.person.undecided for profile in shown)
     people = len(shown) - undecided
     whole = sum(not profile.person.undecided for profile in profiles)
@@ -31,7 +37,9 @@ def write_people_sheet(gallery: Gallery, path: Path, wanted: list[str] | None = 
     return len(shown)
 
 
-def _group(gallery: Gallery, profile: Profile, others: str, files: Mapping[str, str]) -> Group:
+def _group(
+    gallery: Gallery, profile: Profile, others: str, files: Mapping[str, str], clip_at: Callable[[str], str]
+) -> Group:
     person = profile.person
     sure = dict(zip(person.tracklets, person.probability, strict=True))
     tracklets = sorted((gallery.tracklet(i) for i in person.tracklets), key=lambda t: (t.start_wall, t.id))
@@ -47,9 +55,8 @@ def _group(gallery: Gallery, profile: Profile, others: str, files: Mapping[str, 
     if others:
         lines.append(f"looks most like: {others}")
     title = f"{person.title} (number {person.number})" if person.name else person.title
-    return Group(
-        title, tuple(_card(t, sure[t.id], person.title, files.get(t.content)) for t in tracklets), "\n".join(lines)
-    )
+    cards = (replace(_card(t, sure[t.id], person.title, files.get(t.content)), clip=clip_at(t.id)) for t in tracklets)
+    return Group(title, tuple(cards), "\n".join(lines))
 
 
 def _card(tracklet: Tracklet, sure: float, person: str, file: str | None) -> Card:

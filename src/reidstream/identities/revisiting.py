@@ -35,7 +35,7 @@ from reidstream.types import IntArray
 
 # Tracklets that are looked at in one go; of each person the newest so many, beside those that are decided again; and
 # how probable somebody must be for a tracklet to be decided together with them.
-_MOST, _OF_EACH, _PLAUSIBLE = 400, 5, 0.02
+_MOST, _OF_EACH, _PLAUSIBLE = 320, 4, 0.02
 # A membership that is surer or less sure by no more than this is left as it is.
 _EVEN = 0.05
 

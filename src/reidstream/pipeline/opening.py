@@ -28,6 +28,9 @@ from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 
 if TYPE_CHECKING:
     from reidstream.inference import Detector, Embedder
+    from reidstream.rendering import Renderer
+    from reidstream.sources import Frame
+    from reidstream.types import Observed
 
 EngineName = Literal["local", "deepstream"]
 
@@ -72,9 +75,10 @@ def open_run(
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
-    sources: addresses or SourceConfig; with none, those of the configuration. render: draw annotated video to this
-    file, one per source. record: record the events to this file. store: of the process that owns the gallery, which is
-    then opened for reading only.
+    sources: addresses or SourceConfig; with none, those of the configuration. render: draw video with people's
+    numbers and names to this file, one per source: of recordings at the end of the run, of cameras while it goes on,
+    when only the tracks' numbers are known. record: record the events to this file. store: of the process that owns the
+    gallery, which is then opened for reading only.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
@@ -83,8 +87,13 @@ def open_run(
     from reidstream.gallery.index import process as index_process
     from reidstream.models import resolve_model
     from reidstream.sources import expand_configs, redacted, source_ids
+    from reidstream.sources.address import Kind, kind_of, local_path
 
-    chosen = _chosen(sources) or expand_configs(config.sources)
+    chosen = [_remembering(source, config, engine) for source in _chosen(sources) or expand_configs(config.sources)]
+    if config.clips.keep and "://" in str(gallery):
+        raise ConfigError(
+            "clips (clips.keep) are files in a gallery's folder; a gallery on a server keeps none: leave them off"
+        )
     if not chosen:
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
@@ -132,7 +141,8 @@ def open_run(
         if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
             # It gets ready while the models are opened.
             index_process.start()
-        made = _engine(engine, config, left, gallery, render, stack, detector, embedder)
+        film = None if render is None else stack.enter_context(_film(render, engine, named))
+        made = _engine(engine, config, left, gallery, film, detector, embedder)
         model = config.embedding.model if embedder is None else ""
         # A file is known by its full path, so that a search from another folder finds it.
         model = str(Path(model).resolve()) if Path(model).is_file() else model
@@ -163,6 +173,9 @@ def open_run(
             record=record,
             max_seconds=max_seconds,
             grown=grown,
+            film=film,
+            files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
+            films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
         )
 
 
@@ -189,19 +202,48 @@ def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
     return expand_sources([str(source) for source in sources])
 
 
+def _recorded(source: SourceConfig) -> bool:
+    from reidstream.sources.address import Kind, kind_of
+
+    return kind_of(source.uri) in (Kind.FILE, Kind.FOLDER)
+
+
+def _remembering(source: SourceConfig, config: Config, engine: EngineName) -> SourceConfig:
+    """The source with the memory for its packets that clips need, or with none. Raises ConfigError."""
+    clips = config.clips
+    if not clips.keep or _recorded(source):
+        return source.model_copy(update={"ring_seconds": None, "ring_mib": None})
+    if engine != "local":
+        raise ConfigError(
+            "clips of cameras (clips.keep) need the local engine, which hands their packets on; with DeepStream "
+            "recordings alone have clips"
+        )
+    bounds = {"ring_seconds": source.ring_seconds or clips.ring_seconds, "ring_mib": source.ring_mib or clips.ring_mib}
+    return source.model_copy(update=bounds)
+
+
+def _film(path: Path, engine: EngineName, sources: Sequence[tuple[str, SourceConfig]]) -> Renderer:
+    """What draws the video of each source. Raises ConfigError."""
+    from reidstream.rendering import Renderer
+
+    if engine != "local" and not all(_recorded(source) for _, source in sources):
+        raise ConfigError(
+            "drawing cameras (--render) needs the local engine's frames; DeepStream has its own OSD. Recordings are "
+            "drawn with either engine"
+        )
+    return Renderer(path, [name for name, _ in sources])
+
+
 def _engine(
     name: EngineName,
     config: Config,
     sources: Sequence[tuple[str, SourceConfig]],
     gallery: str | Path,
-    render: Path | None,
-    stack: ExitStack,
+    film: Renderer | None,
     detector: Detector | None,
     embedder: Embedder | None,
 ) -> Engine:
     if name == "deepstream":
-        if render is not None:
-            raise ConfigError("drawing video (--render) needs the local engine's frames; DeepStream has its own OSD")
         from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
         # The files that NVIDIA's elements are run from stay beside the gallery, for whoever wants to know.
@@ -210,9 +252,15 @@ def _engine(
         return DeepStreamEngine(config, sources, beside, Path(watched) if watched else None)
     from reidstream.engines.local import open_local_engine
 
-    if render is None:
+    live = {source_id for source_id, source in sources if not _recorded(source)}
+    if live and config.clips.keep:
+        # Clips are cut where the packets of cameras are, which is the process that reads them.
+        config = config.model_copy(update={"local": config.local.model_copy(update={"processes": 1})})
+    if film is None or not live:
         return open_local_engine(config, sources, detector=detector, embedder=embedder)
-    from reidstream.rendering import Renderer
 
-    renderer = stack.enter_context(Renderer(render, [source_id for source_id, _ in sources]))
-    return open_local_engine(config, sources, observer=renderer.draw, detector=detector, embedder=embedder)
+    def draw_live(frame: Frame, observed: Observed) -> None:
+        if frame.source in live:
+            film.draw(frame, observed)
+
+    return open_local_engine(config, sources, observer=draw_live, detector=detector, embedder=embedder)

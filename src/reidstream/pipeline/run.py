@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reidstream.config import Config
+from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
@@ -21,10 +21,12 @@ from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.writer import GalleryWriter
 from reidstream.tracklets import TrackletCollector
-from reidstream.types import Event, Observed, SourceEnded, SourceStarted
+from reidstream.types import Event, Observed, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
+    from reidstream.clips import ClipKeeper
     from reidstream.engines.recording import Recorder
+    from reidstream.rendering import Renderer
 
 
 class GalleryRun:
@@ -37,6 +39,8 @@ class GalleryRun:
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
     grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
+    files: video files by source id, out of which clips of visits are cut.
+    film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     """
 
     def __init__(
@@ -52,6 +56,9 @@ class GalleryRun:
         record: Path | None = None,
         max_seconds: float | None = None,
         grown: Mapping[str, str] | None = None,
+        film: Renderer | None = None,
+        films: Sequence[tuple[str, SourceConfig]] = (),
+        files: Mapping[str, Path] | None = None,
     ) -> None:
         self._engine = engine
         self._gallery = gallery
@@ -62,6 +69,12 @@ class GalleryRun:
         self._record = record
         self._max_seconds = max_seconds
         self._grown = dict(grown or {})
+        self._film = film
+        self._films = list(films)
+        self._files = dict(files or {})
+        self._clips: ClipKeeper | None = None
+        # Source → the last frame that was looked at.
+        self._reached: dict[str, int] = {}
         self._unwanted: set[str] = set()
         # Content → the source that it is read as.
         self._begun: dict[str, str] = {}
@@ -88,7 +101,14 @@ class GalleryRun:
             if isinstance(self._gallery, Gallery):
                 identities = OnlineIdentities(self._gallery, self._config.identities)
                 identities.catch_up()
-            stored = identities.catch_up if identities is not None else lambda: None
+            self._clips = self._clip_keeper(stack)
+
+            def stored(batch: Sequence[Tracklet]) -> None:
+                if identities is not None:
+                    identities.catch_up()
+                if self._clips is not None:
+                    self._clips.take(batch)
+
             writer = stack.enter_context(GalleryWriter(self._gallery, self._engine.stop, stored))
             try:
                 for event in self._engine.events():
@@ -103,6 +123,7 @@ class GalleryRun:
                 writer.add(collector.finish())
         self.summary.stored = writer.stored
         self.summary.people = identities.people if identities is not None else 0
+        self.summary.clips = self._clips.kept if self._clips is not None else 0
         if isinstance(self._gallery, Gallery):
             self.summary.kept_out = self._gallery.kept_out
         self.summary.open_tracks = 0
@@ -113,7 +134,29 @@ class GalleryRun:
         self.summary.seconds = time.monotonic() - began
         self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
         self.summary.warnings = dict(self._engine.status.warnings)
+        if isinstance(self._gallery, Gallery) and self._film is not None:
+            self._draw(self._gallery, self._film)
         return self.summary
+
+    def _draw(self, gallery: Gallery, film: Renderer) -> None:
+        """Draw the recordings, now that everybody in them is known."""
+        from reidstream.pipeline.drawing import drawn_as_far_as_possible
+
+        stopped = self.summary.stopped
+        began = time.monotonic()
+
+        def goes(name: str, frame: int) -> bool:
+            self.summary.drawing = (name, frame)
+            # What a run that was stopped did not come to shows nobody.
+            reached = self.summary.sources[name].state is not SourceState.STOPPED or frame <= self._reached.get(
+                name, -1
+            )
+            return reached and (stopped or not self.summary.stopped)
+
+        for problem in drawn_as_far_as_possible(gallery, self._films, film, goes).values():
+            self.summary.warnings[f"drawn only as far as it could be read: {problem}"] = 1
+        self.summary.drawing = None
+        self.summary.stage_seconds["draw"] = time.monotonic() - began
 
     @property
     def _goes_on(self) -> bool:
@@ -132,6 +175,8 @@ class GalleryRun:
             begin = self._gallery.begin_source(event, settings, replace=self._replace)
             if begin.wanted:
                 self._begun[event.content] = event.source
+                if self._clips is not None:
+                    self._clips.begin_source(event, self._files.get(event.source))
             else:
                 source.note = self._why_unwanted(begin, event)
                 self._unwanted.add(event.source)
@@ -143,6 +188,7 @@ class GalleryRun:
             return
         if isinstance(event, Observed):
             source.frames = event.frame + 1
+            self._reached[event.source] = event.frame
             source.processed += 1
             source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
@@ -164,6 +210,13 @@ class GalleryRun:
         if begin is Begin.ELSEWHERE:
             return f"same content as {self._begun.get(started.content, 'another source of the gallery')}"
         return "it is in the gallery already"
+
+    def _clip_keeper(self, stack: ExitStack) -> ClipKeeper | None:
+        if not self._config.clips.keep or not isinstance(self._gallery, Gallery):
+            return None
+        from reidstream.clips import ClipKeeper, ClipShelf
+
+        return stack.enter_context(ClipKeeper(ClipShelf(self._gallery), self._config.clips, self._engine.status.warn))
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:

@@ -56,8 +56,10 @@ class RunSummary:
 
     seconds: wall time. tracklets: finished; stored: of them new in the gallery. people: identities in the
     gallery; undecided: tracklets that may be one of them.
+    clips: visits of which a clip was kept.
     kept_out: not stored because they had been erased before. resolved: what deciding everybody anew at the
     end came to, None when that was not done. open_tracks: people in view now.
+    drawing: the source whose film is being drawn, and the frame that this has come to, while that goes on.
     counts: see CollectorCounts. stage_seconds: busy time per stage over all threads.
     """
 
@@ -65,11 +67,13 @@ class RunSummary:
     seconds: float = 0.0
     tracklets: int = 0
     stored: int = 0
+    clips: int = 0
     kept_out: int = 0
     people: int = 0
     undecided: int = 0
     resolved: Proposal | None = None
     open_tracks: int = 0
+    drawing: tuple[str, int] | None = None
     counts: CollectorCounts = field(default_factory=CollectorCounts)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)

@@ -24,11 +24,15 @@ class GalleryWriter:
     """A thread that adds tracklets to a gallery in batches, in the order in which they came.
 
     A source is noted as ended only after its tracklets are committed. When a commit fails, ``on_failure`` is called
-    once, nothing more is written, and leaving the context raises the error. ``stored`` is called after every commit.
+    once, nothing more is written, and leaving the context raises the error. ``stored`` is called after every commit,
+    with what was given to the gallery.
     """
 
     def __init__(
-        self, gallery: TrackletStore, on_failure: Callable[[], None], stored: Callable[[], object] = lambda: None
+        self,
+        gallery: TrackletStore,
+        on_failure: Callable[[], None],
+        stored: Callable[[Sequence[Tracklet]], object] = lambda _batch: None,
     ) -> None:
         self._gallery = gallery
         self._on_failure = on_failure
@@ -90,5 +94,5 @@ class GalleryWriter:
             return
         before = time.perf_counter()
         self.stored += self._gallery.add(batch)
-        self._after()
+        self._after(batch)
         self.busy_seconds += time.perf_counter() - before

@@ -321,9 +321,9 @@ class Desk:
             with self._deciding:
                 identities.adopt(concluded)
         if identities.due:
-            for former in (False, True):
+            for some in identities.turns():
                 with self._deciding:
-                    looked_at = identities.looked_at(former=former)
+                    looked_at = identities.looked_at(some)
                 # Takes a second or two, too.
                 parts = decided(looked_at, self.config.identities)
                 with self._deciding:

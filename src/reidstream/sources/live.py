@@ -18,6 +18,7 @@ from reidstream.sources.connection import Arrival, Connection, ConnectionLost, C
 from reidstream.sources.decoding import ON_PROCESSOR, Decoding
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.frame import FittedPicture, Frame
+from reidstream.sources.packet_ring import PacketRing, RingBounds, remember_ring
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,9 @@ class LiveSource:
         self._fitted = 0
         self._dropped = 0
         self._broken_at: float | None = None
+        self._ring: PacketRing | None = None
+        if config.ring_seconds is not None and config.ring_mib is not None:
+            self._ring = PacketRing(RingBounds(config.ring_seconds, int(config.ring_mib * 2**20)))
 
     @property
     def id(self) -> str:
@@ -184,6 +188,9 @@ class LiveSource:
     def _read_connection(self) -> None:
         with connect(self._config, self._decoding) as connection:
             self._clock.restart()
+            if self._ring is not None:
+                self._ring.restart()
+                connection.record(self._ring)
             for arrival in connection.arrivals(self._closed):
                 self._skipped += connection.take_skipped()
                 self._deliver(arrival, connection.fps)
@@ -193,6 +200,8 @@ class LiveSource:
             logger.warning("%s: is back after %.0f s", self._id, time.monotonic() - self._broken_at)
             self._broken_at = None
         media_time = self._clock.media_time(arrival.stamp, time.monotonic())
+        if self._ring is not None:
+            self._ring.align(arrival.stamp, media_time)
         index = self._index
         self._index += 1
         if not self._thinning.keeps(media_time):
@@ -213,6 +222,8 @@ class LiveSource:
                     wall_time=frame.wall_time,
                     live=True,
                 )
+                if self._ring is not None:
+                    remember_ring(self._info.content, self._ring)
             if len(self._buffer) == BUFFER:
                 self._buffer.popleft()
                 self._dropped += 1

@@ -13,6 +13,7 @@ from reidstream.config.secrets import filled_in
 from reidstream.sources.address import redacted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.decoding import ON_PROCESSOR, Decoding, Pictures, spread
+from reidstream.sources.packet_ring import PacketRing
 
 _THREADS = 2
 """Decoding threads of a live source: each more adds a frame of delay."""
@@ -57,6 +58,7 @@ class RtspConnection:
             raise
         self._config = config
         self._decoding = decoding
+        self._ring: PacketRing | None = None
 
     @property
     def fps(self) -> float:
@@ -65,6 +67,9 @@ class RtspConnection:
     def take_skipped(self) -> int:
         skipped, self._skipped = self._skipped, 0
         return skipped
+
+    def record(self, ring: PacketRing) -> None:
+        self._ring = ring
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         import av
@@ -76,6 +81,8 @@ class RtspConnection:
                 if closed.is_set():
                     return
                 if packet.stream_index == self._stream.index:
+                    if self._ring is not None:
+                        self._ring.take(packet, self._stream)
                     try:
                         frames = packet.decode()
                     except av.error.FFmpegError:

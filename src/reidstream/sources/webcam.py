@@ -13,6 +13,7 @@ import cv2
 
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.frame import ArrayPicture
+from reidstream.sources.packet_ring import PacketRing
 
 
 class WebcamConnection:
@@ -38,6 +39,9 @@ class WebcamConnection:
     def take_skipped(self) -> int:
         # OpenCV does not tell damaged pictures apart.
         return 0
+
+    def record(self, ring: PacketRing) -> None:
+        ring.failure = "a webcam delivers pictures and no packets"
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         while not closed.is_set():

@@ -151,6 +151,9 @@ def sheet(
 
     Example: reidstream people sheet --page people.html --gallery shop
     """
+    from functools import partial
+
+    from reidstream.clips import clip_of
     from reidstream.gallery import Gallery
     from reidstream.identities.people import find_person
     from reidstream.identities.people_sheet import write_people_sheet
@@ -160,7 +163,7 @@ def sheet(
         with opened.read() as connection:
             wanted = [find_person(connection, person) for person in persons] if persons else None
         out = out or Path("people.html")
-        shown = write_people_sheet(opened, out, wanted, limit)
+        shown = write_people_sheet(opened, out, wanted, limit, partial(clip_of, opened))
     if as_json:
         print_json({"file": str(out), "people": shown})
     else:

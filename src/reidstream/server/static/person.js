@@ -123,7 +123,11 @@ async function showFrame(visit) {
       image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
       image.alt = `The frame of ${text}, with a box`;
     }
-    find("#frame-text").textContent = found.picture === null ? `${text}: no frame, ${found.why}.` : text;
+    const clip = find("#clip");
+    clip.hidden = !found.clip;
+    clip.setAttribute("aria-label", `The clip of ${text}`);
+    if (found.clip) clip.src = `/api/v1/tracklets/${visit.id}/clip`; else clip.removeAttribute("src");
+    find("#frame-text").textContent = found.picture === null && !found.clip ? `${text}: no frame, ${found.why}.` : text;
   } catch (error) { failed(error); }
 }
 

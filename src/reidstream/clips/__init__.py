@@ -1,0 +1,8 @@
+"""Short clips of visits, kept beside a gallery in a folder: cut from packets, never encoded anew."""
+
+from __future__ import annotations
+
+from reidstream.clips.keeping import ClipKeeper
+from reidstream.clips.shelf import Clip, ClipShelf, clip_of, clips_of
+
+__all__ = ["Clip", "ClipKeeper", "ClipShelf", "clip_of", "clips_of"]
