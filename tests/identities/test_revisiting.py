@@ -76,18 +76,28 @@ def test_events_alone_tell_who_everybody_is(fill: Fill) -> None:
     assert mirrored(gallery) == held(gallery)
 
 
+def _tear(gallery: Gallery, tracklet: str) -> None:
+    """As when a bad look had made somebody new of a tracklet."""
+    with gallery.write() as connection:
+        assign(connection, [(tracklet, create_person(connection, tracklet), 1.0)])
+
+
 def test_what_is_decided_again_is_one_entry_of_the_log_until_somebody_decides(fill: Fill) -> None:
-    gallery = fill(VISITS[:32])  # type: ignore[arg-type]
-    identities = OnlineIdentities(gallery, IdentityConfig())
-    identities.catch_up()
-    assert [entry.kind for entry in history(gallery)] == ["revisit"]
-    Review(gallery, "ana").label(list_people(gallery)[0].id, name="Ana")
-    others = [(person + PEOPLE, camera, start + 2000, end + 2000, NOISE) for person, camera, start, end, _ in VISITS]
-    gallery.add([made_tracklet(*visit) for visit in others])
-    identities.catch_up()
-    assert [entry.kind for entry in history(gallery)] == ["revisit", "label", "revisit"]
-    moved = [len(_moves(gallery, entry.id)) for entry in history(gallery)]
-    assert f"{moved[2]} tracklets moved" in history(gallery)[2].summary
+    visits: list[Visit] = [(n % 6, "ab"[n % 2], 10.0 * n, 10.0 * n + 5) for n in range(30)]
+    ids = [made_tracklet(*visit).id for visit in visits]
+    gallery = fill(visits)
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    for torn in (ids[-1], ids[-2]):
+        _tear(gallery, torn)
+        OnlineIdentities(gallery, IdentityConfig()).look_again()
+    (entry,) = history(gallery)
+    assert entry.summary == "looked again at recent decisions: 2 tracklets moved"
+    assert {move.tracklet for move in _moves(gallery, entry.id)} == {ids[-1], ids[-2]}
+    nameless = next(person for person in list_people(gallery) if ids[-3] not in person.tracklets)
+    Review(gallery, "ana").label(nameless.id, name="Ana")
+    _tear(gallery, ids[-3])
+    OnlineIdentities(gallery, IdentityConfig()).look_again()
+    assert [one.kind for one in history(gallery)] == ["revisit", "label", "revisit"]
 
 
 def test_it_can_be_undone_and_is_then_not_done_again(fill: Fill) -> None:
