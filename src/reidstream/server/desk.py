@@ -28,6 +28,7 @@ from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.changes import owners_of
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
+from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
@@ -211,7 +212,12 @@ class Desk:
         self.catalogue.refresh(told, gone)
 
     def erase(
-        self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()
+        self,
+        caller: Caller,
+        ids: Sequence[str],
+        contents: Sequence[str] = (),
+        people: Sequence[str] = (),
+        left_out: Sequence[str] = (),
     ) -> Job:
         """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
 
@@ -223,7 +229,14 @@ class Desk:
                 self._follow(told=[*subject.people], gone=subject.tracklets)
 
             done = self.gallery.erase(
-                ids, contents, job.advance, people=people, author=caller.name, exclusive=self._deciding, deleted=deleted
+                ids,
+                contents,
+                job.advance,
+                left_out=left_out,
+                people=people,
+                author=caller.name,
+                exclusive=self._deciding,
+                deleted=deleted,
             )
             self.wake()
             document = erasure_document(done)
@@ -319,6 +332,16 @@ class Desk:
             concluded = identities.conclude()
             with self._deciding:
                 identities.adopt(concluded)
+        if identities.due:
+            for some in identities.turns():
+                with self._deciding:
+                    looked_at = identities.looked_at(some)
+                # Takes a second or two, too.
+                parts = decided(looked_at, self.config.identities)
+                with self._deciding:
+                    identities.revise(looked_at, parts)
+                    self.catalogue.refresh()
+            identities.looked()
         return given
 
     def _read(self) -> OnlineIdentities:
