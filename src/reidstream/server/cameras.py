@@ -357,6 +357,8 @@ class _Running:
                 return desk.store(*arguments)
             case "end":
                 desk.gallery.end_source(*arguments)
+            case "clip":
+                return desk.about_clip(*arguments)
             case "report":
                 self._take(*arguments)
         return None
