@@ -18,7 +18,7 @@ from reidstream.identities.delivery import Position, follow, position_file
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent
 from reidstream.identities.people import prepare
-from reidstream.types import EmbeddingSpace, SourceStarted
+from reidstream.types import EmbeddingSpace, LeftOut, LeftOutReason, SourceStarted
 
 from .identities.conftest import SPACE, made_tracklet
 
@@ -157,6 +157,9 @@ def test_every_store_leaves_no_trace_of_who_is_erased(tmp_path: Path) -> None:
     with Gallery.open(tmp_path / "shop", write=True, create=True, space=SPACE) as gallery:
         gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
         gallery.add([made_tracklet(1, "door", 0.0, 5.0)])
+        short = LeftOutReason.TOO_SHORT
+        beside = ("door", "content of door", 2, 0, short, 0, 1, 0.0, 0.1, 0.0, 0.1, 2, 0.5, None, (0.0, 0.0, 9.0, 9.0))
+        gallery.leave_out([LeftOut("0a", *beside)])
         prepare(gallery)
         shelf, visit = ClipShelf(gallery), made_tracklet(1, "door", 0.0, 5.0)
         clip = Clip(visit.id, visit.content, f"{visit.id}.mp4", 0.0, 5.0, 0.0)
@@ -166,7 +169,7 @@ def test_every_store_leaves_no_trace_of_who_is_erased(tmp_path: Path) -> None:
         OnlineIdentities(gallery, Config().identities).catch_up()
         with gallery.write() as connection:
             person = connection.exec_driver_sql("SELECT id FROM people").scalar_one()
-            subject = Subject((made_tracklet(1, "door", 0.0, 5.0).id,), ("content of door",), (person,))
+            subject = Subject((made_tracklet(1, "door", 0.0, 5.0).id,), ("content of door",), people=(person,))
             stores = stores_of(connection)
             seen = {store.name: list(store.trace(connection, subject)) for store in stores if store.trace is not None}
             assert all(seen.values()), seen

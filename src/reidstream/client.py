@@ -105,6 +105,10 @@ class Client:
         """Tracklets in the order of storing; filters: camera, since, until, media_since, media_until, ..."""
         return self._pages("/tracklets", "tracklets", limit, filters)
 
+    def left_out(self, limit: int = 100, **filters: Any) -> Document:
+        """What was seen and not stored, in order of time; filters: camera, since, until, media_since, media_until."""
+        return self.get("/left-out", limit=limit, **filters)
+
     def tracklet(self, id: str) -> Document:
         return self.get(f"/tracklets/{_quoted(id)}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reidstream.identities.catalogue import Catalogue, Entry
     from reidstream.identities.operations import Moved
     from reidstream.identities.people import Operation, Person
+    from reidstream.types import LeftOut
 
 
 def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def tracklet_document(gallery: Gallery, id: str) -> dict[str, Any]:
     tracklet = gallery.tracklet(id)
     values: dict[str, Any] = {f.name: getattr(tracklet, f.name) for f in fields(tracklet)}
     values["crop"] = None if tracklet.crop is None else len(tracklet.crop)
+    values["stays"] = [asdict(stay) for stay in tracklet.stays]
     (record,) = gallery.rows(ids=[id]).records()
     return {**values, **{name: record[name] for name in WHOSE}}
 
@@ -127,6 +129,12 @@ def operation_document(operation: Operation, moves: Sequence[Moved], people: Seq
 def erasure_document(erasure: Erasure) -> dict[str, Any]:
     """What was erased, with the proof."""
     return {**asdict(erasure), "proven": erasure.proven}
+
+
+def left_out_document(found: Sequence[LeftOut], counts: Mapping[str, int]) -> dict[str, Any]:
+    """Some of what was not stored, and how much there is of each reason."""
+    total = sum(counts.values())
+    return {"left_out": [asdict(one) for one in found], "counts": dict(counts), "total": total}
 
 
 def tracklets_document(records: Iterable[dict[str, Any]], total: int) -> dict[str, Any]:

@@ -203,6 +203,17 @@ Event = SourceStarted | Observed | TrackEnded | SourceEnded
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """Somebody's stay in a named zone of a camera's picture, from coming to leaving; times in seconds."""
+
+    zone: str
+    start_media: float
+    end_media: float
+    start_wall: float
+    end_wall: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tracklet:
     """A finished track, or one part of a track that was split because it held two people.
 
@@ -219,6 +230,7 @@ class Tracklet:
     quality: 0..1, mean quality of the embeddings used.
     crop: the best crop as a JPEG file, or None. crop_box: xyxy of that crop, crop_frame: its frame.
     frames: int64 (m,), boxes: float32 (m, 4): the path, thinned evenly if the track is very long.
+    stays: in the camera's named zones, in order of time.
     """
 
     id: str
@@ -248,6 +260,7 @@ class Tracklet:
     crop: bytes | None = field(default=None, repr=False)
     crop_frame: int | None = None
     crop_box: tuple[float, float, float, float] | None = None
+    stays: tuple[Stay, ...] = ()
 
     def __post_init__(self) -> None:
         _checked("embedding", self.embedding, np.float32, (None,))
@@ -255,6 +268,46 @@ class Tracklet:
         _checked("prototype_weights", self.prototype_weights, np.float32, (len(self.prototypes),))
         _checked("frames", self.frames, np.int64, (None,))
         _checked("boxes", self.boxes, np.float32, (len(self.frames), 4))
+
+
+class LeftOutReason(StrEnum):
+    """Why a track, or a part of one, was not stored."""
+
+    TOO_SHORT = "too_short"
+    """It was seen in fewer frames, or for less time, than ``tracklets.min_observations`` and ``min_seconds`` ask."""
+    NO_CROP = "no_crop"
+    """No picture of it was good enough: too small, too hidden or cut off (``tracklets.min_quality``)."""
+    GUESSED = "guessed"
+    """Most of its boxes were predicted and not detected."""
+    THING = "thing"
+    """It stayed in its place and looked the same all the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A finished track, or one part of it, that was not stored; without a picture or a vector of it.
+
+    id, source, content, track_id, part, start_frame .. observations, confidence: as in Tracklet.
+    why: the first reason that holds. quality: of its best crop, 0..1; None when there was none.
+    box: xyxy, the median of its boxes.
+    """
+
+    id: str
+    source: str
+    content: str
+    track_id: int
+    part: int
+    why: LeftOutReason
+    start_frame: int
+    end_frame: int
+    start_media: float
+    end_media: float
+    start_wall: float
+    end_wall: float
+    observations: int
+    confidence: float
+    quality: float | None
+    box: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,34 @@ def test_without_appearance_the_tracker_asks_for_no_embeddings(tmp_path: Path) -
     assert embedded(True) > 0 == embedded(False)
 
 
+@pytest.mark.setting("tracker.follow_scores")
+def test_people_of_whom_a_detector_is_less_sure_are_tracked_where_scores_are_followed(tmp_path: Path) -> None:
+    class Unsure(BlobDetector):
+        """Gives people .55 and adds a faint thing to every frame."""
+
+        def detect(self, pictures: Any) -> list[Detections]:
+            thing = np.array([[5, 5, 15, 25]], np.float32)
+            found = super().detect(pictures)
+            return [
+                Detections(
+                    np.concatenate([one.boxes, thing]),
+                    np.array([0.55] * len(one) + [0.12], np.float32),
+                )
+                for one in found
+            ]
+
+    path = write_blobs(tmp_path / "door.mp4", people=(0, 2), frames=120)
+
+    def tracked(follow: bool) -> int:
+        config = Config(tracker=TrackerConfig(follow_scores=follow))
+        local = LocalEngine(
+            config, [("door", SourceConfig(uri=str(path)))], detector=Unsure(), embedder=ColourEmbedder()
+        )
+        return sum(len(event.track_ids) for event in local.events() if isinstance(event, Observed))
+
+    assert tracked(True) > 0 == tracked(False)
+
+
 @pytest.mark.setting("detector.batch")
 def test_so_many_frames_are_detected_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     together: list[int] = []

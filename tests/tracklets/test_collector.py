@@ -13,6 +13,7 @@ from reidstream.types import (
     EndReason,
     Event,
     FloatArray,
+    LeftOutReason,
     Observed,
     Samples,
     SourceEnded,
@@ -153,6 +154,10 @@ def test_tracks_too_short_or_without_a_crop_are_counted_not_stored() -> None:
         collector.take(event)
     assert collector.take(SourceEnded("gate", 9, 0.0)) == []
     assert (collector.counts.too_short, collector.counts.without_embedding) == (1, 1)
+    short, unseen = collector.left_out()
+    assert (short.track_id, short.why, round(short.quality or 0, 3)) == (1, LeftOutReason.TOO_SHORT, 0.8)
+    assert (unseen.track_id, unseen.why, unseen.observations, unseen.quality) == (2, LeftOutReason.NO_CROP, 8, None)
+    assert collector.left_out() == []
 
 
 def test_a_tracklet_ends_where_the_person_was_last_detected() -> None:
@@ -189,6 +194,7 @@ def test_a_thing_that_never_moves_is_counted_and_somebody_who_waits_is_stored() 
     (waiting,) = collector.take(SourceEnded("gate", 15 * FPS, 0.0))
     assert waiting.track_id == 2
     assert collector.counts.still == 1
+    assert [(one.track_id, one.why) for one in collector.left_out()] == [(1, LeftOutReason.THING)]
 
 
 def test_a_short_visit_without_a_step_is_stored() -> None:

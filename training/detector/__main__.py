@@ -15,7 +15,7 @@ import torch
 
 from training.blend import averages, blended
 from training.detector.cutouts import cutouts_of
-from training.detector.dataset import VIDEOS, Pictures, pack, pennfudan, rendered, unlabelled
+from training.detector.dataset import VIDEOS, Pictures, diverse, pack, pennfudan, rendered, unlabelled
 from training.detector.labels import Teacher
 from training.detector.network import Deployed, PersonDetector, load_published
 from training.detector.scenes import Album, Cutouts
@@ -34,6 +34,7 @@ SHARES = {
     "person-b": 0.5,
     "people": 0.3,
     "face": 0.5,
+    "diverse": 6.0,
 }
 SYNTHETIC_SEEDS = range(101, 104)
 # How much of the trained weights is shipped, the rest is what they began from: best on the pictures of other cameras
@@ -42,7 +43,7 @@ SHARE = 0.8
 AXES = {0: "batch", 2: "height", 3: "width"}
 
 
-def prepare(shared: Path, more: Path | None, work: Path, every: list[int]) -> None:
+def prepare(shared: Path, more: Path | None, pictures: Path | None, work: Path, every: list[int]) -> None:
     """Label, shrink and pack all pictures: ``work/real.npz`` and ``work/synthetic.npz``."""
     asked = work / "teacher.onnx"
     published = load_published(shared / "models" / "yolox_nano_416x416.onnx")
@@ -52,6 +53,8 @@ def prepare(shared: Path, more: Path | None, work: Path, every: list[int]) -> No
         pack(unlabelled(shared / "data" / "videos" / name, step, teacher), real, quality=72)
     for path in sorted(more.iterdir()) if more is not None else []:
         pack(unlabelled(path, 4, teacher), real, quality=72)
+    if pictures is not None:
+        pack(diverse(pictures, teacher), real, quality=72)
     pack(pennfudan(shared / "data" / "detection" / "pennfudan", teacher), real, quality=72)
     pack(rendered(SYNTHETIC_SEEDS, every=150), made, quality=80)
     real.write(work / "real.npz")
@@ -83,6 +86,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("REIDSTREAM_SHARED", "../shared")))
     parser.add_argument("--work", type=Path, default=Path("build/detector"), help="folder of packs and checkpoints")
     parser.add_argument("--more-videos", type=Path, help="folder of more videos to label and train on")
+    parser.add_argument("--pictures", type=Path, help="folder of single pictures, most of nobody, to train on")
     parser.add_argument(
         "--every", type=int, nargs=len(VIDEOS), default=list(VIDEOS.values()), help="label every n-th frame of a video"
     )
@@ -92,7 +96,7 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     stages = (given.only,) if given.only else ("prepare", "train", "ship")
     if "prepare" in stages and not (given.work / "synthetic.npz").exists():
-        prepare(given.shared, given.more_videos, given.work, given.every)
+        prepare(given.shared, given.more_videos, given.pictures, given.work, given.every)
     if "train" in stages and not run(given.shared, given.work, given.slot):
         print("not done: run again to go on")
         return

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reidstream.boxes import pairwise_iou
 from reidstream.evaluation.motchallenge import read_ground_truth
 from training.detector.labels import Teacher
-from training.sequences import FloatArray, read_frames
+from training.sequences import FloatArray, held_aside, read_frames
 
 # Pseudo-labels at or above LABEL are people, between UNSURE and LABEL neither people nor background.
 LABEL, UNSURE = 0.45, 0.12
@@ -75,6 +75,20 @@ def unlabelled(
         boxes, scores = teacher.vote(frame)
         sure = scores >= LABEL
         yield path.stem, frame, boxes[sure], boxes[~sure & (scores >= UNSURE)]
+
+
+def diverse(folder: Path, teacher: Teacher) -> Iterator[tuple[str, NDArray[np.uint8], FloatArray, FloatArray]]:
+    """Single pictures of all kinds of things with the teacher's votes as labels; those set aside are left out.
+
+    Most show nobody: they are what keeps a network of one class from taking coats, birds and portraits for people.
+    """
+    for path in sorted(folder.iterdir()):
+        picture = None if held_aside(path) else cv2.imread(str(path))
+        if picture is None:
+            continue
+        boxes, scores = teacher.vote(np.asarray(picture, np.uint8))
+        sure = scores >= LABEL
+        yield "diverse", np.asarray(picture, np.uint8), boxes[sure], boxes[~sure & (scores >= UNSURE)]
 
 
 def synthetic(folder: Path, every: int) -> Iterator[tuple[str, NDArray[np.uint8], FloatArray, FloatArray]]:

@@ -87,6 +87,11 @@ class Here:
         rows = self.gallery.rows(where)
         return tracklets_document(list(rows.records())[:limit], len(rows))
 
+    def left_out(self, where: Filter, limit: int) -> Document:
+        from reidstream.documents import left_out_document
+
+        return left_out_document(self.gallery.left_out(where, limit), self.gallery.left_out_counts(where))
+
 
 def is_elsewhere(gallery: str) -> bool:
     """Whether the words for a gallery are a server's address."""

@@ -222,6 +222,10 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
         f" {counts.still} things that never moved)"
     )
+    if counts.too_short or counts.without_embedding or counts.guessed or counts.still:
+        out.print(
+            f"what was not stored: `reidstream gallery list --left-out --gallery {redacted(gallery)}`", markup=False
+        )
     if summary.clips:
         out.print(f"kept {counted(summary.clips, 'clip')} of visits")
     if summary.kept_out:

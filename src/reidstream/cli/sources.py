@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -34,14 +34,16 @@ def mask(
     painted: Path | None = typer.Option(
         None, "--painted", help="A picture of the source in which regions are painted in magenta (255, 0, 255)."
     ),
+    zone: str | None = typer.Option(None, "--zone", help="The one region is a named zone and nothing to ignore."),
     as_json: bool = JSON,
 ) -> None:
-    """Show a source's picture with its ignored regions, and print regions as a line for the camera list.
+    """Show a source's picture with its regions and zones, and print regions as a line for the camera list.
 
     Save the picture, paint over what must not count (a poster, a mirror, a street behind glass), and read it back.
 
     Example: reidstream sources mask cameras.toml --name entrance --out entrance.png
     Example: reidstream sources mask cameras.toml --name entrance --painted entrance.png
+    Example: reidstream sources mask cameras.toml --name entrance --painted till.png --zone till
     Example: reidstream sources mask entrance.mp4 --polygon "0.1,0.2 0.3,0.2 0.3,0.8 0.1,0.8" --out tried.png
     """
     from reidstream.config.tree import checked_config
@@ -55,21 +57,26 @@ def mask(
     regions: list[Polygon] = [_polygon(text) for text in polygon]
     if painted is not None:
         regions += painted_regions(read_photo(painted))
+    if zone is not None and len(regions) != 1:
+        raise ConfigError(f"--zone names one region; {len(regions)} are given")
+    lists = [list(map(list, region)) for region in regions]
+    said: dict[str, Any] = {"ignore": lists} if zone is None else {"zones": {zone: lists[0]}}
     # The same rules as in a camera list.
-    checked_config({"sources": [{"uri": config.uri, "ignore": [list(map(list, r)) for r in regions]}]}, "the regions")
+    checked_config({"sources": [{"uri": config.uri, **said}]}, "the regions")
     if out is not None:
         import cv2
 
-        picture = with_regions(first_picture(config), [*config.ignore, *regions])
+        picture = with_regions(first_picture(config), [*config.ignore, *regions], config.zones)
         try:
             with whole_file(out, ReIDStreamError) as partial:
                 if not cv2.imwrite(str(partial), picture):
                     raise OSError(f"a picture cannot be written as {out.suffix or 'a file without an ending'}")
         except cv2.error:
             raise ConfigError(f"--out must end in .png or .jpg, got {out.name!r}") from None
-    line = "ignore = [" + ", ".join("[" + ", ".join(f"[{x:g}, {y:g}]" for x, y in r) + "]" for r in regions) + "]"
+    written = ["[" + ", ".join(f"[{x:g}, {y:g}]" for x, y in region) + "]" for region in regions]
+    line = f'zones."{zone}" = {written[0]}' if zone is not None else f"ignore = [{', '.join(written)}]"
     if as_json:
-        print_json({"source": config.name, "ignore": regions, **({"picture": str(out)} if out else {})})
+        print_json({"source": config.name, **said, **({"picture": str(out)} if out else {})})
         return
     if regions:
         console().print(line, markup=False)

@@ -28,6 +28,11 @@ class TrackerConfig(Section):
     high: float = Field(default=0.5, ge=0, le=1, description="Detections at least this sure are matched first.")
     low: float = Field(default=0.1, ge=0, le=1, description="Detections at least this sure may continue a track.")
     start: float = Field(default=0.65, ge=0, le=1, description="Detections at least this sure may start a track.")
+    follow_scores: bool = Field(
+        default=True,
+        description="Where a camera's scores show that its detector is less sure of people than the package's, raise "
+        "them before these three are applied.",
+    )
     timeout: float = Field(
         default=2.0, gt=0, le=3600, description="Seconds without being seen after which a track ends."
     )

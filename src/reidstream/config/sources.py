@@ -15,6 +15,17 @@ Polygon = Annotated[tuple[tuple[Part, Part], ...], Field(min_length=3, max_lengt
 """Corners (x, y), parts of the picture's width and height from its top left."""
 
 
+ZoneName = Annotated[str, Field(pattern=r"^[^\W_][\w .-]{0,63}$")]
+"""Letters and digits first; no commas, so that a list of names is one text."""
+
+
+def _demand_area(what: str, polygon: Polygon) -> None:
+    x, y = zip(*polygon, strict=True)
+    area = sum(x[k - 1] * y[k] - x[k] * y[k - 1] for k in range(len(polygon))) / 2
+    if abs(area) < 1e-6:
+        raise ValueError(f"{what} has no area; expected three or more corners [x, y] around a region")
+
+
 class SourceConfig(Section):
     """One camera, file or folder."""
 
@@ -61,6 +72,15 @@ class SourceConfig(Section):
         ),
     )
 
+    zones: dict[ZoneName, Polygon] = Field(
+        default={},
+        max_length=100,
+        description=(
+            "Named parts of the picture (a till, a door): a polygon each, as in `ignore`. Who stands in one, and for "
+            "how long, is kept with the tracklet, said in events and exports, and counted by `gallery zones`."
+        ),
+    )
+
     detections: str | None = Field(
         default=None,
         description="File of detections (MOTChallenge format) that replace the detector for this video or folder.",
@@ -80,10 +100,14 @@ class SourceConfig(Section):
     @classmethod
     def _polygons(cls, value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
         for number, polygon in enumerate(value, start=1):
-            x, y = zip(*polygon, strict=True)
-            area = sum(x[k - 1] * y[k] - x[k] * y[k - 1] for k in range(len(polygon))) / 2
-            if abs(area) < 1e-6:
-                raise ValueError(f"polygon {number} has no area; expected three or more corners [x, y] around a region")
+            _demand_area(f"polygon {number}", polygon)
+        return value
+
+    @field_validator("zones")
+    @classmethod
+    def _zones(cls, value: dict[str, Polygon]) -> dict[str, Polygon]:
+        for name, polygon in value.items():
+            _demand_area(f"zone {name!r}", polygon)
         return value
 
     @field_validator("uri")

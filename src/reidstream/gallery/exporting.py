@@ -45,7 +45,9 @@ def _csv(gallery: Gallery, path: Path, where: Filter) -> int:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=type(rows).__dataclass_fields__)
         writer.writeheader()
-        writer.writerows({name: csv_cell(value) for name, value in record.items()} for record in rows.records())
+        for record in rows.records():
+            record["zones"] = ", ".join(record["zones"])
+            writer.writerow({name: csv_cell(value) for name, value in record.items()})
     return len(rows)
 
 
@@ -114,8 +116,8 @@ def write_parquet(gallery: Gallery, path: Path, where: Filter, *, whose: bool = 
     schema = parquet_schema(gallery.space.size).with_metadata(facts)
     own = schema.names
     if whose:
-        kinds = (pa.string(), pa.int64(), pa.string(), pa.bool_())
-        for name, kind in zip(WHOSE, kinds, strict=True):
+        kinds = (pa.list_(pa.string()), pa.string(), pa.int64(), pa.string(), pa.bool_())
+        for name, kind in zip(("zones", *WHOSE), kinds, strict=True):
             schema = schema.append(pa.field(name, kind))
     count = 0
     # An open file: Arrow takes only paths that are UTF-8.
@@ -125,7 +127,7 @@ def write_parquet(gallery: Gallery, path: Path, where: Filter, *, whose: bool = 
             columns = {name: [_plain(getattr(t, name)) for t in some] for name in own}
             if whose:
                 rows = {record["id"]: record for record in gallery.rows(ids=[t.id for t in some]).records()}
-                columns |= {name: [rows[t.id][name] for t in some] for name in WHOSE}
+                columns |= {name: [rows[t.id][name] for t in some] for name in ("zones", *WHOSE)}
             writer.write_table(pa.table(columns, schema=schema))
             count += len(some)
     return count

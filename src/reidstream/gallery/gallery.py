@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from reidstream.errors import GalleryError, GalleryNotFound, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access, access_for, access_of
-from reidstream.gallery import appearances, recordings
+from reidstream.gallery import appearances, left_out, recordings
 from reidstream.gallery.appearances import Prototypes
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import CheckReport, check
@@ -36,13 +36,14 @@ from reidstream.gallery.rows import (
     Filter,
     Rows,
     rows_of,
+    stays_of,
     tracklet_of,
     whole_tracklets,
 )
 from reidstream.gallery.schema import crops, tracklets
 from reidstream.gallery.searching import Searcher
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
-from reidstream.types import EmbeddingSpace, FloatArray, Match, SourceEnded, SourceStarted, Tracklet
+from reidstream.types import EmbeddingSpace, FloatArray, LeftOut, Match, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
     from reidstream.config.gallery import GalleryConfig
@@ -277,6 +278,13 @@ class Gallery:
             self._indexer.wake(stored.revision)
         return stored.new
 
+    def leave_out(self, batch: Sequence[LeftOut]) -> None:
+        """Note what of a source that has begun was not worth storing, and why."""
+        self._database.ready()
+        if batch:
+            with self._writing, self.write() as connection:
+                left_out.write(connection, batch)
+
     @contextlib.contextmanager
     def batch(self) -> Iterator[Batch]:
         """Recordings and tracklets that go in together, in one transaction: all, or none when the block fails."""
@@ -320,6 +328,7 @@ class Gallery:
         contents: Sequence[str] = (),
         progress: Progress | None = None,
         *,
+        left_out: Sequence[str] = (),
         people: Sequence[str] = (),
         author: str = "",
         exclusive: AbstractContextManager[Any] | None = None,
@@ -328,13 +337,14 @@ class Gallery:
         """Erase tracklets from everything that is kept in and beside the gallery, and prove it; see ``erasing``.
 
         contents: recordings to forget as well, so that they can be ingested anew; name all of their tracklets.
+        left_out: ids of what was not stored; what was seen at the same time as the tracklets goes by itself.
         people: ids of those who go as a whole, with all their tracklets, name, notes and history. Whoever has no
         tracklet left goes as well. author: who wants it, for the history. exclusive, deleted: for whoever decides who
         is who meanwhile; see ``erasing.erase``.
         Raises TrackletNotFound before anything is changed, GalleryError when traces remain.
         """
         self._database.ready()
-        wanted = Subject(tuple(ids), tuple(contents), tuple(people), author=author)
+        wanted = Subject(tuple(ids), tuple(contents), tuple(left_out), tuple(people), author=author)
         server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
         for content in contents:
             self._attempts.pop(content, None)
@@ -410,13 +420,23 @@ class Gallery:
             raise TrackletNotFound(f"{what} with {prefix!r} in gallery {self.place}")
         return found[0]
 
+    def left_out(self, where: Filter = EVERYTHING, most: int | None = None) -> list[LeftOut]:
+        """What was seen and not stored, in order of time; ``most`` at most."""
+        with self.read() as connection:
+            return left_out.read(connection, where, most)
+
+    def left_out_counts(self, where: Filter = EVERYTHING) -> dict[str, int]:
+        """How many tracks were not stored, by reason; most first."""
+        with self.read() as connection:
+            return left_out.counts(connection, where)
+
     def tracklet(self, id: str) -> Tracklet:
         """All that is known of one tracklet. Raises TrackletNotFound."""
         with self.read() as connection:
             row = connection.execute(whole_tracklets().where(tracklets.c.id == id)).one_or_none()
-        if row is None:
-            raise TrackletNotFound(f"no tracklet {id} in gallery {self.place}")
-        return tracklet_of(row)
+            if row is None:
+                raise TrackletNotFound(f"no tracklet {id} in gallery {self.place}")
+            return tracklet_of(row, stays_of(connection, [row.seq]).get(row.seq, ()))
 
     def tracklets(self, where: Filter = EVERYTHING) -> Iterator[Tracklet]:
         """Whole tracklets one after the other, in the order in which they were stored."""
@@ -425,9 +445,10 @@ class Gallery:
             query = whole_tracklets().where(tracklets.c.seq > last, where.clause()).order_by(tracklets.c.seq).limit(500)
             with self.read() as connection:
                 found = connection.execute(query).all()
+                stays = stays_of(connection, [row.seq for row in found])
             if not found:
                 return
-            yield from map(tracklet_of, found)
+            yield from (tracklet_of(row, stays.get(row.seq, ())) for row in found)
             last = found[-1].seq
 
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], FloatArray]:

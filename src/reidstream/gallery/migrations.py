@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from reidstream.errors import GalleryMismatch
-from reidstream.gallery.schema import fences, meta, metadata, tombstones, tracklets_end
+from reidstream.gallery.schema import fences, left_out, meta, metadata, stays, tombstones, tracklets_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,22 @@ def _beginnings(connection: Connection) -> None:
             connection.execute(text(f"ALTER TABLE recordings ADD COLUMN {name} {kind}"))
 
 
+def _left_out(connection: Connection) -> None:
+    left_out.create(connection, checkfirst=True)
+
+
+def _stays(connection: Connection) -> None:
+    stays.create(connection, checkfirst=True)
+
+
 GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for recordings, tracklets, embeddings, details and crops", _first_tables),
     Migration("an index of the times at which tracklets end, for searches since a time", _index_of_ends),
     Migration("fencing tokens of those who write", _fences),
     Migration("marks by which erased visits are known when they come again", _tombstones),
     Migration("what recordings begin with, to know them again when they have grown", _beginnings),
+    Migration("what was not stored, and why", _left_out),
+    Migration("stays in named zones", _stays),
 )
 
 

@@ -24,12 +24,14 @@ from reidstream.gallery.schema import meta
 class Subject:
     """Who is to be erased.
 
-    tracklets: ids. contents: recordings that go with them. people: ids of people who go as a whole. texts: names and
-    notes of theirs, former ones included, and other forms in which these are written. author: who wants it.
+    tracklets: ids. contents: recordings that go with them. left_out: ids of tracks that were not stored. people: ids of
+    people who go as a whole. texts: names and notes of theirs, former ones included, and other forms in which these are
+    written. author: who wants it.
     """
 
     tracklets: tuple[str, ...] = ()
     contents: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     people: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
     author: str = ""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from reidstream.errors import GalleryMismatch
+from reidstream.gallery import left_out
 from reidstream.gallery.schema import recordings, tracklets
 from reidstream.types import EndReason, SourceEnded, SourceStarted
 
@@ -114,6 +115,7 @@ def begin(connection: Connection, started: SourceStarted, settings: str) -> tupl
     if known.state == State.COMPLETE and not more:
         return Begin.COMPLETE, known.attempt
     attempt = known.attempt + 1
+    left_out.forget(connection, started.content)
     connection.execute(
         update(recordings).where(recordings.c.content == started.content).values(attempt=attempt, **values)
     )
@@ -187,4 +189,5 @@ def recordings_of(connection: Connection) -> list[Recording]:
 
 def forget(connection: Connection, content: str) -> None:
     """Forget that a content was ever begun; its tracklets must be gone already."""
+    left_out.forget(connection, content)
     connection.execute(delete(recordings).where(recordings.c.content == content))

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, exists, func, select, true
 
 from reidstream.errors import GalleryCorrupt
-from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.gallery.schema import crops, details, embeddings, stays, tracklets
 from reidstream.gallery.whose import WHOSE, with_whose
-from reidstream.types import EndReason, FloatArray, IntArray, TrackIds, Tracklet
+from reidstream.types import EndReason, FloatArray, IntArray, Stay, TrackIds, Tracklet
 
 _PLAIN = (
     *("id", "source", "content", "part", "parts", "start_frame", "end_frame"),
@@ -34,7 +34,7 @@ class Filter:
 
     sources: source ids. since, until: wall time in Unix seconds; a tracklet counts when any of its time span lies
     in between. media_since, media_until: the same in seconds since its source's first frame. contents: fingerprints of
-    what was read.
+    what was read. zones: names of zones, in one of which it was.
     """
 
     sources: tuple[str, ...] = ()
@@ -43,6 +43,7 @@ class Filter:
     media_since: float | None = None
     media_until: float | None = None
     contents: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything at all is asked for."""
@@ -61,8 +62,9 @@ class Filter:
             and (self.media_until is None or start_media <= self.media_until)
         )
 
-    def clause(self) -> ColumnElement[bool]:
-        c = tracklets.c
+    def clause(self, table: Table = tracklets) -> ColumnElement[bool]:
+        """In SQL, on tracklets or on another table that has their columns of source, content and times."""
+        c = table.c
         clause: ColumnElement[bool] = true()
         if self.sources:
             clause &= c.source.in_(self.sources)
@@ -76,6 +78,8 @@ class Filter:
             clause &= c.end_media >= self.media_since
         if self.media_until is not None:
             clause &= c.start_media <= self.media_until
+        if self.zones and table is tracklets:
+            clause &= exists().where(stays.c.seq == tracklets.c.seq, stays.c.zone.in_(self.zones))
         return clause
 
 
@@ -87,7 +91,8 @@ class Rows:
     """The metadata of n tracklets without their vectors and pictures: the fields of Tracklet as arrays of length n.
 
     person, person_number, person_name: whose each is; "", 0 and "" where nobody was decided on. undecided: it may be
-    somebody known, and that person is only where it is kept until somebody decides.
+    somebody known, and that person is only where it is kept until somebody decides. zones: names of the zones that it
+    was in, with ", " between them.
     """
 
     id: npt.NDArray[np.str_]
@@ -109,6 +114,7 @@ class Rows:
     embeddings_seen: IntArray
     purity: npt.NDArray[np.float64]
     quality: npt.NDArray[np.float64]
+    zones: npt.NDArray[np.str_]
     person: npt.NDArray[np.str_]
     person_number: IntArray
     person_name: npt.NDArray[np.str_]
@@ -122,11 +128,13 @@ class Rows:
         names = [f.name for f in fields(self)]
         for values in zip(*(getattr(self, name).tolist() for name in names), strict=True):
             record = dict(zip(names, values, strict=True))
-            yield {**record, "person": record["person"] or None, "person_number": record["person_number"] or None}
+            zones = record["zones"].split(", ") if record["zones"] else []
+            person = {"person": record["person"] or None, "person_number": record["person_number"] or None}
+            yield {**record, "zones": zones, **person}
 
 
 _TYPES: dict[str, Any] = {
-    **dict.fromkeys(("id", "source", "content", "reason", "person", "person_name"), np.str_),
+    **dict.fromkeys(("id", "source", "content", "reason", "zones", "person", "person_name"), np.str_),
     "undecided": np.bool_,
     **dict.fromkeys(("start_media", "end_media", "start_wall", "end_wall"), np.float64),
     **dict.fromkeys(("confidence", "purity", "quality"), np.float64),
@@ -137,7 +145,8 @@ def rows_of(connection: Connection, where: Filter, ids: Sequence[str] | None = N
     """The metadata of the tracklets that a filter asks for, in the order in which they were first stored."""
     names = [f.name for f in fields(Rows)]
     own = [name for name in names if name not in WHOSE]
-    query = select(*(tracklets.c[name] for name in own)).where(where.clause()).order_by(tracklets.c.seq)
+    columns_of = {**tracklets.c, "zones": _zones()}
+    query = select(*(columns_of[name] for name in own)).where(where.clause()).order_by(tracklets.c.seq)
     query = with_whose(connection, query)
     found: list[Row[Any]] = []
     if ids is None:
@@ -149,6 +158,24 @@ def rows_of(connection: Connection, where: Filter, ids: Sequence[str] | None = N
     arrays = {n: np.array(values, _TYPES.get(n, np.int64)) for n, values in zip(names, columns, strict=True)}
     arrays["track_id"] = arrays["track_id"].view(np.uint64)
     return Rows(**arrays)
+
+
+def _zones() -> ColumnElement[str]:
+    """The names of the zones that a tracklet was in, as one text."""
+    names = select(stays.c.zone).where(stays.c.seq == tracklets.c.seq).correlate(tracklets).distinct()
+    each = names.order_by(stays.c.zone).subquery()
+    return func.coalesce(select(func.aggregate_strings(each.c.zone, ", ")).scalar_subquery(), "").label("zones")
+
+
+def stays_of(connection: Connection, seqs: Sequence[int]) -> dict[int, tuple[Stay, ...]]:
+    """The stays of tracklets, by their private row numbers, each one's in order of time."""
+    found: dict[int, list[Stay]] = {}
+    for some in in_chunks(seqs):
+        query = select(stays).where(stays.c.seq.in_(some)).order_by(stays.c.start_media, stays.c.zone)
+        for row in connection.execute(query):
+            times = (row.start_media, row.end_media, row.start_wall, row.end_wall)
+            found.setdefault(row.seq, []).append(Stay(row.zone, *times))
+    return {seq: tuple(several) for seq, several in found.items()}
 
 
 def in_chunks(ids: Sequence[Id]) -> Iterator[Sequence[Id]]:
@@ -204,8 +231,8 @@ def whole_tracklets() -> Select[Any]:
     )
 
 
-def tracklet_of(row: Row[Any]) -> Tracklet:
-    """The tracklet of a row of ``whole_tracklets``."""
+def tracklet_of(row: Row[Any], stays: tuple[Stay, ...] = ()) -> Tracklet:
+    """The tracklet of a row of ``whole_tracklets``; stays: see ``stays_of``."""
     r = row._mapping
     vector = unpacked(r["vector"])
     box = (r["crop_x1"], r["crop_y1"], r["crop_x2"], r["crop_y2"])
@@ -220,6 +247,7 @@ def tracklet_of(row: Row[Any]) -> Tracklet:
         boxes=unpacked(r["boxes"], 4),
         crop=r["jpeg"],
         crop_box=None if None in box else box,
+        stays=stays,
     )
 
 

@@ -107,10 +107,50 @@ Index("tracklets_time", tracklets.c.start_wall, tracklets.c.end_wall)
 tracklets_end = Index("tracklets_end", tracklets.c.end_wall)
 
 
+# Tracks that were not worth storing, and why; see types.LeftOut.
+left_out = Table(
+    "left_out",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("content", Text, ForeignKey("recordings.content"), nullable=False, index=True),
+    Column("source", Text, nullable=False),
+    Column("track_id", BigInteger, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("start_frame", BigInteger, nullable=False),
+    Column("end_frame", BigInteger, nullable=False),
+    Column("start_media", Double, nullable=False),
+    Column("end_media", Double, nullable=False),
+    Column("start_wall", Double, nullable=False),
+    Column("end_wall", Double, nullable=False),
+    Column("observations", Integer, nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("quality", Double),
+    Column("x1", Double, nullable=False),
+    Column("y1", Double, nullable=False),
+    Column("x2", Double, nullable=False),
+    Column("y2", Double, nullable=False),
+)
+Index("left_out_time", left_out.c.start_wall, left_out.c.id)
+
+
 def _belonging(name: str, *columns: Column[bytes]) -> Table:
     key = Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True)
     return Table(name, metadata, key, *columns)
 
+
+# Stays in the named zones of the camera's picture; see types.Stay.
+stays = Table(
+    "stays",
+    metadata,
+    Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("zone", Text, primary_key=True),
+    Column("start_media", Double, primary_key=True),
+    Column("end_media", Double, nullable=False),
+    Column("start_wall", Double, nullable=False),
+    Column("end_wall", Double, nullable=False),
+)
+Index("stays_zone", stays.c.zone, stays.c.seq)
 
 # Little-endian arrays: vector float32 (d,), prototypes float32 (p, d), weights float32 (p,), frames int64 (m,),
 # boxes float32 (m, 4).

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, false, func, select
 
+from reidstream.gallery import left_out
 from reidstream.gallery.database import DATABASE_FILE
 from reidstream.gallery.ownership import INDEX_LOCK_FILE, LOCK_FILE, OWNER_FILE, WORKER_LOCK_FILE
 from reidstream.gallery.personal import Store, Subject
@@ -43,10 +44,12 @@ def _trace_recordings(connection: Connection, subject: Subject) -> Iterator[str]
 
 
 STORES: tuple[Store, ...] = (
+    # Before the tracklets, beside which it was seen.
+    Store("what was not stored, and why", tables=("left_out",), erase=left_out.erase, trace=left_out.trace),
     # First, because recordings are referred to.
     Store(
-        "tracklets with their vectors, paths and crops",
-        tables=("tracklets", "embeddings", "details", "crops"),
+        "tracklets with their vectors, paths, crops and stays in zones",
+        tables=("tracklets", "embeddings", "details", "crops", "stays"),
         files=(DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", f"{DATABASE_FILE}-journal", "index/*"),
         erase=_erase_tracklets,
         trace=_trace_tracklets,

@@ -19,7 +19,7 @@ from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.constraints import Cameras, HumanLinks, read_topology
 from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.evidence import Evidence, evidence_of
-from reidstream.identities.outbox import append_events, undecided_between
+from reidstream.identities.outbox import append_events, undecided_between, zones_said
 from reidstream.identities.people import (
     NewPeople,
     assign,
@@ -178,6 +178,7 @@ class OnlineIdentities:
             seen = self._seen(tracklet)
             decision = self.decider.decide(seen, timed=True)
             seen_event = {"tracklet": tracklet.id, "source": tracklet.source, "start": tracklet.start_wall}
+            zones = zones_said(stay.zone for stay in tracklet.stays)
             verdict = decision.verdict
             place = len(events)
             if verdict.outcome is Outcome.DECIDED and verdict.person is not None:
@@ -193,7 +194,9 @@ class OnlineIdentities:
                     doubts.append((tracklet.id, memory.people[row].tracklets[-1], verdict))
                     may = undecided_between(verdict.candidate, verdict.probability)
                 events.append(("IdentityCreated", {**seen_event, "person": person, **may}))
-            events.insert(place, ("TrackletStored", {**seen_event, "end": tracklet.end_wall, "person": person}))
+            events.insert(
+                place, ("TrackletStored", {**seen_event, "end": tracklet.end_wall, **zones, "person": person})
+            )
             rows.append((tracklet.id, person, sure))
             self.decider.remember(person, seen)
         created.write()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,14 @@ def stored(record: Mapping[str, Any]) -> dict[str, Any]:
         "source": record["source"],
         "start": record["start_wall"],
         "end": record["end_wall"],
+        **zones_said(record["zones"]),
     }
+
+
+def zones_said(zones: Iterable[str]) -> dict[str, Any]:
+    """What TrackletStored adds of a tracklet that was in named zones of its camera: their names."""
+    names = sorted(set(zones))
+    return {"zones": names} if names else {}
 
 
 def undecided_between(person: str, probability: float) -> dict[str, Any]:

@@ -40,6 +40,9 @@ def settings_fingerprint(
     # How many frames are detected together changes nothing but speed.
     parts["detector"].pop("batch")
     parts["embedding"].pop("batch")
+    if parts["tracker"]["follow_scores"]:
+        # What was read before there was this setting stays what it is.
+        parts["tracker"].pop("follow_scores")
     named: list[object] = [engine, parts, model, *([] if max_fps is None else [max_fps])]
     if detector is not None:
         kind = type(detector)

@@ -25,6 +25,7 @@ from reidstream.pipeline.known import (
 from reidstream.pipeline.run import GalleryRun
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
+from reidstream.regions import Zones
 
 if TYPE_CHECKING:
     from reidstream.clips import Shelf
@@ -175,6 +176,7 @@ def open_run(
             record=record,
             max_seconds=max_seconds,
             grown=grown,
+            zones={source_id: Zones(source.zones) for source_id, source in named},
             film=film,
             shelf=shelf,
             files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},

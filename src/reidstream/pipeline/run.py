@@ -20,6 +20,7 @@ from reidstream.identities.settling import settle
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.writer import GalleryWriter
+from reidstream.regions import Zones
 from reidstream.tracklets import TrackletCollector
 from reidstream.types import Event, Observed, SourceEnded, SourceStarted, Tracklet
 
@@ -39,6 +40,7 @@ class GalleryRun:
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
     grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
+    zones: of sources, by id, in which stays are noted.
     files: video files by source id, out of which clips of visits are cut. shelf: where these go, of the process that
     owns the gallery; else it is the gallery's own.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
@@ -57,6 +59,7 @@ class GalleryRun:
         record: Path | None = None,
         max_seconds: float | None = None,
         grown: Mapping[str, str] | None = None,
+        zones: Mapping[str, Zones] | None = None,
         film: Renderer | None = None,
         films: Sequence[tuple[str, SourceConfig]] = (),
         files: Mapping[str, Path] | None = None,
@@ -71,6 +74,8 @@ class GalleryRun:
         self._record = record
         self._max_seconds = max_seconds
         self._grown = dict(grown or {})
+        self._zones = {source: found for source, found in (zones or {}).items() if found}
+        self._sizes: dict[str, tuple[int, int]] = {}
         self._film = film
         self._films = list(films)
         self._files = dict(files or {})
@@ -123,7 +128,7 @@ class GalleryRun:
                     self.summary.people = identities.people if identities is not None else 0
             finally:
                 # An engine that broke off without ending its sources must not cost what was seen.
-                writer.add(collector.finish())
+                writer.add(self._with_stays(collector.finish()), collector.left_out())
         self.summary.stored = writer.stored
         self.summary.people = identities.people if identities is not None else 0
         self.summary.clips = self._clips.kept if self._clips is not None else 0
@@ -176,6 +181,7 @@ class GalleryRun:
                 source.grown = True
             settings = self._own_settings.get(event.source, self._settings)
             begin = self._gallery.begin_source(event, settings, replace=self._replace)
+            self._sizes[event.source] = event.size
             if begin.wanted:
                 self._begun[event.content] = event.source
                 if self._clips is not None:
@@ -195,11 +201,11 @@ class GalleryRun:
             source.processed += 1
             source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
-        finished = collector.take(event)
+        finished = self._with_stays(collector.take(event))
         self.summary.tracklets += len(finished)
         source.tracklets += len(finished)
         self.summary.open_tracks = collector.open_tracks
-        writer.add(finished)
+        writer.add(finished, collector.left_out())
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
             whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
@@ -207,6 +213,17 @@ class GalleryRun:
             if source.state is SourceState.COMPLETE and not source.tracklets:
                 source.note = "nobody was found in it"
             writer.end_source(event)
+
+    def _with_stays(self, tracklets: list[Tracklet]) -> list[Tracklet]:
+        """The tracklets with their stays in the zones of their cameras."""
+        if not self._zones:
+            return tracklets
+        return [
+            dataclasses.replace(t, stays=self._zones[t.source].stays(t, self._sizes[t.source]))
+            if t.source in self._zones
+            else t
+            for t in tracklets
+        ]
 
     def _why_unwanted(self, begin: Begin, started: SourceStarted) -> str:
         """Why a source is not wanted."""

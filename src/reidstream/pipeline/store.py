@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from reidstream.gallery.recordings import Begin
-from reidstream.types import SourceEnded, SourceStarted, Tracklet
+from reidstream.types import LeftOut, SourceEnded, SourceStarted, Tracklet
 
 
 class TrackletStore(Protocol):
@@ -19,5 +19,7 @@ class TrackletStore(Protocol):
     def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin: ...
 
     def add(self, batch: Sequence[Tracklet]) -> int: ...
+
+    def leave_out(self, batch: Sequence[LeftOut]) -> None: ...
 
     def end_source(self, ended: SourceEnded) -> None: ...

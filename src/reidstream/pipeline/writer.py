@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from reidstream.channel import Channel
 from reidstream.errors import GalleryError
-from reidstream.types import SourceEnded, Tracklet
+from reidstream.types import LeftOut, SourceEnded, Tracklet
 
 if TYPE_CHECKING:
     from reidstream.pipeline.store import TrackletStore
@@ -37,18 +37,20 @@ class GalleryWriter:
         self._gallery = gallery
         self._on_failure = on_failure
         self._after = stored
-        self._waiting: Channel[Tracklet | SourceEnded] = Channel(_WAITING)
+        self._waiting: Channel[Tracklet | LeftOut | SourceEnded] = Channel(_WAITING)
         self._error: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._write, name="gallery writer", daemon=True)
         self.stored = 0
         self.busy_seconds = 0.0
 
-    def add(self, tracklets: Sequence[Tracklet]) -> None:
-        """Have tracklets stored; waits only when a thousand are waiting already."""
+    def add(self, tracklets: Sequence[Tracklet], left_out: Sequence[LeftOut] = ()) -> None:
+        """Have tracklets stored, and noted what was not; waits only when a thousand are waiting already."""
         self._ready()
         for tracklet in tracklets:
             self._waiting.put(tracklet)
+        for one in left_out:
+            self._waiting.put(one)
 
     def end_source(self, ended: SourceEnded) -> None:
         """Note the source's end after everything added before."""
@@ -75,13 +77,16 @@ class GalleryWriter:
     def _write(self) -> None:
         try:
             batch: list[Tracklet] = []
+            left_out: list[LeftOut] = []
             for item in self._waiting:
                 if isinstance(item, Tracklet):
                     batch.append(item)
+                elif isinstance(item, LeftOut):
+                    left_out.append(item)
                 # Whatever has gathered during the last commit makes up the next one.
-                if len(batch) >= _BATCH or isinstance(item, SourceEnded) or not len(self._waiting):
-                    self._commit(batch)
-                    batch = []
+                if len(batch) + len(left_out) >= _BATCH or isinstance(item, SourceEnded) or not len(self._waiting):
+                    self._commit(batch, left_out)
+                    batch, left_out = [], []
                 if isinstance(item, SourceEnded):
                     self._gallery.end_source(item)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that leaves the context
@@ -89,10 +94,11 @@ class GalleryWriter:
             self._waiting.abandon()
             self._on_failure()
 
-    def _commit(self, batch: list[Tracklet]) -> None:
-        if not batch:
-            return
+    def _commit(self, batch: list[Tracklet], left_out: list[LeftOut]) -> None:
         before = time.perf_counter()
-        self.stored += self._gallery.add(batch)
-        self._after(batch)
+        if left_out:
+            self._gallery.leave_out(left_out)
+        if batch:
+            self.stored += self._gallery.add(batch)
+            self._after(batch)
         self.busy_seconds += time.perf_counter() - before

@@ -24,7 +24,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.errors import GalleryError, ReIDStreamError
 from reidstream.gallery.recordings import Begin
 from reidstream.pipeline import EngineName, GalleryRun, open_run
-from reidstream.types import SourceEnded, SourceStarted, Tracklet
+from reidstream.types import LeftOut, SourceEnded, SourceStarted, Tracklet
 
 TELL_EVERY = 1.0
 """Seconds between two reports."""
@@ -55,6 +55,9 @@ class RemoteStore:
 
     def add(self, batch: Sequence[Tracklet]) -> int:
         return int(self._ask("add", list(batch)))
+
+    def leave_out(self, batch: Sequence[LeftOut]) -> None:
+        self._ask("leave out", list(batch))
 
     def end_source(self, ended: SourceEnded) -> None:
         content = self._contents.pop(ended.source, None)

@@ -355,6 +355,8 @@ class _Running:
                 return desk.gallery.begin_source(arguments[0], arguments[1], replace=arguments[2]).value
             case "add":
                 return desk.store(*arguments)
+            case "leave out":
+                desk.gallery.leave_out(*arguments)
             case "end":
                 desk.gallery.end_source(*arguments)
             case "clip":

@@ -224,7 +224,12 @@ class Desk:
         self.catalogue.refresh(told, gone)
 
     def erase(
-        self, caller: Caller, ids: Sequence[str], contents: Sequence[str] = (), people: Sequence[str] = ()
+        self,
+        caller: Caller,
+        ids: Sequence[str],
+        contents: Sequence[str] = (),
+        people: Sequence[str] = (),
+        left_out: Sequence[str] = (),
     ) -> Job:
         """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
 
@@ -236,7 +241,14 @@ class Desk:
                 self._follow(told=[*subject.people], gone=subject.tracklets)
 
             done = self.gallery.erase(
-                ids, contents, job.advance, people=people, author=caller.name, exclusive=self._deciding, deleted=deleted
+                ids,
+                contents,
+                job.advance,
+                left_out=left_out,
+                people=people,
+                author=caller.name,
+                exclusive=self._deciding,
+                deleted=deleted,
             )
             self.wake()
             document = erasure_document(done)

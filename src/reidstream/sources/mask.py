@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from reidstream.sources.source import open_source
 
 PAINT = (255, 0, 255)
 """Magenta (BGR), which cameras hardly ever see: what is painted in it is a region."""
+_ZONE = (0, 220, 255)
 _TOLERANCE = 60
 _SMALLEST = 0.0005
 """Painted spots smaller than this part of the picture are slips."""
@@ -33,8 +34,8 @@ def first_picture(config: SourceConfig) -> Pixels:
     return picture
 
 
-def with_regions(picture: Pixels, regions: Sequence[Polygon]) -> Pixels:
-    """A copy with a grid of tenths, numbered, and each region shaded and outlined."""
+def with_regions(picture: Pixels, regions: Sequence[Polygon], zones: Mapping[str, Polygon] | None = None) -> Pixels:
+    """A copy with a grid of tenths, numbered, each region shaded and outlined, and each zone outlined and named."""
     drawn: Pixels = picture.copy()
     height, width = drawn.shape[:2]
     scale = np.array([width, height])
@@ -46,6 +47,12 @@ def with_regions(picture: Pixels, regions: Sequence[Polygon]) -> Pixels:
         outline = np.rint(np.array(region) * scale).astype(np.int32)
         cv2.polylines(drawn, [outline], True, PAINT, max(1, height // 300), cv2.LINE_AA)
     size = max(0.35, height / 1600)
+    for name, zone in (zones or {}).items():
+        outline = np.rint(np.array(zone) * scale).astype(np.int32)
+        cv2.polylines(drawn, [outline], True, _ZONE, max(1, height // 300), cv2.LINE_AA)
+        x, y = outline.mean(axis=0).astype(int).tolist()
+        cv2.putText(drawn, name, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1.5 * size, (0, 0, 0), 4, cv2.LINE_AA)
+        cv2.putText(drawn, name, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1.5 * size, _ZONE, 2, cv2.LINE_AA)
     for tenth in range(1, 10):
         x, y = round(tenth * width / 10), round(tenth * height / 10)
         cv2.line(drawn, (x, 0), (x, height), (255, 255, 255), 1)

@@ -18,6 +18,8 @@ from reidstream.types import (
     Event,
     FloatArray,
     IntArray,
+    LeftOut,
+    LeftOutReason,
     Observed,
     SourceEnded,
     SourceStarted,
@@ -81,6 +83,14 @@ class CollectorCounts:
     split: int = 0
 
 
+_COUNTED = {
+    LeftOutReason.TOO_SHORT: "too_short",
+    LeftOutReason.NO_CROP: "without_embedding",
+    LeftOutReason.GUESSED: "guessed",
+    LeftOutReason.THING: "still",
+}
+
+
 class TrackletCollector:
     """Collects what is observed of each track and pools it when the track ends.
 
@@ -92,6 +102,7 @@ class TrackletCollector:
         self._config = config
         self._kept = kept
         self._sources: dict[str, _OpenSource] = {}
+        self._left_out: list[LeftOut] = []
         self.counts = CollectorCounts()
 
     @property
@@ -120,6 +131,11 @@ class TrackletCollector:
             return self._finish(source, event.track_id, event.reason)
         self._observe(source, event)
         return self._cut_long(source, event)
+
+    def left_out(self) -> list[LeftOut]:
+        """What was not worth storing since this was last asked, in the order in which it ended."""
+        found, self._left_out = self._left_out, []
+        return found
 
     def finish(self) -> list[Tracklet]:
         """End every open track, for an event stream that broke off."""
@@ -177,36 +193,68 @@ class TrackletCollector:
         source.log.forget_before(min((t.start_media for t in source.tracks.values()), default=float("inf")))
         seconds = path.media[-1] - path.media[0]
         if len(path) < self._config.min_observations or seconds < self._config.min_seconds:
-            self.counts.too_short += 1
+            self._leave_out(source.started, track_id, 0, LeftOutReason.TOO_SHORT, path, track.samples)
             return []
         if not track.samples.times:
-            self.counts.without_embedding += 1
+            self._leave_out(source.started, track_id, 0, LeftOutReason.NO_CROP, path, track.samples)
             return []
         parts = self._parts(track.samples, path)
         self.counts.split += len(parts) > 1
-        finished = [
-            self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece)
-            for number, (samples, piece) in enumerate(parts)
-            if self._shows_somebody(samples, piece, looked)
-        ]
+        finished = []
+        for number, (samples, piece) in enumerate(parts):
+            why = self._why_not(samples, piece, looked)
+            if why is None:
+                finished.append(self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece))
+            else:
+                self._leave_out(source.started, track_id, number, why, piece, samples)
         self.counts.tracklets += len(finished)
         return finished
 
-    def _shows_somebody(self, samples: _Samples, path: TrackPath, looked: IntArray) -> bool:
-        """Whether a part of a track is worth storing; counts why not."""
+    def _why_not(self, samples: _Samples, path: TrackPath, looked: IntArray) -> LeftOutReason | None:
+        """Why a part of a track is not worth storing; None when it is."""
         if max(samples.quality) < self._config.min_quality:
-            self.counts.without_embedding += 1
-            return False
+            return LeftOutReason.NO_CROP
         found = int((path.confidences >= 0).sum())
         first, last = np.searchsorted(looked, [path.frames[0], path.frames[-1] + 1]).tolist()
         if found < _DETECTED * (last - first):
-            self.counts.guessed += 1
-            return False
+            return LeftOutReason.GUESSED
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
         if long and is_thing(path, samples.times, samples.boxes, samples.crops):
-            self.counts.still += 1
-            return False
-        return True
+            return LeftOutReason.THING
+        return None
+
+    def _leave_out(
+        self,
+        started: SourceStarted,
+        track_id: int,
+        part: int,
+        why: LeftOutReason,
+        path: TrackPath,
+        samples: _Samples,
+    ) -> None:
+        name = _COUNTED[why]
+        setattr(self.counts, name, getattr(self.counts, name) + 1)
+        start = int(path.frames[0])
+        self._left_out.append(
+            LeftOut(
+                id=tracklet_id(started.content, track_id, start, part),
+                source=started.source,
+                content=started.content,
+                track_id=track_id,
+                part=part,
+                why=why,
+                start_frame=start,
+                end_frame=int(path.frames[-1]),
+                start_media=float(path.media[0]),
+                end_media=float(path.media[-1]),
+                start_wall=float(path.wall[0]),
+                end_wall=float(path.wall[-1]),
+                observations=len(path),
+                confidence=path.confidence,
+                quality=max(samples.quality, default=None),
+                box=_box(np.median(path.boxes, axis=0).astype(np.float32)),
+            )
+        )
 
     def _parts(self, samples: _Samples, path: TrackPath) -> list[tuple[_Samples, TrackPath]]:
         """The track as one part, or as several when its embeddings fall into groups in time."""

@@ -28,6 +28,7 @@ from reidstream.sources.frame import Frame
 from reidstream.sources.source import wrong_stamps
 from reidstream.tracking import Tracker, Tracks
 from reidstream.tracking.given import GivenBoxes, GivenTracks, given_boxes
+from reidstream.tracking.scores import ScoreScale
 from reidstream.types import (
     Detections,
     EndReason,
@@ -267,6 +268,7 @@ class _Tracking:
         self._given = given
         self._tracker: Tracker | GivenTracks | None = None
         self._sampler: CropSampler | None = None
+        self._scores = ScoreScale()
         self._unfinished: deque[_Seen] = deque()
         self._most_unfinished = 0
 
@@ -283,7 +285,7 @@ class _Tracking:
     def frame(self, frame: Frame, found: _Found | None) -> None:
         tracker, sampler, status = self._tracker, self._sampler, self._shared.status
         assert tracker is not None and sampler is not None
-        detections = None if found is None else found.crops.detections
+        detections = None if found is None else self._on_scale(found.crops.detections)
         kept = np.zeros(0, bool) if found is None else found.kept
         crops = FrameCrops(frame.picture, Detections.empty(), self._shared.embedder) if found is None else found.crops
         before = time.perf_counter()
@@ -309,6 +311,9 @@ class _Tracking:
         self._unfinished.append(_Seen(frame, tracks, samples))
         self._finish(self._most_unfinished)
         status.spend("embed", time.perf_counter() - tracked + embedding)
+
+    def _on_scale(self, detections: Detections) -> Detections:
+        return self._scores.moved(detections) if self._shared.config.tracker.follow_scores else detections
 
     def end(self, reason: EndReason) -> None:
         try:

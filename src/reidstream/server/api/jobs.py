@@ -64,6 +64,7 @@ def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_ex
         raise ConfigError("name people, tracklets or sources to erase, one of the three")
     contents: list[str] = []
     people: list[str] = []
+    left_out: list[str] = []
     if wanted.people:
         entries = [entry_of(desk, caller, person) for person in wanted.people]
         people = [entry.person.id for entry in entries]
@@ -74,13 +75,15 @@ def erase(desk: TheDesk, caller: Admin, wanted: Annotated[Erase, Body(openapi_ex
         known = desk.gallery.sources()
         if strange := set(wanted.sources) - {recording.source for recording in known}:
             raise ConfigError(f"no source {min(strange)!r} in this gallery")
-        ids = desk.gallery.rows(Filter(tuple(wanted.sources), wanted.since, wanted.until)).id.tolist()
+        where = Filter(tuple(wanted.sources), wanted.since, wanted.until)
+        ids = desk.gallery.rows(where).id.tolist()
+        left_out = [one.id for one in desk.gallery.left_out(where)]
         if wanted.since is None and wanted.until is None:
             contents = [r.content for r in known if r.source in wanted.sources]
-    if not ids and not contents:
+    if not ids and not contents and not left_out:
         raise ConfigError("no tracklet is meant by these conditions; nothing was erased")
     desk.log.note(caller, "erased", detail=f"{len(ids)} tracklets")
-    return answer(desk.erase(caller, ids, contents, people).as_dict(), 202)
+    return answer(desk.erase(caller, ids, contents, people, left_out).as_dict(), 202)
 
 
 @router.post("/imports", status_code=202)

@@ -11,12 +11,13 @@ from fastapi.responses import FileResponse
 from sqlalchemy import select
 
 from reidstream.clips import clip_of
-from reidstream.documents import facts_document, tracklet_document
+from reidstream.documents import facts_document, left_out_document, tracklet_document
 from reidstream.errors import TrackletNotFound
 from reidstream.gallery import Filter
 from reidstream.gallery.rows import rows_of
 from reidstream.gallery.schema import tracklets
 from reidstream.identities.schema import members
+from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import (
     After,
     Limit,
@@ -36,10 +37,34 @@ WIDTHS = (64, 128, 256, 512)
 """Widths in which pictures are given out, in pixels; others would only fill caches."""
 
 
+def _seen_by(caller: Caller, camera: list[str] | None) -> tuple[str, ...]:
+    """The sources that are asked for, as far as the caller may see them; those of all when none is named."""
+    sources = tuple(camera or ())
+    if caller.cameras is None:
+        return sources
+    return tuple(s for s in sources if s in caller.cameras) or (("\0",) if sources else caller.sources)
+
+
 @router.get("/facts")
 def facts(desk: TheDesk, caller: Viewer) -> Response:
     """What is in the gallery: model, recordings, numbers, state of the index."""
     return answer(facts_document(desk.gallery, caller.cameras))
+
+
+@router.get("/left-out")
+def list_left_out(
+    desk: TheDesk,
+    caller: Viewer,
+    camera: Annotated[list[str] | None, Query(max_length=100, description="Of this source; repeatable.")] = None,
+    since: Annotated[float | None, Query(description="Seen after this time, Unix seconds.")] = None,
+    until: Annotated[float | None, Query(description="Seen before this time, Unix seconds.")] = None,
+    media_since: Annotated[float | None, Query(description="Seen after this time in its video, seconds.")] = None,
+    media_until: Annotated[float | None, Query(description="Seen before this time in its video, seconds.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="At most this many.")] = 100,
+) -> Response:
+    """What was seen and not stored, and why, in order of time: too short, no usable picture, guessed, a thing."""
+    where = Filter(_seen_by(caller, camera), since, until, media_since, media_until)
+    return answer(left_out_document(desk.gallery.left_out(where, limit), desk.gallery.left_out_counts(where)))
 
 
 @router.get("/tracklets")
@@ -51,6 +76,7 @@ def list_tracklets(
     until: Annotated[float | None, Query(description="Seen before this time, Unix seconds.")] = None,
     media_since: Annotated[float | None, Query(description="Seen after this time in its video, seconds.")] = None,
     media_until: Annotated[float | None, Query(description="Seen before this time in its video, seconds.")] = None,
+    zone: Annotated[list[str] | None, Query(max_length=100, description="In this named zone; repeatable.")] = None,
     person: Annotated[bool | None, Query(description="With a person, or without.")] = None,
     quality: Annotated[float, Query(ge=0, le=1, description="Seen at least this well.")] = 0.0,
     purer: Annotated[float | None, Query(ge=0, le=1, description="Less surely one person than this.")] = None,
@@ -58,10 +84,7 @@ def list_tracklets(
     after: After = None,
 ) -> Response:
     """Tracklets in the order of storing, a page at a time."""
-    sources = tuple(camera or ())
-    if caller.cameras is not None:
-        sources = tuple(s for s in sources if s in caller.cameras) or (("\0",) if sources else caller.sources)
-    where = Filter(sources, since, until, media_since, media_until)
+    where = Filter(_seen_by(caller, camera), since, until, media_since, media_until, zones=tuple(zone or ()))
     c = tracklets.c
     query = select(c.seq, c.id).where(where.clause(), c.quality >= quality)
     if purer is not None:
