@@ -29,6 +29,7 @@ from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.changes import owners_of
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
+from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
@@ -344,6 +345,16 @@ class Desk:
             concluded = identities.conclude()
             with self._deciding:
                 identities.adopt(concluded)
+        if identities.due:
+            for some in identities.turns():
+                with self._deciding:
+                    looked_at = identities.looked_at(some)
+                # Takes a second or two, too.
+                parts = decided(looked_at, self.config.identities)
+                with self._deciding:
+                    identities.revise(looked_at, parts)
+                    self.catalogue.refresh()
+            identities.looked()
         return given
 
     def _read(self) -> OnlineIdentities:
