@@ -48,7 +48,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     scene, gallery = folder / "scene", folder / "gallery"
     reidstream("synth", scene, "--cameras", "2", "--people", "6", "--minutes", "0.4", "--seed", "5")
-    reidstream("run", *sorted(scene.glob("cam*/*.mp4")), "--gallery", gallery, "--quiet")
+    reidstream("run", *sorted(scene.glob("cam*/*.mp4")), "--gallery", gallery, "--quiet", "--clips")
     reidstream("gallery", "sheet", folder / "sheet.html", "-g", gallery)
     reidstream("people", "sheet", "-g", gallery, "--page", folder / "people.html")
     first = json.loads(reidstream("gallery", "list", "-g", gallery, "--json"))
@@ -182,6 +182,27 @@ def test_a_click_enlarges_a_picture_and_says_where_it_comes_from(opened: Any) ->
     small.press("Enter")
     assert opened.locator("dialog").is_visible()
     assert opened.problems == []
+
+
+@pytest.mark.parametrize("opened", ["people.html", "sheet.html", "found.html"], indirect=True)
+def test_the_clip_of_a_visit_stands_beside_its_enlarged_picture(opened: Any, pages: Path) -> None:
+    opened.locator(".group figure img").first.click()
+    clip = opened.locator("dialog video")
+    source = clip.evaluate("video => decodeURI(new URL(video.src).pathname)")
+    assert Path(source).is_file()
+    assert Path(source).parent == pages / "gallery" / "clips"
+    # H.264 is not in every Chromium; one that has it knows how long the clip is.
+    if opened.evaluate("document.createElement('video').canPlayType('video/mp4; codecs=avc1.42E01E')"):
+        opened.wait_for_function("document.querySelector('dialog video').readyState >= 1")
+        assert clip.evaluate("video => video.duration") > 0.5
+    opened.keyboard.press("Escape")
+    opened.wait_for_function("document.querySelectorAll('dialog video').length === 0")
+    # Who takes the page away alone has the picture all the same.
+    opened.evaluate("document.querySelector('.group figure').dataset.clip = 'nowhere.mp4'")
+    opened.problems.clear()
+    opened.locator(".group figure img").first.click()
+    opened.wait_for_function("document.querySelectorAll('dialog video').length === 0")
+    assert opened.locator("dialog img").is_visible()
 
 
 def test_times_are_those_of_whoever_looks_beside_utc(browser: Any, pages: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from reidstream.clips import Clip, ClipShelf
 from reidstream.gallery import Gallery
 from reidstream.types import SourceStarted
+from tests.blobs import write_blobs
 from tests.identities.conftest import made_tracklet
 from tests.server.conftest import PASSWORD, VISITS, picture
 from tests.server.process import Served, made_gallery
@@ -265,4 +267,39 @@ def test_what_a_user_reviewed_stays_reviewed_after_coming_back(browser: Any, tmp
         page.reload()
         page.wait_for_selector("#reviewed:has-text('1 of ')")
         assert visitor.problems == []
+        visitor.context.close()
+
+
+def test_a_visit_plays_its_clip_in_both_colours_without_a_barrier(browser: Any, tmp_path: Path) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
+    video = write_blobs(tmp_path / "a.mp4", [0], frames=40)
+    folder = made_gallery(tmp_path / "shop", VISITS)
+    with Gallery.open(folder, write=True) as opened:
+        shelf = ClipShelf(opened)
+        for visit in VISITS[:1]:
+            tracklet = made_tracklet(*visit)
+            clip = Clip(tracklet.id, tracklet.content, f"{tracklet.id}.mp4", 0.0, 2.0, 0.0)
+            assert shelf.begin(clip)
+            shutil.copy(video, shelf.folder / "written.mp4")
+            assert shelf.finish(clip, shelf.folder / "written.mp4")
+    with Served(folder) as running:
+        visitor = Visitor(browser, running)
+        page = visitor.open(running.setup_link)
+        page.fill("[name=name]", "grace")
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button")
+        page.wait_for_selector("#grid .card")
+        page = visitor.open("/people/1")
+        page.click("#visits li:first-child button")
+        page.wait_for_selector("#clip:not([hidden])")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = axe.Axe().run(page).response["violations"]
+            assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+        # The policy lets it be loaded from here, whatever this browser thinks of its codec.
+        answered = page.evaluate("fetch(document.querySelector('#clip').src).then(a => a.headers.get('content-type'))")
+        assert answered == "video/mp4"
+        assert not [text for text in visitor.problems if "Content Security Policy" in text]
+        page.click("#visits li:last-child button")
+        page.wait_for_selector("#clip", state="hidden")
         visitor.context.close()

@@ -172,7 +172,7 @@ def test_what_a_killed_run_left_and_what_was_replaced_is_swept(tmp_path: Path) -
     video = write_blobs(tmp_path / "entrance.mp4", [0])
     read([video], tmp_path / "shop")
     folder = tmp_path / "shop" / "clips"
-    (folder / f".{'a' * 32}.77.partial.mp4").write_bytes(b"half")
+    (folder / f".{'a' * 32}.4194305.partial.mp4").write_bytes(b"half")
     other = Config.model_validate({**KEEP.model_dump(), "tracker": {"timeout": 3.0}})
     read([video], tmp_path / "shop", other, replace=True)
     found = kept(tmp_path / "shop")

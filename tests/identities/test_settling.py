@@ -118,3 +118,10 @@ def test_many_who_return_are_found_however_noisy_their_looks(fill: Fill, noise: 
     proposal = propose(gallery, IdentityConfig())
     # Two of the made-up people look much alike.
     assert 22 <= proposal.people <= 30
+
+
+def test_in_a_large_gallery_everybody_who_often_returns_is_found(fill: Fill) -> None:
+    # More than are compared with all others: strangers are learnt from a sample, in which everybody is many times.
+    visits = [(k % 20, "ab"[k % 2], 10.0 * k, 10.0 * k + 5, 1.0) for k in range(700)]
+    proposal = propose(fill(visits), IdentityConfig())
+    assert proposal.people == 20

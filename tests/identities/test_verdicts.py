@@ -60,8 +60,8 @@ def test_resolving_says_of_every_tracklet_whose_it_is_or_may_be(fill: Fill) -> N
 
 
 def test_deciding_one_after_the_other_leaves_undecided_what_is_not_sure_enough(fill: Fill) -> None:
-    gallery = gallery_of(fill, 1.2)
-    identities = OnlineIdentities(gallery, IdentityConfig())
+    gallery = gallery_of(fill, 1.6)
+    identities = OnlineIdentities(gallery, IdentityConfig(false_merges=0.02))
     identities.catch_up()
     known = {person.id for person in list_people(gallery)}
     asked = [made_tracklet(k % 40, "b", 5000.0 + k, 5010.0 + k, 0.6 + 0.025 * k) for k in range(60)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reidstream.clips import Clip, ClipShelf, clip_of
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import ConfigError, GalleryError
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
 from reidstream.pipeline import GalleryRun
-from reidstream.server.camera_process import RemoteStore
+from reidstream.server.camera_process import RemoteShelf, RemoteStore
 from reidstream.server.cameras import Camera, Cameras
 from reidstream.server.desk import Desk
 from reidstream.types import (
@@ -31,6 +33,7 @@ from reidstream.types import (
     SourceStarted,
     TrackEnded,
 )
+from tests.identities.conftest import made_tracklet
 from tests.server.conftest import VISITS, with_pictures
 
 
@@ -59,6 +62,8 @@ class Answering:
             return self._gallery.begin_source(arguments[0], arguments[1], replace=arguments[2]).value
         if name == "add":
             return self._gallery.add(*arguments)
+        if name == "clip":
+            return getattr(ClipShelf(self._gallery), arguments[0])(*arguments[1])
         if name == "end":
             return self._gallery.end_source(*arguments)
         return self.reports.append(*arguments)
@@ -75,6 +80,33 @@ def remote(gallery: Gallery) -> Iterator[tuple[RemoteStore, Answering]]:
     answering.thread.join()
     for end in (requests_here, answers_here):
         end.close()
+
+
+def test_clips_of_a_camera_process_are_put_into_place_by_the_owner(
+    remote: tuple[RemoteStore, Answering], gallery: Gallery
+) -> None:
+    store, _ = remote
+    assert gallery.place.folder is not None
+    shelf = RemoteShelf(store, gallery.place.folder / "clips")
+    first, second = (made_tracklet(*visit) for visit in VISITS[:2])
+    assert shelf.sweep() == 0
+    assert shelf.holds(first.id)
+    assert not shelf.holds("nobody")
+    for visit in (first, second):
+        clip = Clip(visit.id, visit.content, f"{visit.id}.mp4", visit.start_media, visit.end_media, 0.0)
+        assert shelf.begin(clip)
+        written = shelf.folder / f".{visit.id}.{os.getppid()}.partial.mp4"
+        written.write_bytes(b"somebody")
+        # Another process that starts does not take away what this one writes; it does what a dead one left.
+        (shelf.folder / ".x.4194305.partial.mp4").write_bytes(b"half")
+        shelf.sweep()
+        assert sorted(path.name for path in shelf.folder.glob(".*")) == [written.name]
+        assert shelf.finish(clip, written)
+    assert clip_of(gallery, first.id) == shelf.folder / f"{first.id}.mp4"
+    shelf.drop([first.id])
+    assert clip_of(gallery, first.id) is None
+    shelf.drop_showing(second.content, second.start_media, second.start_media)
+    assert list(shelf.folder.iterdir()) == []
 
 
 def test_what_a_camera_process_finds_is_stored_by_the_owner(

@@ -13,7 +13,7 @@ from typing import Self
 
 from reidstream.channel import Channel
 from reidstream.clips.cutting import SUFFIXES, cut_file, cut_ring
-from reidstream.clips.shelf import PARTIAL, Clip, ClipShelf
+from reidstream.clips.shelf import PARTIAL, Clip, Shelf
 from reidstream.clips.span import Span, span_of
 from reidstream.config.clips import ClipConfig
 from reidstream.errors import ReIDStreamError, SourceBroken
@@ -36,7 +36,7 @@ class ClipKeeper:
     clips for the rest of the run.
     """
 
-    def __init__(self, shelf: ClipShelf, config: ClipConfig, warn: Warn) -> None:
+    def __init__(self, shelf: Shelf, config: ClipConfig, warn: Warn) -> None:
         self._shelf = shelf
         self._config = config
         self._warn = warn

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, delete, false, func, insert, or_, select, update
 
@@ -38,6 +39,25 @@ class Clip:
     made_wall: float
 
 
+class Shelf(Protocol):
+    """Where clips are put: see ClipShelf. One may stand in another process than the gallery's."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def begin(self, clip: Clip) -> bool: ...
+
+    def holds(self, tracklet: str) -> bool: ...
+
+    def finish(self, clip: Clip, written: Path) -> bool: ...
+
+    def drop(self, tracklets: Sequence[str]) -> None: ...
+
+    def drop_showing(self, content: str, start_media: float, end_media: float) -> None: ...
+
+    def sweep(self, older_than: float | None = None, most_bytes: float | None = None) -> int: ...
+
+
 class ClipShelf:
     """The clips of a gallery that is open for writing. Raises ConfigError for a gallery that is not in a folder."""
 
@@ -49,12 +69,16 @@ class ClipShelf:
                 "setting off, or use a folder"
             )
         self._gallery = gallery
-        self.folder = folder / FOLDER
+        self._folder = folder / FOLDER
         gallery.migrate(FOLDER, CLIP_MIGRATIONS)
         self._access = access_of(folder)
         self.folder.mkdir(exist_ok=True)
         self._access.give(self.folder)
         self.sweep()
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
 
     def begin(self, clip: Clip) -> bool:
         """Take note of a clip that is going to be written; whether it is wanted: the tracklet is there, and has none.
@@ -102,7 +126,8 @@ class ClipShelf:
         """Delete clips without a tracklet, those made before ``older_than`` (Unix seconds), and the oldest beyond
         ``most_bytes`` together; also what a run that was killed left unfinished. How many clips went."""
         for left in self.folder.glob(f".*{PARTIAL}*"):
-            left.unlink(missing_ok=True)
+            if not _runs(left):
+                left.unlink(missing_ok=True)
         with self._gallery.write() as connection:
             gone = ~select(tracklets.c.id).where(tracklets.c.id == clips.c.tracklet).exists()
             count = remove_clips(connection, self.folder, gone)
@@ -168,6 +193,23 @@ def showing(connection: Connection, ids: Sequence[str]) -> ColumnElement[bool]:
 
 def _showing(content: str, start_media: float, end_media: float) -> ColumnElement[bool]:
     return (clips.c.content == content) & (clips.c.start_media <= end_media) & (clips.c.end_media >= start_media)
+
+
+def _runs(partial: Path) -> bool:
+    """Whether the process that writes a file is still there, and another one; its number stands in the name.
+
+    Our own writes nothing while it sweeps; in a container a run that was killed had the same number.
+    """
+    number = partial.name.partition(PARTIAL)[0].rpartition(".")[2]
+    if number == str(os.getpid()):
+        return False
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _stored(connection: Connection, tracklet: str) -> bool:

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, and_, or_, select
 
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import EVERYTHING, in_chunks, rows_of
-from reidstream.identities.operations import RESOLVED, Undertaking
+from reidstream.identities.operations import RESOLVED, REVISITED, Undertaking
 from reidstream.identities.outbox import append_events, stored, undecided_between
 from reidstream.identities.people import NewPeople, assign, doubts, leave_undecided, prepare
 from reidstream.identities.proposal import Proposal
 from reidstream.identities.schema import former_members, former_people, links, members, operations
+from reidstream.wording import counted
 
 # Less of a difference in how sure a membership is is none.
 _EVEN = 1e-4
@@ -41,13 +42,15 @@ class Part:
     """What hangs together of a proposal.
 
     groups, owners: as in ``Proposal``. before: how its tracklets are held now, those that have a person. after: how
-    sure each is, and of undecided ones a tracklet of the person that it may be and how likely that is.
+    sure each is, and of undecided ones a tracklet of the person that it may be and how likely that is. even: less of a
+    difference in how sure somebody is counts as none.
     """
 
     groups: tuple[tuple[str, ...], ...]
     owners: tuple[str | None, ...]
     before: Mapping[str, Held]
     after: Mapping[str, tuple[float, str | None, float | None]]
+    even: float = _EVEN
 
     @property
     def tracklets(self) -> list[str]:
@@ -88,8 +91,26 @@ def held_by(connection: Connection, tracklets: Sequence[str] | None = None) -> d
     return {row[0]: Held(*row[1:]) for row in rows}
 
 
-def parts_of(proposal: Proposal, held: Mapping[str, Held]) -> list[Part]:
-    """The parts of a proposal in which anything changes, in the order of the groups. held: of all tracklets."""
+class Regrouped(Protocol):
+    """What is to become of tracklets; see ``Proposal``."""
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]: ...
+
+    @property
+    def owners(self) -> tuple[str | None, ...]: ...
+
+    @property
+    def probability(self) -> Mapping[str, float]: ...
+
+    def doubts(self) -> Mapping[str, tuple[str, float]]: ...
+
+
+def parts_of(proposal: Regrouped, held: Mapping[str, Held], even: float = _EVEN) -> list[Part]:
+    """The parts of a proposal in which anything changes, in the order of the groups.
+
+    held: of all tracklets. even: see ``Part``.
+    """
     doubt = proposal.doubts()
     root = list(range(len(proposal.groups)))
 
@@ -112,7 +133,7 @@ def parts_of(proposal: Proposal, held: Mapping[str, Held]) -> list[Part]:
     for numbers in together.values():
         groups, owners = [proposal.groups[n] for n in numbers], [proposal.owners[n] for n in numbers]
         after = {t: (proposal.probability[t], *doubt.get(t, (None, None))) for group in groups for t in group}
-        part = Part(tuple(groups), tuple(owners), {t: held[t] for t in after if t in held}, after)
+        part = Part(tuple(groups), tuple(owners), {t: held[t] for t in after if t in held}, after, even)
         if any(_changes(part, t, owner) for group, owner in zip(groups, owners, strict=True) for t in group):
             found.append(part)
     return found
@@ -139,8 +160,8 @@ def _changes(part: Part, tracklet: str, owner: str | None) -> bool:
         return True
     sure, candidate, chance = part.after[tracklet]
     same = candidate is None and held.candidate is None
-    same = same or (candidate == held.candidate and abs((chance or 0.0) - (held.chance or 0.0)) < _EVEN)
-    return not same or abs(sure - held.probability) >= _EVEN
+    same = same or (candidate == held.candidate and abs((chance or 0.0) - (held.chance or 0.0)) < part.even)
+    return not same or abs(sure - held.probability) >= part.even
 
 
 class Applying:
@@ -150,9 +171,9 @@ class Applying:
     can have been decided since.
     """
 
-    def __init__(self, gallery: Gallery, author: str, before: int | None) -> None:
-        self._gallery, self._before = gallery, before
-        self._operation = Undertaking(RESOLVED, author)
+    def __init__(self, gallery: Gallery, author: str, before: int | None, kind: str = RESOLVED) -> None:
+        self._gallery, self._before, self._kind = gallery, before, kind
+        self._operation = Undertaking(kind, author)
         self.applied = Applied()
 
     def apply(self, parts: Sequence[Part]) -> set[str]:
@@ -206,8 +227,10 @@ class Applying:
         for part in parts:
             events += _events(part, whose, seen)
         if changing and not self._operation.id:
+            if self._kind == REVISITED:
+                self._operation.go_on(connection)
             self._operation.summarise("decided everybody anew")
-            self.applied.operation = self._operation.open(connection)
+            self.applied.operation = self._operation.id or self._operation.open(connection)
         if changing:
             self._operation.touch(connection, changing, sorted(involved))
         assign(connection, rows)
@@ -224,6 +247,12 @@ class Applying:
 
     def close_in(self, connection: Connection, counts: Mapping[str, int], summary: str) -> int | None:
         """The same in the caller's transaction."""
+        if self._kind == REVISITED:
+            if self._operation.id:
+                moved = counted(self._operation.count(connection), "tracklet")
+                self._operation.summarise(f"looked again at recent decisions: {moved} moved")
+                self._operation.close(connection, known=True)
+            return self._operation.id or None
         if not self._operation.id:
             append_events(connection, [("IdentitiesResolved", dict(counts))])
             return None

@@ -63,6 +63,8 @@ _ROUNDS, _SETTLED = 80, 2e-3
 # Strangers are learnt anew so often from who is taken for one person. Not until nothing changes: pairs of one person
 # that are not believed make strangers look more alike, which makes more pairs be not believed, until nobody returns.
 _LESSONS = 6
+# How often the strangers among a sample are told from who is the same person.
+_PASSES = 2
 _CELLS = 2**22
 # Where expectation-maximisation begins: a pair whose z is above this may be one person, one of twice as much likely is.
 _STANDS_OUT = 2.5
@@ -228,10 +230,15 @@ def _as_if_few_return(similarity: Floats) -> tuple[Floats, Floats, Floats]:
     n = len(similarity)
     if n < 2:
         return np.zeros(n), np.zeros(n), np.zeros(n)
-    others = similarity[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    low, middle = np.quantile(others, (0.25, 0.5), axis=1)
+    return _lower_half(similarity[~np.eye(n, dtype=bool)].reshape(n, n - 1))
+
+
+def _lower_half(similarity: Floats) -> tuple[Floats, Floats, Floats]:
+    """The same for rows float64 (n, c) of similarities to others."""
+    n, c = similarity.shape
+    low, middle = np.quantile(similarity, (0.25, 0.5), axis=1)
     deviation = (middle - low) / 0.674
-    return middle + 1.271 * deviation, 0.490 * deviation, np.full(n, _NEAREST * (n - 1))
+    return middle + 1.271 * deviation, 0.490 * deviation, np.full(n, _NEAREST * c)
 
 
 def shrunk(
@@ -254,6 +261,35 @@ def shrunk(
         np.sqrt((count * wide**2 + _OWN * usual[1] ** 2) / (count + _OWN)),
     )
     return own, *usual
+
+
+def strangers_among(
+    similarity: Floats,
+    sample: Strangers,
+    calibration: Calibration,
+    clarity: float,
+    own: npt.NDArray[np.bool_] | None = None,
+) -> Strangers:
+    """The strangers of k tracklets, from what they resemble of a sample of the gallery: without whom there are likely
+    the same person.
+
+    similarity: float64 (k, c). sample: strangers of the c tracklets of the sample; calibration: how it is read.
+    clarity: the product of clarities of a usual pair. own: bool (k, c), where a tracklet meets itself.
+    """
+    k, c = similarity.shape
+    usual = calibration.usual, calibration.usual_spread
+    pair = np.log(calibration.share) - np.log1p(-calibration.share)
+    found, *_ = shrunk(*_lower_half(similarity), usual=usual)
+    rows = c + np.arange(k)[:, None]
+    looks = np.full(similarity.shape, clarity)
+    for _ in range(_PASSES):
+        both = Strangers(np.concatenate([sample.mean, found.mean]), np.concatenate([sample.spread, found.spread]))
+        z, growth = both.standing(similarity, np.arange(c)[None, :], rows)
+        weight = 1.0 / (1.0 + np.exp(pair + calibration.log_ratio(similarity, z, growth, looks)))
+        if own is not None:
+            weight[own] = 0.0
+        found, *_ = shrunk(*nearest_strangers(similarity, weight), usual=usual)
+    return found
 
 
 def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) -> Fitted:
@@ -305,6 +341,13 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
         same, spread, share, n, usual, usual_spread, int(clashing.sum()), int((ratio[clashing] > 0).sum())
     )
     return Fitted(found, strangers, diluted(ratio, pairs.kept))
+
+
+def read_as(pairs: Pairs, calibration: Calibration, strangers: Strangers) -> Fitted:
+    """Pairs read by a calibration that was fitted to more of the same gallery."""
+    z, growth = strangers.standing(pairs.similarity, pairs.i, pairs.j)
+    ratio = calibration.log_ratio(pairs.similarity, z, growth, pairs.clarity)
+    return Fitted(calibration, strangers, diluted(ratio, pairs.kept))
 
 
 def _log_stranger(z: Floats) -> Floats:

@@ -10,15 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.calibration import Calibration, Strangers, clarity_of, nearest_strangers, shares, shrunk
+from reidstream.identities.calibration import Calibration, Strangers, clarity_of, shares, strangers_among
 from reidstream.identities.constraints import Cameras, TimeTable, read_topology
 from reidstream.identities.lasting import PROOF, diluted, lasting_over
-from reidstream.identities.remembered import Known, Memory, Sample, Seen
+from reidstream.identities.remembered import Known as KnownPerson
+from reidstream.identities.remembered import Memory, Sample, Seen
+from reidstream.identities.resolving import Known
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray
 
 # People whose mean is nearest are looked at closely; the right one is among them practically always.
 _SHORTLIST = 24
+# Of these so many may be the same person, when it is decided again who somebody is.
+_PLAUSIBLE = 8
 # The best candidate must hold this share of all candidates' likelihood: the margin to the second best.
 _SHARE = 0.6
 # How clear somebody is who is asked for with a photo: one crop of fair quality.
@@ -115,6 +119,25 @@ class Decider:
             return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
         return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
 
+    def plausible(self, seen: Seen) -> list[tuple[str, float]]:
+        """People whom looks do not exclude for somebody seen, and how probable each would be if there were no other."""
+        people = self.memory.nearest.to(seen.vector, _PLAUSIBLE) if len(self.memory) else []
+        if not people:
+            return []
+        odds = self._calibration.prior + self._ratios(people, seen, True)[0]
+        chance = 1.0 / (1.0 + np.exp(-odds))
+        return [(self.memory.people[k].id, float(c)) for k, c in zip(people, chance.tolist(), strict=True)]
+
+    def known(self, strangers: Strangers) -> Known:
+        """How tracklets with these strangers are read."""
+        return Known(self._calibration, strangers, self._odds)
+
+    def cameras_of(self, names: Sequence[str]) -> Cameras:
+        """What is taken to be true of some cameras."""
+        order = [self.camera(name) for name in names]
+        known, place = self._known_cameras(), np.ix_(order, order)
+        return Cameras(known.together[place], known.travel[place])
+
     def same(self, person: str, others: Sequence[str]) -> list[float]:
         """How probable it is that a known person and each of some others are one, if there were no third.
 
@@ -133,7 +156,7 @@ class Decider:
         whole = Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
         found = {}
         for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole, False)[0], strict=True):
-            excluded = bool(self._excluded(self._times([row]), self._times([other])).any())
+            excluded = bool(self.excluded(self._times([row]), self._times([other])).any())
             apart = memory.are_apart(row, other)
             found[memory.people[other].id] = 0.0 if excluded or apart else float(shares(odds[None])[0])
         return [found.get(other, 0.0) for other in others]
@@ -166,7 +189,7 @@ class Decider:
         return pooled(read), pooled(np.where(kept < PROOF, np.minimum(read, -self._calibration.prior - 1e-6), read))
 
     @staticmethod
-    def _gaps(known: list[Known], seen: Seen) -> npt.NDArray[np.float64]:
+    def _gaps(known: list[KnownPerson], seen: Seen) -> npt.NDArray[np.float64]:
         """Seconds between somebody seen and each tracklet that is remembered of these people, float64 (m,)."""
         starts = np.array([start for person in known for start in person.starts[-len(person.clarity) :]])
         ends = np.array([end for person in known for end in person.ends[-len(person.clarity) :]])
@@ -194,24 +217,11 @@ class Decider:
 
     def strangers_of_all(self, vectors: FloatArray) -> list[tuple[float, float]]:
         """The same for several vectors float32 (k, d)."""
-        usual = self._calibration.usual, self._calibration.usual_spread
-        count = len(self.sample)
-        if not count:
-            return [usual] * len(vectors)
+        if not len(self.sample):
+            return [(self._calibration.usual, self._calibration.usual_spread)] * len(vectors)
         similarity = (vectors @ self.sample.vectors.T).astype(np.float64)
-        mean, spread = (np.array(values) for values in zip(*self.sample.strangers, strict=True))
-        clarity = np.full(similarity.shape, self._calibration_clarity())
-        pair = np.log(self._calibration.share) - np.log1p(-self._calibration.share)
-        own = Strangers(*(np.full(len(vectors), value) for value in usual))
-        # Once as if everybody were somebody else, then without those who are likely the same person.
-        weight = np.ones(similarity.shape)
-        for _ in range(2):
-            own, *_ = shrunk(*nearest_strangers(similarity, weight), usual=usual)
-            both = Strangers(np.concatenate([mean, own.mean]), np.concatenate([spread, own.spread]))
-            rows = count + np.arange(len(vectors))[:, None]
-            z, growth = both.standing(similarity, np.arange(count)[None, :], rows)
-            ratio = self._calibration.log_ratio(similarity, z, growth, clarity)
-            weight = 1.0 - 1.0 / (1.0 + np.exp(-(pair + ratio)))
+        sample = Strangers(*(np.array(values) for values in zip(*self.sample.strangers, strict=True)))
+        own = strangers_among(similarity, sample, self._calibration, self._calibration_clarity())
         return list(zip(own.mean.tolist(), own.spread.tolist(), strict=True))
 
     @staticmethod
@@ -249,11 +259,11 @@ class Decider:
         own, spread = np.mean(memory.people[a].strangers, axis=0)
         if self._log_ratio(alike, theirs, (float(own), float(spread)), np.ones(1)).item() < 0:
             return True
-        return bool(self._excluded(self._times([a]), self._times([b])).any())
+        return bool(self.excluded(self._times([a]), self._times([b])).any())
 
     def _possible(self, people: list[int], seen: Seen) -> list[int]:
         """Of these people those who can be the one seen, because of when and where they were seen before."""
-        clash = self._excluded(([seen.camera], [seen.start], [seen.end]), self._times(people))[0]
+        clash = self.excluded(([seen.camera], [seen.start], [seen.end]), self._times(people))[0]
         counts = np.array([len(self.memory.people[k].starts) for k in people])
         impossible = np.logical_or.reduceat(clash, np.cumsum(counts) - counts)
         return [k for k, never in zip(people, impossible.tolist(), strict=True) if not never]
@@ -267,7 +277,7 @@ class Decider:
             [end for person in known for end in person.ends],
         )
 
-    def _excluded(
+    def excluded(
         self, one: tuple[list[int], list[float], list[float]], other: tuple[list[int], list[float], list[float]]
     ) -> npt.NDArray[np.bool_]:
         """bool (a, b): whether visits given by cameras, starts and ends are certainly of two people."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,25 @@ class Evidence:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def some(self, rows: IntArray) -> Evidence:
+        """The evidence of these rows alone."""
+        counts = np.diff(self.first)[rows]
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        held = np.arange(first[-1]) + np.repeat(self.first[rows] - first[:-1], counts)
+        by_row = {
+            field.name: getattr(self, field.name)[rows]
+            for field in fields(self)
+            if field.name not in ("ids", "cameras", "prototypes", "first", "weights")
+        }
+        return replace(
+            self,
+            ids=[self.ids[row] for row in rows.tolist()],
+            prototypes=self.prototypes[held],
+            first=first,
+            weights=self.weights[held],
+            **by_row,
+        )
 
 
 def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Evidence:

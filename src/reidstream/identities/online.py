@@ -14,11 +14,13 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets as tracklet_table
+from reidstream.identities.applying import Applying, Part
 from reidstream.identities.calibration import clarity_of
 from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.constraints import Cameras, HumanLinks, read_topology
 from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.evidence import Evidence, evidence_of
+from reidstream.identities.operations import REVISITED
 from reidstream.identities.outbox import append_events, undecided_between, zones_said
 from reidstream.identities.people import (
     NewPeople,
@@ -30,6 +32,7 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.remembered import Seen
 from reidstream.identities.resolving import compared, needed_odds, strangers_of
+from reidstream.identities.revisiting import Recent, decided, recent
 from reidstream.identities.schema import links, members
 from reidstream.identities.verdicts import Outcome
 from reidstream.identities.waiting import Waiting
@@ -42,6 +45,10 @@ _GROWTH = 1.5
 _FIRST_CALIBRATION = 16
 # So many of the newest tracklets are enough for that; all of a large gallery would halt the run for minutes.
 _CONCLUDED_FROM = 600
+# The newest so many are decided again whenever there are as many more.
+_REVISITED = 128
+# Every so often as many of the older ones are, in turn, however long ago that was.
+_FORMER = 4
 # Tracklets whose strangers are learnt in one go.
 _LEARNT_AT_ONCE = 64
 
@@ -81,7 +88,9 @@ class OnlineIdentities:
         # Tracklets of which it is not known what was written: the transaction failed.
         self._unsure: set[str] = set()
         self._next_calibration = _FIRST_CALIBRATION
+        self._calibrated = False
         self._load()
+        self._revisited = len(self._memory.owner) // _REVISITED
 
     @property
     def people(self) -> int:
@@ -95,7 +104,7 @@ class OnlineIdentities:
         """
         given = 0
         self.follow()
-        while (most is None or not given) and (waiting := self._waiting.first(most or _AT_ONCE)):
+        while (most is None or not given) and (waiting := self._waiting.first(min(most or _AT_ONCE, self._room))):
             batch = [self._gallery.tracklet(i) for i in waiting]
             self._unsure = {*waiting}
             with self._gallery.write() as connection:
@@ -106,7 +115,54 @@ class OnlineIdentities:
             # After the transaction: storing would wait for as long as this takes.
             if most is None and self.outgrown:
                 self.adopt(self.conclude())
+            if most is None and self.due:
+                self.look_again()
         return given
+
+    @property
+    def due(self) -> bool:
+        """Whether so much was decided that the newest decisions should be made again: every so many tracklets."""
+        return self._calibrated and self._revisited < len(self._memory.owner) // _REVISITED
+
+    @property
+    def _room(self) -> int:
+        """How many tracklets are given people before anything is concluded or decided again: always as many, however
+        many wait, so that a replay decides the same."""
+        count = len(self._memory.owner)
+        return max(1, min(_REVISITED - count % _REVISITED, self._next_calibration - count))
+
+    def look_again(self) -> None:
+        """Make the newest decisions again, and now and then some older ones, with everybody whom they may concern."""
+        for some in self.turns():
+            looked_at = self.looked_at(some)
+            self.revise(looked_at, decided(looked_at, self._config))
+        self.looked()
+
+    def turns(self) -> list[list[str]]:
+        """What is decided again now, one after the other: ids in the order of storing."""
+        count = len(self._memory.owner)
+        look, older = count // _REVISITED, count - _REVISITED
+        turns = [self._newest(_REVISITED)]
+        if older > 0 and look % _FORMER == 0:
+            first = look // _FORMER * _REVISITED % older
+            turns.append(self._newest(_REVISITED, max(older - first, 0)))
+        return turns
+
+    def looked_at(self, some: Sequence[str]) -> Recent:
+        """Some tracklets with everybody whom they may be (see ``revisiting``), read for being decided again."""
+        return recent(self._gallery, self.decider, some)
+
+    def revise(self, looked_at: Recent, parts: Sequence[Part]) -> None:
+        """Take over what was found when some were decided again, but for what changed meanwhile."""
+        if parts:
+            applying = Applying(self._gallery, "reidstream", looked_at.before, REVISITED)
+            applying.apply(parts)
+            applying.close({}, "")
+            self.follow()
+
+    def looked(self) -> None:
+        """The next look is due when there are as many more tracklets again."""
+        self._revisited = len(self._memory.owner) // _REVISITED
 
     def follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Take over what was decided since, reading those anew whom it changed.
@@ -164,9 +220,19 @@ class OnlineIdentities:
         """How probable it is that a known person and each of some others are one; see ``Decider.same``."""
         return self.decider.same(person, others)
 
-    def _newest(self) -> list[str]:
-        """Ids of the tracklets that conclusions are drawn from, in the order of storing."""
-        query = select(tracklet_table.c.id).order_by(tracklet_table.c.seq.desc()).limit(_CONCLUDED_FROM)
+    def _newest(self, most: int, but: int = 0) -> list[str]:
+        """Ids of the newest tracklets that have a person but for so many, in the order of storing.
+
+        Those that wait for theirs do not count: what is concluded must not depend on how many there are.
+        """
+        decided = tracklet_table.join(members, members.c.tracklet == tracklet_table.c.id)
+        query = (
+            select(tracklet_table.c.id)
+            .select_from(decided)
+            .order_by(tracklet_table.c.seq.desc())
+            .limit(most)
+            .offset(max(but, 0))
+        )
         with self._gallery.read() as connection:
             return [row.id for row in connection.execute(query)][::-1]
 
@@ -322,7 +388,7 @@ class OnlineIdentities:
     def conclude(self, evidence: Evidence | None = None) -> Conclusion:
         """Calibrate, and find out about the cameras, from what the gallery has stored last. Changes nothing here."""
         if evidence is None or len(evidence) > _CONCLUDED_FROM:
-            evidence = evidence_of(self._gallery, self._newest())
+            evidence = evidence_of(self._gallery, self._newest(_CONCLUDED_FROM))
         cameras: Cameras | None = None
         if not self._gallery.writable:
             # Whoever only asks has seen somebody at no known time, so that cameras exclude nobody.
@@ -339,4 +405,5 @@ class OnlineIdentities:
     def adopt(self, concluded: Conclusion) -> None:
         """Decide by these conclusions from now on."""
         self._next_calibration = max(int(len(self._memory.owner) * _GROWTH), _FIRST_CALIBRATION)
+        self._calibrated = True
         self.decider.adopt(concluded)

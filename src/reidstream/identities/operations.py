@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
 
 from reidstream.errors import IdentityError
 from reidstream.gallery import Gallery
@@ -29,18 +29,38 @@ RESOLVED = "resolve"
 """Kind of the entry of the log that says that everybody was decided anew."""
 
 
+REVISITED = "revisit"
+"""Kind of the entry of the log for what was decided again while tracklets came."""
+
+BY_ITSELF = frozenset({RESOLVED, REVISITED})
+"""Kinds of entries that say what was decided without anybody who looked."""
+
+# Seconds for which what is decided again goes into one entry, as long as nobody decides anything in between.
+_COALESCED = 3600.0
+
+
 class Undertaking:
     """One entry of the log while it is being made.
 
-    ``open`` it, ``touch`` what is going to change, change that, and ``close`` it, in one transaction.
+    ``open`` it, or ``go_on`` with the last one, ``touch`` what is going to change, change that, and ``close`` it, in
+    one transaction.
     """
 
     def __init__(self, kind: str, author: str) -> None:
         self._kind, self._author = kind, author
         self._summary = ""
         self._events: list[tuple[str, dict[str, Any]]] = []
+        self._goes_on = False
         self.id = 0
         self.undoes: int | None = None
+
+    def go_on(self, connection: Connection) -> None:
+        """Add to the last entry of the log if it is of the same kind and author, in force and not an hour old."""
+        last = connection.execute(select(operations).order_by(operations.c.id.desc()).limit(1)).first()
+        if last is None or (last.kind, last.author, last.undone_by) != (self._kind, self._author, None):
+            return
+        if time.time() - last.wall < _COALESCED:
+            self.id, self._goes_on = int(last.id), True
 
     def open(self, connection: Connection) -> int:
         values = {"wall": time.time(), "author": self._author, "kind": self._kind, "summary": self._summary}
@@ -71,6 +91,9 @@ class Undertaking:
 
     def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
         """Remember how these were, for undoing."""
+        if self._goes_on:
+            tracklets = [t for t in tracklets if t not in self._known(connection, former_members.c.tracklet, tracklets)]
+            persons = [p for p in persons if p not in self._known(connection, former_people.c.person, persons)]
         held: dict[str, Any] = {}
         query = select(members.c.tracklet, members.c.person, members.c.probability, *doubts(connection))
         for some in in_chunks(list(dict.fromkeys(tracklets))):
@@ -93,6 +116,20 @@ class Undertaking:
             named += [{"changed_by": self.id, "person": r.id, "name": r.name, "notes": r.notes} for r in rows]
         if named:
             connection.execute(insert(former_people), named)
+
+    def count(self, connection: Connection) -> int:
+        """How many tracklets are with another person by it."""
+        c = former_members.c
+        moved = (c.changed_by == self.id, c.person.is_not(None), c.became != c.person)
+        return int(connection.execute(select(func.count()).where(*moved)).scalar_one())
+
+    def _known(self, connection: Connection, column: ColumnElement[Any], ids: Sequence[str]) -> set[str]:
+        """Which of these it remembers already. column: of the table that says how they were."""
+        found: set[str] = set()
+        for some in in_chunks(list(dict.fromkeys(ids))):
+            query = select(column).where(column.table.c.changed_by == self.id, column.in_(some))
+            found.update(connection.execute(query).scalars())
+        return found
 
     def link(self, connection: Connection, kind: str, pairs: Iterable[tuple[str, str]]) -> None:
         wanted = dict.fromkeys((min(pair), max(pair)) for pair in pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
         held.setdefault(group, []).append(tracklet)
     groups = list(held.values())
     before = {tracklet: person for tracklet, (person, _) in present.items()}
-    owners = _owners(groups, before)
+    owners = owners_of_groups(groups, before)
     moved = [
         tracklet
         for group, owner in zip(groups, owners, strict=True)
@@ -131,7 +132,7 @@ def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
     )
 
 
-def _owners(groups: list[list[str]], before: dict[str, str]) -> list[str | None]:
+def owners_of_groups(groups: Sequence[Sequence[str]], before: Mapping[str, str]) -> list[str | None]:
     """Which present person each group stays: the largest common part first, each person once."""
     claims = []
     for number, group in enumerate(groups):

@@ -95,6 +95,25 @@ class Memory:
     def tracklets_of(self, person: str) -> Collection[str]:
         return self._held.get(person, ())
 
+    def seen(self, tracklet: str) -> Seen | None:
+        """A tracklet as it was remembered; None when it is not, or no longer."""
+        row = self._row.get(self.owner.get(tracklet, ""))
+        known = None if row is None else self.people[row]
+        if known is None or tracklet not in known.tracklets:
+            return None
+        k = known.tracklets.index(tracklet)
+        back = k - len(known.tracklets)
+        return Seen(
+            known.cameras[back],
+            known.starts[back],
+            known.ends[back],
+            known.vectors[k],
+            known.prototypes[k],
+            known.clarity[k],
+            known.strangers[k],
+            tracklet,
+        )
+
     def remember(self, person: str, seen: Seen, strangers: tuple[float, float]) -> None:
         """A tracklet is this person's, who may be new."""
         row = self._add(person, seen, strangers)

@@ -23,7 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.calibration import Calibration, Fitted, Pairs, Strangers, clarity_of, fitted, shrunk
+from reidstream.identities.calibration import (
+    Calibration,
+    Fitted,
+    Pairs,
+    Strangers,
+    clarity_of,
+    fitted,
+    read_as,
+)
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.lasting import PROOF, lasting
@@ -45,6 +53,18 @@ _UNLIKE = -4.0
 _LEAST_RATIO = math.exp(_UNLIKE)
 # Numbers become Python's own in blocks, since as such they take six times the memory.
 _PAIRS_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a gallery was found to be like.
+
+    strangers: of the tracklets in question. odds: the log-odds that a join needs.
+    """
+
+    calibration: Calibration
+    strangers: Strangers
+    odds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +129,29 @@ def resolve(
     says. The result is the same for the same evidence.
     """
     links = links or HumanLinks()
-    n = len(evidence)
     pairs, read, cameras = compared(evidence, config, links, cameras)
+    return _grouped(evidence, config, links, pairs, read, cameras, None)
+
+
+def resolve_again(
+    evidence: Evidence, config: IdentityConfig, links: HumanLinks, cameras: Cameras, known: Known
+) -> Resolution:
+    """Group some tracklets of a gallery of which is known already how similarities are read and what a join needs."""
+    pairs, read, cameras = compared(evidence, config, links, cameras, known)
+    return _grouped(evidence, config, links, pairs, read, cameras, known.odds)
+
+
+def _grouped(
+    evidence: Evidence,
+    config: IdentityConfig,
+    links: HumanLinks,
+    pairs: Pairs,
+    read: Fitted,
+    cameras: Cameras,
+    needed: float | None,
+) -> Resolution:
+    """needed: the log-odds that a join needs; None: what the accepted risk asks for."""
+    n = len(evidence)
     calibration = read.calibration
     if n == 0:
         none, few = np.zeros(0, np.int64), np.zeros(0, np.float32)
@@ -122,7 +163,7 @@ def resolve(
     following = continuations(evidence, calibration.prior)
     linkage = _Linkage(clarity, table, begun, links)
     linkage.add_pairs(*_going_on(i, j, ratio, following, n))
-    odds = linkage.run(calibration.prior, config.false_merges)
+    odds = linkage.run(calibration.prior, config.false_merges, needed)
     group = linkage.groups()
     fixed = np.bincount(begun, minlength=n)[begun] > 1
     if n <= _REFINED:
@@ -150,7 +191,7 @@ def resolve(
 def strangers_of(evidence: Evidence, config: IdentityConfig) -> Strangers:
     """Each tracklet's strangers; those of a small gallery without whom are likely the same person."""
     if len(evidence) > _ALL:
-        return shrunk(*sampled_strangers(evidence))[0]
+        return _large(evidence, config, HumanLinks(), Cameras.independent(len(evidence.cameras)))[0]
     return compared(evidence, config, HumanLinks(), Cameras.independent(len(evidence.cameras)))[1].strangers
 
 
@@ -172,15 +213,22 @@ def proof(pairs: Pairs, read: Fitted) -> npt.NDArray[np.float64]:
 
 
 def compared(
-    evidence: Evidence, config: IdentityConfig, links: HumanLinks, cameras: Cameras | None
+    evidence: Evidence,
+    config: IdentityConfig,
+    links: HumanLinks,
+    cameras: Cameras | None,
+    taught: Known | None = None,
 ) -> tuple[Pairs, Fitted, Cameras]:
-    """The pairs of tracklets worth comparing, how they are read, and what is taken to be true of the cameras."""
+    """The pairs of tracklets worth comparing, how they are read, and what is taken to be true of the cameras.
+
+    taught: how they are read, where that is known; None: as the tracklets themselves say.
+    """
     n = len(evidence)
     i, j = candidates(evidence.vectors, n if n <= _ALL else _NEIGHBOURS)
     similarity = likeness(evidence, i, j)
     clarity = clarity_of(evidence.strength)
     both = clarity[i] * clarity[j]
-    known = None if n <= _ALL else shrunk(*sampled_strangers(evidence))
+    known = None if n <= _ALL or taught is not None else _large(evidence, config, links, cameras)
     label = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
     certain = label[i] == label[j]
     apart = _cannot_link(n, label, links, i, j)
@@ -194,7 +242,7 @@ def compared(
         clash &= evidence.track[i] != evidence.track[j]
         kept = lasting(evidence.start, evidence.end, i, j, config.clothes)
         pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n, kept)
-        return pairs, fitted(pairs, known)
+        return pairs, fitted(pairs, known) if taught is None else read_as(pairs, taught.calibration, taught.strangers)
 
     count = len(evidence.cameras)
     if cameras is None and config.cameras == "separate":
@@ -212,6 +260,25 @@ def compared(
     if believed.together.any():
         return pairs, found, believed
     return *read(believed), believed
+
+
+def _large(
+    evidence: Evidence, config: IdentityConfig, links: HumanLinks, cameras: Cameras | None
+) -> tuple[Strangers, float, float]:
+    """The strangers of a large gallery's tracklets, the gallery's mean and spread: of some tracklets all pairs are
+    compared, which says what strangers are like there; the others' strangers are looked for among these."""
+    columns = np.linspace(0, len(evidence) - 1, _ALL).astype(np.int64)
+    place = np.full(len(evidence), -1)
+    place[columns] = np.arange(len(columns))
+
+    def inside(pairs: IntArray) -> IntArray:
+        there: IntArray = place[pairs]
+        return there[(there >= 0).all(axis=1)]
+
+    said = HumanLinks(inside(links.same), inside(links.different))
+    _, read, _ = compared(evidence.some(columns), config, said, cameras)
+    found = sampled_strangers(evidence, columns, read.strangers, read.calibration)
+    return found, read.calibration.usual, read.calibration.usual_spread
 
 
 def mutual_shares(i: IntArray, j: IntArray, odds: npt.NDArray[np.float64], n: int) -> npt.NDArray[np.float64]:
@@ -314,13 +381,15 @@ class _Linkage:
                 entry[0] += value
                 entry[1] += weight
 
-    def run(self, prior: float, risk: float) -> float:
+    def run(self, prior: float, risk: float, enough: float | None = None) -> float:
         """Join while joins are likelier right than wrong, and of all of them no more than the risk is expected wrong.
 
-        prior: log-odds before looking. Returns the log-odds that a join needed: 0 where the risk left out none,
-        infinite where it left out all.
+        prior: log-odds before looking. enough: the log-odds that a join needs, instead of the risk. Returns the
+        log-odds that a join needed: 0 where the risk left out none, infinite where it left out all.
         """
-        least = -prior
+        least = -prior if enough is None else enough - prior
+        if enough is not None:
+            risk = 1.0
         heap = [
             (-average, a, b)
             for a, near in self._near.items()
@@ -350,7 +419,7 @@ class _Linkage:
                 average = _log_mean(total, compared_weight, size * self._group_weight[c])
                 if average >= least:
                     heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
-        return 0.0
+        return 0.0 if enough is None else enough
 
     def groups(self) -> IntArray:
         """int64 (n,), numbered by first appearance."""

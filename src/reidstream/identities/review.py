@@ -14,7 +14,7 @@ from reidstream.errors import IdentityChanged, IdentityError
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
-from reidstream.identities.operations import Undertaking, built_on, restore
+from reidstream.identities.operations import REVISITED, Undertaking, built_on, restore
 from reidstream.identities.people import (
     assign,
     create_person,
@@ -244,7 +244,10 @@ class Review:
         return self._do("label", change)
 
     def undo(self, number: int | None = None) -> int:
-        """Take back an operation, the last one by default; one that later operations build on is refused."""
+        """Take back an operation; one that later operations build on is refused.
+
+        By default the last one that somebody asked for: what is decided again while cameras run goes by its number.
+        """
 
         def change(connection: Connection, operation: Undertaking) -> None:
             done = select(operations).where(
@@ -255,6 +258,8 @@ class Review:
             )
             if number is not None:
                 done = done.where(operations.c.id == number)
+            else:
+                done = done.where(operations.c.kind != REVISITED)
             row = connection.execute(done.order_by(operations.c.id.desc())).first()
             if row is None:
                 raise IdentityError(

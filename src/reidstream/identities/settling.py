@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.applying import apply
-from reidstream.identities.operations import RESOLVED
+from reidstream.identities.operations import BY_ITSELF
 from reidstream.identities.people import has_people, history
 from reidstream.identities.proposal import Proposal, propose
 from reidstream.identities.schema import outbox
@@ -33,7 +33,7 @@ def settle(gallery: Gallery, config: IdentityConfig) -> Proposal | None:
 
 def _reviewed(gallery: Gallery) -> bool:
     """Whether anybody ever decided anything themselves, be it that deciding everybody anew was undone."""
-    return any(operation.kind != RESOLVED for operation in history(gallery))
+    return any(operation.kind not in BY_ITSELF for operation in history(gallery))
 
 
 def _unsettled(gallery: Gallery) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.identities.calibration import nearest_strangers
+from reidstream.identities.calibration import Calibration, Strangers, clarity_of, strangers_among
 from reidstream.identities.evidence import Evidence
 from reidstream.types import FloatArray, IntArray
 
@@ -16,8 +16,8 @@ _CELLS = 2**25
 _MANY = 8192
 _SAMPLED = 8
 _AXES = 128
-# Strangers of large galleries are learnt from so many tracklets, and for so many of these by prototypes, too.
-_SAMPLE, _CLOSELY = 1024, 256
+# What prototypes add to the likeness of means is learnt from so many pairs.
+_CLOSELY = 20_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,26 +112,28 @@ def likeness(evidence: Evidence, i: IntArray, j: IntArray) -> FloatArray:
     return found
 
 
-def sampled_strangers(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
-    """As ``nearest_strangers`` of a large gallery, from a sample of it and the means alone, moved to agree with
-    ``likeness`` as both do on some rows."""
-    n = len(evidence)
-    columns = np.linspace(0, n - 1, min(n, _SAMPLE)).astype(np.int64)
+def sampled_strangers(evidence: Evidence, columns: IntArray, sample: Strangers, calibration: Calibration) -> Strangers:
+    """The strangers of a large gallery, from a sample of it and the means alone, moved to agree with the sample's.
+
+    columns: int64 (c,), the rows of the sample. sample: the strangers of these, as all their pairs say;
+    calibration: how they are read.
+    """
+    clarity = float(np.median(clarity_of(evidence.strength[columns]))) ** 2
+    i, j = np.triu_indices(len(columns), 1)
+    i, j = columns[i], columns[j]
+    if len(i) > _CLOSELY:
+        some = np.linspace(0, len(i) - 1, _CLOSELY).astype(np.int64)
+        i, j = i[some], j[some]
+    means = np.einsum("nd,nd->n", evidence.vectors[i], evidence.vectors[j])
+    # By prototypes two tracklets are more alike than by their means.
+    more = float(np.mean(likeness(evidence, i, j) - means)) if len(i) else 0.0
     parts = []
-    for begin in range(0, n, _BLOCK):
-        rows = np.arange(begin, min(begin + _BLOCK, n))
-        block = (evidence.vectors[rows] @ evidence.vectors[columns].T).astype(np.float64)
-        # Nobody is their own stranger.
-        block[rows[:, None] == columns] = -1.0
-        parts.append(nearest_strangers(block))
-    mean, spread, count = (np.concatenate(part) for part in zip(*parts, strict=True))
-    rows = columns[:: max(1, len(columns) // _CLOSELY)]
-    i, j = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
-    close = likeness(evidence, i, j).astype(np.float64)
-    close[i == j] = -1.0
-    exact_mean, exact_spread, _ = nearest_strangers(close.reshape(len(rows), -1))
-    return (
-        mean + float((exact_mean - mean[rows]).mean()),
-        spread * float(exact_spread.mean() / max(spread[rows].mean(), 1e-6)),
-        count,
+    for begin in range(0, len(evidence), _BLOCK):
+        rows = np.arange(begin, min(begin + _BLOCK, len(evidence)))
+        block = (evidence.vectors[rows] @ evidence.vectors[columns].T).astype(np.float64) + more
+        parts.append(strangers_among(block, sample, calibration, clarity, rows[:, None] == columns))
+    found = Strangers(np.concatenate([p.mean for p in parts]), np.concatenate([p.spread for p in parts]))
+    return Strangers(
+        found.mean + float((sample.mean - found.mean[columns]).mean()),
+        found.spread * float(sample.spread.mean() / found.spread[columns].mean()),
     )

@@ -28,6 +28,7 @@ from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.regions import Zones
 
 if TYPE_CHECKING:
+    from reidstream.clips import Shelf
     from reidstream.inference import Detector, Embedder
     from reidstream.rendering import Renderer
     from reidstream.sources import Frame
@@ -71,6 +72,7 @@ def open_run(
     replace: bool = False,
     max_seconds: float | None = None,
     store: TrackletStore | None = None,
+    shelf: Shelf | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
 ) -> Iterator[GalleryRun]:
@@ -78,8 +80,8 @@ def open_run(
 
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw video with people's
     numbers and names to this file, one per source: of recordings at the end of the run, of cameras while it goes on,
-    when only the tracks' numbers are known. record: record the events to this file. store: of the process that owns the
-    gallery, which is then opened for reading only.
+    when only the tracks' numbers are known. record: record the events to this file. store, shelf: of the process that
+    owns the gallery, which is then opened for reading only.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
@@ -176,6 +178,7 @@ def open_run(
             grown=grown,
             zones={source_id: Zones(source.zones) for source_id, source in named},
             film=film,
+            shelf=shelf,
             files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
             films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
         )

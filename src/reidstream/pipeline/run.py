@@ -26,7 +26,7 @@ from reidstream.tracklets import TrackletCollector
 from reidstream.types import Event, Observed, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
-    from reidstream.clips import ClipKeeper
+    from reidstream.clips import ClipKeeper, Shelf
     from reidstream.engines.recording import Recorder
     from reidstream.rendering import Renderer
 
@@ -42,7 +42,8 @@ class GalleryRun:
     max_seconds: stop after this much wall time.
     grown: sources, by id, of which the gallery holds a shorter version, and the content under which it does.
     zones: of sources, by id, in which stays are noted.
-    files: video files by source id, out of which clips of visits are cut.
+    files: video files by source id, out of which clips of visits are cut. shelf: where these go, of the process that
+    owns the gallery; else it is the gallery's own.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     """
 
@@ -63,6 +64,7 @@ class GalleryRun:
         film: Renderer | None = None,
         films: Sequence[tuple[str, SourceConfig]] = (),
         files: Mapping[str, Path] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self._engine = engine
         self._gallery = gallery
@@ -78,6 +80,7 @@ class GalleryRun:
         self._film = film
         self._films = list(films)
         self._files = dict(files or {})
+        self._shelf = shelf
         self._clips: ClipKeeper | None = None
         # Source → the last frame that was looked at.
         self._reached: dict[str, int] = {}
@@ -231,11 +234,16 @@ class GalleryRun:
         return "it is in the gallery already"
 
     def _clip_keeper(self, stack: ExitStack) -> ClipKeeper | None:
-        if not self._config.clips.keep or not isinstance(self._gallery, Gallery):
+        if not self._config.clips.keep:
             return None
         from reidstream.clips import ClipKeeper, ClipShelf
 
-        return stack.enter_context(ClipKeeper(ClipShelf(self._gallery), self._config.clips, self._engine.status.warn))
+        shelf = self._shelf
+        if shelf is None and isinstance(self._gallery, Gallery):
+            shelf = ClipShelf(self._gallery)
+        if shelf is None:
+            return None
+        return stack.enter_context(ClipKeeper(shelf, self._config.clips, self._engine.status.warn))
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:

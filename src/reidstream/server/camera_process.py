@@ -15,8 +15,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
+from reidstream.clips import Clip
+from reidstream.clips.shelf import FOLDER
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import GalleryError, ReIDStreamError
 from reidstream.gallery.recordings import Begin
@@ -61,6 +64,10 @@ class RemoteStore:
         if content is not None:
             self._ask("end", ended, content)
 
+    def about_clip(self, name: str, *arguments: Any) -> Any:
+        """Have a method of the gallery's shelf called."""
+        return self._ask("clip", name, arguments)
+
     def tell(self, report: dict[str, Any]) -> None:
         """Say how it goes."""
         self._ask("report", report)
@@ -77,9 +84,36 @@ class RemoteStore:
         return answer
 
 
+class RemoteShelf:
+    """The shelf of clips of a gallery that another process owns: files are written here, and put into place there."""
+
+    def __init__(self, store: RemoteStore, folder: Path) -> None:
+        self._store, self.folder = store, folder
+
+    def begin(self, clip: Clip) -> bool:
+        return bool(self._store.about_clip("begin", clip))
+
+    def holds(self, tracklet: str) -> bool:
+        return bool(self._store.about_clip("holds", tracklet))
+
+    def finish(self, clip: Clip, written: Path) -> bool:
+        return bool(self._store.about_clip("finish", clip, written))
+
+    def drop(self, tracklets: Sequence[str]) -> None:
+        self._store.about_clip("drop", list(tracklets))
+
+    def drop_showing(self, content: str, start_media: float, end_media: float) -> None:
+        self._store.about_clip("drop_showing", content, start_media, end_media)
+
+    def sweep(self, older_than: float | None = None, most_bytes: float | None = None) -> int:
+        return int(self._store.about_clip("sweep", older_than, most_bytes))
+
+
 def run(order: Order, store: RemoteStore) -> None:
     """Read the sources to their ends, or until SIGTERM."""
-    with open_run(order.sources, order.config, order.gallery, engine=order.engine, store=store) as job:
+    shelf = RemoteShelf(store, Path(order.gallery) / FOLDER) if order.config.clips.keep else None
+    opened = open_run(order.sources, order.config, order.gallery, engine=order.engine, store=store, shelf=shelf)
+    with opened as job:
         stopped = threading.Event()
 
         def stop(_number: int, _frame: object) -> None:

@@ -359,6 +359,8 @@ class _Running:
                 desk.gallery.leave_out(*arguments)
             case "end":
                 desk.gallery.end_source(*arguments)
+            case "clip":
+                return desk.about_clip(*arguments)
             case "report":
                 self._take(*arguments)
         return None

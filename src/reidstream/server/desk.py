@@ -17,9 +17,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, ReIDStreamError
+from reidstream.errors import AccessDenied, GalleryError, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.personal import Subject
 from reidstream.identities.applying import Applied, Applying, Part, batches
@@ -28,6 +29,7 @@ from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.changes import owners_of
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
+from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
@@ -68,6 +70,8 @@ class Desk:
         """Streams of events end when this is set."""
         self.stored = 0
         self.slowest_store = 0.0
+        self._shelf: ClipShelf | None = None
+        self._shelving = threading.Lock()
         self._deciding = threading.Lock()
         self._reading = threading.Lock()
         self._waiting = threading.Condition()
@@ -88,6 +92,16 @@ class Desk:
         self.stored += new
         self.wake()
         return new
+
+    def about_clip(self, name: str, arguments: Sequence[Any]) -> Any:
+        """What a process that reads sources asks of the gallery's shelf of clips. Raises GalleryError, ConfigError."""
+        with self._shelving:
+            if self._shelf is None:
+                self._shelf = ClipShelf(self.gallery)
+        try:
+            return getattr(self._shelf, name)(*arguments)
+        except OSError as error:
+            raise GalleryError(f"clips cannot be kept: {error.strerror or error}") from None
 
     def wake(self) -> None:
         with self._waiting:
@@ -331,6 +345,16 @@ class Desk:
             concluded = identities.conclude()
             with self._deciding:
                 identities.adopt(concluded)
+        if identities.due:
+            for some in identities.turns():
+                with self._deciding:
+                    looked_at = identities.looked_at(some)
+                # Takes a second or two, too.
+                parts = decided(looked_at, self.config.identities)
+                with self._deciding:
+                    identities.revise(looked_at, parts)
+                    self.catalogue.refresh()
+            identities.looked()
         return given
 
     def _read(self) -> OnlineIdentities:

@@ -1,0 +1,34 @@
+"""A server makes recent decisions again while cameras run, without anybody asking for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reidstream.config.gallery import GalleryConfig
+from reidstream.gallery import Gallery
+from reidstream.identities import online
+from reidstream.identities.people import history, list_people
+from reidstream.server.desk import Desk
+from reidstream.types import SourceStarted
+from tests.identities.conftest import SPACE, made_tracklet
+from tests.identities.test_revisiting import VISITS
+
+
+def test_a_server_puts_right_what_it_decided_too_early_and_everybody_sees_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online, "_REVISITED", 16)
+    config = GalleryConfig(index="exact")
+    with Gallery.open(tmp_path / "gallery", write=True, create=True, space=SPACE, config=config) as gallery:
+        for camera in "ab":
+            gallery.begin_source(SourceStarted(camera, camera, f"content of {camera}", (640, 480), 10, 0.0), "settings")
+        desk = Desk(gallery)
+        for first in range(0, 80, 10):
+            desk.store([made_tracklet(*visit) for visit in VISITS[first : first + 10]])
+        desk.settle()
+        assert "revisit" in {entry.kind for entry in history(gallery)}
+        held = {person.id: frozenset(person.tracklets) for person in list_people(gallery)}
+        assert {entry.person.id: frozenset(entry.person.tracklets) for entry in desk.catalogue.entries()} == held
+        desk.close()
