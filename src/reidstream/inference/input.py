@@ -47,8 +47,9 @@ def demand_fitting_type(session: Session, preprocessing: Preprocessing) -> None:
     if scaled and session.input.dtype == "tensor(uint8)":
         raise ModelMismatch(
             f"{session.path} takes bytes (uint8), but mean {list(preprocessing.mean)} and std "
-            f"{list(preprocessing.std)} are to be applied before: scaled bytes would be 0 or 1. Leave mean and std out of its description if the "
-            "graph scales by itself, or run `reidstream models prepare` on a graph that takes float"
+            f"{list(preprocessing.std)} are to be applied before: scaled bytes would be 0 or 1. Leave mean and std out "
+            "of its description if the graph scales by itself, or run `reidstream models prepare` on a graph that "
+            "takes float"
         )
 
 
