@@ -43,6 +43,8 @@ def settings_fingerprint(
     if parts["tracker"]["follow_scores"]:
         # What was read before there was this setting stays what it is.
         parts["tracker"].pop("follow_scores")
+    if parts["tracklets"]["second_look"]:
+        parts["tracklets"].pop("second_look")
     named: list[object] = [engine, parts, model, *([] if max_fps is None else [max_fps])]
     if detector is not None:
         kind = type(detector)
