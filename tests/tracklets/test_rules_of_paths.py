@@ -69,6 +69,7 @@ def test_a_walk_at_the_beginning_or_end_is_one(end: slice) -> None:
     boxes = standing(40)
     boxes[end, 0::2] += 100
     assert walked(path(boxes, every=0.2))
+    assert walked(path(boxes, [0.0] * 40, every=0.2))
     assert not walked(path(boxes, [-1.0] * 40, every=0.2))
 
 
