@@ -5,8 +5,9 @@
 
 Ours runs with its one default configuration, with and without appearance; ByteTrack, OC-SORT and BoT-SORT run over a
 grid of thresholds, and the best of each scene is taken, separately for HOTA and IDF1. Then the time per frame at 20
-boxes, paired: blocks of frames alternate between the trackers, the median counts. --speed: that alone. Without
-``trackers`` only our own figures are printed. The grid takes about ten minutes on one core.
+boxes, paired: blocks of frames alternate between the trackers, the median counts; ours also for many sources in one
+step. --speed: that alone. Without ``trackers`` only our own figures are printed. The grid takes about ten minutes on
+one core.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from benchmarks.labelled_scenes import Scene, load_scenes
 from reidstream.config import TrackerConfig
 from reidstream.evaluation.motchallenge import TrackedBoxes, tracked_boxes
 from reidstream.evaluation.tracking import TrackingScores, score_tracks
-from reidstream.tracking import Tracker
+from reidstream.tracking import Together, Tracker
 from reidstream.types import Detections, FloatArray, IntArray
 
 try:
@@ -36,6 +37,7 @@ ACTIVATION = (0.4, 0.5, 0.6, 0.7)
 HIGH = (0.3, 0.45, 0.6)
 OVERLAP = (0.1, 0.3)
 FRAMES = (1, 2)
+TOGETHER = (1, 14, 64)
 
 
 def tracked_by_us(scene: Scene, appearance: bool) -> tuple[TrackedBoxes, float, float]:
@@ -135,16 +137,31 @@ def measure_speed(count: int = 20, blocks: int = 30, block: int = 20) -> None:
         byte = reference.ByteTrackTracker()
         converted = [supervision.Detections(xyxy=f.boxes, confidence=f.scores) for f in frames]
         steps["ByteTrack"] = lambda i: byte.update(converted[i])
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    many = {f"ours, {sources} together": (sources, _together(frames, vectors, sources)) for sources in TOGETHER}
+    measured = {**{name: (1, step) for name, step in steps.items()}, **many}
+    times: dict[str, list[float]] = {name: [] for name in measured}
     for number in range(blocks):
-        for name, step in steps.items():
+        for name, (sources, step) in measured.items():
             for index in range(number * block, (number + 1) * block):
                 begun = time.perf_counter()
                 step(index)
-                times[name].append(time.perf_counter() - begun)
+                times[name].append((time.perf_counter() - begun) / sources)
     print(f"\nmilliseconds per frame at {count} boxes, embedding not counted (median, 90 %)")
     for name, spent in times.items():
         print(f"  {name:<18} {np.median(spent) * 1e3:.2f}  {np.percentile(spent, 90) * 1e3:.2f}")
+
+
+def _together(frames: list[Detections], vectors: FloatArray, sources: int) -> Callable[[int], object]:
+    """A step of so many sources that are tracked together, each of which shows another part of the same walk."""
+    config = TrackerConfig()
+    trackers = [Tracker(config, (1920, 1080)) for _ in range(sources)]
+
+    def step(index: int) -> object:
+        found = [frames[(index + 7 * source) % len(frames)] for source in range(sources)]
+        together = Together(trackers, found, [index / 30] * sources, appearance=True)
+        return together.decide([vectors[rows] if len(rows) else None for rows in together.wanted])
+
+    return step
 
 
 def _boxes(rows: list[tuple[int, int, FloatArray]]) -> TrackedBoxes:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reidstream.boxes import non_maximum, pairwise_iou
+from reidstream.boxes import non_maximum, non_maximum_each, pairwise_iou
 from reidstream.types import FloatArray
 
 
@@ -39,3 +39,28 @@ def test_suppression_keeps_the_best_and_explains_what_it_drops(corners: FloatArr
 def test_suppression_looks_at_a_bounded_number_of_boxes() -> None:
     corners = np.stack([np.arange(50.0) * 3, np.zeros(50), np.ones(50), np.ones(50)], axis=1).astype(np.float32)
     assert len(non_maximum(_boxes(corners), np.linspace(1, 0, 50, dtype=np.float32), 0.5, most=10)) == 10
+
+
+@given(st.lists(corner_arrays, min_size=1, max_size=4), st.sampled_from([5, 1000]), st.integers(0, 100))
+def test_suppression_in_several_pictures_is_that_in_each(pictures: list[FloatArray], most: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    boxes = np.concatenate([_boxes(corners) for corners in pictures])
+    # Scores come twice: what came first goes first.
+    scores = random.integers(0, 10, len(boxes)).astype(np.float32)
+    where = np.repeat(np.arange(len(pictures)), [len(corners) for corners in pictures])
+    mixed = random.permutation(len(boxes))
+    boxes, scores, where = boxes[mixed], scores[mixed], where[mixed]
+    expected: list[int] = []
+    for picture in range(len(pictures)):
+        rows = np.flatnonzero(where == picture)
+        expected += rows[non_maximum(boxes[rows], scores[rows], 0.5, most)].tolist()
+    assert non_maximum_each(boxes, scores, where, 0.5, most).tolist() == expected
+
+
+def test_a_crowded_picture_is_no_other_beside_a_second_one() -> None:
+    random = np.random.default_rng(1)
+    corners = np.concatenate([random.uniform(0, 300, (400, 2)), random.uniform(5, 60, (400, 2))], axis=1)
+    boxes, scores = _boxes(corners.astype(np.float32)), random.random(400).astype(np.float32)
+    alone = non_maximum(boxes, scores, 0.4)
+    both = non_maximum_each(np.tile(boxes, (2, 1)), np.tile(scores, 2), np.repeat([0, 1], 400), 0.4)
+    assert both.tolist() == [*alone.tolist(), *(alone + 400).tolist()]

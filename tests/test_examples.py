@@ -19,6 +19,7 @@ import pytest
 
 from reidstream.errors import DeliveryError
 from reidstream.gallery import Gallery
+from tests.exact import EXACT
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Run = Callable[..., str]
@@ -58,7 +59,16 @@ def thermal_video(path: Path) -> Path:
     return path
 
 
+def empty_gallery(place: Path) -> None:
+    """One without a ChromaDB, which these programs would wait for and need not."""
+    with Gallery.open("shop") as filled:
+        space = filled.space
+    with Gallery.open(place, write=True, create=True, space=space, model="person-reid", config=EXACT):
+        pass
+
+
 def test_own_detector(run: Run, workplace: Path) -> None:
+    empty_gallery(workplace / "night")
     thermal_video(workplace / "thermal.mp4")
     assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "new tracklets: 1, people in night: 1\n"
     assert run("own_detector.py", "thermal.mp4", "--gallery", "night") == "new tracklets: 0, people in night: 1\n"
@@ -68,6 +78,7 @@ def test_own_tracks(run: Run, workplace: Path) -> None:
     thermal_video(workplace / "thermal.mp4")
     boxes = [f"{frame + 1},5,{20 + 4 * frame},60,30,100\n" for frame in range(60)]
     (workplace / "tracks.txt").write_text("".join(boxes))
+    empty_gallery(workplace / "theirs")
     printed = run("own_tracks.py", "thermal.mp4", "tracks.txt", "--gallery", "theirs")
     assert printed == "track 5: person 1, 0.0 to 3.0 s\n"
 
@@ -99,6 +110,7 @@ def test_follow_events(run: Run) -> None:
 
 
 def test_with_supervision(run: Run, workplace: Path) -> None:
+    empty_gallery(workplace / "g")
     printed = run("with_supervision.py", "entrance.mp4", "--gallery", "g", "--picture", "tracks.png")
     assert (found := re.search(r"(\d) people in tracks.png", printed)) is not None
     assert int(found[1]) >= 1

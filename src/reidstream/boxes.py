@@ -6,6 +6,9 @@ import numpy as np
 
 from reidstream.types import FloatArray, IntArray
 
+# Boxes of one picture from which on pictures are looked at one by one: pairs of all at once would take much memory.
+_MANY = 256
+
 
 def pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     """Intersection over union of xyxy boxes (n, 4) and (m, 4): float32 (n, m), 0 where both are empty."""
@@ -25,10 +28,46 @@ def non_maximum(boxes: FloatArray, scores: FloatArray, threshold: float, most: i
 
     Only the ``most`` best boxes are looked at, so that a broken model cannot ask for unbounded memory.
     """
-    order = np.argsort(-scores, kind="stable")[:most]
-    overlaps = pairwise_iou(boxes[order], boxes[order]) > threshold
-    alive = np.ones(len(order), bool)
-    for row in range(len(order)):
-        if alive[row]:
-            alive[row + 1 :] &= ~overlaps[row, row + 1 :]
-    return order[alive]
+    return non_maximum_each(boxes, scores, np.zeros(len(scores), np.int64), threshold, most)
+
+
+def non_maximum_each(
+    boxes: FloatArray, scores: FloatArray, pictures: IntArray, threshold: float, most: int = 1000
+) -> IntArray:
+    """``non_maximum`` in each of several pictures: rows to keep, picture by picture, in each the best score first.
+
+    pictures: int64 (n,), where each box is. No box suppresses one of another picture.
+    """
+    order = np.lexsort((-scores, pictures))
+    counts = np.bincount(pictures)
+    if len(counts) > 1 and counts.max(initial=0) > _MANY:
+        ends = np.cumsum(counts).tolist()
+        parts = [order[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        return np.concatenate([part[non_maximum(boxes[part], scores[part], threshold, most)] for part in parts])
+    begins = np.cumsum(counts) - counts
+    order = order[np.arange(len(order)) - begins[pictures[order]] < most]
+    a, b = _pairs_within(np.minimum(counts, most))
+    boxes = np.ascontiguousarray(boxes[order].T)
+    met = np.flatnonzero((np.minimum(boxes[2][a], boxes[2][b]) > np.maximum(boxes[0][a], boxes[0][b])) & (a < b))
+    a, b = a[met], b[met]
+    sides = np.maximum(np.minimum(boxes[2:, a], boxes[2:, b]) - np.maximum(boxes[:2, a], boxes[:2, b]), 0)
+    inner = sides[0] * sides[1]
+    area = (boxes[2] - boxes[0]) * (boxes[3] - boxes[1])
+    union = area[a] + area[b] - inner
+    over = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0) > threshold
+    alive = [True] * len(order)
+    # In the order of a: whoever suppresses is settled before.
+    for better, worse in zip(a[over].tolist(), b[over].tolist(), strict=True):
+        if alive[better]:
+            alive[worse] = False
+    kept: IntArray = order[np.array(alive, bool)]
+    return kept
+
+
+def _pairs_within(counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Every pair of things of the same kind, in the order of the first; counts: how many of each kind there are."""
+    width = np.repeat(counts, counts)
+    begins = np.cumsum(width) - width
+    first = np.repeat(np.arange(len(width)), width)
+    offset = np.repeat(np.cumsum(counts) - counts, counts)
+    return first, np.arange(len(first)) + np.repeat(offset - begins, width)

@@ -281,6 +281,8 @@ class LeftOutReason(StrEnum):
     """Most of its boxes were predicted and not detected."""
     THING = "thing"
     """It stayed in its place and looked the same all the time."""
+    NO_PERSON = "no_person"
+    """Its pictures are not those of a person, whatever it did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,6 +163,8 @@ def test_a_clip_that_is_erased_while_it_is_written_does_not_appear(tmp_path: Pat
         assert clip_of(gallery, visit.id) is None
         gallery.erase([visit.id])
         assert not written.exists()
+        assert not shelf.finish(clip, written)
+        # Nor when its writer makes it anew.
         written.write_bytes(b"somebody")
         assert not shelf.finish(clip, written)
         assert list(shelf.folder.iterdir()) == []

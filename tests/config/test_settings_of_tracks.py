@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reidstream.config import Config, EmbeddingConfig, SourceConfig, TrackerConfig, TrackletConfig
-from reidstream.engines.local import LocalEngine, engine, source_runner
+from reidstream.engines.local import LocalEngine, detecting, engine
 from reidstream.engines.local.sampling import CropSampler, FrameCrops
 from reidstream.sources.connection import ConnectionLost, ConnectionRefused
 from reidstream.sources.frame import ArrayPicture
@@ -136,9 +136,9 @@ def test_so_many_frames_are_detected_together(tmp_path: Path, monkeypatch: pytes
 def test_threads_and_frames_waiting_are_as_many_as_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pools: list[int] = []
     queues: list[int] = []
-    pool, channel = engine.ThreadPoolExecutor, source_runner.Channel
-    monkeypatch.setattr(engine, "ThreadPoolExecutor", lambda n, **more: pools.append(n) or pool(n, **more))
-    monkeypatch.setattr(source_runner, "Channel", lambda n: queues.append(n) or channel(n))
+    pool, inbox = detecting.ThreadPoolExecutor, engine.Inbox
+    monkeypatch.setattr(detecting, "ThreadPoolExecutor", lambda n, **more: pools.append(n) or pool(n, **more))
+    monkeypatch.setattr(engine, "Inbox", lambda sources, n, ready: queues.append(n) or inbox(sources, n, ready))
     config = Config()
     run_local(tmp_path, config.model_copy(update={"local": config.local.model_copy(update={"threads": 3, "queue": 5})}))
     assert (pools, queues) == ([3], [5])

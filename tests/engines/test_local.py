@@ -62,7 +62,7 @@ def test_waiting_for_a_camera_is_not_counted_as_decoding(tmp_path: Path, monkeyp
         return set(engine.status.stage_seconds)
 
     assert "decode" in stages()
-    monkeypatch.setattr("reidstream.engines.local.source_runner.open_source", Camera)
+    monkeypatch.setattr("reidstream.engines.local.source_reader.open_source", Camera)
     assert "decode" not in stages()
 
 

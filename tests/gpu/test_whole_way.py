@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from reidstream.config import Config, SourceConfig
-from reidstream.engines.local import LocalEngine, source_runner
+from reidstream.engines.local import LocalEngine, source_reader
 from reidstream.errors import DeviceError
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.picture import DevicePicture
@@ -30,7 +30,7 @@ from tests.gpu.standin import DecodingOnHost, HostGpu
 def gpu(monkeypatch: pytest.MonkeyPatch) -> HostGpu:
     """Models and decoders take all of the way to a GPU; sessions are on the processor in the end."""
     monkeypatch.setattr(factory, "FixedSession", lambda fixed, device, gpu: FixedSession(fixed, "cpu", gpu))
-    monkeypatch.setattr(source_runner, "OnGpu", DecodingOnHost)
+    monkeypatch.setattr(source_reader, "OnGpu", DecodingOnHost)
     return HostGpu()
 
 

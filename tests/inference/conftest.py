@@ -53,14 +53,17 @@ def detector_model(tmp_path: Path) -> MakeModel:
 
 @pytest.fixture
 def embedder_model(tmp_path: Path) -> MakeModel:
-    """An embedder whose vector is the mean of each input channel."""
+    """An embedder whose vector is the mean of each input channel; takes: the type of its input."""
 
-    def make(batch: int | str = "n", size: tuple[int, int] = (4, 8), **spec: object) -> ResolvedModel:
+    def make(
+        batch: int | str = "n", size: tuple[int, int] = (4, 8), takes: int = TensorProto.FLOAT, **spec: object
+    ) -> ResolvedModel:
         values = {"name": "toy", "task": "reid", **spec}
-        image = helper.make_tensor_value_info("input", TensorProto.FLOAT, [batch, 3, size[1], size[0]])
+        image = helper.make_tensor_value_info("input", takes, [batch, 3, size[1], size[0]])
         output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [batch, 3])
         nodes = [
-            helper.make_node("GlobalAveragePool", ["input"], ["pooled"]),
+            helper.make_node("Cast", ["input"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("GlobalAveragePool", ["real"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["output"]),
         ]
         graph = helper.make_graph(nodes, "toy", [image], [output])

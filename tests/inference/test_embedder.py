@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from reidstream.config import EmbeddingConfig
 from reidstream.errors import ModelMismatch
@@ -36,6 +37,20 @@ def test_preprocessing_comes_from_the_description(embedder_model: MakeModel) -> 
     model = embedder_model(preprocessing={"color": "BGR", "mean": (4, 8, 0), "std": (2, 4, 40)})
     vectors = open_embedder(model, EmbeddingConfig()).embed([crop])
     np.testing.assert_allclose(vectors, [np.array([3, 3, 1]) / np.sqrt(19)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("takes", [TensorProto.FLOAT16, TensorProto.UINT8], ids=["half", "bytes"])
+def test_half_precision_and_bytes_are_taken_as_they_are_asked_for(embedder_model: MakeModel, takes: int) -> None:
+    crop = np.empty((6, 9, 3), np.uint8)
+    crop[:] = (10, 20, 40)
+    vectors = open_embedder(embedder_model(takes=takes), EmbeddingConfig()).embed([crop])
+    np.testing.assert_allclose(vectors, [np.array([40, 20, 10]) / np.linalg.norm([40, 20, 10])], rtol=1e-3)
+
+
+def test_bytes_that_are_to_be_scaled_before_are_refused_with_the_cure(embedder_model: MakeModel) -> None:
+    model = embedder_model(takes=TensorProto.UINT8, preprocessing={"std": (255, 255, 255)})
+    with pytest.raises(ModelMismatch, match=r"takes bytes[\s\S]*Leave mean and std out"):
+        open_embedder(model, EmbeddingConfig())
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16, "n"])

@@ -105,6 +105,20 @@ def test_tensorflow_s_layout_and_bytes_are_taken(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.boxes, PEOPLE_SEEN, atol=1e-2)
 
 
+def test_a_detector_that_takes_bytes_is_given_them_unscaled_whatever_its_family(tmp_path: Path) -> None:
+    model = graph_with(outputs_of("yolov8"))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    onnx.save(model, tmp_path / "bytes.onnx")
+    beside = tmp_path / "bytes.onnx.toml"
+    beside.write_text(CLASSES)
+    assert resolve_model(str(tmp_path / "bytes.onnx"), "detector").spec.preprocessing.std == (1.0, 1.0, 1.0)
+    (found,) = opened(str(tmp_path / "bytes.onnx")).detect([picture(64, 32)])
+    np.testing.assert_allclose(found.boxes, PEOPLE_SEEN, atol=1e-2)
+    beside.write_text(CLASSES + "\n[preprocessing]\nstd = [255.0, 255.0, 255.0]")
+    with pytest.raises(ModelMismatch, match=r"takes bytes \(uint8\)"):
+        opened(str(tmp_path / "bytes.onnx"))
+
+
 @pytest.mark.parametrize("family", [name for name in OTHERS if name != "ssd"])
 def test_a_graph_for_a_gpu_gives_the_same(family: str, tmp_path: Path) -> None:
     spec = ModelSpec(name="d", task="detector", family=family, preprocessing=FAMILIES[family].preprocessing)

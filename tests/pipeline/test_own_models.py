@@ -9,7 +9,7 @@ import pytest
 from reidstream.config import Config, GalleryConfig
 from reidstream.errors import ConfigError, GalleryMismatch
 from reidstream.gallery import Gallery
-from reidstream.pipeline import build_gallery
+from reidstream.pipeline import build_gallery, open_run
 from reidstream.search import QueryModels
 from reidstream.types import EmbeddingSpace
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
@@ -77,3 +77,20 @@ def test_another_embedding_space_is_refused(tmp_path: Path) -> None:
 def test_deepstream_runs_no_detector_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="local engine"):
         build_gallery(["a.mp4"], CONFIG, tmp_path / "g", engine="deepstream", detector=BlobDetector())
+
+
+def test_an_index_process_is_started_for_a_gallery_that_has_one_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr("reidstream.gallery.index.process.start", lambda: started.append("started"))
+    first, second = write_blobs(tmp_path / "a.mp4", [0], 20), write_blobs(tmp_path / "b.mp4", [1], 20)
+    models = {"detector": BlobDetector(), "embedder": ColourEmbedder()}
+    build_gallery([first], CONFIG, gallery=tmp_path / "g", **models)
+    # The setting is for new galleries; this one was made without.
+    with Gallery.open(tmp_path / "g") as gallery:
+        assert gallery.facts().index == "exact"
+    assert build_gallery([second], Config(), gallery=tmp_path / "g", **models).stored == 1
+    assert started == []
+    with open_run([second], Config(), tmp_path / "new", **models):
+        assert started == ["started"]

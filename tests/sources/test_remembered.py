@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from reidstream.config import SourceConfig
+from reidstream.config import Config, SourceConfig
 from reidstream.pipeline import build_gallery
 from reidstream.sources import fingerprint, remembered
 from reidstream.sources.fingerprint import file_fingerprint, folder_fingerprint
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.exact import EXACT
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_a_run_reads_a_file_once_for_its_fingerprint(tmp_path: Path, read: list[Path]) -> None:
     def run(video: Path) -> None:
         sources = [SourceConfig(uri=str(video))]
-        build_gallery(sources, gallery=tmp_path / "g", detector=BlobDetector(), embedder=ColourEmbedder())
+        config = Config(gallery=EXACT)
+        build_gallery(sources, config, tmp_path / "g", detector=BlobDetector(), embedder=ColourEmbedder())
 
     first, second = write_blobs(tmp_path / "a.mp4", [0], 20), write_blobs(tmp_path / "b.mp4", [1], 20)
     run(first)

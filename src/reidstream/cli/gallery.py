@@ -200,6 +200,7 @@ _WHY = {
     "no_crop": "no usable crop",
     "guessed": "mostly guessed",
     "thing": "a thing: stays and looks the same",
+    "no_person": "no person in its pictures",
 }
 
 

@@ -220,9 +220,9 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         f"{counted(summary.people, 'person')} in all, {counted(summary.undecided, 'tracklet')} undecided"
         f" ({summary.tracklets} finished, {counts.split} tracks split, {counts.too_short} too short,"
         f" {counts.without_embedding} without a usable crop, {counts.guessed} mostly guessed,"
-        f" {counts.still} things that never moved)"
+        f" {counts.still} things that never moved, {counts.no_person} that show no person)"
     )
-    if counts.too_short or counts.without_embedding or counts.guessed or counts.still:
+    if counts.too_short or counts.without_embedding or counts.guessed or counts.still or counts.no_person:
         out.print(
             f"what was not stored: `reidstream gallery list --left-out --gallery {redacted(gallery)}`", markup=False
         )

@@ -98,7 +98,11 @@ class ClipShelf:
 
     def finish(self, clip: Clip, written: Path) -> bool:
         """Put a file that was written into its place, unless the clip, or the visit, was erased meanwhile."""
-        size = written.stat().st_size
+        try:
+            size = written.stat().st_size
+        except FileNotFoundError:
+            # An erasure takes away what is being written.
+            return False
         with self._gallery.write() as connection:
             if not _stored(connection, clip.tracklet) or _row(connection, clip.tracklet) is None:
                 written.unlink(missing_ok=True)

@@ -31,6 +31,11 @@ class IdentityConfig(Section):
     topology: str | None = Field(
         default=None, description="TOML file with camera pairs: overlapping views and shortest travel times."
     )
+    clocks: dict[str, float] = Field(
+        default_factory=dict,
+        description="By how many seconds the clocks of cameras, by name, are ahead (negative: behind); `people clocks` "
+        "measures it. Who is who is decided by times that are less by that; stored times stay as they are.",
+    )
     clothes: Literal["change", "stay"] = Field(
         default="change",
         description="change: who comes another day mostly wears something else, so that people of another day are "

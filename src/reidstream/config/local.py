@@ -73,6 +73,11 @@ class TrackletConfig(Section):
         description="What is seen for at least this long, never leaves its place and looks the same all the time is a "
         "thing and not stored.",
     )
+    second_look: bool = Field(
+        default=True,
+        description="Leave out tracks whose pictures are not those of a person, as far as the embedding model "
+        "`person-reid` shows it; other models have no second look.",
+    )
     prototypes: int = Field(default=4, ge=1, le=16, description="Typical appearances kept per tracklet, at most.")
     split: bool = Field(default=True, description="Split a track whose embeddings fall into two groups in time.")
     max_seconds: float = Field(

@@ -132,7 +132,7 @@ def labels_of(gallery: Gallery) -> LabelledTruth:
 
 def decided_alone(gallery: Gallery, config: IdentityConfig) -> dict[str, str]:
     """The identities that a gallery would have if nobody had ever reviewed it: tracklet id -> identity."""
-    evidence = evidence_of(gallery)
+    evidence = evidence_of(gallery, None, config.clocks)
     if not len(evidence):
         return {}
     cameras = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -70,8 +71,13 @@ class Evidence:
         )
 
 
-def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Evidence:
-    """The evidence of all tracklets of a gallery, or of some of them, in the order in which they were stored."""
+def evidence_of(
+    gallery: Gallery, wanted: Sequence[str] | None = None, clocks: Mapping[str, float] = MappingProxyType({})
+) -> Evidence:
+    """The evidence of all tracklets of a gallery, or of some of them, in the order in which they were stored.
+
+    clocks: by how many seconds clocks of cameras are ahead; times are what these showed, less that.
+    """
     rows = gallery.rows(ids=wanted)
     ids: list[str] = rows.id.tolist()
     size = gallery.space.size
@@ -82,6 +88,7 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         first, place = np.zeros(1, np.int64), np.zeros((0, 4), np.float32)
         few = none[:, 0]
         return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, few, few, place, place)
+    ahead = np.array([clocks.get(source, 0.0) for source in rows.source.tolist()])
     _, vectors = gallery.vectors(ids)
     held = gallery.prototypes(ids)
     order = np.argsort(held.owner, kind="stable")
@@ -96,8 +103,8 @@ def evidence_of(gallery: Gallery, wanted: Sequence[str] | None = None) -> Eviden
         camera.astype(np.int64),
         track.astype(np.int64).reshape(-1),
         rows.part,
-        rows.start_wall,
-        rows.end_wall,
+        rows.start_wall - ahead,
+        rows.end_wall - ahead,
         vectors,
         held.vectors[order],
         np.searchsorted(held.owner[order], np.arange(len(ids) + 1)).astype(np.int64),

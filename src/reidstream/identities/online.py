@@ -150,7 +150,7 @@ class OnlineIdentities:
 
     def looked_at(self, some: Sequence[str]) -> Recent:
         """Some tracklets with everybody whom they may be (see ``revisiting``), read for being decided again."""
-        return recent(self._gallery, self.decider, some)
+        return recent(self._gallery, self.decider, some, self._config.clocks)
 
     def revise(self, looked_at: Recent, parts: Sequence[Part]) -> None:
         """Take over what was found when some were decided again, but for what changed meanwhile."""
@@ -225,14 +225,10 @@ class OnlineIdentities:
 
         Those that wait for theirs do not count: what is concluded must not depend on how many there are.
         """
-        decided = tracklet_table.join(members, members.c.tracklet == tracklet_table.c.id)
-        query = (
-            select(tracklet_table.c.id)
-            .select_from(decided)
-            .order_by(tracklet_table.c.seq.desc())
-            .limit(most)
-            .offset(max(but, 0))
-        )
+        decided = select(members.c.tracklet).where(members.c.tracklet == tracklet_table.c.id).exists()
+        # In the order of storing, from the last: no more are looked at than are wanted.
+        query = select(tracklet_table.c.id).where(decided).order_by(tracklet_table.c.seq.desc())
+        query = query.limit(most).offset(max(but, 0))
         with self._gallery.read() as connection:
             return [row.id for row in connection.execute(query)][::-1]
 
@@ -284,10 +280,11 @@ class OnlineIdentities:
             self._memory.tell_apart(one, other)
 
     def _seen(self, tracklet: Tracklet) -> Seen:
+        ahead = self._config.clocks.get(tracklet.source, 0.0)
         return Seen(
             self.decider.camera(tracklet.source),
-            tracklet.start_wall,
-            tracklet.end_wall,
+            tracklet.start_wall - ahead,
+            tracklet.end_wall - ahead,
             tracklet.embedding,
             tracklet.prototypes,
             float(clarity_of(np.clip(tracklet.purity, 0.1, 1.0) * tracklet.embeddings_used * tracklet.quality)),
@@ -302,7 +299,7 @@ class OnlineIdentities:
             # Before all else: what is decided meanwhile is read again by the next ``follow``.
             with self._gallery.read() as connection:
                 self._seq = newest_event(connection)
-        evidence = evidence_of(self._gallery)
+        evidence = evidence_of(self._gallery, None, self._config.clocks)
         self.decider.names = list(evidence.cameras)
         if has_people(self._gallery):
             with self._gallery.read() as connection:
@@ -338,7 +335,7 @@ class OnlineIdentities:
                     stored.append((seq, tracklet))
         ids = [tracklet for _, tracklet in sorted(stored)]
         for some in in_chunks(ids):
-            evidence = evidence_of(self._gallery, some)
+            evidence = evidence_of(self._gallery, some, self._config.clocks)
             new = [row for row, tracklet in enumerate(evidence.ids) if tracklet not in known]
             for begin in range(0, len(new), _LEARNT_AT_ONCE):
                 rows = new[begin : begin + _LEARNT_AT_ONCE]
@@ -388,7 +385,7 @@ class OnlineIdentities:
     def conclude(self, evidence: Evidence | None = None) -> Conclusion:
         """Calibrate, and find out about the cameras, from what the gallery has stored last. Changes nothing here."""
         if evidence is None or len(evidence) > _CONCLUDED_FROM:
-            evidence = evidence_of(self._gallery, self._newest(_CONCLUDED_FROM))
+            evidence = evidence_of(self._gallery, self._newest(_CONCLUDED_FROM), self._config.clocks)
         cameras: Cameras | None = None
         if not self._gallery.writable:
             # Whoever only asks has seen somebody at no known time, so that cameras exclude nobody.

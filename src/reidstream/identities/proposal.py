@@ -85,7 +85,7 @@ class Proposal:
 
 def propose(gallery: Gallery, config: IdentityConfig) -> Proposal:
     """Decide all tracklets of a gallery anew; nothing is written. Human decisions hold."""
-    evidence = evidence_of(gallery)
+    evidence = evidence_of(gallery, None, config.clocks)
     rows = {tracklet: row for row, tracklet in enumerate(evidence.ids)}
     known = has_people(gallery)
     links = HumanLinks()

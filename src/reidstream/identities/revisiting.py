@@ -78,7 +78,7 @@ class Regrouping:
         return self.doubtful
 
 
-def recent(gallery: Gallery, decider: Decider, newest: Sequence[str]) -> Recent:
+def recent(gallery: Gallery, decider: Decider, newest: Sequence[str], clocks: Mapping[str, float]) -> Recent:
     """The newest tracklets with everybody whom they may be. newest: ids, in the order of storing."""
     before = newest_operation(gallery)
     people = _together(decider, newest)
@@ -98,7 +98,7 @@ def recent(gallery: Gallery, decider: Decider, newest: Sequence[str]) -> Recent:
         if more:
             beyond[person] = list(memory.tracklets_of(person))[:more]
             times[person] = known.cameras[:more], known.starts[:more], known.ends[:more]
-    evidence = evidence_of(gallery, looked_at)
+    evidence = evidence_of(gallery, looked_at, clocks)
     rows = {tracklet: row for row, tracklet in enumerate(evidence.ids)}
     everything = [*evidence.ids, *(t for some in beyond.values() for t in some)]
     with gallery.read() as connection:

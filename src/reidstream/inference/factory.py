@@ -12,7 +12,7 @@ from reidstream.gpu.driver import Gpu
 from reidstream.inference.embedder import OnnxEmbedder
 from reidstream.inference.fixed_graph import FixedGraph, fixed_graph
 from reidstream.inference.fixed_session import Device, FixedSession
-from reidstream.inference.input import Packer, input_size
+from reidstream.inference.input import Packer, demand_fitting_type, input_size
 from reidstream.inference.lean_graph import columns_of, only_person
 from reidstream.inference.network import Network, PackedSession
 from reidstream.inference.open_batch import with_any_batch
@@ -92,6 +92,7 @@ def _people_detector(
     graph = load_whole(model.path)
     give_people(graph, family.name, class_index(model.path, spec, config.person_class), size)
     session = Session(model.path, intra=threads, graph=graph.SerializeToString())
+    demand_fitting_type(session, spec.preprocessing)
     # Rows of an SSD carry the number of their picture; one at a time needs no sorting.
     most = 1 if family.name == "ssd" else DETECTED_TOGETHER
     if device == "cpu":

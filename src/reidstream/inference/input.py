@@ -19,6 +19,7 @@ def input_size(session: Session, spec: ModelSpec) -> tuple[int, int]:
 
     Raises ModelMismatch when they contradict each other, neither says it, or the input does not have 3 channels.
     """
+    demand_fitting_type(session, spec.preprocessing)
     nchw = spec.preprocessing.layout == "NCHW"
     _, *axes = session.input.shape
     channels, height, width = axes if nchw else (axes[2], axes[0], axes[1])
@@ -38,6 +39,18 @@ def input_size(session: Session, spec: ModelSpec) -> tuple[int, int]:
             f"{session.path}: the graph leaves the input's height or width open; state input_size in the manifest"
         )
     return width, height
+
+
+def demand_fitting_type(session: Session, preprocessing: Preprocessing) -> None:
+    """Raise ModelMismatch when a graph takes bytes and its description says that they are to be scaled before."""
+    scaled = any(preprocessing.mean) or any(value != 1 for value in preprocessing.std)
+    if scaled and session.input.dtype == "tensor(uint8)":
+        raise ModelMismatch(
+            f"{session.path} takes bytes (uint8), but mean {list(preprocessing.mean)} and std "
+            f"{list(preprocessing.std)} are to be applied before: scaled bytes would be 0 or 1. Leave mean and std out "
+            "of its description if the graph scales by itself, or run `reidstream models prepare` on a graph that "
+            "takes float"
+        )
 
 
 class Packer:

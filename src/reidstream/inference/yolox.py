@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reidstream.boxes import non_maximum
+from reidstream.boxes import non_maximum_each
 from reidstream.errors import ModelMismatch
 from reidstream.inference.input import Packer, input_size
 from reidstream.inference.lean_graph import LeanGraph
@@ -89,10 +89,7 @@ class YoloxDetector:
             inner = [self._inner(picture.size) for picture in part]
             output = self._output(part, inner)
             self._check_rows(output)
-            found += [
-                self._decode(rows, shown, picture.size)
-                for rows, shown, picture in zip(output[: len(part)], inner, part, strict=True)
-            ]
+            found += self._decode(output[: len(part)], inner, [picture.size for picture in part])
         return found
 
     def _output(self, pictures: Sequence[Picture], inner: list[tuple[int, int]]) -> FloatArray:
@@ -119,25 +116,31 @@ class YoloxDetector:
             return self._session, self._size
         return self._lean.fitting((max(width for width, _ in inner), max(height for _, height in inner)))
 
-    def _decode(self, rows: FloatArray, inner: tuple[int, int], size: tuple[int, int]) -> Detections:
-        scores = rows[:, 4] * rows[:, self._column]
-        kept = np.flatnonzero(scores >= self._confidence)
-        scores, rows = scores[kept], rows[kept]
+    def _decode(
+        self, output: FloatArray, inner: list[tuple[int, int]], sizes: list[tuple[int, int]]
+    ) -> list[Detections]:
+        """People from the network's rows, of all pictures together: NumPy hands Python's lock on at every step."""
+        scores = output[:, :, 4] * output[:, :, self._column]
+        picture, cell = np.nonzero(scores >= self._confidence)
+        scores, rows = scores[picture, cell], output[picture, cell]
         centres, sides = rows[:, :2], rows[:, 2:4]
         if not self._decoded:
-            strides = self._strides[kept]
-            centres = (centres + self._centres[kept]) * strides
+            strides = self._strides[cell]
+            centres = (centres + self._centres[cell]) * strides
             # A person is never e^10 cells wide; without the bound a broken model overflows to infinity.
             sides = np.exp(np.minimum(sides, 10)) * strides
-        x, y = inner[0] / size[0], inner[1] / size[1]
-        boxes = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
-        boxes /= np.array([x, y, x, y], np.float32)
-        limits = np.array([*size, *size], np.float32)
-        np.clip(boxes, 0, limits, out=boxes)
+        limits = np.array([[*size, *size] for size in sizes], np.float32)[picture]
+        scale = np.array(
+            [[shown[0] / size[0], shown[1] / size[1]] * 2 for shown, size in zip(inner, sizes, strict=True)], np.float32
+        )
+        corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1) / scale[picture]
+        boxes: FloatArray = np.minimum(np.maximum(corners, 0), limits)
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores = boxes[sound], scores[sound]
-        best = non_maximum(boxes, scores, self._nms)
-        return Detections(boxes[best], np.minimum(scores[best], 1))
+        boxes, scores, picture = boxes[sound], scores[sound], picture[sound]
+        best = non_maximum_each(boxes, scores, picture, self._nms)
+        boxes, scores = boxes[best], np.minimum(scores[best], 1)
+        ends = np.cumsum(np.bincount(picture[best], minlength=len(sizes))).tolist()
+        return [Detections(boxes[a:b], scores[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
 
     def _check_output(self, classes: int) -> None:
         shape = self._session.outputs[0].shape

@@ -36,6 +36,9 @@ def completed(table: Mapping[str, Any], model: Any, path: Path) -> dict[str, Any
     image = next((shape for _, shape in inputs if len(shape) == 4), None)
     if "preprocessing" not in table:
         wanted = family.preprocessing.model_dump()
+        if _takes_bytes(model):
+            # What takes bytes scales them itself; scaled ones would all be 0 or 1.
+            wanted |= {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
         fields["preprocessing"] = wanted | ({"layout": "NHWC"} if image is not None and image[3] == 3 else {})
     if not table.get("classes"):
         fields["classes"] = _classes(model, family, outputs, path)
@@ -96,6 +99,14 @@ def _classes(model: Any, family: Family, outputs: list[Port], path: Path) -> tup
         f"{path}: the graph has {said} without names, so nothing says which is the person; name them in "
         f'{path.name}.toml beside it: classes = ["person", …], or classes = "coco"'
     )
+
+
+def _takes_bytes(model: Any) -> bool:
+    """Whether the image input of an onnx.ModelProto is uint8."""
+    import onnx
+
+    ports = [port.type.tensor_type for port in model.graph.input if len(port.type.tensor_type.shape.dim) == 4]
+    return bool(ports) and ports[0].elem_type == onnx.TensorProto.UINT8
 
 
 def ports_of(model: Any) -> tuple[list[Port], list[Port]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reidstream.config import Config, SourceConfig
 from reidstream.config.redaction import redacted
 from reidstream.config.sources import Polygon
-from reidstream.errors import ConfigError, GalleryNotFound, SourceError
+from reidstream.errors import ConfigError, GalleryError, GalleryNotFound, SourceError
 from reidstream.gallery import Gallery
 from reidstream.types import SourceStarted
 
@@ -43,6 +43,8 @@ def settings_fingerprint(
     if parts["tracker"]["follow_scores"]:
         # What was read before there was this setting stays what it is.
         parts["tracker"].pop("follow_scores")
+    if parts["tracklets"]["second_look"]:
+        parts["tracklets"].pop("second_look")
     named: list[object] = [engine, parts, model, *([] if max_fps is None else [max_fps])]
     if detector is not None:
         kind = type(detector)
@@ -86,6 +88,16 @@ def known_recordings(gallery: str | Path) -> dict[str, Recording]:
             return {recording.content: recording for recording in opened.sources()}
     except GalleryNotFound:
         return {}
+
+
+def index_of(gallery: str | Path, config: Config) -> str:
+    """The vector index of a gallery, or the one that it will get when it is made."""
+    try:
+        with Gallery.open(gallery) as opened:
+            return opened.facts().index
+    except GalleryError:
+        # There is none, or only who writes can open it.
+        return config.gallery.index
 
 
 def content_of(source: SourceConfig, source_id: str) -> SourceStarted | None:

@@ -17,6 +17,7 @@ from reidstream.pipeline.known import (
     beginnings_of_others,
     content_of,
     given_fingerprint,
+    index_of,
     known_recordings,
     same_recording,
     settings_fingerprint,
@@ -141,7 +142,7 @@ def open_run(
     left = [pair for pair, summary in zip(named, summaries, strict=True) if summary.state is not SourceState.SKIPPED]
     with ExitStack() as stack:
         stack.callback(give_back_free_memory)
-        if left and store is None and config.gallery.index == "chroma" and "://" not in str(gallery):
+        if left and store is None and "://" not in str(gallery) and index_of(gallery, config) == "chroma":
             # It gets ready while the models are opened.
             index_process.start()
         film = None if render is None else stack.enter_context(_film(render, engine, named))

@@ -17,6 +17,7 @@ from reidstream.gallery.recordings import Begin
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import count_people
 from reidstream.identities.settling import settle
+from reidstream.pipeline.second_look import second_look
 from reidstream.pipeline.store import TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.writer import GalleryWriter
@@ -100,7 +101,8 @@ class GalleryRun:
         EngineError when the engine fails; what was committed until then stays.
         """
         began = time.monotonic()
-        collector = TrackletCollector(self._config.tracklets, self._config.embedding.per_track)
+        look = second_look(self._engine.space)
+        collector = TrackletCollector(self._config.tracklets, self._config.embedding.per_track, look)
         self.summary.counts = collector.counts
         with ExitStack() as stack:
             stack.enter_context(self._time_limit())

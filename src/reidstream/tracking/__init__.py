@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from reidstream.tracking.tracker import Embed, Tracker, Tracks
+from reidstream.tracking.tracker import Embed, Together, Tracker
+from reidstream.tracking.tracks import Tracks
 
-__all__ = ["Embed", "Tracker", "Tracks"]
+__all__ = ["Embed", "Together", "Tracker", "Tracks"]

@@ -1,97 +1,113 @@
-"""Which detection may continue which track: overlap, distance, doubt, and the best assignment."""
+"""Which detection continues which track: the best assignment, and where it is in doubt, over many sources at once."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from reidstream.tracking.motion import Motion, centred
+from reidstream.tracking.meeting import Mask, Meetings
 from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import FloatArray, IntArray
 
-Mask = npt.NDArray[np.bool_]
+NOBODY = -1
 
-_SCATTER = np.array([0.06, 0.06, 0.12, 0.12], np.float32)
-"""Standard deviation of a detection in heights for cx, cy, w, h, when a lost track is looked for."""
+_FIRST = np.zeros(1, np.int64)
 
 
-def overlap(motion: Motion, boxes: FloatArray) -> FloatArray:
-    """float32 (tracks, detections) in 0..1: how well detected boxes fit the predicted ones.
+def assignment(tracks: IntArray, detections: IntArray, weights: FloatArray, source: IntArray) -> IntArray:
+    """Which of the pairs make the greatest sum of weights, one pair more being worth 3, each track and each detection
+    in one pair at most: int64 (k,), ascending.
 
-    IoU of boxes that are both widened by the standard deviation of the prediction (cf. the buffers of C-BIoU, Yang et
-    al. 2023): a track that is new, unseen for a while, or filmed at a low frame rate may be found further away. It is
-    weighted by agreement in height (cf. Hybrid-SORT, Yang et al. 2024), which tells people near and far apart.
+    tracks, detections: int64 (p,), pairs in the order of tracks. weights: float32 (p,), greater than -3. source:
+    int64, of each track: pairs of one source decide nothing about those of another, and what has one pair only and is
+    in no other nothing about anything.
     """
-    predicted, margin = motion.boxes()[:, None], motion.deviation()[:, None, :2]
-    found = boxes[None]
-    low = np.maximum(predicted[..., :2], found[..., :2]) - margin
-    high = np.minimum(predicted[..., 2:], found[..., 2:]) + margin
-    sides = np.maximum(high - low, 0)
-    inner = sides[..., 0] * sides[..., 1]
-    own, other = predicted[..., 2:] - predicted[..., :2], found[..., 2:] - found[..., :2]
-    grown, others = own + 2 * margin, other + 2 * margin
-    union = grown[..., 0] * grown[..., 1] + others[..., 0] * others[..., 1] - inner
-    agreement = np.minimum(own[..., 1], other[..., 1]) / np.maximum(np.maximum(own[..., 1], other[..., 1]), 1e-3)
-    result: FloatArray = inner / union * np.sqrt(agreement)
-    return result
+    if not len(tracks):
+        return np.zeros(0, np.int64)
+    alone = (np.bincount(tracks)[tracks] == 1) & (np.bincount(detections)[detections] == 1)
+    rest = (~alone).nonzero()[0]
+    if len(rest):
+        alone[rest[_contested(tracks[rest], detections[rest], weights[rest], source)]] = True
+    chosen: IntArray = alone.nonzero()[0]
+    return chosen
 
 
-def distance(motion: Motion, boxes: FloatArray) -> FloatArray:
-    """float32 (tracks, detections): Mahalanobis distance of position and size."""
-    scatter = (_SCATTER * np.maximum(motion.position[:, 3:], 1)) ** 2
-    deviation = np.sqrt(motion.deviation() ** 2 + scatter)
-    offsets = (centred(boxes)[None] - motion.position[:, None]) / deviation[:, None]
-    result: FloatArray = np.sqrt(np.einsum("tdk,tdk->td", offsets, offsets))
-    return result
+def _contested(tracks: IntArray, detections: IntArray, weights: FloatArray, source: IntArray) -> IntArray:
+    """The same for pairs that share tracks or detections: a matrix for each source."""
+    row, column = _numbered(tracks), _numbered(detections)
+    belongs = source[tracks]
+    if belongs[0] == belongs[-1]:
+        return _best(row, column, weights)
+    begins = np.concatenate([_FIRST, (belongs[1:] != belongs[:-1]).nonzero()[0] + 1])
+    # Rows and columns of a source stand together, since sources do.
+    row -= np.repeat(row[begins], np.diff(begins, append=len(row)))
+    column -= np.repeat(np.minimum.reduceat(column, begins), np.diff(begins, append=len(row)))
+    ends = [*begins[1:].tolist(), len(row)]
+    return np.concatenate(
+        [
+            begin + _best(row[begin:end], column[begin:end], weights[begin:end])
+            for begin, end in zip(begins.tolist(), ends, strict=True)
+        ]
+    )
 
 
-def covered(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """float32 (n, m): the part of each of ``boxes`` that lies inside each of ``others``."""
-    sides = np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - np.maximum(boxes[:, None, :2], others[None, :, :2])
-    inner = np.prod(np.maximum(sides, 0), axis=2)
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    part: FloatArray = inner / np.maximum(area, 1e-3)[:, None]
-    return part
+def _best(row: IntArray, column: IntArray, weights: FloatArray) -> IntArray:
+    """Of pairs of a row and a column that begin at 0, ascending by row: those of the best assignment."""
+    shape = int(row[-1]) + 1, int(column.max()) + 1
+    matrix, pair = np.zeros(shape), np.full(shape, NOBODY)
+    matrix[row, column] = weights + 3
+    pair[row, column] = np.arange(len(row))
+    chosen: IntArray = pair[linear_sum_assignment(matrix, maximize=True)]
+    # What is left for the others is no pair at all.
+    pairs: IntArray = chosen[chosen != NOBODY]
+    return pairs
 
 
-def assignment(weights: FloatArray, allowed: Mask) -> tuple[IntArray, IntArray]:
-    """Rows and columns of the allowed pairs with the greatest sum of weights, one pair more being worth 3.
-
-    weights: (tracks, detections), greater than -3.
-    """
-    if not allowed.any():
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    rows, columns = linear_sum_assignment(np.where(allowed, weights + 3, 0), maximize=True)
-    kept = allowed[rows, columns]
-    return rows[kept].astype(np.int64), columns[kept].astype(np.int64)
+def _numbered(things: IntArray) -> IntArray:
+    """The same things, numbered without gaps in the same order."""
+    there = np.zeros(int(things.max()) + 1, np.int64)
+    there[things] = 1
+    numbered: IntArray = (np.cumsum(there) - 1)[things]
+    return numbered
 
 
-def doubtful(fits: FloatArray, tracks: Mask, sure: Mask, thresholds: Thresholds) -> Mask:
+def doubtful(meetings: Meetings, usable: Mask, fresh: Mask, sure: Mask, source: IntArray, limits: Thresholds) -> Mask:
     """Which detections motion alone cannot give to a track: bool (detections,).
 
-    fits: overlaps (tracks, detections). tracks: the rows that were seen just now. sure: the detections that would be
-    missed if they stayed without a track. A pair of the best assignment is in doubt when it is weak, or when nearly as
-    much overlap is had by exchanging it with another pair, or with a track or a sure detection that has no partner.
+    usable: bool (detections,), those that can have a track at all. fresh: bool (tracks,), seen just now. sure: the
+    detections that would be missed if they stayed without a track. A pair of the best assignment is in doubt when it is
+    weak, or when nearly as much overlap is had by exchanging it with another pair, or with a track or a sure detection
+    that has no partner.
     """
-    margin, touch = thresholds.margin, thresholds.touch
-    doubt = np.zeros(fits.shape[1], bool)
-    rows, columns = assignment(fits, (fits >= touch) & tracks[:, None])
-    if not len(rows):
+    doubt = np.zeros(len(usable), bool)
+    touching = ((meetings.fits >= limits.touch) & usable[meetings.detections]).nonzero()[0]
+    tracks, detections, fits = meetings.tracks[touching], meetings.detections[touching], meetings.fits[touching]
+    candidates = fresh[tracks].nonzero()[0]
+    best = candidates[assignment(tracks[candidates], detections[candidates], fits[candidates], source)]
+    if not len(best):
         return doubt
-    own = fits[rows, columns]
-    cross = fits[np.ix_(rows, columns)]
-    close = (own[:, None] + own[None, :] - cross - cross.T < margin) & (np.maximum(cross, cross.T) >= touch)
-    np.fill_diagonal(close, False)
-    unsettled = close.any(axis=1) | (own < thresholds.weak)
-    idle = tracks.copy()
-    idle[rows] = False
-    rivals = fits[idle][:, columns]
-    unsettled |= ((own - rivals < margin) & (rivals >= touch)).any(axis=0)
-    unclaimed = sure.copy()
-    unclaimed[columns] = False
-    others = fits[rows][:, unclaimed]
-    close = (own[:, None] - others < margin) & (others >= touch)
-    doubt[columns] = unsettled | close.any(axis=1)
-    doubt[np.flatnonzero(unclaimed)[close.any(axis=0)]] = True
+    partner = np.full(len(fresh), NOBODY)
+    partner[tracks[best]] = detections[best]
+    owner = np.full(len(usable), NOBODY)
+    owner[detections[best]] = tracks[best]
+    own = np.zeros(len(fresh), np.float32)
+    own[tracks[best]] = fits[best]
+    unsettled = np.zeros(len(fresh), bool)
+    unsettled[tracks[best]] = fits[best] < limits.weak
+
+    # Exchanged with another pair.
+    mine, theirs = partner[tracks], owner[detections]
+    pairs = ((mine != NOBODY) & (theirs != NOBODY) & (theirs != tracks)).nonzero()[0]
+    a, b = tracks[pairs], theirs[pairs]
+    close = own[a] + own[b] - fits[pairs] - meetings.fit(b, mine[pairs]) < limits.margin
+    unsettled[a[close]] = unsettled[b[close]] = True
+    # With a track that has no partner.
+    pairs = ((mine == NOBODY) & (theirs != NOBODY) & fresh[tracks]).nonzero()[0]
+    b = theirs[pairs]
+    unsettled[b[own[b] - fits[pairs] < limits.margin]] = True
+    # With a sure detection that has none.
+    pairs = ((mine != NOBODY) & (theirs == NOBODY) & sure[detections]).nonzero()[0]
+    pairs = pairs[own[tracks[pairs]] - fits[pairs] < limits.margin]
+    doubt[detections[pairs]] = doubt[mine[pairs]] = True
+    doubt[partner[unsettled]] = True
     return doubt

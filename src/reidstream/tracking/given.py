@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from reidstream.config.sources import SourceConfig
 from reidstream.errors import ConfigError
-from reidstream.tracking.tracker import Tracks
+from reidstream.tracking.tracks import Tracks
 from reidstream.types import Detections, EndReason, FloatArray, IntArray
 
 _MOST_FRAMES = 2**40

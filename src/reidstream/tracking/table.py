@@ -1,66 +1,139 @@
-"""What is known of each open track: one array per fact, one row per track."""
+"""What is known of each open track: arrays with one column per track, of one source or of several."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.tracking.appearance import Appearance
-from reidstream.tracking.motion import Motion
-from reidstream.types import Detections, IntArray
+from reidstream.tracking import motion
+from reidstream.types import FloatArray, IntArray
 
-UNCONFIRMED = np.uint64(0)
+Seconds = npt.NDArray[np.float64]
+
+UNCONFIRMED = 0
 """The id of a track that was not confirmed yet; ids are given at confirmation, from 1."""
+UNKNOWN = -1
+"""The face of a track that was never looked at."""
+
+_FIRST, _LAST, _DUE = range(3)
+_EVIDENCE, _SUSPICION = range(2)
+_ID, _HITS, _FACE = range(3)
+_BOX = motion.ROWS
 
 
 class TrackTable:
-    """Open tracks, confirmed or not, in the order in which they started.
+    """Open tracks, confirmed or not, in the order in which they started; those of one source stand together.
 
-    ids: uint64. first, last: seconds when first and last seen. hits: detections joined. evidence: the sum of their
-    scores. box: float32 (n, 4), the last detection. due: seconds when the next look at the track is due. suspicion: how
-    much its latest looks spoke against its being one person, 0 when nothing does.
+    state: float32 (6, 4, n), as in ``motion``, then the box that was last detected.
     """
 
-    def __init__(self) -> None:
-        self.motion = Motion()
-        self.appearance = Appearance()
-        self.ids = np.zeros(0, np.uint64)
-        self.first, self.last, self.due = np.zeros(0), np.zeros(0), np.zeros(0)
-        self.hits, self.evidence = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        self.suspicion = np.zeros(0, np.float32)
-        self.box = np.zeros((0, 4), np.float32)
+    __slots__ = ("_marks", "_sums", "_times", "state")
+
+    def __init__(
+        self,
+        state: FloatArray,
+        times: Seconds,
+        sums: FloatArray,
+        marks: IntArray,
+    ) -> None:
+        self.state, self._times, self._sums, self._marks = state, times, sums, marks
+
+    @classmethod
+    def empty(cls) -> TrackTable:
+        return cls.started(np.zeros((4, 0), np.float32), np.zeros(0, np.float32), np.zeros(0))
+
+    @classmethod
+    def started(cls, boxes: FloatArray, scores: FloatArray, times: Seconds) -> TrackTable:
+        """Tracks seen once: boxes float32 (4, n), scores (n,), seconds (n,)."""
+        marks = np.empty((3, len(scores)), np.int64)
+        marks[:] = [[UNCONFIRMED], [1], [UNKNOWN]]
+        return cls(
+            np.concatenate([motion.at_rest(boxes), boxes[None]]),
+            np.array([times] * 3),
+            np.array([scores, np.zeros_like(scores)]),
+            marks,
+        )
+
+    @classmethod
+    def joined(cls, tables: Sequence[TrackTable]) -> TrackTable:
+        """The tracks of several tables, one table after the other; of one table, that table."""
+        if len(tables) == 1:
+            return tables[0]
+        return cls(
+            np.concatenate([table.state for table in tables], axis=2),
+            np.concatenate([table._times for table in tables], axis=1),
+            np.concatenate([table._sums for table in tables], axis=1),
+            np.concatenate([table._marks for table in tables], axis=1),
+        )
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._marks[_ID])
 
-    def append(self, detections: Detections, rows: IntArray, time: float) -> None:
-        """Start a track from each of the given detections."""
-        count = len(rows)
-        if not count:
-            return
-        self.motion.append(detections.boxes[rows])
-        self.appearance.append(count)
-        self.ids = np.concatenate([self.ids, np.full(count, UNCONFIRMED)])
-        self.first = np.concatenate([self.first, np.full(count, time)])
-        self.last = np.concatenate([self.last, np.full(count, time)])
-        self.due = np.concatenate([self.due, np.full(count, time)])
-        self.hits = np.concatenate([self.hits, np.ones(count, np.int64)])
-        self.evidence = np.concatenate([self.evidence, detections.scores[rows]])
-        self.suspicion = np.concatenate([self.suspicion, np.zeros(count, np.float32)])
-        self.box = np.concatenate([self.box, detections.boxes[rows]])
+    def __getitem__(self, columns: slice | IntArray | npt.NDArray[np.bool_]) -> TrackTable:
+        """Some of the tracks; a slice shares their memory."""
+        return TrackTable(
+            self.state[:, :, columns], self._times[:, columns], self._sums[:, columns], self._marks[:, columns]
+        )
 
-    def join(self, tracks: IntArray, detections: Detections, rows: IntArray, time: float) -> None:
-        """Continue each of ``tracks`` with the detection in the same place of ``rows``."""
-        boxes, scores = detections.boxes[rows], detections.scores[rows]
-        self.motion.update(tracks, boxes, scores)
-        self.box[tracks] = boxes
-        self.last[tracks] = time
+    @property
+    def ids(self) -> IntArray:
+        ids: IntArray = self._marks[_ID]
+        return ids
+
+    @property
+    def hits(self) -> IntArray:
+        """Detections joined."""
+        hits: IntArray = self._marks[_HITS]
+        return hits
+
+    @property
+    def faces(self) -> IntArray:
+        """Where the source's ``Appearance`` keeps what the track looks like, or UNKNOWN."""
+        faces: IntArray = self._marks[_FACE]
+        return faces
+
+    @property
+    def first(self) -> Seconds:
+        """Seconds when first seen."""
+        first: Seconds = self._times[_FIRST]
+        return first
+
+    @property
+    def last(self) -> Seconds:
+        """Seconds when last seen."""
+        last: Seconds = self._times[_LAST]
+        return last
+
+    @property
+    def due(self) -> Seconds:
+        """Seconds when the next look at the track is due."""
+        due: Seconds = self._times[_DUE]
+        return due
+
+    @property
+    def evidence(self) -> FloatArray:
+        """The sum of the scores of the detections joined."""
+        evidence: FloatArray = self._sums[_EVIDENCE]
+        return evidence
+
+    @property
+    def suspicion(self) -> FloatArray:
+        """How much its latest looks spoke against its being one person, 0 when nothing does."""
+        suspicion: FloatArray = self._sums[_SUSPICION]
+        return suspicion
+
+    @property
+    def box(self) -> FloatArray:
+        """float32 (4, n): the last detection."""
+        box: FloatArray = self.state[_BOX]
+        return box
+
+    def join(self, tracks: IntArray, boxes: FloatArray, scores: FloatArray, times: Seconds) -> None:
+        """Continue each of ``tracks`` with a detection: boxes float32 (4, m), scores (m,), seconds (m,)."""
+        motion.correct(self.state, tracks, boxes, scores)
+        self.box[:, tracks] = boxes
+        self.last[tracks] = times
         self.hits[tracks] += 1
         self.evidence[tracks] += scores
-
-    def keep(self, rows: npt.NDArray[np.bool_]) -> None:
-        """Drop the tracks where ``rows`` is False."""
-        self.motion.keep(rows)
-        self.appearance.keep(rows)
-        for name in ("ids", "first", "last", "due", "hits", "evidence", "suspicion", "box"):
-            setattr(self, name, getattr(self, name)[rows])

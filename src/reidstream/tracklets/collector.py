@@ -11,6 +11,7 @@ import numpy as np
 from reidstream.config import TrackletConfig
 from reidstream.tracklets.observations import ObservationLog, TrackPath
 from reidstream.tracklets.pooling import Pool, pool, seam
+from reidstream.tracklets.second_look import SecondLook
 from reidstream.tracklets.spread import spread
 from reidstream.tracklets.stillness import is_thing
 from reidstream.types import (
@@ -72,7 +73,8 @@ class CollectorCounts:
     """What became of the tracks: finished tracklets, and tracks that were split because they held more than one person.
 
     Not stored, and counted for the first reason that holds: tracks (or parts of one that was split) that were too
-    short; without a usable crop; guessed: predicted rather than detected; still: of a thing that never moved.
+    short; without a usable crop; guessed: predicted rather than detected; still: of a thing that never moved;
+    no_person: of something whose pictures are not those of a person.
     """
 
     tracklets: int = 0
@@ -80,6 +82,7 @@ class CollectorCounts:
     without_embedding: int = 0
     guessed: int = 0
     still: int = 0
+    no_person: int = 0
     split: int = 0
 
 
@@ -88,6 +91,7 @@ _COUNTED = {
     LeftOutReason.NO_CROP: "without_embedding",
     LeftOutReason.GUESSED: "guessed",
     LeftOutReason.THING: "still",
+    LeftOutReason.NO_PERSON: "no_person",
 }
 
 
@@ -95,11 +99,13 @@ class TrackletCollector:
     """Collects what is observed of each track and pools it when the track ends.
 
     The events of one source must come in order; different sources may be interleaved in any way without a change
-    in the result. ``kept``: embedded crops pooled per tracklet, at most.
+    in the result. ``kept``: embedded crops pooled per tracklet, at most. second_look: tells people from things where
+    the embedding space is one that it knows.
     """
 
-    def __init__(self, config: TrackletConfig, kept: int = 8) -> None:
+    def __init__(self, config: TrackletConfig, kept: int = 8, second_look: SecondLook | None = None) -> None:
         self._config = config
+        self._second_look = second_look if config.second_look else None
         self._kept = kept
         self._sources: dict[str, _OpenSource] = {}
         self._left_out: list[LeftOut] = []
@@ -221,6 +227,8 @@ class TrackletCollector:
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
         if long and is_thing(path, samples.times, samples.boxes, samples.crops):
             return LeftOutReason.THING
+        if self._second_look is not None and self._second_look.says_thing(np.stack(samples.embeddings)):
+            return LeftOutReason.NO_PERSON
         return None
 
     def _leave_out(

@@ -8,7 +8,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.engines.local.engine import LocalEngine
 from reidstream.engines.local.processes import LocalProcesses, processes_for
-from reidstream.engines.local.source_runner import Observer
+from reidstream.engines.local.source_reader import Observer
 from reidstream.inference import Detector, Embedder
 
 __all__ = ["LocalEngine", "LocalProcesses", "open_local_engine"]

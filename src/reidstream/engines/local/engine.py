@@ -7,16 +7,18 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.local.source_runner import Observer, Shared, SourceRunner
+from reidstream.engines.local.detecting import Detecting, Gathered, Separately
+from reidstream.engines.local.inbox import Inbox
+from reidstream.engines.local.source_reader import Item, Observer, Shared, SourceReader, ready
+from reidstream.engines.local.tracking_group import TrackingGroup
 from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.gpu.decoding import open_gpu
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import DETECTED_TOGETHER, Detector, Embedder, open_detector, open_embedder
+from reidstream.inference import DETECTED_TOGETHER, BoxEmbedder, Detector, Embedder, open_detector, open_embedder
 from reidstream.models import resolve_model
 from reidstream.types import EmbeddingSpace, Event
 
@@ -29,8 +31,9 @@ _EVENTS_WAITING = 64
 class LocalEngine:
     """PyAV and ONNX Runtime; see Engine for the contract.
 
-    Every source has one thread that reads and one that tracks; detection runs on a pool that all sources share. Frames
-    of one source stay in order, and what is detected together depends on frame numbers alone, so a file gives the same
+    Every source has a thread that reads and, on the processor, one that tracks; on a GPU one thread tracks them all, a
+    frame of each in one step. People are looked for on threads that all sources share. Frames of one source stay in
+    order, and on the processor what is detected together depends on frame numbers alone, so a file gives the same
     events in every run. On a GPU whatever waits, of all sources, is run together in batches of one size, in which no
     row depends on its neighbours. The models are opened and warm here, so a wrong model fails before any source is
     touched.
@@ -69,7 +72,7 @@ class LocalEngine:
         )
         if device == "cuda":
             self._status.spend("warm-up", time.perf_counter() - before)
-        self._runners: list[SourceRunner] = []
+        self._readers: list[SourceReader] = []
         self._lock = threading.Lock()
         self._stopped = False
         self._failure: BaseException | None = None
@@ -84,7 +87,7 @@ class LocalEngine:
 
     def events(self) -> Iterator[Event]:
         out: Channel[Event] = Channel(_EVENTS_WAITING)
-        pool = ThreadPoolExecutor(self._threads(), thread_name_prefix="detect")
+        detecting = self._opened()
         remaining = len(self._sources)
         if remaining == 0:
             out.close()
@@ -99,9 +102,8 @@ class LocalEngine:
 
         shared = Shared(
             self._config,
-            self._detector,
+            detecting,
             self._embedder,
-            pool,
             out,
             self._status,
             self._observer,
@@ -110,10 +112,12 @@ class LocalEngine:
             failed=self._fail,
             ended=ended,
         )
-        self._runners = [SourceRunner(source_id, source, shared) for source_id, source in self._sources]
+        groups = self._grouped(shared)
         try:
-            for runner in self._runners:
-                runner.start()
+            for group in groups:
+                group.start()
+            for reader in self._readers:
+                reader.start()
             if self._stopped:
                 self.stop()
             yield from out
@@ -125,27 +129,49 @@ class LocalEngine:
             # Also when the reader of the events gives up in the middle.
             self.stop()
             out.abandon()
-            for runner in self._runners:
-                runner.join()
-            pool.shutdown(cancel_futures=True)
+            for reader in self._readers:
+                reader.join()
+            for group in groups:
+                group.join()
+            if detecting is not None:
+                detecting.close()
             # They know this engine: in a circle, models and frames would stay until the garbage collector comes by.
-            self._runners = []
+            self._readers = []
 
     def skip(self, source: str) -> None:
-        for runner in self._runners:
-            if runner.id == source:
-                runner.stop()
+        for reader in self._readers:
+            if reader.id == source:
+                reader.stop()
 
     def stop(self) -> None:
         self._stopped = True
-        for runner in list(self._runners):
-            runner.stop()
+        for reader in list(self._readers):
+            reader.stop()
 
-    def _threads(self) -> int:
-        if self._config.local.threads:
-            return self._config.local.threads
-        # On a GPU most of them wait for it: enough for one batch that runs and one that is filled meanwhile.
-        return 2 * DETECTED_TOGETHER if self._config.local.device == "cuda" else os.cpu_count() or 1
+    def _grouped(self, shared: Shared) -> list[TrackingGroup]:
+        """Open the sources' readers, and group them by the thread that tracks them."""
+        together = self._gpu is not None and self._observer is None and isinstance(self._embedder, BoxEmbedder)
+        groups = [self._sources] if together else [[source] for source in self._sources]
+        tracking = []
+        for group in groups:
+            inbox: Inbox[Item] = Inbox([source_id for source_id, _ in group], self._config.local.queue, ready)
+            readers = [SourceReader(source_id, source, shared, inbox) for source_id, source in group]
+            self._readers += readers
+            tracking.append(TrackingGroup(readers, inbox, shared))
+        return tracking
+
+    def _opened(self) -> Detecting | None:
+        """Who looks for people."""
+        if self._detector is None:
+            return None
+        if self._gpu is not None and len(self._sources) > 1:
+            # Those that run and those that are prepared meanwhile.
+            return Gathered(self._detector, DETECTED_TOGETHER, self._status)
+        threads = self._config.local.threads
+        if not threads:
+            # On a GPU most of them wait for it: enough for one batch that runs and one that is filled meanwhile.
+            threads = 2 * DETECTED_TOGETHER if self._config.local.device == "cuda" else os.cpu_count() or 1
+        return Separately(self._detector, threads, self._status)
 
     def _fail(self, error: BaseException) -> None:
         """A model or the tracker failed: the whole run cannot go on, but what was seen is still finished."""

@@ -39,9 +39,10 @@ Sources = Sequence[tuple[str, SourceConfig]]
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 _EVENTS_WAITING = 256
-# Cores for each process, when their number is left to us. With 8 and 16 streams on 16 cores, 4 processes on a GPU were
-# faster than 8, which take turns on it; without a GPU 8 reach 93 % of what 16 do, in half the memory.
-_CORES_EACH = {"cpu": 2, "cuda": 4}
+# Cores for each process, when their number is left to us. With 14 streams on 16 cores and a GPU, 3 processes gave 756
+# frames/s, 4 and 2 gave 670, 1 gave 390: one waits for Python's lock, many take turns on the GPU. Without a GPU 8
+# processes reach 93 % of what 16 do, in half the memory.
+_CORES_EACH = {"cpu": 2, "cuda": 5}
 
 
 class LocalProcesses:

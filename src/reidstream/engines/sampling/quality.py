@@ -49,11 +49,11 @@ def sharpness(crop: npt.NDArray[np.uint8]) -> float:
     if crop.size == 0:
         return 0.0
     small = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (48, 96), interpolation=cv2.INTER_AREA)
-    laplacian = cv2.Laplacian(small, cv2.CV_32F)
-    contrast = float(small.var())
+    contrast = float(cv2.meanStdDev(small)[1][0, 0]) ** 2
     if contrast < 4.0:
         return 0.0
-    return float(min(float((laplacian**2).mean()) / contrast / _SHARP, 1.0))
+    energy = cv2.norm(cv2.Laplacian(small, cv2.CV_32F), cv2.NORM_L2SQR) / small.size
+    return float(min(energy / contrast / _SHARP, 1.0))
 
 
 def _covered(boxes: FloatArray, area: FloatArray) -> FloatArray:

@@ -1,0 +1,341 @@
+"""Tracking the frames of several sources together, and taking the crops that are worth embedding."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from reidstream.engines.local.inbox import Inbox
+from reidstream.engines.local.sampling import CropSampler, FrameCrops, StartedSamples
+from reidstream.engines.local.source_reader import Item, Read, Shared, SourceReader
+from reidstream.foreign_text import storable
+from reidstream.sources.frame import Frame
+from reidstream.tracking import Together, Tracker, Tracks
+from reidstream.tracking.given import GivenTracks
+from reidstream.tracking.scores import ScoreScale
+from reidstream.types import (
+    Detections,
+    EndReason,
+    FloatArray,
+    Observed,
+    Samples,
+    SourceEnded,
+    SourceStarted,
+    TrackEnded,
+)
+
+# Frames of a file that may wait for vectors that a GPU is busy with.
+_UNFINISHED = 8
+# Threads for what comes after tracking, where one thread tracks several sources.
+_THREADS = 2
+# Steps that may wait for vectors at the same time, each of other sources.
+_STEPS = 2
+
+
+class TrackingGroup:
+    """One thread that tracks some sources: whatever is ready of them, a frame of each, in one step.
+
+    What is decided for a source does not depend on which others are ready at the same time. On the processor every
+    source has a group of its own, since its embeddings are computed in that thread; where another device computes
+    them, one thread with large steps is worth many that wait for each other.
+    """
+
+    def __init__(self, readers: Sequence[SourceReader], inbox: Inbox[Item], shared: Shared) -> None:
+        self._inbox = inbox
+        self._shared = shared
+        self._sources = {reader.id: _Tracking(reader, shared) for reader in readers}
+        # Cutting out, judging and storing crops takes longer than tracking and lets go of Python's lock. Each thread
+        # has its sources, so that what belongs to one source is done in its order.
+        self._pools = [
+            ThreadPoolExecutor(1, thread_name_prefix="sample") for _ in range(_THREADS if len(readers) > 1 else 0)
+        ]
+        self._room = threading.Semaphore(_UNFINISHED)
+        self._place = {reader.id: n % _THREADS for n, reader in enumerate(readers)}
+        self._thread = threading.Thread(target=self._run, name=f"track {readers[0].id}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._track()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait for the sources for ever
+            self._fail(list(self._sources), error)
+        for pool in self._pools:
+            pool.shutdown()
+
+    def _track(self) -> None:
+        steps: deque[_Step] = deque()
+        while self._sources:
+            busy = {source for step in steps for source in step.sources}
+            idle = [source for source in self._sources if source not in busy] if len(steps) < _STEPS else []
+            taken, through = self._inbox.take(idle, wait=not steps)
+            for source in through:
+                self._end(self._sources.pop(source))
+            if taken:
+                step = self._begun(taken)
+                if step is not None:
+                    steps.append(step)
+            elif steps:
+                self._decide(steps.popleft())
+
+    def _begun(self, taken: dict[str, Item]) -> _Step | None:
+        """Begin to track these frames; None when there is nothing to wait for."""
+        frames: dict[str, _Frame] = {}
+        for source, item in taken.items():
+            try:
+                frame = self._sources[source].take(item)
+            except (Exception, CancelledError) as error:  # noqa: BLE001 - reported to the engine, which stops
+                self._fail([source], error)
+                continue
+            if frame is not None:
+                frames[source] = frame
+        if not frames:
+            return None
+        try:
+            return _Step(frames, self._shared)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(frames, error)
+            return None
+
+    def _decide(self, step: _Step) -> None:
+        try:
+            tracks = step.decided()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(step.sources, error)
+            return
+        self._shared.status.spend("track", step.tracking)
+        self._shared.status.spend("embed", step.waited)
+        seen = [
+            (tracking, step.frames[source], found)
+            for source, found in tracks.items()
+            if (tracking := self._sources.get(source)) is not None
+        ]
+        if not self._pools:
+            self._sample(seen)
+            return
+        for place, pool in enumerate(self._pools):
+            part = [one for one in seen if self._place[one[0].id] == place]
+            if part:
+                self._room.acquire()
+                pool.submit(self._sample, part).add_done_callback(lambda _: self._room.release())
+
+    def _sample(self, seen: list[tuple[_Tracking, _Frame, Tracks]]) -> None:
+        before = time.perf_counter()
+        for tracking, frame, tracks in seen:
+            try:
+                tracking.seen(frame, tracks)
+            except Exception as error:  # noqa: BLE001 - as above
+                tracking.fail(error)
+                self._shared.failed(error)
+        self._shared.status.spend("embed", time.perf_counter() - before)
+
+    def _end(self, tracking: _Tracking) -> None:
+        if self._pools:
+            self._pools[self._place[tracking.id]].submit(tracking.end)
+        else:
+            tracking.end()
+
+    def _fail(self, sources: Iterable[str], error: BaseException) -> None:
+        for source in list(sources):
+            if (tracking := self._sources.pop(source, None)) is not None:
+                tracking.fail(error)
+                self._end(tracking)
+        self._shared.failed(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A frame with what was found in it.
+
+    tracker: the source's. detections: None where nobody looked. kept: bool, which of what was found counts.
+    """
+
+    frame: Frame
+    tracker: Tracker | GivenTracks
+    crops: FrameCrops
+    detections: Detections | None
+    kept: npt.NDArray[np.bool_]
+
+
+class _Step:
+    """A frame of each of several sources that is being tracked, perhaps waiting for embeddings.
+
+    frames: by source. tracking, waited: seconds that tracking took, and that were spent with embeddings.
+    """
+
+    def __init__(self, frames: dict[str, _Frame], shared: Shared) -> None:
+        self.frames = frames
+        self.waited = 0.0
+        before = time.perf_counter()
+        own = {source: frame for source, frame in frames.items() if isinstance(frame.tracker, Tracker)}
+        self._own = list(own)
+        self._together = None
+        if own:
+            self._together = Together(
+                [frame.tracker for frame in own.values() if isinstance(frame.tracker, Tracker)],
+                [frame.detections for frame in own.values()],
+                [frame.frame.media_time for frame in own.values()],
+                appearance=shared.config.tracker.appearance,
+            )
+        self.tracking = time.perf_counter() - before
+        before = time.perf_counter()
+        wanted = [] if self._together is None else self._together.wanted
+        self._answers: list[Callable[[], FloatArray] | None] = [
+            own[source].crops.start(rows) if len(rows) else None for source, rows in zip(self._own, wanted, strict=True)
+        ]
+        self.waited += time.perf_counter() - before
+
+    @property
+    def sources(self) -> list[str]:
+        return list(self.frames)
+
+    def decided(self) -> dict[str, Tracks]:
+        """The tracks of each source, once the embeddings are there. Raises what embedding raises."""
+        before = time.perf_counter()
+        embeddings = [None if answer is None else answer() for answer in self._answers]
+        now = time.perf_counter()
+        self.waited += now - before
+        tracks: dict[str, Tracks] = {}
+        if self._together is not None:
+            tracks = dict(zip(self._own, self._together.decide(embeddings), strict=True))
+        for source, frame in self.frames.items():
+            if isinstance(frame.tracker, GivenTracks):
+                tracks[source] = frame.tracker.update(frame.frame.index, frame.kept)
+        self.tracking += time.perf_counter() - now
+        return tracks
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A frame that is tracked, and the samples whose vectors are on their way."""
+
+    frame: Frame
+    tracks: Tracks
+    samples: StartedSamples | None
+
+
+class _Tracking:
+    """What one source's tracking remembers from frame to frame, and its way to events."""
+
+    def __init__(self, reader: SourceReader, shared: Shared) -> None:
+        self.id = reader.id
+        self._reader = reader
+        self._shared = shared
+        self._tracker: Tracker | GivenTracks | None = None
+        self._sampler: CropSampler | None = None
+        self._scores = ScoreScale()
+        self._unfinished: deque[_Seen] = deque()
+        self._most_unfinished = 0
+        self._frames = self._read = 0
+
+    def take(self, item: Item) -> _Frame | None:
+        """The frame that is to be tracked, None if it is none. Raises what went wrong with detecting."""
+        if isinstance(item, SourceStarted):
+            self._begin(item)
+            return None
+        return self._frame(item)
+
+    def seen(self, frame: _Frame, tracks: Tracks) -> None:
+        """Take samples, and send what is finished."""
+        assert self._sampler is not None
+        samples = self._sampler.sample(frame.crops, tracks, frame.frame.media_time)
+        for track_id, _ in tracks.ended:
+            self._sampler.forget(track_id)
+        self._unfinished.append(_Seen(frame.frame, tracks, samples))
+        self._finish(self._most_unfinished)
+        self._frames += 1
+        self._read = frame.frame.index + 1
+        self._shared.status.frames[self.id] = self._frames
+
+    def fail(self, error: BaseException) -> None:
+        """Take no more frames because of an error."""
+        self._reader.fail(error)
+
+    def end(self) -> None:
+        """There are no more frames: end the tracks, then the source."""
+        reader = self._reader
+        stopped = reader.stopped
+        self._end_all(EndReason.SHUTDOWN if stopped else EndReason.SOURCE_ENDED)
+        whole = not stopped and reader.error is None and reader.config.max_fps is None
+        if reader.given is not None and whole and (beyond := reader.given.beyond(self._read)):
+            file = reader.config.tracks or reader.config.detections
+            self._shared.status.warn(f"{self.id}: {beyond} boxes of {file} lie behind the last frame, {self._read}")
+        dropped = self._shared.status.dropped[self.id]
+        error = None if reader.error is None else storable(reader.error)
+        self._shared.out.put(SourceEnded(self.id, self._frames, time.time(), error, stopped, dropped))
+        self._shared.ended()
+
+    def _begin(self, started: SourceStarted) -> None:
+        given = self._reader.given
+        if given is not None and given.ids is not None:
+            self._tracker = GivenTracks(given, started.size)
+        else:
+            self._tracker = Tracker(self._shared.config.tracker, started.size)
+        self._sampler = CropSampler(self._shared.config.embedding, started.size)
+        # Nobody waits for a file's events, but a camera's are wanted at once.
+        self._most_unfinished = 0 if started.live else _UNFINISHED
+        self._shared.out.put(started)
+
+    def _frame(self, item: Read) -> _Frame:
+        assert self._tracker is not None
+        if item.found is None:
+            crops = FrameCrops(item.frame.picture, Detections.empty(), self._shared.embedder)
+            return _Frame(item.frame, self._tracker, crops, None, np.zeros(0, bool))
+        found = item.found.result()[item.place]
+        detections = found.crops.detections
+        if self._shared.config.tracker.follow_scores:
+            detections = self._scores.moved(detections)
+        return _Frame(item.frame, self._tracker, found.crops, detections, found.kept)
+
+    def _end_all(self, reason: EndReason) -> None:
+        try:
+            self._finish(0)
+        except Exception as error:  # noqa: BLE001 - the device is gone; the source still has to end
+            self._shared.failed(error)
+            while self._unfinished:
+                self._send(self._unfinished.popleft(), None)
+        if self._tracker is not None:
+            self._end_tracks(self._tracker.finish(reason))
+
+    def _finish(self, most: int) -> None:
+        """Send the events of the frames that came first, until at most so many wait for their vectors."""
+        while len(self._unfinished) > most or (self._unfinished and self._unfinished[0].samples is None):
+            seen = self._unfinished[0]
+            samples = None if seen.samples is None else seen.samples.finished()
+            self._unfinished.popleft()
+            self._send(seen, samples)
+
+    def _send(self, seen: _Seen, samples: Samples | None) -> None:
+        frame, tracks = seen.frame, seen.tracks
+        observed = Observed(
+            frame.source,
+            frame.index,
+            frame.media_time,
+            frame.wall_time,
+            tracks.track_ids,
+            tracks.boxes,
+            tracks.confidences,
+            samples,
+        )
+        if self._shared.observer is not None:
+            before = time.perf_counter()
+            self._shared.observer(frame, observed)
+            self._shared.status.spend("draw", time.perf_counter() - before)
+        self._shared.out.put(observed)
+        self._end_tracks(tracks.ended)
+
+    def _end_tracks(self, ended: list[tuple[int, EndReason]]) -> None:
+        for track_id, reason in ended:
+            self._shared.out.put(TrackEnded(self.id, track_id, reason))

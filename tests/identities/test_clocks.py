@@ -1,0 +1,75 @@
+"""Whose clock is ahead of whose, and what correcting it changes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from reidstream.cli.app import app
+from reidstream.config.identities import IdentityConfig
+from reidstream.identities.clocks import clocks_of
+from reidstream.identities.proposal import propose
+from tests.identities.conftest import Fill, Visit
+
+
+def walks(ahead: float, *, back: bool = True, people: int = 12, turns: int = 3) -> list[Visit]:
+    """People who walk from a to b and back, one after the other; b's clock is ahead by so many seconds."""
+    rng = np.random.default_rng(4)
+    visits: list[Visit] = []
+    begin = 1000.0
+    for _ in range(turns):
+        for person in range(people):
+            to, home = rng.uniform(20, 26, 2)
+            visits.append((person, "a", begin, begin + 6))
+            visits.append((person, "b", begin + 6 + to + ahead, begin + 12 + to + ahead))
+            if back:
+                visits.append((person, "a", begin + 12 + to + home, begin + 18 + to + home))
+            begin += 400.0
+    return visits
+
+
+@pytest.mark.parametrize("ahead", [0.0, 9.0, -31.0, 150.0])
+def test_how_far_a_clock_is_ahead_is_found_from_who_walks_there_and_back(fill: Fill, ahead: float) -> None:
+    (clock,) = clocks_of(fill(walks(ahead)), IdentityConfig())
+    assert {clock.camera, clock.reference} == {"a", "b"}
+    assert clock.ahead is not None and clock.error is not None
+    measured = clock.ahead if clock.camera == "b" else -clock.ahead
+    assert measured == pytest.approx(ahead, abs=max(3 * clock.error, 2.0))
+    assert clock.differs == (ahead != 0.0)
+
+
+def test_where_people_go_one_way_only_nothing_is_said(fill: Fill) -> None:
+    (clock,) = clocks_of(fill(walks(0.0, back=False, turns=1)), IdentityConfig())
+    assert clock.ahead is None
+    assert not clock.differs
+
+
+@pytest.mark.setting("identities.clocks")
+def test_what_is_told_is_corrected_for(fill: Fill) -> None:
+    gallery = fill(walks(31.0))
+    (clock,) = clocks_of(gallery, IdentityConfig(clocks={"b": 31.0}))
+    assert clock.ahead is not None and not clock.differs
+    assert abs(clock.told) == 31.0
+
+
+def test_times_that_clocks_made_impossible_no_longer_part_people(fill: Fill) -> None:
+    # By b's clock everybody is there while they are still before a.
+    gallery = fill(walks(-28.0, people=6))
+    wrong = propose(gallery, IdentityConfig(cameras="separate"))
+    right = propose(gallery, IdentityConfig(cameras="separate", clocks={"b": -28.0}))
+    assert wrong.people > 6
+    assert right.people == 6
+
+
+def test_the_command_prints_the_setting_that_corrects_it(fill: Fill) -> None:
+    gallery = fill(walks(31.0))
+    place = str(gallery.place)
+    gallery.close()
+    done = CliRunner().invoke(app, ["people", "clocks", "--gallery", place])
+    assert done.exit_code == 0, done.output
+    assert "identities.clocks = {" in done.output
+    (clock,) = json.loads(CliRunner().invoke(app, ["people", "clocks", "--gallery", place, "--json"]).output)
+    assert clock["differs"] is True
