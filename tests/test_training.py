@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from training.detector.labels import decode_output, letterbox, suppress
 from training.reid.dataset import HELD_OUT, held_out
 from training.reid.retrieval import auc, pooled, segments
-from training.sequences import crop
+from training.sequences import crop, held_aside
 
 
 def test_auc_counts_ties_as_half() -> None:
@@ -52,6 +54,13 @@ def test_letterboxing_keeps_proportions_and_pads_to_whole_cells() -> None:
     assert pixels.shape == (1, 3, 224, 416)
     assert scale == pytest.approx(2.08)
     assert pixels[0, 0, 207, 0] == 0 and pixels[0, 0, 208, 0] == 114
+
+
+def test_half_of_the_single_pictures_are_held_aside_by_their_names_alone() -> None:
+    names = [Path(f"picture {number}.jpg") for number in range(400)]
+    aside = [held_aside(name) for name in names]
+    assert 150 < sum(aside) < 250
+    assert aside == [held_aside(Path("elsewhere") / name) for name in names]
 
 
 def test_a_box_outside_of_the_picture_gives_no_crop() -> None:

@@ -258,6 +258,7 @@ def test_a_flaw_of_the_detector_file_is_found(code: str, changes: Changes, extra
 
 
 TRACKER_FLAWS = [
+    ("ended-memory", TRACKER.replace("maxTargetsPerStream: 150", "maxTargetsPerStream: 1000")),
     ("terminated-tracks", TRACKER.replace("outputTerminatedTracks: 1", "outputTerminatedTracks: 0")),
     ("shadow-tracks", TRACKER.replace("outputTerminatedTracks", "outputShadowTracks")),
     ("shadow-age", TRACKER.replace("maxShadowTrackingAge: 30", "maxShadowTrackingAge: 0")),

@@ -206,6 +206,37 @@ def test_tracker_times_come_from_seconds(reid: Path, tmp_path: Path) -> None:
     assert "  outputTerminatedTracks: 1\n" in text
 
 
+@pytest.mark.parametrize(
+    ("batch", "targets", "listed"),
+    [(1, 150, True), (16, 150, True), (64, 150, False), (64, 40, True), (1, 10_000, False)],
+)
+def test_lists_of_ended_tracks_are_left_out_where_they_would_reserve_too_much(
+    batch: int, targets: int, listed: bool, reid: Path, tmp_path: Path
+) -> None:
+    config = _config(reid, f"deepstream.mux.batch={batch}", f"deepstream.tracker.max_targets={targets}")
+    rendered = render_configs(config, tmp_path / "configs")
+    assert f"  outputTerminatedTracks: {int(listed)}\n" in rendered.tracker.read_text()
+    assert any("end by time-out" in text for text in rendered.warnings) is not listed
+    # nvtracker's usual 32 would reserve as much again three times.
+    pool = rendered.elements["nvtracker"]["user-meta-pool-size"]
+    assert isinstance(pool, int)
+    assert 4 < pool < 32
+
+
+def test_who_wants_no_lists_is_not_told_that_there_are_none_and_a_pool_of_ones_own_wins(
+    reid: Path, tmp_path: Path
+) -> None:
+    config = _config(
+        reid,
+        "deepstream.mux.batch=64",
+        "deepstream.tracker.terminated_tracks=false",
+        "deepstream.tracker.properties={user-meta-pool-size=20}",
+    )
+    rendered = render_configs(config, tmp_path / "configs")
+    assert not any("time-out" in text for text in rendered.warnings)
+    assert rendered.elements["nvtracker"]["user-meta-pool-size"] == 20
+
+
 @pytest.mark.parametrize("preset", ["nvdcf_perf", "nvdcf_accuracy", "nvsort", "iou"])
 def test_every_tracker_preset_is_valid_yaml_of_sections(preset: str, reid: Path, tmp_path: Path) -> None:
     import yaml

@@ -14,6 +14,7 @@ CODES: Mapping[str, str] = {
     "cluster-mode": "`cluster-mode` 0 is replaced silently",
     "crop-padding": "crops are padded although the network was trained on stretched ones",
     "embedded-once": "`network-type=1` without an interval embeds a track once, at its start",
+    "ended-memory": "the tracker's list of ended tracks reserves very much memory",
     "engine-batch": "the engine's batch is smaller than `batch-size`",
     "engine-missing": "no `model-engine-file`, so the engine is built at every start",
     "engine-name": "the engine's name is not the one that nvinfer writes",

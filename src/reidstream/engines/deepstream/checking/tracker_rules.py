@@ -8,8 +8,12 @@ from difflib import get_close_matches
 from reidstream.engines.deepstream.checking.config_file import ConfigFile, KeyLine
 from reidstream.engines.deepstream.checking.findings import AddKey, Edit, Finding, RemoveLine, SetLine, Severity
 from reidstream.engines.deepstream.checking.inference_file import NVIDIA, is_file, is_folder, resolved
+from reidstream.engines.deepstream.files.nvtracker_config import BATCHES_HELD, USUAL_POOL, reserved_for_ended
 from reidstream.engines.deepstream.keys import values
 from reidstream.engines.deepstream.keys.nvtracker import GONE_PROPERTIES, NEWER_PROPERTIES, PROPERTIES
+
+# Twice what NVIDIA's own files have.
+_MANY_TARGETS = 300
 
 
 def track_ends(file: ConfigFile) -> Iterator[Finding]:
@@ -33,6 +37,14 @@ def track_ends(file: ConfigFile) -> Iterator[Finding]:
             cure = "turn on outputTerminatedTracks as well"
             edits = _set(file, "TargetManagement", "outputTerminatedTracks", "1")
             yield Finding(file.path, shadow.line, Severity.WARNING, "shadow-tracks", cause, cure, edits)
+    elif (targets := _whole(target.get("maxTargetsPerStream"))) and targets > _MANY_TARGETS:
+        reserved = reserved_for_ended(USUAL_POOL, 1, targets) / 2**30
+        cause = (
+            f"nvtracker reserves the history of {targets} targets in each of its {USUAL_POOL} lists of ended tracks: "
+            f"{reserved:.1f} GiB of address space for each source"
+        )
+        cure = f"set nvtracker's user-meta-pool-size to {BATCHES_HELD}, or lower maxTargetsPerStream"
+        yield Finding(file.path, target["maxTargetsPerStream"].line, Severity.NOTE, "ended-memory", cause, cure)
     age = target.get("maxShadowTrackingAge")
     if age is not None and values.integer(age.value) == 0:
         cause = "maxShadowTrackingAge: 0 ends a track at the first missed detection, so people fall into many tracks"
@@ -139,6 +151,10 @@ def properties(file: ConfigFile, application: bool = False) -> Iterator[Finding]
 
 def _on(entry: KeyLine) -> bool:
     return bool(values.truth(entry.value))
+
+
+def _whole(entry: KeyLine | None) -> int:
+    return 0 if entry is None else values.integer(entry.value) or 0
 
 
 def _set(file: ConfigFile, section: str, key: str, value: str) -> tuple[Edit, ...]:

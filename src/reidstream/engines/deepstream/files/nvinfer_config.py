@@ -28,7 +28,14 @@ from reidstream.engines.deepstream.files.gie_keys import (
     sgie_keys,
 )
 from reidstream.engines.deepstream.files.labels import class_id_of
-from reidstream.engines.deepstream.files.nvtracker_config import ReidNetwork, tracker_sections, yaml_text
+from reidstream.engines.deepstream.files.nvtracker_config import (
+    BATCHES_HELD,
+    ReidNetwork,
+    reserved_for_ended,
+    says_which_ended,
+    tracker_sections,
+    yaml_text,
+)
 from reidstream.engines.deepstream.files.onnx_facts import OnnxFacts, read_onnx_facts
 from reidstream.engines.deepstream.files.pipeline_file import pipeline_text
 from reidstream.engines.deepstream.files.preprocessing import nearest_scalar
@@ -164,7 +171,14 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
         reid_in_tracker = _in_tracker(sgie, config, embedding_size)
     tracker_file = _tracker_file(config, folder)
     if deepstream.tracker.config is None:
-        texts[tracker_file] = yaml_text(tracker_sections(config, reid_in_tracker))
+        texts[tracker_file] = yaml_text(tracker_sections(config, reid_in_tracker, batch))
+        if deepstream.tracker.terminated_tracks and not says_which_ended(config, batch):
+            reserved = reserved_for_ended(BATCHES_HELD, batch, deepstream.tracker.max_targets) / 2**30
+            warnings.append(
+                f"for {batch} sources of {deepstream.tracker.max_targets} targets the tracker's list of ended tracks "
+                f"would reserve {reserved:.0f} GiB, so it is off and tracks end by time-out; "
+                "fewer deepstream.tracker.max_targets bring it back"
+            )
     elements = _elements(config, batch, batched, folder / "pgie.txt", sgie_file, tracker_file)
     pipeline = folder / "pipeline.toml"
     texts[pipeline] = pipeline_text(elements)
@@ -295,6 +309,8 @@ def _elements(
             "tracker-height": deepstream.tracker.height,
             "gpu-id": deepstream.gpu_id,
             "display-tracking-id": False,
+            # Each of nvtracker's usual 32 reserves the whole history of every target.
+            "user-meta-pool-size": BATCHES_HELD,
             **deepstream.tracker.properties,
         },
     }

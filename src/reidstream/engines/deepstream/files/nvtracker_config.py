@@ -14,6 +14,15 @@ from pathlib import Path
 from reidstream.config import Config
 from reidstream.config.deepstream import Precision
 
+BATCHES_HELD = 8
+"""Batches behind nvtracker that may hold lists of ended tracks: four in the queue before the SGIE, as many in it."""
+USUAL_POOL = 32
+"""nvtracker's own user-meta-pool-size."""
+# Frames that nvtracker reserves for each target's history, and bytes of each (NvDsTargetMiscDataFrame).
+_HISTORY, _FRAME_BYTES = 2000, 128
+MOST_RESERVED = 12 * 2**30
+"""Bytes of address space that lists of ended tracks may reserve; with many sources they become memory that is used."""
+
 YamlValue = int | float | str | tuple[int | float, ...]
 
 _NETWORK_MODE: Mapping[Precision, int] = {"fp32": 0, "fp16": 1, "int8": 2}
@@ -46,8 +55,22 @@ def probation_frames(config: Config) -> int:
     return max(0, math.ceil(config.tracker.confirm * config.deepstream.tracker.fps))
 
 
-def tracker_sections(config: Config, reid: ReidNetwork | None) -> dict[str, dict[str, YamlValue]]:
-    """The sections of the low-level configuration in the order in which they are written."""
+def reserved_for_ended(pool: int, batch: int, targets: int) -> int:
+    """Bytes that nvtracker reserves at its start for lists of ended tracks.
+
+    pool: user-meta-pool-size. batch: places of the mux. targets: maxTargetsPerStream.
+    """
+    return pool * batch * targets * _HISTORY * _FRAME_BYTES
+
+
+def says_which_ended(config: Config, batch: int) -> bool:
+    """Whether the tracker says which tracks are over; with too many sources the time-out alone has to."""
+    tracker = config.deepstream.tracker
+    return tracker.terminated_tracks and reserved_for_ended(BATCHES_HELD, batch, tracker.max_targets) <= MOST_RESERVED
+
+
+def tracker_sections(config: Config, reid: ReidNetwork | None, batch: int) -> dict[str, dict[str, YamlValue]]:
+    """The sections of the low-level configuration in the order in which they are written. batch: the mux's places."""
     tracker = config.deepstream.tracker
     cascaded = tracker.preset != "iou"
     visual = tracker.preset.startswith("nvdcf")
@@ -59,7 +82,7 @@ def tracker_sections(config: Config, reid: ReidNetwork | None) -> dict[str, dict
             "probationAge": probation_frames(config),
             "maxShadowTrackingAge": shadow_frames(config),
             "earlyTerminationAge": 1,
-            "outputTerminatedTracks": int(tracker.terminated_tracks),
+            "outputTerminatedTracks": int(says_which_ended(config, batch)),
         },
         # Ids are unique inside one source only, which is what the engine keys tracks by.
         "TrajectoryManagement": {"useUniqueID": 0},
