@@ -41,14 +41,24 @@ def test_only_found_boxes_say_how_far_somebody_went() -> None:
     boxes = standing(40)
     boxes[20:, 0::2] += 50
     assert path(boxes).travel() == pytest.approx(0.5)
+    assert path(boxes, [0.0] * 40).travel() == pytest.approx(0.5)
     predicted = [0.0] * 20 + [-1.0] * 20
     assert path(boxes, predicted).travel() == 0.0
     assert path(boxes[19:21]).travel() > 0
     assert path(boxes[:1]).travel() == 0.0
+    wider = boxes.copy()
+    wider[20:, 2] += 20
+    # The middle has gone further than the left side.
+    assert path(wider).travel() == pytest.approx(0.6)
     taller = standing(40)
     taller[20:, 3] += 100
     # The height has doubled, the centre went half as far.
     assert path(taller).travel() == pytest.approx(100 / 150)
+
+
+@pytest.mark.parametrize(("most", "frames"), [(2, [0, 4]), (3, [0, 2, 4]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])])
+def test_a_thinned_path_keeps_its_ends(most: int, frames: list[int]) -> None:
+    assert path(standing(5)).thinned(most).frames.tolist() == frames
 
 
 @pytest.mark.parametrize(
