@@ -81,6 +81,9 @@ def test_what_a_decision_overruled_is_overruled_there_and_comes_back_with_its_un
     Review(other, "ben").undo(history(other)[-1].id)
     assert said(other, "same") == tied
     assert said(other, "different") == set()
+    # What is known already overrules nothing a second time.
+    carried(one, other)
+    assert said(other, "same") == tied
 
 
 def test_an_undoing_comes_along(galleries: tuple[Gallery, Gallery]) -> None:
