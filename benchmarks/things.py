@@ -92,11 +92,15 @@ def judge_pictures(folder: Path, config: Config) -> None:
         (found,) = detector.detect([ArrayPicture(np.asarray(picture, np.uint8))])
         best.append(float(found.scores.max(initial=0)))
         sure = found[found.scores >= config.tracker.start]
-        crops = [piece for box in sure.boxes if (piece := crop(np.asarray(picture, np.uint8), box)) is not None]
-        started += len(crops)
-        if crops and look is not None:
+        pieces = [(box, piece) for box in sure.boxes if (piece := crop(np.asarray(picture, np.uint8), box)) is not None]
+        started += len(pieces)
+        if pieces and look is not None:
             # A thing that stays gives the same picture again and again.
-            left += sum(not look.says_thing(np.stack([vector] * 3)) for vector in embedder.embed(crops))
+            vectors = embedder.embed([piece for _, piece in pieces])
+            left += sum(
+                not look.says_thing(np.stack([vector] * 3), np.stack([box] * 3))
+                for (box, _), vector in zip(pieces, vectors, strict=True)
+            )
     print(
         f"{folder.name}: {len(best)} pictures, mean of their best scores {np.mean(best):.3f}; "
         f"{started} boxes that start tracks, {left} after the second look"

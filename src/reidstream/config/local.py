@@ -75,8 +75,8 @@ class TrackletConfig(Section):
     )
     second_look: bool = Field(
         default=True,
-        description="Leave out tracks whose pictures are not those of a person, as far as the embedding model "
-        "`person-reid` shows it; other models have no second look.",
+        description="Leave out tracks whose upright pictures are not those of a person, as far as the embedding model "
+        "`person-reid` shows it; other models have no second look, and a detector or boxes of one's own are believed.",
     )
     prototypes: int = Field(default=4, ge=1, le=16, description="Typical appearances kept per tracklet, at most.")
     split: bool = Field(default=True, description="Split a track whose embeddings fall into two groups in time.")

@@ -177,6 +177,8 @@ def open_run(
             record=record,
             max_seconds=max_seconds,
             grown=grown,
+            # Who brings people of their own has decided who is one, in pictures that we may know nothing about.
+            believed=[name for name, source in named if detector is not None or source.detections or source.tracks],
             zones={source_id: Zones(source.zones) for source_id, source in named},
             film=film,
             shelf=shelf,

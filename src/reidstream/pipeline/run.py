@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,7 @@ class GalleryRun:
     zones: of sources, by id, in which stays are noted.
     files: video files by source id, out of which clips of visits are cut. shelf: where these go, of the process that
     owns the gallery; else it is the gallery's own.
+    believed: sources whose people were found by what is not ours: a detector object, boxes or tracks from a file.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     """
 
@@ -65,8 +66,10 @@ class GalleryRun:
         films: Sequence[tuple[str, SourceConfig]] = (),
         files: Mapping[str, Path] | None = None,
         shelf: Shelf | None = None,
+        believed: Collection[str] = (),
     ) -> None:
         self._engine = engine
+        self._believed = believed
         self._gallery = gallery
         self._config = config
         self._settings = settings
@@ -102,7 +105,7 @@ class GalleryRun:
         """
         began = time.monotonic()
         look = second_look(self._engine.space)
-        collector = TrackletCollector(self._config.tracklets, self._config.embedding.per_track, look)
+        collector = TrackletCollector(self._config.tracklets, self._config.embedding.per_track, look, self._believed)
         self.summary.counts = collector.counts
         with ExitStack() as stack:
             stack.enter_context(self._time_limit())

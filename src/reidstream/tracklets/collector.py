@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,11 +100,19 @@ class TrackletCollector:
 
     The events of one source must come in order; different sources may be interleaved in any way without a change
     in the result. ``kept``: embedded crops pooled per tracklet, at most. second_look: tells people from things where
-    the embedding space is one that it knows.
+    the embedding space is one that it knows; believed: sources of which it is not asked, as somebody else says who is a
+    person there.
     """
 
-    def __init__(self, config: TrackletConfig, kept: int = 8, second_look: SecondLook | None = None) -> None:
+    def __init__(
+        self,
+        config: TrackletConfig,
+        kept: int = 8,
+        second_look: SecondLook | None = None,
+        believed: Collection[str] = (),
+    ) -> None:
         self._config = config
+        self._believed = frozenset(believed)
         self._second_look = second_look if config.second_look else None
         self._kept = kept
         self._sources: dict[str, _OpenSource] = {}
@@ -208,7 +216,7 @@ class TrackletCollector:
         self.counts.split += len(parts) > 1
         finished = []
         for number, (samples, piece) in enumerate(parts):
-            why = self._why_not(samples, piece, looked)
+            why = self._why_not(source.started.source, samples, piece, looked)
             if why is None:
                 finished.append(self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece))
             else:
@@ -216,7 +224,7 @@ class TrackletCollector:
         self.counts.tracklets += len(finished)
         return finished
 
-    def _why_not(self, samples: _Samples, path: TrackPath, looked: IntArray) -> LeftOutReason | None:
+    def _why_not(self, source: str, samples: _Samples, path: TrackPath, looked: IntArray) -> LeftOutReason | None:
         """Why a part of a track is not worth storing; None when it is."""
         if max(samples.quality) < self._config.min_quality:
             return LeftOutReason.NO_CROP
@@ -227,7 +235,8 @@ class TrackletCollector:
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
         if long and is_thing(path, samples.times, samples.boxes, samples.crops):
             return LeftOutReason.THING
-        if self._second_look is not None and self._second_look.says_thing(np.stack(samples.embeddings)):
+        look = None if source in self._believed else self._second_look
+        if look is not None and look.says_thing(np.stack(samples.embeddings), np.stack(samples.boxes)):
             return LeftOutReason.NO_PERSON
         return None
 
