@@ -46,15 +46,8 @@ def non_maximum_each(
         return np.concatenate([part[non_maximum(boxes[part], scores[part], threshold, most)] for part in parts])
     begins = np.cumsum(counts) - counts
     order = order[np.arange(len(order)) - begins[pictures[order]] < most]
-    a, b = _pairs_within(np.minimum(counts, most))
-    boxes = np.ascontiguousarray(boxes[order].T)
-    met = np.flatnonzero((np.minimum(boxes[2][a], boxes[2][b]) > np.maximum(boxes[0][a], boxes[0][b])) & (a < b))
-    a, b = a[met], b[met]
-    sides = np.maximum(np.minimum(boxes[2:, a], boxes[2:, b]) - np.maximum(boxes[:2, a], boxes[:2, b]), 0)
-    inner = sides[0] * sides[1]
-    area = (boxes[2] - boxes[0]) * (boxes[3] - boxes[1])
-    union = area[a] + area[b] - inner
-    over = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0) > threshold
+    a, b, _, iou = overlapping(np.ascontiguousarray(boxes[order].T), np.minimum(counts, most))
+    over = (iou > threshold) & (a < b)
     alive = [True] * len(order)
     # In the order of a: whoever suppresses is settled before.
     for better, worse in zip(a[over].tolist(), b[over].tolist(), strict=True):
@@ -64,10 +57,32 @@ def non_maximum_each(
     return kept
 
 
-def _pairs_within(counts: IntArray) -> tuple[IntArray, IntArray]:
-    """Every pair of things of the same kind, in the order of the first; counts: how many of each kind there are."""
-    width = np.repeat(counts, counts)
+def overlapping(boxes: FloatArray, counts: IntArray) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """The pairs of boxes of one picture that overlap; each pair is there twice, in the order of its first.
+
+    boxes: float32 (4, n), picture by picture. counts: int64 (pictures,), how many of them each has.
+    Returns first and second, int64 (p,), then the area that both share and their IoU, float32 (p,).
+    """
+    a, b, *_ = pairs(counts, counts)
+    # Across the picture first: it leaves few pairs for the rest.
+    met = np.flatnonzero((np.minimum(boxes[2][a], boxes[2][b]) > np.maximum(boxes[0][a], boxes[0][b])) & (a != b))
+    a, b = a[met], b[met]
+    sides = np.maximum(np.minimum(boxes[2:, a], boxes[2:, b]) - np.maximum(boxes[:2, a], boxes[:2, b]), 0)
+    inner = sides[0] * sides[1]
+    area = (boxes[2] - boxes[0]) * (boxes[3] - boxes[1])
+    union = area[a] + area[b] - inner
+    return a, b, inner, np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
+
+
+def pairs(firsts: IntArray, seconds: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Every pair of a first and a second thing of the same kind, in the order of the firsts.
+
+    firsts, seconds: int64 (kinds,), how many of each there are; things are numbered kind by kind.
+    Returns the first and the second of each pair, int64 (p,), then for each first thing where its pairs begin and the
+    number of the second in the first of them.
+    """
+    width = np.repeat(seconds, firsts)
     begins = np.cumsum(width) - width
+    offset = np.repeat(np.cumsum(seconds) - seconds, firsts)
     first = np.repeat(np.arange(len(width)), width)
-    offset = np.repeat(np.cumsum(counts) - counts, counts)
-    return first, np.arange(len(first)) + np.repeat(offset - begins, width)
+    return first, np.arange(len(first)) + np.repeat(offset - begins, width), begins, offset

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from reidstream.cli.app import app
+from reidstream.errors import ConfigError
 from reidstream.gallery import Filter, Gallery
 from reidstream.types import LeftOut, LeftOutReason
 from tests.exact import EXACT
@@ -83,3 +84,6 @@ def test_the_list_says_why_in_words_and_as_json(shop: Path) -> None:
     document = json.loads(said)
     assert (document["total"], len(document["left_out"])) == (2, 1)
     assert (document["left_out"][0]["why"], document["left_out"][0]["track_id"]) == ("too_short", 2**63 + 5)
+    asked = ["gallery", "list", "--left-out", "--zone", "till", "-g", str(shop)]
+    with pytest.raises(ConfigError, match="leave it out with --left-out"):
+        CliRunner().invoke(app, asked, catch_exceptions=False)

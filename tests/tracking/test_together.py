@@ -56,7 +56,7 @@ def film(seed: int, people: int, frames: int, fps: float, every: int = 1, gap: f
         yield Frame(found, looks.astype(np.float32), time)
 
 
-def assert_same(found: Tracks, expected: Tracks | one_source.Tracks) -> None:
+def assert_same(found: Tracks, expected: Tracks) -> None:
     assert found.track_ids.tolist() == expected.track_ids.tolist()
     assert found.track_ids.dtype == np.uint64
     assert found.rows.tolist() == expected.rows.tolist()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.boxes import overlapping, pairs
 from reidstream.tracking import motion
 from reidstream.types import FloatArray, IntArray
 
@@ -35,11 +36,8 @@ class Crossing:
     @classmethod
     def of(cls, firsts: IntArray, seconds: IntArray) -> Crossing:
         """firsts, seconds: int64 (sources,), how many of each kind a source has; sources stand one after the other."""
-        width = np.repeat(seconds, firsts)
-        begins = np.cumsum(width) - width
-        offset = np.repeat(np.cumsum(seconds) - seconds, firsts)
-        first = np.repeat(np.arange(len(width)), width)
-        return cls(first, np.arange(len(first)) + np.repeat(offset - begins, width), begins, offset)
+        first, second, begins, offset = pairs(firsts, seconds)
+        return cls(first, second, begins, offset)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -151,16 +149,8 @@ class Neighbours:
 
 def neighbours(boxes: FloatArray, counts: IntArray) -> Neighbours:
     """Which detections overlap. boxes: float32 (4, n). counts: int64 (sources,), how many of them each source has."""
-    crossing = Crossing.of(counts, counts)
-    a, b = crossing.first, crossing.second
-    met = ((np.minimum(boxes[2][a], boxes[2][b]) > np.maximum(boxes[0][a], boxes[0][b])) & (a != b)).nonzero()[0]
-    a, b = a[met], b[met]
-    own, other = boxes[:, a], boxes[:, b]
-    sides = np.maximum(np.minimum(own[2:], other[2:]) - np.maximum(own[:2], other[:2]), 0)
-    inner = sides[0] * sides[1]
+    a, b, inner, iou = overlapping(boxes, counts)
     area = (boxes[2] - boxes[0]) * (boxes[3] - boxes[1])
-    union = area[a] + area[b] - inner
-    iou = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
     mutual = np.zeros(boxes.shape[1], np.float32)
     np.maximum.at(mutual, a, iou)
     return Neighbours(a, b, iou, inner / np.maximum(area[a], 1e-3), mutual)

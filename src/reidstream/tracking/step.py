@@ -44,13 +44,6 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The detections that have to be embedded. rows: int64 (m,), in the order of sources."""
-
-    rows: IntArray
-
-
-@dataclass(frozen=True, slots=True)
 class _Seen:
     """What embeddings say of the meetings.
 
@@ -138,8 +131,8 @@ class Step:
 
     # Whom to look at.
 
-    def look(self) -> Look:
-        """The detections that motion leaves in doubt, and those of tracks that are due."""
+    def look(self) -> IntArray:
+        """int64 (m,): the detections that motion leaves in doubt, and those of tracks that are due."""
         table, limits, meetings = self._table, self._limits, self._meetings
         tracks, detections, fits = meetings.tracks, meetings.detections, meetings.fits
         fresh = ~self._stale
@@ -152,24 +145,24 @@ class Step:
         due = (table.due <= self._times[self._source]) & (table.hits >= 2)
         free = self._crowd.mutual < limits.free
         wanted |= self._any(detections[settling & due[tracks]]) & free & self._sure
-        return Look((wanted & self._usable).nonzero()[0])
+        rows: IntArray = (wanted & self._usable).nonzero()[0]
+        return rows
 
-    def wanted(self, look: Look | None) -> list[IntArray]:
+    def wanted(self, look: IntArray | None) -> list[IntArray]:
         """The rows of each source's detections."""
         if look is None:
             return [np.zeros(0, np.int64)] * len(self._moments)
-        ends = np.searchsorted(look.rows, self._offsets + self._found).tolist()
+        ends = np.searchsorted(look, self._offsets + self._found).tolist()
         begins = [0, *ends[:-1]]
         return [
-            look.rows[begin:end] - offset
-            for begin, end, offset in zip(begins, ends, self._offsets.tolist(), strict=True)
+            look[begin:end] - offset for begin, end, offset in zip(begins, ends, self._offsets.tolist(), strict=True)
         ]
 
     # What is decided.
 
-    def decide(self, look: Look | None, embeddings: Sequence[FloatArray | None]) -> list[Tracks]:
+    def decide(self, look: IntArray | None, embeddings: Sequence[FloatArray | None]) -> list[Tracks]:
         """The tracks of each source's frame. look: None lets motion decide alone."""
-        seen = None if look is None or not len(look.rows) else self._recognised(look, embeddings)
+        seen = None if look is None or not len(look) else self._recognised(look, embeddings)
         matched = self._matched(seen, appearance=look is not None)
         taken = (matched != NOBODY).nonzero()[0]
         self._table.join(
@@ -194,32 +187,40 @@ class Step:
         ends = np.cumsum(self._counts()).tolist()
         return [self._table[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def _recognised(self, look: Look, embeddings: Sequence[FloatArray | None]) -> _Seen:
+    def _recognised(self, look: IntArray, embeddings: Sequence[FloatArray | None]) -> _Seen:
         """Compare what was looked at with all tracks of its source."""
         meetings, faces = self._meetings, self._table.faces
         looks = [(source, found) for source, found in enumerate(embeddings) if found is not None and len(found)]
         counts = np.zeros(len(self._moments), np.int64)
         ends = np.cumsum(self._counts())
         cosines = []
-        middle, half = np.zeros(len(self._moments), np.float32), np.ones(len(self._moments), np.float32)
         for source, found in looks:
             counts[source] = len(found)
             appearance = self._moments[source].appearance
             own = faces[ends[source - 1] if source else 0 : ends[source]]
             cosines.append(appearance.cosines(own, found).ravel())
-            middle[source], half[source] = appearance.scale
         crossing = Crossing.of(self._counts(), counts)
         column = np.full(len(self._scores), NOBODY)
-        column[look.rows] = np.arange(len(look.rows))
+        column[look] = np.arange(len(look))
         every = np.concatenate([np.zeros(0, np.float32), *cosines])
         looked = ((column[meetings.detections] != NOBODY) & (faces[meetings.tracks] != UNKNOWN)).nonzero()[0]
         tracks = meetings.tracks[looked]
         cosine = every[crossing.place(tracks, column[meetings.detections[looked]])]
         agreement, known = np.zeros(len(meetings.tracks), np.float32), np.zeros(len(meetings.tracks), bool)
-        source = self._source[tracks]
-        agreement[looked] = np.clip((cosine - middle[source]) / half[source], -2, 1.5)
+        agreement[looked] = self._agreeing(cosine, self._source[tracks])
         known[looked] = True
         return _Seen(agreement, known, looks, every, crossing, column)
+
+    @cached_property
+    def _scales(self) -> FloatArray:
+        """float32 (sources, 2): what cosines mean in each when the frame comes, see ``Appearance.scale``."""
+        return np.array([moment.appearance.scale for moment in self._moments], np.float32)
+
+    def _agreeing(self, cosines: FloatArray, source: IntArray) -> FloatArray:
+        """float32 (n,) in -2..1.5: agreement of cosines in their sources."""
+        middle, half = self._scales[source].T
+        agreement: FloatArray = np.clip((cosines - middle) / half, -2, 1.5)
+        return agreement
 
     def _matched(self, seen: _Seen | None, appearance: bool) -> IntArray:
         """int64 (tracks,): the detection that continues each track, or NOBODY."""
@@ -269,8 +270,7 @@ class Step:
         different = np.bincount(others, seen.cosines[strangers], count), np.bincount(others, minlength=count)
         # Unknown counts as 0, which neither raises nor clears suspicion.
         agreement = np.zeros(len(taken), np.float32)
-        scales = np.array([moment.appearance.scale for moment in self._moments], np.float32)[source]
-        agreement[known] = np.clip((cosines - scales[:, 0]) / scales[:, 1], -2, 1.5)[known]
+        agreement[known] = self._agreeing(cosines, source)[known]
         table.suspicion[taken] = np.maximum(table.suspicion[taken] - agreement, 0)
         again = np.where(table.suspicion[taken] > 0, limits.recheck, limits.refresh)
         table.due[taken] = self._times[source] + again

@@ -8,7 +8,7 @@ import numpy as np
 
 from reidstream.config.local import TrackerConfig
 from reidstream.tracking.appearance import Appearance
-from reidstream.tracking.step import Look, Moment, Step
+from reidstream.tracking.step import Moment, Step
 from reidstream.tracking.table import UNCONFIRMED, TrackTable
 from reidstream.tracking.thresholds import Thresholds
 from reidstream.tracking.tracks import Tracks
@@ -108,7 +108,7 @@ class Together:
         frames = zip(trackers, detections, times, strict=True)
         moments = [tracker._moment(found, time) for tracker, found, time in frames]
         self._step = Step(moments, first._config, first._thresholds)
-        self._look: Look | None = self._step.look() if appearance else None
+        self._look: IntArray | None = self._step.look() if appearance else None
         self.wanted: list[IntArray] = self._step.wanted(self._look)
 
     def decide(self, embeddings: Sequence[FloatArray | None]) -> list[Tracks]:
