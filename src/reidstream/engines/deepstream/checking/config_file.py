@@ -106,7 +106,7 @@ def parse_config(data: bytes, path: Path) -> ConfigFile:
             SyntaxFlaw(1, "the file starts with a byte order mark", "save the file as UTF-8 without BOM", fatal=True)
         )
         text = text[1:]
-    lines = tuple(line.rstrip("\r") for line in text.split("\n"))
+    lines = tuple(text.replace("\r\n", "\n").split("\n"))
     flaws += _strange_characters(lines)
     yaml = _is_yaml(path, lines)
     read = _read_yaml if yaml else _read_ini
@@ -154,17 +154,22 @@ def _is_yaml(path: Path, lines: tuple[str, ...]) -> bool:
     return path.suffix in YAML_SUFFIXES
 
 
+# What GLib takes for white space; Python's own is more: separators, no-break spaces, vertical tabs.
+_WHITE = " \t\n\f\r"
+_BEHIND_A_GROUP = " \t"
+
+
 def _read_ini(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[KeyLine], list[tuple[str, int]]]:
     entries: list[KeyLine] = []
     groups: dict[str, int] = {}
     group: str | None = None
     for number, line in enumerate(lines, 1):
-        text = line.strip()
+        text = line.strip(_WHITE)
         if not text or text.startswith("#"):
             continue
         if text.startswith("["):
             name = text[1:].split("]")[0]
-            if not text.endswith("]") or not name:
+            if not line.rstrip(_BEHIND_A_GROUP).endswith("]") or not name:
                 cause = f"{text!r} is not a group header"
                 flaws.append(SyntaxFlaw(number, cause, "write [property] alone on its line", fatal=True))
             if name:
@@ -176,7 +181,7 @@ def _read_ini(lines: tuple[str, ...], flaws: list[SyntaxFlaw]) -> tuple[list[Key
             flaws.append(SyntaxFlaw(number, cause, "put # in front, or remove the line", fatal=True, removable=True))
             continue
         key, equals, value = text.partition("=")
-        key, value = key.strip(), value.strip()
+        key, value = key.strip(_WHITE), value.strip()
         if not equals or not key:
             cause = (
                 f"{_short(text)!r} is neither key=value, [group] nor # comment, and the whole file is refused for it"
