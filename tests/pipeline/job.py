@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -19,12 +20,15 @@ from tests.exact import EXACT
 
 
 class SlowDetector(BlobDetector):
-    """Takes its time, so that a kill meets the run in the middle."""
+    """Takes its time, so that a kill meets the run in the middle, and says a line for each batch if ``told``."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, told: bool = False) -> None:
         self._seconds = seconds
+        self._told = told
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        if self._told:
+            os.write(1, f"{len(pictures)}\n".encode())  # In one piece, whatever other threads write.
         time.sleep(self._seconds)
         return super().detect(pictures)
 
@@ -35,16 +39,17 @@ def bring_in(
     config: Config | None = None,
     seconds: float = 0.0,
     record: Path | None = None,
+    told: bool = False,
 ) -> RunSummary:
     config = config or Config()
     named = [(path.stem, SourceConfig(uri=str(path))) for path in videos]
-    engine = LocalEngine(config, named, detector=SlowDetector(seconds), embedder=ColourEmbedder())
+    engine = LocalEngine(config, named, detector=SlowDetector(seconds, told), embedder=ColourEmbedder())
     with Gallery.open(gallery, write=True, create=True, space=engine.space, config=EXACT) as opened:
         settings = settings_fingerprint(config, "local", "blobs")
         job = GalleryRun(engine, opened, config, settings=settings, record=record)
-        with interruptible(job, silent=True):
+        with interruptible(job, silent=not told):
             return job.run()
 
 
 if __name__ == "__main__":
-    bring_in([Path(word) for word in sys.argv[3:]], Path(sys.argv[1]), seconds=float(sys.argv[2]))
+    bring_in([Path(word) for word in sys.argv[3:]], Path(sys.argv[1]), seconds=float(sys.argv[2]), told=True)
