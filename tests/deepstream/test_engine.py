@@ -45,7 +45,8 @@ def cut(source: Path, target: Path, frames: int, square: int | None = None) -> P
                 packet.stream = copy
                 writing.mux(packet)
             return target
-        encoded = writing.add_stream("libx264", rate=stream.average_rate, options={"crf": "12"})
+        # Without loss: with loss x264 gives other bytes each time, and in some of them somebody is lost sight of.
+        encoded = writing.add_stream("libx264", rate=stream.average_rate, options={"qp": "0"})
         encoded.width = encoded.height = square
         for index, frame in enumerate(reading.decode(stream)):
             if index == frames:
@@ -124,6 +125,8 @@ def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, mo
             "deepstream.mux.height=832",
             "deepstream.crops=false",
             "tracker.appearance=false",
+            # nvtracker's thresholds are fixed.
+            "tracker.follow_scores=false",
             "tracklets.split=false",
             "embedding.per_track=64",
         ],
@@ -136,14 +139,13 @@ def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, mo
         collector = TrackletCollector(config.tracklets, config.embedding.per_track)
         found.append([tracklet for event in engine.events() for tracklet in collector.take(event)])
     local, deepstream = found
-    spans = [sorted((t.start_frame, t.end_frame) for t in tracklets) for tracklets in found]
-    assert spans[0] == spans[1]
-    assert len(local) >= 5
+    assert len(local) == len(deepstream) >= 5
     pairs = [
         (one, other)
         for one in local
         for other in deepstream
-        if (one.start_frame, one.end_frame) == (other.start_frame, other.end_frame) and overlap(one, other) > 0.5
+        # A score that another rounding lifts over its threshold may add a frame or a few.
+        if abs(np.subtract(one.frames[[0, -1]], other.frames[[0, -1]])).max() <= 5 and overlap(one, other) > 0.5
     ]
     assert len(pairs) == len(local) == len({id(other) for _, other in pairs})
     cosines = [float(one.embedding @ other.embedding) for one, other in pairs]
