@@ -119,6 +119,6 @@ def test_a_polygon_that_is_none_is_refused(polygon: str, tmp_path: Path) -> None
 
 
 def test_another_region_gives_other_tracklets_and_is_known_as_that() -> None:
-    without = settings_fingerprint(Config(), "local", "model")
-    assert settings_fingerprint(Config(), "local", "model", ignore=[LEFT_HALF]) != without
-    assert settings_fingerprint(Config(), "local", "model", ignore=[]) == without
+    without = settings_fingerprint(Config(), "local")
+    assert settings_fingerprint(Config(), "local", ignore=[LEFT_HALF]) != without
+    assert settings_fingerprint(Config(), "local", ignore=[]) == without

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from reidstream.config.redaction import redacted
+from reidstream.gallery.next_space import crops_used, move_of
 from reidstream.gallery.whose import WHOSE
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> 
     from reidstream.identities.people import count_people
 
     facts, recordings = gallery.facts(), gallery.sources()
+    with gallery.read() as connection:
+        move, used = move_of(connection), crops_used(connection)
     people, undecided = count_people(gallery, cameras)
     shown = [r for r in recordings if cameras is None or r.source in cameras]
     return {
@@ -34,6 +37,8 @@ def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> 
         "model": facts.model,
         "index": redacted(facts.index),
         "index_behind": facts.revision - facts.indexed if facts.index != "exact" else 0,
+        "crops_used": {str(count): tracklets for count, tracklets in used.items()},
+        "moving_to": None if move is None else {**asdict(move.space), "done": move.done},
         "kept_out": facts.kept_out,
         "created": facts.created,
         "recordings": [asdict(recording) for recording in shown],
@@ -45,6 +50,7 @@ def tracklet_document(gallery: Gallery, id: str) -> dict[str, Any]:
     tracklet = gallery.tracklet(id)
     values: dict[str, Any] = {f.name: getattr(tracklet, f.name) for f in fields(tracklet)}
     values["crop"] = None if tracklet.crop is None else len(tracklet.crop)
+    values["more_crops"] = [len(crop) for crop in tracklet.more_crops]
     values["stays"] = [asdict(stay) for stay in tracklet.stays]
     (record,) = gallery.rows(ids=[id]).records()
     return {**values, **{name: record[name] for name in WHOSE}}

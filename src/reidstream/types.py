@@ -228,7 +228,8 @@ class Tracklet:
     embeddings_used, embeddings_seen: how many entered the pool, and out of how many.
     purity: 0..1, how surely all of it shows one person (1: all embeddings agree).
     quality: 0..1, mean quality of the embeddings used.
-    crop: the best crop as a JPEG file, or None. crop_box: xyxy of that crop, crop_frame: its frame.
+    crop: the best crop as a JPEG file, or None. crop_box: xyxy of that crop, crop_frame: its frame. more_crops: others,
+    the best first, as many as ``tracklets.crops`` keeps.
     frames: int64 (m,), boxes: float32 (m, 4): the path, thinned evenly if the track is very long.
     stays: in the camera's named zones, in order of time.
     """
@@ -261,6 +262,7 @@ class Tracklet:
     crop_frame: int | None = None
     crop_box: tuple[float, float, float, float] | None = None
     stays: tuple[Stay, ...] = ()
+    more_crops: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         _checked("embedding", self.embedding, np.float32, (None,))

@@ -83,7 +83,10 @@ def test_max_seconds_ends_an_endless_camera(tmp_path: Path, server: Server) -> N
 
 def test_one_interrupt_stores_the_people_in_view(tmp_path: Path) -> None:
     """Interrupted when the person of a short clip is stored: the other clip's had been in view for as long by then."""
-    short, long = write_blobs(tmp_path / "short.mp4", [0], 100), write_blobs(tmp_path / "long.mp4", [1], 4000, speed=0.1)
+    short, long = (
+        write_blobs(tmp_path / "short.mp4", [0], 100),
+        write_blobs(tmp_path / "long.mp4", [1], 4000, speed=0.1),
+    )
     with running(tmp_path, str(short), str(long)) as process:
         wait_for_a_tracklet(process, tmp_path / "gallery")
         process.send_signal(signal.SIGINT)

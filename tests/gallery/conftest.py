@@ -73,6 +73,7 @@ def some_tracklets(
                 crop=b"\xff\xd8" + rng.bytes(3000) + b"\xff\xd9",
                 crop_frame=25 * i + 20,
                 crop_box=(10.5, 20.25, 60.0, 140.0),
+                more_crops=(b"\xff\xd8" + rng.bytes(500) + b"\xff\xd9",) * (i % 2),
             )
         )
     return tracklets

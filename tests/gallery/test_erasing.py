@@ -14,8 +14,9 @@ import pytest
 
 from reidstream.errors import TrackletNotFound
 from reidstream.gallery import Filter, Gallery
+from reidstream.gallery.next_space import NextVector, begin_move, finish_move, put, waiting
 from reidstream.gallery.traces import find_traces, pieces_of
-from reidstream.types import Tracklet
+from reidstream.types import EmbeddingSpace, Tracklet
 
 from .conftest import SETTINGS, SPACE, Filled, contents_of, same_contents, some_tracklets, started
 
@@ -167,3 +168,41 @@ def test_a_gallery_without_index_files_is_erased_the_same_way(tmp_path: Path) ->
         assert gallery.erase([tracklets[0].id, tracklets[5].id]).proven
         assert len(gallery) == 6
         assert not (tmp_path / "g" / "index").exists()
+
+
+def test_who_is_erased_while_a_gallery_moves_to_another_model_is_in_neither_space(filled: Filled) -> None:
+    tracklets = some_tracklets(20)
+    path = filled(tracklets)
+    victim = tracklets[7]
+    with Gallery.open(path, write=True) as gallery:
+        with gallery.write() as connection:
+            begin_move(connection, EmbeddingSpace("other", "other", 16), "other")
+            units = np.random.default_rng(1).normal(size=(20, 16)).astype(np.float32)
+            units /= np.linalg.norm(units, axis=1, keepdims=True)
+            made = {
+                t.id: NextVector(u, u[None], np.ones(1, np.float32), 1, 1)
+                for t, u in zip(tracklets, units, strict=True)
+            }
+            assert put(connection, made) == 20
+        needle = units[7].tobytes()
+        gallery.flush()
+        erasure = gallery.erase([victim.id])
+        assert erasure.proven
+        with gallery.read() as connection:
+            assert waiting(connection) == []
+    assert needle not in bytes_of(path)
+
+
+def test_after_a_move_the_former_vectors_are_in_no_file_any_more(filled: Filled) -> None:
+    tracklets = some_tracklets(20)
+    path = filled(tracklets)
+    needles = [bytes for t in tracklets for bytes in (t.embedding.tobytes(), t.prototypes.tobytes())]
+    with Gallery.open(path, write=True) as gallery, gallery.write() as connection:
+        begin_move(connection, EmbeddingSpace("other", "other", 4), "other")
+        one = np.eye(4, dtype=np.float32)[0]
+        put(connection, {t.id: NextVector(one, one[None], one[:1], 1, 1) for t in tracklets})
+        finish_move(connection)
+    with Gallery.open(path, write=True) as gallery:
+        gallery.rebuild()
+    data = bytes_of(path)
+    assert not any(needle in data for needle in needles)

@@ -49,7 +49,7 @@ def searcher(gallery: Gallery, monkeypatch: pytest.MonkeyPatch, index: Any, inde
     )
     place: Any = SimpleNamespace(size=SIZE, is_server=False, folder=None)
     indexer: Any = SimpleNamespace(index=index, open_soon=lambda: None)
-    return Searcher(gallery._database, place, indexer)
+    return Searcher(gallery._database, place, indexer, gallery.space)
 
 
 def finds_everybody(search: Searcher, people: Sequence[Tracklet]) -> bool:
@@ -145,7 +145,7 @@ def test_a_reader_follows_the_index_to_its_next_files(gallery: Gallery, monkeypa
     monkeypatch.setattr(searching, "read_facts", now)
     monkeypatch.setattr(searching, "_LONG_TAIL", 10)
     place: Any = SimpleNamespace(size=SIZE, is_server=True, folder=None, open=open_files)
-    search = Searcher(gallery._database, place, None)
+    search = Searcher(gallery._database, place, None, gallery.space)
     assert finds_everybody(search, PEOPLE)
     assert finds_everybody(search, PEOPLE)
     assert opened == [1]

@@ -45,7 +45,7 @@ def bring_in(
     named = [(path.stem, SourceConfig(uri=str(path))) for path in videos]
     engine = LocalEngine(config, named, detector=SlowDetector(seconds, told), embedder=ColourEmbedder())
     with Gallery.open(gallery, write=True, create=True, space=engine.space, config=EXACT) as opened:
-        settings = settings_fingerprint(config, "local", "blobs")
+        settings = settings_fingerprint(config, "local")
         job = GalleryRun(engine, opened, config, settings=settings, record=record)
         with interruptible(job, silent=not told):
             return job.run()

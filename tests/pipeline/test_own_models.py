@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from reidstream.config import Config, GalleryConfig
 from reidstream.errors import ConfigError, GalleryMismatch
 from reidstream.gallery import Gallery
-from reidstream.pipeline import build_gallery, open_run
+from reidstream.gallery.schema import recordings
+from reidstream.pipeline import build_gallery, open_run, settings_fingerprint
 from reidstream.search import QueryModels
 from reidstream.types import EmbeddingSpace
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
@@ -94,3 +96,22 @@ def test_an_index_process_is_started_for_a_gallery_that_has_one_only(
     assert started == []
     with open_run([second], Config(), tmp_path / "new", **models):
         assert started == ["started"]
+
+
+def test_what_an_earlier_version_read_is_known_by_its_way_of_writing_settings(tmp_path: Path) -> None:
+    video, gallery = write_blobs(tmp_path / "a.mp4", [0], 20), tmp_path / "g"
+
+    def build() -> str:
+        made = build_gallery([video], CONFIG, gallery=gallery, detector=BlobDetector(), embedder=ColourEmbedder())
+        return made.sources["a"].state
+
+    assert build() == "complete"
+    former = settings_fingerprint(
+        CONFIG, "local", detector=BlobDetector(), former_model=ColourEmbedder.space.fingerprint
+    )
+    for state, expected in (("complete", "skipped"), ("stopped", "complete")):
+        with Gallery.open(gallery, write=True) as opened, opened.write() as connection:
+            connection.execute(update(recordings).values(settings=former, state=state))
+        assert build() == expected
+    with Gallery.open(gallery) as opened:
+        assert opened.sources()[0].settings == settings_fingerprint(CONFIG, "local", detector=BlobDetector()) != former

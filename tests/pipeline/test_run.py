@@ -104,7 +104,7 @@ def test_a_recorded_run_replays_to_the_same_gallery(videos: list[Path], tmp_path
     bring_in(videos, tmp_path / "g", record=tmp_path / "events.parquet")
     engine = ReplayEngine(tmp_path / "events.parquet")
     with Gallery.open(tmp_path / "again", write=True, create=True, space=engine.space, config=EXACT) as opened:
-        GalleryRun(engine, opened, Config(), settings=settings_fingerprint(Config(), "replay", "x")).run()
+        GalleryRun(engine, opened, Config(), settings=settings_fingerprint(Config(), "replay")).run()
     assert content(tmp_path / "again") == content(tmp_path / "g")
 
 

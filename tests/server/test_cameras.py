@@ -59,7 +59,9 @@ class Answering:
 
     def _do(self, name: str, arguments: Any) -> Any:
         if name == "begin":
-            return self._gallery.begin_source(arguments[0], arguments[1], replace=arguments[2]).value
+            return self._gallery.begin_source(
+                arguments[0], arguments[1], replace=arguments[2], formerly=arguments[3]
+            ).value
         if name == "add":
             return self._gallery.add(*arguments)
         if name == "clip":

@@ -13,6 +13,7 @@ from reidstream.cli.erasure import print_proof, print_served, progress_bar
 from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, wall_time
 from reidstream.cli.gallery_lists import list_command, zones
 from reidstream.cli.options import GALLERY, JSON, SETTINGS, page
+from reidstream.cli.reembed import reembed
 from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 from reidstream.errors import ConfigError
@@ -47,6 +48,11 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     model = f", opened as {facts['model']}" if facts["model"] not in {"", space["model"]} else ""
     fingerprint = space["fingerprint"][:12]
     out.print(f"embeddings: {space['model']}, {space['size']} dimensions, space {fingerprint}{model}", markup=False)
+    out.print(f"made from: {_made_from(facts['crops_used'])}", markup=False)
+    if facts["moving_to"]:
+        moving = facts["moving_to"]
+        of = f"{moving['done']} of {counted(facts['tracklets'], 'tracklet')}"
+        out.print(f"moving to: {moving['model']}, {of} done; `gallery reembed` goes on with it", markup=False)
     state = (
         "up to date" if not behind else f"up to {counted(behind, 'tracklet')} behind; searches compare those exactly"
     )
@@ -62,7 +68,19 @@ def info(gallery: str = GALLERY, as_json: bool = JSON) -> None:
     out.print(table)
 
 
+def _made_from(crops_used: dict[str, int]) -> str:
+    """From how many crops the vectors are, in words: few say less of a person than many."""
+    groups = (("1 crop", 1, 1), ("2 to 4 crops", 2, 4), ("5 crops and more", 5, None))
+    parts = []
+    for name, least, most in groups:
+        of_it = [n for used, n in crops_used.items() if int(used) >= least and (most is None or int(used) <= most)]
+        if of_it:
+            parts.append(f"{name} {sum(of_it)}")
+    return ", ".join(parts) or "nothing yet"
+
+
 app.command("list")(list_command)
+app.command()(reembed)
 app.command()(zones)
 
 

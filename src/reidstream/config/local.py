@@ -78,6 +78,13 @@ class TrackletConfig(Section):
         description="Leave out tracks whose upright pictures are not those of a person, as far as the embedding model "
         "`person-reid` shows it; other models have no second look, and a detector or boxes of one's own are believed.",
     )
+    crops: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="Pictures kept of each tracklet, at most: the best, and others out of its time. With more, a "
+        "gallery that moves to another model loses less where recordings are gone (some 6 KB each).",
+    )
     prototypes: int = Field(default=4, ge=1, le=16, description="Typical appearances kept per tracklet, at most.")
     split: bool = Field(default=True, description="Split a track whose embeddings fall into two groups in time.")
     max_seconds: float = Field(

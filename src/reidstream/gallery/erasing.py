@@ -26,7 +26,7 @@ from reidstream.gallery.facts import write_facts
 from reidstream.gallery.ownership import OWN_FILES
 from reidstream.gallery.personal import Subject, stores_of, traces_in_tables
 from reidstream.gallery.rows import in_chunks, unpacked
-from reidstream.gallery.schema import crops, details, embeddings, tracklets
+from reidstream.gallery.schema import crops, details, embeddings, more_crops, next_embeddings, tracklets
 from reidstream.gallery.traces import PieceFinder, Pieces, Traces, entropy_coded, find_traces, pieces_of
 from reidstream.types import FloatArray
 
@@ -218,8 +218,12 @@ def finish_erasure(database: Database, rebuild: Callable[[], None]) -> None:
 def _pieces(database: Database, ids: Sequence[str], indexed: FloatArray) -> Pieces:
     c = tracklets.c
     query = (
-        select(c.id, embeddings.c.vector, details.c.prototypes, crops.c.jpeg)
+        select(
+            *(c.id, embeddings.c.vector, details.c.prototypes, crops.c.jpeg),
+            *(next_embeddings.c.vector.label("next_vector"), next_embeddings.c.prototypes.label("next_prototypes")),
+        )
         .outerjoin(embeddings, embeddings.c.seq == c.seq)
+        .outerjoin(next_embeddings, next_embeddings.c.seq == c.seq)
         .outerjoin(details, details.c.seq == c.seq)
         .outerjoin(crops, crops.c.seq == c.seq)
     )
@@ -232,7 +236,10 @@ def _pieces(database: Database, ids: Sequence[str], indexed: FloatArray) -> Piec
             for row in connection.execute(query.where(c.id.in_(some))):
                 known.add(row.id)
                 blobs = [row.vector or b"", row.prototypes or b"", entropy_coded(row.jpeg or b"")]
+                blobs += [row.next_vector or b"", row.next_prototypes or b""]
                 found.append(pieces_of(blobs, most))
+            others = select(more_crops.c.jpeg).join(tracklets, c.seq == more_crops.c.seq).where(c.id.in_(some))
+            found.append(pieces_of([entropy_coded(jpeg) for jpeg in connection.execute(others).scalars()], most))
     missing = [i for i in ids if i not in known]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
@@ -245,7 +252,8 @@ def _held_by_others(connection: Connection, pieces: Pieces, wanted: set[int], in
     places = sorted(wanted)
     finder = PieceFinder(pieces[places])
     held: set[int] = set()
-    for column in (embeddings.c.vector, details.c.prototypes, crops.c.jpeg):
+    following = (next_embeddings.c.vector, next_embeddings.c.prototypes)
+    for column in (embeddings.c.vector, details.c.prototypes, crops.c.jpeg, more_crops.c.jpeg, *following):
         for (blob,) in connection.execute(select(column).execution_options(yield_per=1000)):
             held.update(places[piece] for piece, _ in finder.find(blob))
     # The index's copy of an equal vector is equal as well, though it is in no row.

@@ -89,6 +89,17 @@ def write_all_facts(connection: Connection, facts: Facts) -> None:
     )
 
 
+def demand_same_space(connection: Connection, place: str, opened: EmbeddingSpace) -> None:
+    """Raise GalleryMismatch when a gallery has moved to another space since somebody opened it in this one."""
+    key = meta.c.key == "space_fingerprint"
+    now = connection.execute(select(meta.c.value).where(key)).scalar_one_or_none()
+    if now != opened.fingerprint:
+        raise GalleryMismatch(
+            f"gallery {place} held embeddings of {opened.model} when it was opened, and has been moved to another "
+            "model since; open it anew"
+        )
+
+
 def check_space(place: str, held: EmbeddingSpace, given: EmbeddingSpace) -> None:
     """Raise GalleryMismatch unless vectors of the given space may be compared with those held."""
     if held.fingerprint != given.fingerprint or held.size != given.size:

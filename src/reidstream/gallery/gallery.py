@@ -22,7 +22,7 @@ from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import CheckReport, check
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
-from reidstream.gallery.facts import Facts, check_space, read_facts
+from reidstream.gallery.facts import Facts, check_space, demand_same_space, read_facts
 from reidstream.gallery.fencing import Fence
 from reidstream.gallery.index.building import IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
@@ -35,6 +35,7 @@ from reidstream.gallery.rows import (
     EVERYTHING,
     Filter,
     Rows,
+    more_crops_held,
     rows_of,
     stays_of,
     tracklet_of,
@@ -75,7 +76,7 @@ class Gallery:
         place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
         has_indexer = ownership is not None and facts.index != "exact"
         self._indexer = Indexer(database, place, facts) if has_indexer else None
-        self._searcher = Searcher(database, place, self._indexer)
+        self._searcher = Searcher(database, place, self._indexer, facts.space)
 
     @classmethod
     def open(
@@ -225,17 +226,20 @@ class Gallery:
 
     # -- writing
 
-    def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin:
+    def begin_source(
+        self, started: SourceStarted, settings: str, *, replace: bool = False, formerly: str = ""
+    ) -> Begin:
         """What to do with a source that has just started; see Begin.
 
-        settings: a fingerprint of everything that decides what its tracklets look like.
+        settings: a fingerprint of everything that decides what its tracklets look like. formerly: the same as an
+        earlier version wrote it.
         replace: forget what is stored of this content first, so that it is ingested anew.
         Raises GalleryMismatch when the content was read with other settings before and ``replace`` is not set.
         """
         if replace:
             self._forget(started.content)
         with self._writing, self.write() as connection:
-            begin, attempt = recordings.begin(connection, started, settings)
+            begin, attempt = recordings.begin(connection, started, settings, formerly)
         if begin is not Begin.ELSEWHERE:
             self._attempts[started.content] = attempt
         if begin.wanted:
@@ -436,7 +440,8 @@ class Gallery:
             row = connection.execute(whole_tracklets().where(tracklets.c.id == id)).one_or_none()
             if row is None:
                 raise TrackletNotFound(f"no tracklet {id} in gallery {self.place}")
-            return tracklet_of(row, stays_of(connection, [row.seq]).get(row.seq, ()))
+            more = more_crops_held(connection, [row.seq]).get(row.seq, ())
+            return tracklet_of(row, stays_of(connection, [row.seq]).get(row.seq, ()), more)
 
     def tracklets(self, where: Filter = EVERYTHING) -> Iterator[Tracklet]:
         """Whole tracklets one after the other, in the order in which they were stored."""
@@ -445,10 +450,11 @@ class Gallery:
             query = whole_tracklets().where(tracklets.c.seq > last, where.clause()).order_by(tracklets.c.seq).limit(500)
             with self.read() as connection:
                 found = connection.execute(query).all()
-                stays = stays_of(connection, [row.seq for row in found])
+                seqs = [row.seq for row in found]
+                stays, more = stays_of(connection, seqs), more_crops_held(connection, seqs)
             if not found:
                 return
-            yield from (tracklet_of(row, stays.get(row.seq, ())) for row in found)
+            yield from (tracklet_of(row, stays.get(row.seq, ()), more.get(row.seq, ())) for row in found)
             last = found[-1].seq
 
     def vectors(self, ids: Sequence[str] | None = None) -> tuple[list[str], FloatArray]:
@@ -457,11 +463,13 @@ class Gallery:
         Raises TrackletNotFound.
         """
         with self.read() as connection:
+            demand_same_space(connection, str(self.place), self.space)
             return appearances.vectors(connection, self.place, self.space.size, ids)
 
     def prototypes(self, ids: Sequence[str] | None = None) -> Prototypes:
         """The prototypes of these tracklets, in the order given, or of all in order of storing."""
         with self.read() as connection:
+            demand_same_space(connection, str(self.place), self.space)
             return appearances.prototypes(connection, self.place, self.space.size, ids)
 
     def ends(self, ids: Sequence[str]) -> tuple[FloatArray, FloatArray]:

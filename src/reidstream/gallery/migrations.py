@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from reidstream.errors import GalleryMismatch
-from reidstream.gallery.schema import fences, left_out, meta, metadata, stays, tombstones, tracklets_end
+from reidstream.gallery.schema import (
+    fences,
+    left_out,
+    meta,
+    metadata,
+    more_crops,
+    next_embeddings,
+    stays,
+    tombstones,
+    tracklets_end,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,14 @@ def _stays(connection: Connection) -> None:
     stays.create(connection, checkfirst=True)
 
 
+def _next_embeddings(connection: Connection) -> None:
+    next_embeddings.create(connection, checkfirst=True)
+
+
+def _more_crops(connection: Connection) -> None:
+    more_crops.create(connection, checkfirst=True)
+
+
 GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for recordings, tracklets, embeddings, details and crops", _first_tables),
     Migration("an index of the times at which tracklets end, for searches since a time", _index_of_ends),
@@ -62,6 +80,8 @@ GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("what recordings begin with, to know them again when they have grown", _beginnings),
     Migration("what was not stored, and why", _left_out),
     Migration("stays in named zones", _stays),
+    Migration("vectors for the embedding space that a gallery is moved to", _next_embeddings),
+    Migration("more than one picture of a tracklet", _more_crops),
 )
 
 

@@ -72,8 +72,10 @@ class Recording:
     length: int = 0
 
 
-def begin(connection: Connection, started: SourceStarted, settings: str) -> tuple[Begin, int]:
+def begin(connection: Connection, started: SourceStarted, settings: str, formerly: str = "") -> tuple[Begin, int]:
     """Note that a source has started; what to do with it, and which attempt this is.
+
+    formerly: how an earlier version wrote the same settings.
 
     Raises GalleryMismatch when the content was read with other settings before.
     """
@@ -107,7 +109,7 @@ def begin(connection: Connection, started: SourceStarted, settings: str) -> tupl
         connection.execute(
             update(tracklets).where(tracklets.c.content == started.content).values(source=started.source)
         )
-    if known.settings != settings:
+    if known.settings not in (settings, formerly or settings):
         raise GalleryMismatch(
             f"{started.uri} is in the gallery as {known.source!r}, read with other settings; "
             "use the former settings, another gallery, or replace what is stored of it (--replace)"

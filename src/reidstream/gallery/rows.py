@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, exists, func, select, true
 
 from reidstream.errors import GalleryCorrupt
-from reidstream.gallery.schema import crops, details, embeddings, stays, tracklets
+from reidstream.gallery.schema import crops, details, embeddings, more_crops, stays, tracklets
 from reidstream.gallery.whose import WHOSE, with_whose
 from reidstream.types import EndReason, FloatArray, IntArray, Stay, TrackIds, Tracklet
 
@@ -210,6 +210,21 @@ def blobs_of(tracklet: Tracklet) -> tuple[dict[str, bytes], dict[str, bytes], di
     )
 
 
+def more_crops_of(seq: int, tracklet: Tracklet) -> list[dict[str, Any]]:
+    """A tracklet's rows in ``more_crops``."""
+    return [{"seq": seq, "number": n, "jpeg": jpeg} for n, jpeg in enumerate(tracklet.more_crops, start=1)]
+
+
+def more_crops_held(connection: Connection, seqs: Sequence[int]) -> dict[int, tuple[bytes, ...]]:
+    """The pictures of tracklets beside the best ones, by their private row numbers, the best of them first."""
+    found: dict[int, list[bytes]] = {}
+    for some in in_chunks(seqs):
+        query = select(more_crops).where(more_crops.c.seq.in_(some)).order_by(more_crops.c.seq, more_crops.c.number)
+        for row in connection.execute(query):
+            found.setdefault(row.seq, []).append(row.jpeg)
+    return {seq: tuple(several) for seq, several in found.items()}
+
+
 def packed(array: FloatArray) -> bytes:
     """The array's float32 values, little-endian, row by row."""
     return np.ascontiguousarray(array, "<f4").tobytes()
@@ -231,8 +246,8 @@ def whole_tracklets() -> Select[Any]:
     )
 
 
-def tracklet_of(row: Row[Any], stays: tuple[Stay, ...] = ()) -> Tracklet:
-    """The tracklet of a row of ``whole_tracklets``; stays: see ``stays_of``."""
+def tracklet_of(row: Row[Any], stays: tuple[Stay, ...] = (), more: tuple[bytes, ...] = ()) -> Tracklet:
+    """The tracklet of a row of ``whole_tracklets``; stays: see ``stays_of``, more: see ``more_crops_held``."""
     r = row._mapping
     vector = unpacked(r["vector"])
     box = (r["crop_x1"], r["crop_y1"], r["crop_x2"], r["crop_y2"])
@@ -248,6 +263,7 @@ def tracklet_of(row: Row[Any], stays: tuple[Stay, ...] = ()) -> Tracklet:
         crop=r["jpeg"],
         crop_box=None if None in box else box,
         stays=stays,
+        more_crops=more,
     )
 
 

@@ -9,6 +9,8 @@ Track ids are unsigned 64-bit numbers kept as the signed number with the same bi
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -134,7 +136,7 @@ left_out = Table(
 Index("left_out_time", left_out.c.start_wall, left_out.c.id)
 
 
-def _belonging(name: str, *columns: Column[bytes]) -> Table:
+def _belonging(name: str, *columns: Column[Any]) -> Table:
     key = Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True)
     return Table(name, metadata, key, *columns)
 
@@ -163,3 +165,21 @@ details = _belonging(
     Column("boxes", LargeBinary, nullable=False),
 )
 crops = _belonging("crops", Column("jpeg", LargeBinary, nullable=False))
+# Pictures of a tracklet beside the best one, which is number 0 and in ``crops``.
+more_crops = Table(
+    "more_crops",
+    metadata,
+    Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True),
+    Column("jpeg", LargeBinary, nullable=False),
+)
+
+# Vectors in the space that the gallery is being moved to, and how many crops each was made from; see next_space.
+next_embeddings = _belonging(
+    "next_embeddings",
+    Column("vector", LargeBinary, nullable=False),
+    Column("prototypes", LargeBinary, nullable=False),
+    Column("weights", LargeBinary, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("seen", Integer, nullable=False),
+)

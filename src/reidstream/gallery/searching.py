@@ -16,14 +16,14 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from reidstream.errors import GalleryError
 from reidstream.gallery.database import Database
-from reidstream.gallery.facts import Facts, read_facts
+from reidstream.gallery.facts import Facts, demand_same_space, read_facts
 from reidstream.gallery.index.building import IndexPlace
 from reidstream.gallery.index.exact import ExactIndex, Nearest, VectorIndex, largest
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.ownership import index_files_at_rest
 from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, rows_after
 from reidstream.gallery.schema import embeddings, tracklets
-from reidstream.types import FloatArray, Match
+from reidstream.types import EmbeddingSpace, FloatArray, Match
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,9 @@ _ROUNDING = 1e-3
 class Searcher:
     """Searches one gallery; keeps what it has loaded from one search to the next. Safe to use from several threads."""
 
-    def __init__(self, database: Database, place: IndexPlace, indexer: Indexer | None) -> None:
-        """``indexer``: the owner's; None for a reader."""
+    def __init__(self, database: Database, place: IndexPlace, indexer: Indexer | None, space: EmbeddingSpace) -> None:
+        """``indexer``: the owner's; None for a reader. space: of the vectors that are searched for."""
+        self._space = space
         self._database = database
         self._place = place
         self._indexer = indexer
@@ -80,6 +81,7 @@ class Searcher:
             raise ValueError(f"k must be at least 1, got {k}")
         queries = checked_queries(vectors, self._place.size)
         with self._database.read() as connection:
+            demand_same_space(connection, str(self._database.place), self._space)
             if where and (few := self._few(connection, where)) is not None:
                 return _compared(connection, few, queries, k, self._place.size)
             with self._lock:

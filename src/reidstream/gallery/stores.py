@@ -49,7 +49,7 @@ STORES: tuple[Store, ...] = (
     # First, because recordings are referred to.
     Store(
         "tracklets with their vectors, paths, crops and stays in zones",
-        tables=("tracklets", "embeddings", "details", "crops", "stays"),
+        tables=("tracklets", "embeddings", "details", "crops", "more_crops", "stays", "next_embeddings"),
         files=(DATABASE_FILE, f"{DATABASE_FILE}-wal", f"{DATABASE_FILE}-shm", f"{DATABASE_FILE}-journal", "index/*"),
         erase=_erase_tracklets,
         trace=_trace_tracklets,

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery.facts import read_facts, write_facts
 from reidstream.gallery.recordings import UNFINISHED
-from reidstream.gallery.rows import blobs_of, in_chunks, values_of
-from reidstream.gallery.schema import crops, details, embeddings, stays, tracklets
+from reidstream.gallery.rows import blobs_of, in_chunks, more_crops_of, values_of
+from reidstream.gallery.schema import crops, details, embeddings, more_crops, stays, tracklets
 from reidstream.gallery.tombstones import erased_before
 from reidstream.types import Tracklet
 
@@ -92,13 +92,21 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
 
 
 def _insert(connection: Connection, batch: Sequence[tuple[int, Tracklet]], attempts: Mapping[str, int]) -> None:
-    rows: dict[Table, list[dict[str, Any]]] = {tracklets: [], embeddings: [], details: [], crops: [], stays: []}
+    rows: dict[Table, list[dict[str, Any]]] = {
+        tracklets: [],
+        embeddings: [],
+        details: [],
+        crops: [],
+        stays: [],
+        more_crops: [],
+    }
     for seq, tracklet in batch:
         rows[tracklets].append({"seq": seq, "revision": seq, **values_of(tracklet, attempts[tracklet.content])})
         for table, blobs in zip((embeddings, details, crops), blobs_of(tracklet), strict=True):
             if blobs is not None:
                 rows[table].append({"seq": seq, **blobs})
         rows[stays] += [{"seq": seq, **asdict(stay)} for stay in tracklet.stays]
+        rows[more_crops] += more_crops_of(seq, tracklet)
     for table, values in rows.items():
         if values:
             connection.execute(insert(table), values)
@@ -112,6 +120,9 @@ def _replace(connection: Connection, seq: int, tracklet: Tracklet, attempts: Map
         connection.execute(delete(table).where(table.c.seq == seq))
         if blobs is not None:
             connection.execute(insert(table).values(seq=seq, **blobs))
+    connection.execute(delete(more_crops).where(more_crops.c.seq == seq))
+    if tracklet.more_crops:
+        connection.execute(insert(more_crops), more_crops_of(seq, tracklet))
     connection.execute(delete(stays).where(stays.c.seq == seq))
     if tracklet.stays:
         connection.execute(insert(stays), [{"seq": seq, **asdict(stay)} for stay in tracklet.stays])

@@ -23,29 +23,36 @@ if TYPE_CHECKING:
 def settings_fingerprint(
     config: Config,
     engine: str,
-    model: str,
     max_fps: float | None = None,
     detector: Detector | None = None,
     ignore: Sequence[Polygon] = (),
     given: str = "",
+    *,
+    former_model: str | None = None,
 ) -> str:
-    """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling, models.
+    """What decides how tracklets come out, as 16 hex digits: engine, detection, tracking, sampling, pooling.
 
-    model: names the embedding model, by its checksum or its space. max_fps: the frame rate that a source is thinned to,
-    if it is. detector: one that is used instead of the configured model. ignore: regions of a source that do not count.
-    given: fingerprint of the boxes that a source comes with.
+    The embedding model has no part in it: a gallery has one space and takes nothing else, and when it moves to another,
+    what is half read goes on there.
+    max_fps: the frame rate that a source is thinned to, if it is. detector: one that is used instead of the configured
+    model. ignore: regions of a source that do not count. given: fingerprint of the boxes that a source comes with.
+    former_model: the embedding model's checksum or space, for what version 0.1 wrote, which named it.
     """
     sections = ("detector", "tracker", "embedding", "tracklets", *(["deepstream"] if engine == "deepstream" else []))
     parts = {name: getattr(config, name).model_dump(mode="json") for name in sections}
     # How many frames are detected together changes nothing but speed.
     parts["detector"].pop("batch")
     parts["embedding"].pop("batch")
+    # How many pictures are kept changes no vector.
+    parts["tracklets"].pop("crops")
+    if former_model is None:
+        parts["embedding"].pop("model")
     if parts["tracker"]["follow_scores"]:
         # What was read before there was this setting stays what it is.
         parts["tracker"].pop("follow_scores")
     if parts["tracklets"]["second_look"]:
         parts["tracklets"].pop("second_look")
-    named: list[object] = [engine, parts, model, *([] if max_fps is None else [max_fps])]
+    named: list[object] = [engine, parts, *(value for value in (former_model, max_fps) if value is not None)]
     if detector is not None:
         kind = type(detector)
         named.append({"detector": getattr(detector, "fingerprint", f"{kind.__module__}.{kind.__qualname__}")})

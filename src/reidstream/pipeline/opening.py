@@ -105,18 +105,18 @@ def open_run(
     if engine != "local" and any(source.detections or source.tracks for source in chosen):
         raise ConfigError(f"detections or tracks of your own need the local engine; got engine={engine!r}")
     looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
-    settings = settings_fingerprint(config, engine, looks, detector=detector)
+    settings = settings_fingerprint(config, engine, detector=detector)
+    formerly = {settings: settings_fingerprint(config, engine, detector=detector, former_model=looks)}
     named = list(zip(source_ids(chosen), chosen, strict=True))
     summaries = [SourceSummary(source_id, redacted(source.uri)) for source_id, source in named]
     known = {} if replace else known_recordings(gallery)
     given = {source_id: given_fingerprint(source) for source_id, source in named}
-    own = {
-        source_id: settings_fingerprint(
-            config, engine, looks, source.max_fps, detector, source.ignore, given=given[source_id]
-        )
-        for source_id, source in named
-        if source.max_fps is not None or source.ignore or given[source_id]
-    }
+    own: dict[str, str] = {}
+    for source_id, source in named:
+        if source.max_fps is not None or source.ignore or given[source_id]:
+            special = (config, engine, source.max_fps, detector, source.ignore, given[source_id])
+            own[source_id] = settings_fingerprint(*special)
+            formerly[own[source_id]] = settings_fingerprint(*special, former_model=looks)
     grown: dict[str, str] = {}
     contents = {
         source_id: content_of(source, source_id) if known or len(named) > 1 else None for source_id, source in named
@@ -133,7 +133,7 @@ def open_run(
         more = started.length > recording.length
         if (
             recording.state == RecordingState.COMPLETE
-            and recording.settings == own.get(source_id, settings)
+            and recording.settings in (wanted := own.get(source_id, settings), formerly[wanted])
             and not more
         ):
             summary.state, summary.note = SourceState.SKIPPED, why_held(recording, source_id)
@@ -172,6 +172,7 @@ def open_run(
             config,
             settings=settings,
             own_settings=own,
+            former_settings=formerly,
             sources=summaries,
             replace=replace,
             record=record,
@@ -196,8 +197,9 @@ def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: b
     with Gallery.open(
         gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
     ) as opened:
-        settings = settings_fingerprint(config, "replay", engine.space.fingerprint)
-        yield GalleryRun(engine, opened, config, settings=settings, replace=replace)
+        settings = settings_fingerprint(config, "replay")
+        formerly = {settings: settings_fingerprint(config, "replay", former_model=engine.space.fingerprint)}
+        yield GalleryRun(engine, opened, config, settings=settings, former_settings=formerly, replace=replace)
 
 
 def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:

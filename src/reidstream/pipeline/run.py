@@ -36,7 +36,8 @@ class GalleryRun:
 
     gallery: a gallery, or a store that another process decides in: then nobody is given a person here.
     settings: fingerprint of everything that decides what the tracklets look like (see `settings_fingerprint`).
-    own_settings: the same for sources, by id, that are read with settings of their own.
+    own_settings: the same for sources, by id, that are read with settings of their own. former_settings: how earlier
+    versions wrote such a fingerprint, by how it is written now.
     record: file to record the events to.
     replace: make anew what the gallery holds of a recording that was read with other settings; else that is refused.
     max_seconds: stop after this much wall time.
@@ -56,6 +57,7 @@ class GalleryRun:
         *,
         settings: str,
         own_settings: Mapping[str, str] | None = None,
+        former_settings: Mapping[str, str] | None = None,
         sources: Sequence[SourceSummary] = (),
         replace: bool = False,
         record: Path | None = None,
@@ -74,6 +76,7 @@ class GalleryRun:
         self._config = config
         self._settings = settings
         self._own_settings = dict(own_settings or {})
+        self._former_settings = dict(former_settings or {})
         self._replace = replace
         self._record = record
         self._max_seconds = max_seconds
@@ -185,7 +188,8 @@ class GalleryRun:
                 event = dataclasses.replace(event, content=self._grown[event.source])
                 source.grown = True
             settings = self._own_settings.get(event.source, self._settings)
-            begin = self._gallery.begin_source(event, settings, replace=self._replace)
+            formerly = self._former_settings.get(settings, "")
+            begin = self._gallery.begin_source(event, settings, replace=self._replace, formerly=formerly)
             self._sizes[event.source] = event.size
             if begin.wanted:
                 self._begun[event.content] = event.source

@@ -16,7 +16,9 @@ class TrackletStore(Protocol):
     def place(self) -> object:
         """Where it is, for messages."""
 
-    def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin: ...
+    def begin_source(
+        self, started: SourceStarted, settings: str, *, replace: bool = False, formerly: str = ""
+    ) -> Begin: ...
 
     def add(self, batch: Sequence[Tracklet]) -> int: ...
 

@@ -49,9 +49,11 @@ class RemoteStore:
         self._contents: dict[str, str] = {}
         self.place = "of the server"
 
-    def begin_source(self, started: SourceStarted, settings: str, *, replace: bool = False) -> Begin:
+    def begin_source(
+        self, started: SourceStarted, settings: str, *, replace: bool = False, formerly: str = ""
+    ) -> Begin:
         self._contents[started.source] = started.content
-        return Begin(self._ask("begin", started, settings, replace))
+        return Begin(self._ask("begin", started, settings, replace, formerly))
 
     def add(self, batch: Sequence[Tracklet]) -> int:
         return int(self._ask("add", list(batch)))

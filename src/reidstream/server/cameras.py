@@ -352,7 +352,8 @@ class _Running:
         desk = self._desk
         match name:
             case "begin":
-                return desk.gallery.begin_source(arguments[0], arguments[1], replace=arguments[2]).value
+                started, settings, replace, formerly = arguments
+                return desk.gallery.begin_source(started, settings, replace=replace, formerly=formerly).value
             case "add":
                 return desk.store(*arguments)
             case "leave out":

@@ -333,6 +333,7 @@ class TrackletCollector:
             crop=samples.crops[best],
             crop_frame=samples.frames[best],
             crop_box=_box(samples.boxes[best]),
+            more_crops=_more_crops(samples, pooled, best, self._config.crops - 1),
         )
 
 
@@ -352,6 +353,16 @@ def _best_crop(samples: _Samples, pooled: Pool) -> int:
     typical = np.clip(np.stack(samples.embeddings) @ pooled.embedding, 0.0, 1.0) ** _TYPICAL
     score = np.array(samples.quality) * typical + pooled.used + 10.0 * np.array([c is not None for c in samples.crops])
     return int(score.argmax())
+
+
+def _more_crops(samples: _Samples, pooled: Pool, best: int, most: int) -> tuple[bytes, ...]:
+    """Pictures beside the best one, of samples that were pooled, spread over the track's time, best first."""
+    rows = [n for n, crop in enumerate(samples.crops) if crop is not None and pooled.used[n] and n != best]
+    if most <= 0 or not rows:
+        return ()
+    chosen = spread(np.array(samples.times)[rows], np.array(samples.quality)[rows], most).tolist()
+    ordered = sorted((rows[n] for n in chosen), key=lambda n: -samples.quality[n])
+    return tuple(crop for n in ordered if (crop := samples.crops[n]) is not None)
 
 
 def _box(values: FloatArray) -> tuple[float, float, float, float]:
