@@ -94,7 +94,7 @@ RTSP_LINES: tuple[KnownLine, ...] = (
         "rtsp-given-up",
         "GStreamer",
         r"attempt-exceeded|Number of RTSP reconnection attempts exceeded|reconnection attempts? exceeded",
-        "nvurisrcbin used up its attempts to connect again (rtsp-reconnect-attempts) and gives up; other sources go on.",
+        "nvurisrcbin used up its attempts to connect again (rtsp-reconnect-attempts); other sources go on.",
         "ReIDStream sets no such number and opens the source again itself; reconnect_limit says for how long.",
         "INFO: element message attempt-exceeded from nvurisrcbin0",
     ),
