@@ -21,6 +21,7 @@ from reidstream.engines.deepstream.checking.findings import Severity
 from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
 from reidstream.engines.deepstream.files.nvtracker_config import shadow_frames
 from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutter, FrameArrays, Layout
+from reidstream.engines.deepstream.running.alive import AliveFile
 from reidstream.engines.deepstream.running.bus import BusWatch
 from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
@@ -86,6 +87,7 @@ class DeepStreamEngine:
         self._pads = MuxPads(self._rendered.batch)
         self._waiting: deque[Source] = deque()
         self._finishing = False
+        self._alive = AliveFile(self._rendered.folder)
         self._handover = Handover(deepstream.queue, self._is_live, self._count_dropped)
         mux_size = None if deepstream.mux.new_mux else self._rendered.mux_size
         layout = Layout(
@@ -239,6 +241,7 @@ class DeepStreamEngine:
                 self._handover.put_note(StreamOver(index, in_order=True))
                 self._pad_freed()
         now = time.monotonic()
+        self._alive.sign(now)
         for source in self._known():
             if source.broken is not None:
                 self._open_again(source, now)
@@ -434,6 +437,7 @@ class DeepStreamEngine:
             self._open(name, config)
 
     def _shut_down(self) -> None:
+        self._alive.remove()
         self._handover.release()
         if not self._pipeline.stop():
             self._warn("NVIDIA's elements did not stop in time and were left behind")
