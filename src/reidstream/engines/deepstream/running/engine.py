@@ -84,6 +84,7 @@ class DeepStreamEngine:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._indices = 0
+        self._to_open = 0
         self._pads = MuxPads(self._rendered.batch)
         self._waiting: deque[Source] = deque()
         self._finishing = False
@@ -133,12 +134,19 @@ class DeepStreamEngine:
         """What the metadata held; see BatchReader."""
         return Counter(self._reader.counts)
 
+    @property
+    def probed(self) -> tuple[int, float]:
+        """How many batches the probe has read, and in how many seconds of the streaming thread."""
+        return self._probe.batches, self._probe.seconds
+
     def add_source(self, source_id: str, config: SourceConfig) -> None:
         """Add a source while the engine runs. Raises ConfigError when the id is in use."""
         with self._lock:
             if any(source.id == source_id and not source.events.ended for source in self._sources.values()):
                 raise ConfigError(f"there is a source {source_id!r} already")
-        self._bus.soon(lambda: self._open(source_id, config))
+            # It keeps the run from being over when all others end before the main loop comes to it.
+            self._to_open += 1
+        self._bus.soon(lambda: self._open_added(source_id, config))
 
     def remove_source(self, source_id: str) -> None:
         """Take a source out while the engine runs; its tracks end. Raises ConfigError when there is none."""
@@ -209,7 +217,7 @@ class DeepStreamEngine:
             if item is None or time.monotonic() - looked > _TICK:
                 looked = time.monotonic()
                 yield from self._time_passes()
-                if self._camera_list is None and all(source.events.ended for source in self._known()):
+                if self._camera_list is None and self._all_ended():
                     return
         # What the probe had read when the stop came is finished; nothing waits for room any more.
         self._handover.release()
@@ -327,6 +335,13 @@ class DeepStreamEngine:
                 f"{counts['no embedding']} people were tracked and large enough, but not one carried an embedding "
                 f"(patience is {patience} person-frames, deepstream.patience). {_likely_causes(self._rendered)}"
             )
+
+    def _open_added(self, source_id: str, config: SourceConfig) -> None:
+        try:
+            self._open(source_id, config)
+        finally:
+            with self._lock:
+                self._to_open -= 1
 
     def _open(self, source_id: str, config: SourceConfig) -> None:
         """Put a source into the pipeline. One that cannot be read ends at once, the others go on."""
@@ -455,6 +470,10 @@ class DeepStreamEngine:
     def _known(self) -> list[Source]:
         with self._lock:
             return list(self._sources.values())
+
+    def _all_ended(self) -> bool:
+        with self._lock:
+            return not self._to_open and all(source.events.ended for source in self._sources.values())
 
     def _is_live(self, index: int) -> bool:
         # What is still on its way from a source that has ended is thrown away and must not wait for room.
