@@ -110,7 +110,7 @@ class DeepStreamEngine:
             layout, sampling=sampling, cut=self._cutter, keeps=self._keeps, source=self._pads.source
         )
         self._pipeline = Pipeline(self._rendered.elements, deepstream.mux.new_mux, self._pads)
-        self._probe = Probe(self._pipeline.gst, self._reader, self._handover, self._pads, self._pad_freed)
+        self._probe = Probe(self._pipeline.gst, self._reader, self._handover, self._pads)
         self._probe.attach(self._pipeline.last_pad)
         self._bus = BusWatch(self._pipeline, self._handover, self._pads, self._warn)
         # On a thread: nvinfer may build engines for minutes, during which Ctrl-C must be heard.
@@ -247,7 +247,8 @@ class DeepStreamEngine:
         for pad in self._pads.overdue():
             if (index := self._pads.deleted(pad)) is not None:
                 self._handover.put_note(StreamOver(index, in_order=True))
-                self._pad_freed()
+        if self._pads.rested():
+            self._bus.soon(self._connect_waiting)
         now = time.monotonic()
         self._alive.sign(now)
         for source in self._known():
@@ -421,9 +422,6 @@ class DeepStreamEngine:
                 f"there are more sources than the mux has places ({self._rendered.batch}, deepstream.mux.batch): "
                 f"{source.id} waits until another has ended"
             )
-
-    def _pad_freed(self) -> None:
-        self._bus.soon(self._connect_waiting)
 
     def _connect_waiting(self) -> None:
         with self._lock:
