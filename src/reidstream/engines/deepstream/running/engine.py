@@ -16,14 +16,13 @@ from pathlib import Path
 from reidstream.config import Config, SourceConfig
 from reidstream.config.deepstream import PropertyValue
 from reidstream.engines import EngineStatus
-from reidstream.engines.deepstream.checking import check_files
-from reidstream.engines.deepstream.checking.findings import Severity
 from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
 from reidstream.engines.deepstream.files.nvtracker_config import shadow_frames
 from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutter, FrameArrays, Layout
 from reidstream.engines.deepstream.running.alive import AliveFile
 from reidstream.engines.deepstream.running.bus import BusWatch
 from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
+from reidstream.engines.deepstream.running.causes import likely_causes
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
 from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.pipeline import Pipeline, check_mux, source_properties
@@ -334,7 +333,7 @@ class DeepStreamEngine:
         if counts["embeddings"] == 0 and counts["no embedding"] >= patience:
             raise EngineError(
                 f"{counts['no embedding']} people were tracked and large enough, but not one carried an embedding "
-                f"(patience is {patience} person-frames, deepstream.patience). {_likely_causes(self._rendered)}"
+                f"(patience is {patience} person-frames, deepstream.patience). {likely_causes(self._rendered)}"
             )
 
     def _open_added(self, source_id: str, config: SourceConfig) -> None:
@@ -495,17 +494,3 @@ class DeepStreamEngine:
 def _smallest(config: Config) -> tuple[int, int]:
     sgie = config.deepstream.sgie
     return sgie.min_width, sgie.min_height or config.embedding.min_height
-
-
-def _likely_causes(rendered: RenderedConfigs) -> str:
-    """What the checker of configuration files has to say, or where else to look."""
-    files = [path for path in (rendered.pgie, rendered.sgie, rendered.tracker) if path is not None]
-    findings = [finding for finding in check_files(files) if finding.severity is not Severity.NOTE]
-    if not findings:
-        return (
-            f"The configuration files in {rendered.folder} look right: see whether nvinfer printed a message about the "
-            f"Re-ID model ({rendered.reid_onnx}), and whether people are smaller than deepstream.sgie.min_width and "
-            "min_height in the mux's pixels."
-        )
-    listed = "; ".join(f"{finding.place}: {finding.cause} ({finding.cure})" for finding in findings)
-    return f"Likely causes, from the configuration files: {listed}"
