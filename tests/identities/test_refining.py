@@ -114,7 +114,7 @@ def test_who_could_be_either_of_two_by_looks_is_who_had_the_time_to_come(fill: F
     begun = np.where(np.arange(len(who)) == last, rival, who)
     begun[3 * rival + 2] = 99
     nothing = np.zeros(0, np.int64)
-    group = refined(
+    group, _ = refined(
         begun,
         looks,
         np.ones(len(who)),
@@ -197,10 +197,8 @@ def test_what_was_only_seen_in_part_founds_nobody_who_can_be_somebody_else() -> 
         times = SimpleNamespace(ratios=lambda p, q: silent.copy())
         fixed = np.zeros(4, bool)
         began = np.array([0, 0, 1, 1])
-        found: list[int] = refined(
-            began, looks, np.array(clarity), apart, fixed, start, evidence, times, least
-        ).tolist()  # type: ignore[arg-type]
-        return found
+        group, _ = refined(began, looks, np.array(clarity), apart, fixed, start, evidence, times, least)  # type: ignore[arg-type]
+        return list(group.tolist())
 
     poor = [0.9, 0.9, 0.4, 0.4]
     assert len(set(grouped(poor, []))) == 1
