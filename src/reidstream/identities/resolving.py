@@ -4,18 +4,19 @@ Two groups of tracklets A and B are joined for what their pairs say together and
 
     odds(A, B) = prior odds * mean of ratio(i, j) over i in A, j in B, each weighted by both looks' clarity
 
-(see ``calibration`` for the likelihood ratio and the prior; a continuation is a factor of its pair's). The mean is that
-of ratios, not of their logarithms: a person is seen from several sides, each of A's tracklets is one that B may be seen
-from, and a look is likely as the mixture of these makes it. The likeliest two are joined first, and
-then the next, while each join is likelier right than wrong and the expected share of wrong ones among all joins so far,
-the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much is needed of every later move, too,
-by which the time between visits puts the grouping right, and of every membership for itself (``memberships``). What
-stays alone although it is likelier somebody of these people than nobody is undecided.
+(see ``calibration`` for the likelihood ratio and the prior; that one track goes on from another is a factor of its
+pair's, see ``continuing``). The mean is that of ratios, not of their logarithms: a person is seen from several sides,
+each of A's tracklets is one that B may be seen from, and a look is likely as the mixture of these makes it. The
+likeliest two are joined first, and then the next, while each join is likelier right than wrong and the expected share
+of wrong ones among all joins so far, the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much
+is needed of every later move, too, by which the time between visits puts the grouping right, and of every membership
+for itself (``memberships``). What stays alone although it is likelier somebody of these people than nobody is
+undecided.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,14 @@ from reidstream.identities.calibration import (
     read_as,
 )
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
+from reidstream.identities.continuing import continuations, left_over
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.linkage import UNLIKE, Linkage
 from reidstream.identities.memberships import Likeness, memberships, without_doubtful
 from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
-from reidstream.identities.travel import TravelTimes, continuations
+from reidstream.identities.travel import TravelTimes
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray, IntArray
 
@@ -48,6 +50,8 @@ _NEIGHBOURS = 40
 _ALL = 600
 # Larger galleries are not refined: all pairs of their tracklets do not fit into memory.
 _REFINED = 3000
+# A continuation that adds no more to the log-odds is none.
+_WORTH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +159,12 @@ def _grouped(
     i, j, ratio = pairs.i, pairs.j, proof(pairs, read)
     clarity = clarity_of(evidence.strength)
     begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
-    following = continuations(evidence, calibration.prior)
+    going_on = continuations(evidence, i, j, read.ratio)
+    prior = replace(calibration, share=calibration.share * left_over(going_on, pairs, read.ratio)).prior
+    following = going_on.earlier, going_on.later, going_on.worth(evidence, prior)
     linkage = Linkage(clarity, table, begun, links)
     linkage.add_pairs(*_going_on(i, j, ratio, following, n))
-    odds = linkage.run(calibration.prior, config.false_merges, needed)
+    odds = linkage.run(prior, config.false_merges, needed)
     group, times = linkage.groups(), np.zeros(n)
     fixed = np.bincount(begun, minlength=n)[begun] > 1
     excluded: npt.NDArray[np.bool_] | None = None
@@ -167,14 +173,14 @@ def _grouped(
         looks[i, j] = looks[j, i] = ratio
         excluded = _certainly_two(n, table, begun, links)
         travel = TravelTimes(evidence, cameras)
-        least = odds - calibration.prior
+        least = odds - prior
         group, times = refined(group, looks, clarity, excluded, fixed, evidence.start, following, travel, least)
         alike = read.ratio
     else:
         i, j, alike = _going_on(i, j, read.ratio, following, n)
     found = Likeness(np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([alike, alike]), clarity)
     before = group
-    group = without_doubtful(group, found, times, calibration.prior, max(odds, 0.0), fixed)
+    group = without_doubtful(group, found, times, prior, max(odds, 0.0), fixed)
     left = np.where(group != before, before, -1)
     group, left = _numbered(group, left)
     if excluded is not None:
@@ -183,7 +189,7 @@ def _grouped(
         row, other = np.nonzero(excluded)
         impossible[row, group[other]] = True
         found = found.some(~impossible[found.rows, group[found.others]])
-    sure, likeliest, chance = memberships(group, found, calibration.prior, fixed, times, left)
+    sure, likeliest, chance = memberships(group, found, prior, fixed, times, left)
     return Resolution(group, sure, likeliest, chance, calibration, odds, cameras)
 
 
@@ -345,7 +351,8 @@ def _going_on(
     there = keys[place] == key if len(keys) else np.zeros(len(key), bool)
     found = ratio.copy()
     np.add.at(found, place[there], worth[there])
-    more = ~there
+    # Who is not worth anything is as unlike as who was not compared.
+    more = ~there & (worth > _WORTH)
     return (
         np.concatenate([i, key[more] // n]),
         np.concatenate([j, key[more] % n]),
