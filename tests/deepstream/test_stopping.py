@@ -71,14 +71,18 @@ def wait_for_a_tracklet(process: subprocess.Popen[str], gallery: Path) -> None:
 
 
 def test_max_seconds_ends_an_endless_camera(tmp_path: Path, server: Server) -> None:
-    with running(tmp_path, server.url, "--max-seconds", "3", "--json") as process:
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    summary = json.loads(out)
-    (source,) = summary["sources"]
+    """It counts from the start of the run; a machine that is too busy to see a frame in that time gets longer."""
+    for seconds in ("3", "20", "100"):
+        with running(tmp_path, server.url, "--max-seconds", seconds, "--json") as process:
+            out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        summary = json.loads(out)
+        (source,) = summary["sources"]
+        if source["frames"]:
+            break
+    assert summary["stopped"]
     assert source["state"] == "stopped"
     assert source["frames"] > 0
-    assert summary["stopped"]
 
 
 def test_one_interrupt_stores_the_people_in_view(tmp_path: Path) -> None:
@@ -114,4 +118,4 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         wait_for_line(process, "finishing")
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130  # It would have built for ten minutes.
+        assert process.wait(120) == 130
