@@ -12,7 +12,7 @@ from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
 from reidstream.server.access.schema import answers, hidden, jobs, looks
 from reidstream.server.jobs import EXPORT_FOLDER
-from reidstream.server.place import SETUP_FILE, SOCKET_FILE
+from reidstream.server.place import RUNS_FILE, SETUP_FILE, SOCKET_FILE
 
 # Whom a row is about; a question of the queue can be about a tracklet as well.
 _ABOUT: dict[Table, tuple[Column[str], ...]] = {
@@ -75,7 +75,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "users, their sessions and tokens, and what is read",
         tables=("users", "sessions", "tokens", "server_notes", "served_sources"),
-        files=(SOCKET_FILE, SETUP_FILE),
+        files=(SOCKET_FILE, RUNS_FILE, SETUP_FILE),
         beyond="nothing in it is about anybody in the pictures",
     ),
 )
