@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Table, delete, func, or_, select, upd
 
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
-from reidstream.server.access.schema import answers, hidden, jobs, looks
+from reidstream.server.access.schema import answers, hidden, jobs, looks, places
 from reidstream.server.jobs import EXPORT_FOLDER
 from reidstream.server.place import RUNS_FILE, SETUP_FILE, SOCKET_FILE
 
@@ -19,6 +19,7 @@ _ABOUT: dict[Table, tuple[Column[str], ...]] = {
     looks: (looks.c.person, looks.c.tracklet),
     hidden: (hidden.c.person,),
     answers: (answers.c.one, answers.c.other),
+    places: (places.c.one, places.c.other),
 }
 
 
@@ -55,7 +56,7 @@ def _remove_exports(folder: Path, subject: Subject) -> None:
 
 STORES: tuple[Store, ...] = (
     Store(
-        "who looked at whom, who is hidden, and what was skipped in the review queue",
+        "who looked at whom, who is hidden, and what was skipped or looked at last in the review queue",
         tables=tuple(table.name for table in _ABOUT),
         erase=_erase_rows,
         trace=_trace_rows,
@@ -74,7 +75,7 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "users, their sessions and tokens, and what is read",
-        tables=("users", "sessions", "tokens", "server_notes", "served_sources"),
+        tables=("users", "sessions", "tokens", "user_preferences", "server_notes", "served_sources"),
         files=(SOCKET_FILE, RUNS_FILE, SETUP_FILE),
         beyond="nothing in it is about anybody in the pictures",
     ),

@@ -112,6 +112,24 @@ answers = Table(
     Column("wall", Double, nullable=False),
 )
 
+# Which question a user was at.
+places = Table(
+    "review_places",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("one", Text, nullable=False),
+    Column("other", Text, nullable=False),
+)
+
+# What a user has set for themselves, as JSON.
+preferences = Table(
+    "user_preferences",
+    metadata,
+    Column("user", _Number, ForeignKey(users.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 source_settings = Table(
     "served_sources",
     metadata,
@@ -137,4 +155,5 @@ def _tables(connection: Connection) -> None:
 
 SERVER_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
+    Migration("what users set for themselves, and where they were in the review queue", _tables),
 )
