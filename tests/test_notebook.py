@@ -47,6 +47,31 @@ def test_notebook_needs_what_comes_with_the_package_and_jupyter() -> None:
     assert imported - set(sys.stdlib_module_names) == {"reidstream", "numpy", "IPython"}
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_deepstream_without_videos_reads_a_street_in_which_its_detector_knows_people(
+    tmp_path: Path, there: bool
+) -> None:
+    """Synthetic people are nobody to TrafficCamNet; both engines are built for what is read."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    (cell,) = ["".join(cell["source"]) for cell in cells if "SAMPLE = Path(" in "".join(cell["source"])]
+    sample = tmp_path / "street.mp4"
+    if there:
+        sample.write_bytes(b"video")
+    code = re.sub(r"SAMPLE = Path\(.*\)", f"SAMPLE = Path({str(sample)!r})", cell)
+    called: list[tuple[Any, ...]] = []
+    names: dict[str, Any] = {
+        "Path": Path, "ENGINE": "deepstream", "VIDEOS": [], "WORK": tmp_path, "CONFIG": "settings.toml",
+        "reidstream": lambda *words: called.append(words),
+    }  # fmt: skip
+    if not there:
+        with pytest.raises(RuntimeError, match="name videos of your own"):
+            exec(code, names)
+        return
+    exec(code, names)
+    assert names["VIDEOS"] == [str(sample)]
+    assert called == [("deepstream", "build", str(sample), "--config", "settings.toml")]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_notebook_runs_from_videos_to_search_on_the_local_engine(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,17 @@ def engine_for(config: Config, sources: Sequence[tuple[str, Path]], **options: A
     from reidstream.engines.deepstream.running.engine import DeepStreamEngine
 
     return DeepStreamEngine(config, [(name, SourceConfig(uri=str(path))) for name, path in sources], **options)
+
+
+def events_of(engine: Any, seconds: float = 240.0) -> Iterator[Event]:
+    """The engine's events; what never comes ends the run after a long while, so that a test fails and does not hang."""
+    limit = threading.Timer(seconds, engine.stop)
+    limit.start()
+    try:
+        yield from engine.events()
+    finally:
+        limit.cancel()
+        limit.join()
 
 
 def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:

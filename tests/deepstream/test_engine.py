@@ -328,3 +328,19 @@ def test_the_files_lie_in_the_folder_that_is_said(tmp_path: Path) -> None:
     assert engine.configs.pgie.parent == tmp_path / "kept"
     assert engine.configs.pgie.is_file()
     list(engine.events())
+
+
+def test_a_run_shows_that_it_is_alive_while_it_lasts(tmp_path: Path) -> None:
+    """What the container's health check looks at."""
+    import socket
+
+    config = blob_models.config(tmp_path, [f"deepstream.folder={tmp_path / 'kept'}"])
+    engine = engine_for(config, [("a", write_blobs(tmp_path / "a.mp4", [0], 700, speed=0.3))])
+    said: set[str] = set()
+    alive = tmp_path / "kept" / "alive"
+    for event in engine.events():
+        if isinstance(event, Observed) and event.frame % 20 == 0 and alive.is_file():
+            said.add(alive.read_text())
+            engine.stop()
+    assert said == {f"{socket.gethostname()}\n"}
+    assert not alive.exists()

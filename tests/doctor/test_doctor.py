@@ -200,6 +200,26 @@ def test_pyds_must_be_that_of_the_sdk(
     assert nvidia.pyds(QUESTION).status is status
 
 
+@pytest.mark.parametrize(
+    ("limit", "settings", "status"),
+    [
+        (-1, ["deepstream.mux.batch=16"], Status.OK),
+        (64 * 2**30, ["deepstream.mux.batch=16"], Status.WARNING),
+        (2 * 2**30, ["deepstream.mux.batch=16"], Status.FAILURE),
+        (2 * 2**30, ["deepstream.mux.batch=1"], Status.WARNING),
+        (2 * 2**30, ["deepstream.mux.batch=16", "deepstream.tracker.max_targets=20"], Status.WARNING),
+        (2 * 2**30, ["deepstream.mux.batch=16", "deepstream.tracker.terminated_tracks=false"], Status.WARNING),
+    ],
+)
+def test_a_limit_of_address_space_is_compared_with_what_the_tracker_reserves(
+    limit: int, settings: list[str], status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvidia.resource, "getrlimit", lambda which: (limit, -1))
+    result = nvidia.address_space(Question(load_config(None, settings), "deepstream"))
+    assert result.status is status
+    assert ("limited to" in result.found) == (limit != -1)
+
+
 def test_gstreamer_that_this_python_does_not_see_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gi.py").write_text("raise ImportError('no gi')")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")

@@ -1,4 +1,4 @@
-"""``reidstream deepstream``: NVIDIA's configuration files, written and checked."""
+"""``reidstream deepstream``: NVIDIA's configuration files, written and checked, and the engines, built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import typer
 from reidstream.cli.options import CONFIG, JSON, SETTINGS
 
 app = typer.Typer(
-    help="Write and check configuration files of DeepStream.\n\nExample: reidstream deepstream config configs/",
+    help="Configuration files of DeepStream, written and checked, and its engines.\n\n"
+    "Example: reidstream deepstream config configs/",
     no_args_is_help=True,
 )
 
@@ -117,3 +118,55 @@ def check_command(
     hint = f"; {fixable} can be cured with --fix" if fixable and not fix else ""
     out.print(f"{text}{hint}" if findings else "nothing wrong was found", markup=False)
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command("build")
+def build_command(
+    sources: list[str] | None = typer.Argument(
+        None, help="What the run will read: engines are built for so many sources. deepstream.mux.batch says it, too."
+    ),
+    config: Path | None = CONFIG,
+    override: list[str] | None = SETTINGS,
+    workspace: int | None = typer.Option(None, min=1, help="MiB that TensorRT may use while it tries kernels."),
+    force: bool = typer.Option(False, "--force", help="Build engines anew that are there already."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only show the commands."),
+    as_json: bool = JSON,
+) -> None:
+    """Build both TensorRT engines of the pipeline where the run will look for them; models are copied there first.
+
+    Example: reidstream deepstream build cameras.toml --set deepstream.models=models/
+    """
+    from reidstream.cli.common import console, print_json
+    from reidstream.cli.engine_plan import is_built, plans_from_config
+    from reidstream.config import load_config
+    from reidstream.models.engine_build import build_engine
+    from reidstream.sources import expand_sources
+
+    settings = load_config(config, override or [])
+    if sources:
+        settings = settings.model_copy(update={"sources": tuple(expand_sources(sources))})
+    out = console()
+
+    def say(text: str) -> None:
+        if not as_json:
+            out.print(text, markup=False, highlight=False)
+
+    if settings.deepstream.mux.batch is None and not settings.sources:
+        say("for one source at a time; name the sources, or set deepstream.mux.batch, for more")
+    shown = []
+    # Both are planned before the first is built: what is wrong with the second is said at once.
+    for name, plan in zip(("detector", "Re-ID model"), plans_from_config(settings, workspace), strict=True):
+        there = is_built(plan) and not force
+        shown.append({"engine": str(plan.engine), "command": plan.command, "built": False, "there": there})
+        if there:
+            say(f"{name}: {plan.engine} is there already")
+            continue
+        say(f"{name}: {plan.command}")
+        if dry_run:
+            say(f"would write {plan.engine}")
+            continue
+        seconds = build_engine(plan, say)
+        shown[-1] |= {"built": True, "seconds": round(seconds, 1)}
+        say(f"{name}: built {plan.engine} in {seconds:.0f} s; log in {plan.log}")
+    if as_json:
+        print_json(shown)

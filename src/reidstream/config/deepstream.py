@@ -207,7 +207,8 @@ class DeepStreamConfig(Section):
         default=None,
         description=(
             "Writable folder to which models are copied first, because nvinfer writes its TensorRT engines beside "
-            "the ONNX file; none: models stay where they are."
+            "the ONNX file; none: the folder in REIDSTREAM_DEEPSTREAM_MODELS, which our image sets, else models stay "
+            "where they are."
         ),
     )
     embeddings: Literal["sgie", "tracker"] = Field(

@@ -104,6 +104,15 @@ CHECKS: tuple[Check, ...] = (
         nvidia.nvdec,
     ),
     Check(
+        "address-space",
+        "Address space",
+        "a limit (`ulimit -v`), beside what nvtracker reserves for lists of ended tracks with the configured batch",
+        "lift it (`ulimit -v unlimited`, or the limit of the service that starts the run); fewer "
+        "deepstream.tracker.max_targets reserve less",
+        ("deepstream",),
+        nvidia.address_space,
+    ),
+    Check(
         "tensorrt",
         "TensorRT",
         "the library's version, and where trtexec is",

@@ -8,6 +8,7 @@ toolkit release notes).
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import tempfile
 from importlib import metadata
@@ -191,6 +192,24 @@ def pyds(question: Question) -> Result:
     if not answer["terminated"]:
         return Result(Status.WARNING, f"{found} cannot read terminated tracks; they are closed by time-out")
     return Result(Status.OK, found)
+
+
+def address_space(question: Question) -> Result:
+    """A limit of address space (``ulimit -v``), which nvtracker's lists of ended tracks, and CUDA itself, run into."""
+    from reidstream.engines.deepstream.files.nvtracker_config import BATCHES_HELD, reserved_for_ended, says_which_ended
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    deepstream = question.config.deepstream
+    batch = deepstream.mux.batch or max(1, len(question.config.sources))
+    reserved = reserved_for_ended(BATCHES_HELD, batch, deepstream.tracker.max_targets)
+    if not says_which_ended(question.config, batch):
+        reserved = 0
+    needed = f"nvtracker reserves {reserved / 2**30:.1f} GiB for lists of ended tracks (batch {batch})"
+    if limit == resource.RLIM_INFINITY:
+        return Result(Status.OK, f"no limit of address space; {needed}")
+    found = f"address space is limited to {limit / 2**30:.1f} GiB, and {needed}; CUDA wants as much as there is memory"
+    # Where the lists alone do not fit, the tracker cannot start.
+    return Result(Status.FAILURE if limit <= reserved else Status.WARNING, found)
 
 
 def deepstream_version() -> str | None:

@@ -47,6 +47,7 @@ class NvUriSrcBin(Gst.Bin):
     }
 
     _watch = 0  # messages come while the parent class is still being initialised
+    _last_reset = 0.0  # of all sources, as in NVIDIA's
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +60,7 @@ class NvUriSrcBin(Gst.Bin):
             self.add(element)
         self._convert.link(self._filter)
         self._decoder.connect("pad-added", self._on_pad)
+        self._decoder.connect("deep-element-added", self._on_child)
         self._ghost: Any = None
         self._alive = 0.0
         self._attempts = 0
@@ -71,7 +73,7 @@ class NvUriSrcBin(Gst.Bin):
         self._values[name] = value
         if name == "uri":
             self._decoder.set_property("uri", value)
-            if not value.startswith(("file://", "rtsp://", "rtsps://", "v4l2://")):
+            if not value.startswith(("file://", "rtsp://", "rtsps://", "rtspst://", "v4l2://")):
                 raise ValueError(f"{redacted(value)}: nvurisrcbin takes URIs, not paths")
 
     def do_change_state(self, transition: Any) -> Any:
@@ -97,9 +99,10 @@ class NvUriSrcBin(Gst.Bin):
             self._watch = 0
 
     def _look(self, interval: int) -> bool:
-        """NVIDIA's watch_source_status: after a time without a buffer the source starts anew, so many times."""
+        """NVIDIA's watch_source_status: after a time without a packet the source starts anew, so many times, and no
+        two sources within three seconds."""
         silent = time.monotonic() - self._alive
-        if silent < interval:
+        if silent < interval or time.monotonic() - NvUriSrcBin._last_reset <= 3:
             return True
         allowed = self._values.get("rtsp-reconnect-attempts", -1)
         self._attempts += 1
@@ -108,7 +111,7 @@ class NvUriSrcBin(Gst.Bin):
             self._post_given_up()
             return False
         self._warn(f"No data from source since last {silent:.0f} sec. Trying reconnection")
-        self._alive = time.monotonic()
+        NvUriSrcBin._last_reset = self._alive = time.monotonic()
         self._decoder.set_state(Gst.State.NULL)
         self._decoder.sync_state_with_parent()
         if self._ghost is not None:
@@ -135,10 +138,16 @@ class NvUriSrcBin(Gst.Bin):
         if self._ghost is not None:
             return
         source = self._filter.get_static_pad("src")
-        source.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.EVENT_DOWNSTREAM, self._on_data)
         self._ghost = Gst.GhostPad.new_from_template("vsrc_0", source, _TEMPLATE)
         self._ghost.set_active(True)
         self.add_pad(self._ghost)
+
+    def _on_child(self, _bin: Any, _within: Any, element: Any) -> None:
+        """NVIDIA's watches packets behind the depayloader: what a decoder makes of them it never sees."""
+        factory = element.get_factory()
+        if factory is not None and factory.get_name().startswith("rtp") and "depay" in factory.get_name():
+            kinds = Gst.PadProbeType.BUFFER | Gst.PadProbeType.EVENT_DOWNSTREAM
+            element.get_static_pad("src").add_probe(kinds, self._on_data)
 
     def _on_data(self, _pad: Any, info: Any) -> Any:
         if info.type & Gst.PadProbeType.BUFFER:

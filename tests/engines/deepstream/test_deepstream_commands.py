@@ -61,7 +61,15 @@ def test_a_video_instead_of_a_configuration_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["deepstream"], ["deepstream", "config"], ["deepstream", "check"], ["doctor"], ["doctor", "log"]]
+    "words",
+    [
+        ["deepstream"],
+        ["deepstream", "config"],
+        ["deepstream", "check"],
+        ["deepstream", "build"],
+        ["doctor"],
+        ["doctor", "log"],
+    ],
 )
 def test_help_shows_an_example(words: list[str]) -> None:
     result = CliRunner().invoke(app, [*words, "--help"])

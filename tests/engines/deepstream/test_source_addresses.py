@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from reidstream.config import SourceConfig
-from reidstream.engines.deepstream.running.engine import gst_uri
 from reidstream.engines.deepstream.running.pipeline import source_properties
+from reidstream.engines.deepstream.running.source import gst_uri
 
 
 @pytest.mark.parametrize("uri", ["rtsp://10.0.0.7/Main", "RTSP://10.0.0.7/Main", "Rtsp://10.0.0.7/Main"])
 def test_a_camera_is_watched_however_its_scheme_is_written(uri: str) -> None:
     address = gst_uri(SourceConfig(uri=uri))
     assert address == "rtsp://10.0.0.7/Main", "the path keeps its capitals"
-    properties = source_properties(address, "tcp", 10.0, -1)
+    properties = source_properties(address, "tcp", 10.0)
     assert properties["rtsp-reconnect-interval"] == 10 and properties["select-rtp-protocol"] == 4
 
 
-def test_nothing_is_promised_for_a_camera_over_tls() -> None:
-    address = gst_uri(SourceConfig(uri="RTSPS://10.0.0.7/s"))
-    assert address == "rtsps://10.0.0.7/s"
-    assert not source_properties(address, "tcp", 10.0, -1), "nvurisrcbin would not look at any of them"
+@pytest.mark.parametrize(("transport", "scheme"), [("tcp", "rtspst"), ("udp", "rtsps")])
+def test_over_tls_the_scheme_carries_the_transport(transport: Literal["tcp", "udp"], scheme: str) -> None:
+    """nvurisrcbin looks at none of its properties there, and GStreamer's own element knows such schemes."""
+    address = gst_uri(SourceConfig(uri="RTSPS://10.0.0.7/S", rtsp_transport=transport))
+    assert address == f"{scheme}://10.0.0.7/S"
+    assert not source_properties(address, transport, 10.0)
 
 
 def test_files_become_addresses(tmp_path: Path) -> None:

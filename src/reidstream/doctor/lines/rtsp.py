@@ -94,8 +94,8 @@ RTSP_LINES: tuple[KnownLine, ...] = (
         "rtsp-given-up",
         "GStreamer",
         r"attempt-exceeded|Number of RTSP reconnection attempts exceeded|reconnection attempts? exceeded",
-        "The source used up its reconnection attempts and ends; the others go on.",
-        "Set reconnect_limit of the source to none (the default) to try for ever.",
+        "nvurisrcbin used up its attempts to connect again (rtsp-reconnect-attempts); other sources go on.",
+        "ReIDStream sets no such number and opens the source again itself; reconnect_limit says for how long.",
         "INFO: element message attempt-exceeded from nvurisrcbin0",
     ),
     KnownLine(

@@ -6,9 +6,6 @@ between the files.
 
 from __future__ import annotations
 
-import filecmp
-import os
-import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ from reidstream.engines.deepstream.files.gie_keys import (
     sgie_keys,
 )
 from reidstream.engines.deepstream.files.labels import class_id_of
+from reidstream.engines.deepstream.files.model_places import in_place
 from reidstream.engines.deepstream.files.nvtracker_config import (
     BATCHES_HELD,
     ReidNetwork,
@@ -54,7 +52,8 @@ class RenderedConfigs:
     labels, person_class_id: the detector's class names, and which of them is a person.
     pgie_id, sgie_id: gie-unique-id of both; layer: output layer with the embedding; embedding_size: its length,
     None when the graph leaves it open. pgie_engine, reid_engine: where nvinfer looks for TensorRT engines.
-    reid: the Re-ID model as it was resolved; reid_onnx, pgie_onnx: the files that are used.
+    reid: the Re-ID model as it was resolved; reid_onnx, pgie_onnx: the files that are used; detector: the network of
+    the PGIE.
     mux_size: width and height; batch: frames per batch, reid_batch: crops per inference.
     elements: GObject properties by element: "nvurisrcbin", "nvstreammux", "pgie", "nvtracker" and "sgie".
     warnings: what is not as good as it could be, for people to read.
@@ -76,6 +75,7 @@ class RenderedConfigs:
     pgie_engine: Path
     reid_engine: Path
     reid: ResolvedModel
+    detector: Network
     mux_size: tuple[int, int]
     batch: int
     reid_batch: int
@@ -111,8 +111,8 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
     layer = _layer(facts, deepstream.sgie.layer)
     size = _input_size(facts, reid)
 
-    pgie_onnx = _in_place(detector.onnx, config, warnings)
-    reid_onnx = _in_place(reid.path, config, warnings)
+    pgie_onnx = in_place(detector.onnx, config, warnings)
+    reid_onnx = in_place(reid.path, config, warnings)
     pgie_batch = deepstream.pgie.batch or batch
     reid_batch = deepstream.sgie.batch or config.embedding.batch
     if facts.batch is not None:
@@ -127,15 +127,6 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
             f"up to {preprocessing.error:.1%} off, and embeddings differ from the local engine's; "
             f"`reidstream models prepare {reid.path} -o NEW.onnx` builds the exact numbers into the model"
         )
-    for name, precision, calibration in (
-        ("pgie", deepstream.pgie.precision, detector.calibration),
-        ("sgie", deepstream.sgie.precision, deepstream.sgie.calibration),
-    ):
-        if precision == "int8" and calibration is None:
-            warnings.append(
-                f"deepstream.{name}.precision is int8 without a calibration file: right only for a model that is "
-                "quantised already (QDQ); set calibration, or use fp16"
-            )
     pgie = Network(
         pgie_onnx,
         engine_path(pgie_onnx, pgie_batch, deepstream.gpu_id, deepstream.pgie.precision),
@@ -156,6 +147,17 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
         facts.nhwc,
         deepstream.sgie.calibration,
     )
+
+    for name, network, precision in (
+        ("pgie", pgie, deepstream.pgie.precision),
+        ("sgie", sgie, deepstream.sgie.precision),
+    ):
+        if precision == "int8" and network.calibration is None and not network.engine.is_file():
+            warnings.append(
+                f"deepstream.{name}.precision is int8 without a calibration file. Of that nvinfer makes FP16, at every "
+                "start anew: for a quantised model (QDQ) build the engine with `reidstream deepstream build`, for any "
+                f"other set deepstream.{name}.calibration, or use fp16"
+            )
 
     labels_file = detector.labels_file or folder / "labels.txt"
     texts = {folder / "pgie.txt": _pgie_text(config, pgie, labels_file, detector, person)}
@@ -200,6 +202,7 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
         pgie_engine=pgie.engine,
         reid_engine=sgie.engine,
         reid=reid,
+        detector=pgie,
         mux_size=batched,
         batch=batch,
         reid_batch=reid_batch,
@@ -262,25 +265,6 @@ def _tracker_file(config: Config, folder: Path) -> Path:
     if not path.is_file():
         raise ConfigError(f"deepstream.tracker.config names a file that does not exist: {path}")
     return path
-
-
-def _in_place(onnx: Path, config: Config, warnings: list[str]) -> Path:
-    """The model where its engine can be written beside it: copied when ``deepstream.models`` says so."""
-    onnx = onnx.expanduser().absolute()
-    if config.deepstream.models is None:
-        if onnx.is_file() and not os.access(onnx.parent, os.W_OK):
-            warnings.append(
-                f"{onnx.parent} is read-only, so the TensorRT engine of {onnx.name} cannot be stored and is built "
-                "anew at every start: set deepstream.models to a writable folder"
-            )
-        return onnx
-    target = Path(config.deepstream.models).expanduser().absolute() / onnx.name
-    if not onnx.is_file():
-        warnings.append(f"{onnx} is not on this machine and was not copied to {target}: copy it before the run")
-    elif not (target.is_file() and filecmp.cmp(onnx, target, shallow=False)):
-        with whole_file(target, ConfigError, "name another folder with deepstream.models") as copy:
-            shutil.copyfile(onnx, copy)
-    return target
 
 
 def _elements(

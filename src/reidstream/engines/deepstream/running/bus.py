@@ -118,11 +118,11 @@ class BusWatch:
         elif name == "attempt-exceeded":
             index = self._pipeline.source_of(message.src)
             if index is not None:
-                self._drop(index, "connecting again was given up after the allowed number of attempts")
+                self._drop(index, "nvurisrcbin has used up its attempts to connect again")
         elif name == "force-pipeline-eos" and structure.get_boolean("force_eos") != (True, False):
             self._pipeline.pipeline.send_event(self._pipeline.gst.Event.new_eos())
 
     def _drop(self, index: int, error: str) -> None:
-        """One source has died; the others go on without it."""
+        """One source is broken: it is taken out, the others go on without it. Whether it comes back is the engine's."""
         self._handover.put_note(StreamOver(index, in_order=False, error=error))
         self.soon(lambda: self._pipeline.remove_source(index))

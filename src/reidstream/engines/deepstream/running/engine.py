@@ -11,18 +11,17 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from reidstream.config import Config, SourceConfig
 from reidstream.config.deepstream import PropertyValue
-from reidstream.config.secrets import filled_in
 from reidstream.engines import EngineStatus
 from reidstream.engines.deepstream.checking import check_files
 from reidstream.engines.deepstream.checking.findings import Severity
 from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
 from reidstream.engines.deepstream.files.nvtracker_config import shadow_frames
 from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutter, FrameArrays, Layout
+from reidstream.engines.deepstream.running.alive import AliveFile
 from reidstream.engines.deepstream.running.bus import BusWatch
 from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
@@ -30,12 +29,13 @@ from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.pipeline import Pipeline, check_mux, source_properties
 from reidstream.engines.deepstream.running.probe import Probe
 from reidstream.engines.deepstream.running.sampling import BestSamples
+from reidstream.engines.deepstream.running.source import Source, file_facts, gst_uri
 from reidstream.engines.deepstream.running.source_events import SourceEvents
-from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError, SourceNotFound
+from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError
 from reidstream.inference import open_embedder
 from reidstream.regions import IgnoredRegions
-from reidstream.sources import open_source, redacted, source_ids
-from reidstream.sources.address import Kind, device_path, kind_of, local_path
+from reidstream.sources import redacted, source_ids
+from reidstream.sources.address import Kind, kind_of, local_path
 from reidstream.sources.clock import Thinning
 from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.fingerprint import live_fingerprint
@@ -49,30 +49,6 @@ _TICK = 0.25
 _GRACE = 3.0
 """Seconds without a frame after which a stream that was said to have ended has ended."""
 _CROP_QUALITY = 90
-UNWATCHED = (
-    "nvurisrcbin watches and opens again rtsp:// only; over rtsps:// the first break of the connection ends the source "
-    "(the local engine opens it again)"
-)
-"""What is said of each camera over TLS."""
-
-
-@dataclass(slots=True)
-class _Source:
-    """One source: its events, and what was said of its end before its last frame came through.
-
-    index: never used twice, so that late frames of one are not taken for another's. waits: for a pad of the mux.
-    """
-
-    index: int
-    id: str
-    config: SourceConfig
-    events: SourceEvents
-    live: bool
-    thinning: Thinning
-    cut_off: int = 0
-    over: StreamOver | None = None
-    dropped: int = 0
-    waits: bool = False
 
 
 class DeepStreamEngine:
@@ -104,13 +80,14 @@ class DeepStreamEngine:
         self._status = EngineStatus(warnings=dict.fromkeys(self._rendered.warnings, 1))
         self._given = list(sources)
         self._camera_list = CameraList(camera_list) if camera_list is not None else None
-        self._sources: dict[int, _Source] = {}
+        self._sources: dict[int, Source] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._indices = 0
         self._pads = MuxPads(self._rendered.batch)
-        self._waiting: deque[_Source] = deque()
+        self._waiting: deque[Source] = deque()
         self._finishing = False
+        self._alive = AliveFile(self._rendered.folder)
         self._handover = Handover(deepstream.queue, self._is_live, self._count_dropped)
         mux_size = None if deepstream.mux.new_mux else self._rendered.mux_size
         layout = Layout(
@@ -166,13 +143,15 @@ class DeepStreamEngine:
     def remove_source(self, source_id: str) -> None:
         """Take a source out while the engine runs; its tracks end. Raises ConfigError when there is none."""
         with self._lock:
-            found = [source.index for source in self._sources.values() if source.id == source_id]
-        if not found:
-            raise ConfigError(f"there is no source {source_id!r}")
+            found = next((source for source in self._sources.values() if source.id == source_id), None)
+            if found is None:
+                raise ConfigError(f"there is no source {source_id!r}")
+            # From here on it is not opened again, and its index stays.
+            found.unwanted, index = True, found.index
         # Behind its last frame; one that is not in the pipeline now, since it waits for something, has none.
-        running = found[0] in self._pipeline.sources
-        self._handover.put_note(StreamOver(found[0], in_order=not running, stopped=True))
-        self._bus.soon(lambda: self._pipeline.remove_source(found[0]))
+        running = index in self._pipeline.sources
+        self._handover.put_note(StreamOver(index, in_order=not running, stopped=True))
+        self._bus.soon(lambda: self._pipeline.remove_source(index))
 
     def skip(self, source: str) -> None:
         # It may have come to its end by itself in the meantime.
@@ -188,6 +167,7 @@ class DeepStreamEngine:
                 self._open(source_id, config)
             if self._pipeline.sources and not self._stopping.is_set():
                 self._bus.start()
+                self._bus.every(_TICK, self._pipeline.keep_playing)
                 if self._camera_list is not None:
                     self._bus.every(2.0, self._follow_camera_list)
                 self._starting.start()
@@ -248,7 +228,7 @@ class DeepStreamEngine:
 
     def _stream_over(self, note: StreamOver) -> Iterator[Event]:
         source = self._source(note.source_index)
-        if source is None or source.events.ended:
+        if source is None or source.events.ended or (source.broken is not None and not note.stopped):
             return
         if source.over is None or (source.over.error is None and note.error is not None):
             source.over = note
@@ -260,24 +240,57 @@ class DeepStreamEngine:
             if (index := self._pads.deleted(pad)) is not None:
                 self._handover.put_note(StreamOver(index, in_order=True))
                 self._pad_freed()
+        now = time.monotonic()
+        self._alive.sign(now)
         for source in self._known():
-            if source.over is not None and source.events.silent_for > _GRACE and not len(self._handover):
+            if source.broken is not None:
+                self._open_again(source, now)
+            elif source.over is not None and source.events.silent_for > _GRACE and not len(self._handover):
                 yield from self._end(source)
+            elif not len(self._handover) and (problem := source.silence(now)) is not None:
+                yield from self._break_off(source, problem, said=False)
             else:
                 yield from source.events.stalled()
 
-    def _end(self, source: _Source) -> Iterator[Event]:
+    def _break_off(self, source: Source, problem: str, said: bool) -> Iterator[Event]:
+        """A live source gives nothing any more: it is taken out, and opened again later unless it is given up."""
+        now = time.monotonic()
+        given_up = source.given_up(problem, said, now)
+        if given_up is not None:
+            yield from self._end_source(source, given_up, stopped=False)
+            return
+        yield from source.events.broken_off()
+        self._warn(f"{source.id}: {problem}; it is opened again after {source.config.timeout:g} s")
+        logger.warning("%s: %s; opening it again in %g s", source.id, problem, source.config.timeout)
+        source.breaks(problem, now)
+        index = source.index
+        self._bus.soon(lambda: self._pipeline.remove_source(index))
+
+    def _open_again(self, source: Source, now: float) -> None:
+        """Under an index of its own: what may still come from before is nobody's then."""
+        with self._lock:
+            if now < source.due or source.unwanted:
+                return
+            before, source.index, self._indices = source.index, self._indices, self._indices + 1
+            del self._sources[before]
+            self._sources[source.index] = source
+            source.broken = None
+        self._sampling.forget(before)
+        self._bus.soon(lambda: self._connect(source))
+
+    def _end(self, source: Source) -> Iterator[Event]:
         over = source.over
         error, stopped = (over.error, over.stopped) if over is not None else (None, False)
+        if source.live and over is not None and not stopped and not self._finishing:
+            yield from self._break_off(source, error or "the camera has ended its stream", said=True)
+            return
         if error is None and not stopped and source.cut_off:
             error = f"{redacted(source.config.uri)}: ends early, {source.cut_off:,} bytes are missing at its end"
         if error is None and not stopped and source.events.frames == 0:
             error = f"{redacted(source.config.uri)}: ended without a frame"
-        if error is None and over is not None and not stopped and source.live:
-            error = f"{redacted(source.config.uri)}: the camera has ended its stream"
         yield from self._end_source(source, error, stopped)
 
-    def _end_source(self, source: _Source, error: str | None, stopped: bool) -> Iterator[Event]:
+    def _end_source(self, source: Source, error: str | None, stopped: bool) -> Iterator[Event]:
         events = source.events
         if events.ended:
             return
@@ -289,6 +302,8 @@ class DeepStreamEngine:
         index = source.index
         with self._lock:
             self._sources.pop(index, None)
+        if self._camera_list is not None and source.live and not stopped:
+            self._camera_list.ended(source.config)
         self._sampling.forget(index)
         if not self._finishing:
             # Its pad is free for another one then.
@@ -326,18 +341,19 @@ class DeepStreamEngine:
         try:
             live = kind_of(config.uri) in (Kind.RTSP, Kind.WEBCAM)
             if not live:
-                started = _file_facts(source_id, config)
+                started = file_facts(source_id, config)
                 cut_off = missing_bytes(local_path(config.uri))
         except (SourceError, OSError) as problem:
             error = str(problem)
         deepstream = self._config.deepstream
         shadow = shadow_frames(self._config) if deepstream.tracker.config is None else 0
-        source = _Source(
+        source = Source(
             index,
             source_id,
             config,
             SourceEvents(started, self._config.tracker.timeout, shadow, IgnoredRegions(config.ignore)),
             live,
+            live and config.uri.lower().startswith("rtsp://"),
             Thinning(config.max_fps),
             cut_off,
         )
@@ -349,10 +365,10 @@ class DeepStreamEngine:
             return
         self._connect(source)
 
-    def _connect(self, source: _Source) -> None:
+    def _connect(self, source: Source) -> None:
         """Put a source on a free pad of the mux; while there is none, it waits until another has ended."""
         index, config, deepstream = source.index, source.config, self._config.deepstream
-        if self._source(index) is not source:
+        if self._source(index) is not source or source.unwanted:
             return
         pad = self._pads.give(index)
         if pad is None:
@@ -364,14 +380,16 @@ class DeepStreamEngine:
             return
         source.waits = False
         reconnect = config.timeout if config.reconnect else None
-        attempts = -1 if config.reconnect_limit is None else max(1, round(config.reconnect_limit / config.timeout))
-        uri = gst_uri(config)
-        if uri.startswith("rtsps://") and config.reconnect:
-            self._warn(f"{source.id}: {UNWATCHED}")
-        properties: dict[str, PropertyValue] = source_properties(uri, config.rtsp_transport, reconnect, attempts)
         try:
+            uri = gst_uri(config)
+            properties: dict[str, PropertyValue] = source_properties(uri, config.rtsp_transport, reconnect)
             self._pipeline.add_source(
-                index, pad, uri, properties | dict(deepstream.source.properties), source.events.linked
+                index,
+                pad,
+                uri,
+                properties | dict(deepstream.source.properties),
+                lambda: source.begins(time.monotonic()),
+                source.events.linked,
             )
         except ReIDStreamError as problem:
             if self._starting.ident is None:
@@ -381,7 +399,7 @@ class DeepStreamEngine:
             self._pads.leaves(index)
             self._pads.deleted(pad)
 
-    def _warn_of_waiting(self, source: _Source) -> None:
+    def _warn_of_waiting(self, source: Source) -> None:
         # While a pad is on its way out, as when one camera takes another's place, it is a matter of moments.
         if len(self._pipeline.sources) >= self._rendered.batch:
             self._warn(
@@ -399,28 +417,27 @@ class DeepStreamEngine:
             self._connect(source)
 
     def _follow_camera_list(self) -> None:
+        """Opens what is new on the list, takes out what has gone from it, and takes up cameras again that ended."""
         assert self._camera_list is not None
-        cameras = self._camera_list.changed()
-        if cameras is None:
-            return
         with self._lock:
-            known = {camera_key(s.config): s for s in self._sources.values() if not s.events.ended and s.over is None}
-        for key, source in known.items():
-            if key not in cameras:
-                logger.info("camera %s is off the list", source.id)
-                self.remove_source(source.id)
-        taken = {source.id for source in self._known() if not source.events.ended}
-        for key, config in cameras.items():
-            if key not in known:
-                name = source_ids([config])[0]
-                number = 2
-                while name in taken:
-                    name, number = f"{source_ids([config])[0]}-{number}", number + 1
-                taken.add(name)
-                logger.info("camera %s is new on the list", name)
-                self._open(name, config)
+            alive = [source for source in self._sources.values() if not source.events.ended]
+        running = {camera_key(source.config): source.id for source in alive if not source.unwanted}
+        steps = self._camera_list.steps(running)
+        for key in steps.gone:
+            logger.info("camera %s is off the list", running[key])
+            self.skip(running[key])
+        taken = {source.id for source in alive}
+        for config in steps.new:
+            name = source_ids([config])[0]
+            number = 2
+            while name in taken:
+                name, number = f"{source_ids([config])[0]}-{number}", number + 1
+            taken.add(name)
+            logger.info("camera %s is opened, as the list says", name)
+            self._open(name, config)
 
     def _shut_down(self) -> None:
+        self._alive.remove()
         self._handover.release()
         if not self._pipeline.stop():
             self._warn("NVIDIA's elements did not stop in time and were left behind")
@@ -431,11 +448,11 @@ class DeepStreamEngine:
         if self._cutter is not None:
             self._cutter.close()
 
-    def _source(self, index: int) -> _Source | None:
+    def _source(self, index: int) -> Source | None:
         with self._lock:
             return self._sources.get(index)
 
-    def _known(self) -> list[_Source]:
+    def _known(self) -> list[Source]:
         with self._lock:
             return list(self._sources.values())
 
@@ -446,7 +463,7 @@ class DeepStreamEngine:
 
     def _keeps(self, index: int, seconds: float) -> bool:
         source = self._source(index)
-        return source is not None and source.thinning.keeps(seconds)
+        return source is not None and source.keeps(seconds)
 
     def _count_dropped(self, index: int) -> None:
         source = self._source(index)
@@ -461,28 +478,6 @@ class DeepStreamEngine:
 def _smallest(config: Config) -> tuple[int, int]:
     sgie = config.deepstream.sgie
     return sgie.min_width, sgie.min_height or config.embedding.min_height
-
-
-def _file_facts(source_id: str, config: SourceConfig) -> SourceStarted:
-    """What the local sources say of a file: its fingerprint, times and rate, the same on both engines."""
-    if kind_of(config.uri) is Kind.FOLDER:
-        raise SourceNotFound(
-            f"{redacted(config.uri)}: DeepStream reads no folders of images; make a video of it, or use --engine local"
-        )
-    with open_source(config, source_id) as source:
-        return source.started()
-
-
-def gst_uri(config: SourceConfig) -> str:
-    """A source's address as nvurisrcbin wants it, the scheme in small letters."""
-    kind = kind_of(config.uri)
-    if kind is Kind.WEBCAM:
-        return f"v4l2://{device_path(config.uri)}"
-    if kind is Kind.FILE:
-        return local_path(config.uri).resolve().as_uri()
-    # nvurisrcbin compares the scheme letter by letter, and an address in capitals would not be watched.
-    scheme, rest = filled_in(config.uri).split("://", 1)
-    return f"{scheme.lower()}://{rest}"
 
 
 def _likely_causes(rendered: RenderedConfigs) -> str:

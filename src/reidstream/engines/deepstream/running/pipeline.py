@@ -39,6 +39,7 @@ class _SourceBranch:
     element: Any
     sink: Any
     handler: int
+    starts: Callable[[], None]
 
 
 class Pipeline:
@@ -59,6 +60,7 @@ class Pipeline:
         self._pads = pads
         self._branches: dict[int, _SourceBranch] = {}
         self._running = False
+        self._over = False
         self._lock = threading.Lock()
         # Held while a source is started or taken out, so that none is started that has been taken out.
         self._changing = threading.Lock()
@@ -96,11 +98,18 @@ class Pipeline:
         return queue
 
     def add_source(
-        self, index: int, pad: int, uri: str, properties: Mapping[str, PropertyValue], linked: Callable[[float], None]
+        self,
+        index: int,
+        pad: int,
+        uri: str,
+        properties: Mapping[str, PropertyValue],
+        starts: Callable[[], None],
+        linked: Callable[[float], None],
     ) -> None:
         """A source on a pad of the mux; it starts with the pipeline, or at once when that is running.
 
-        linked: told the nominal frames per second (0: unknown) when its video is connected.
+        starts: called when it does. linked: told the nominal frames per second (0: unknown) when its video is
+        connected.
         """
         element = make_element(self.gst, "nvurisrcbin", f"reidstream-source-{index}")
         set_properties(self.gst, element, self._elements.get("nvurisrcbin", {}), SECTIONS["nvurisrcbin"])
@@ -119,23 +128,49 @@ class Pipeline:
 
         handler = element.connect("pad-added", on_pad)
         with self._lock:
-            self._branches[index] = _SourceBranch(element, sink, handler)
+            branch = self._branches[index] = _SourceBranch(element, sink, handler, starts)
             running = self._running
         if running:
-            self._start_source(index, element)
+            self._start_source(index, branch)
 
-    def _start_source(self, index: int, element: Any) -> None:
+    def _start_source(self, index: int, branch: _SourceBranch) -> None:
+        element = branch.element
         with self._changing:
-            if index not in self.sources:
+            if self._over or index not in self.sources:
                 return
+            branch.starts()
             self.pipeline.add(element)
-            started = element.sync_state_with_parent()
+            started = element.set_state(self.gst.State.PLAYING) != self.gst.StateChangeReturn.FAILURE
         if not started:
             # Behind what the element itself has said; for one that said nothing.
             error = importlib.import_module("gi.repository.GLib").Error.new_literal(
                 self.gst.CoreError.quark(), "the source cannot be started", int(self.gst.CoreError.STATE_CHANGE)
             )
             self.bus.post(self.gst.Message.new_error(element, error, ""))
+
+    def keep_playing(self) -> None:
+        """Sends sources on that have come to rest in PAUSED; to be called again and again.
+
+        A live source needs no preroll, and the decoders behind it say that they have theirs: between the two GStreamer
+        forgets that more was asked for. NVIDIA's own element looks after itself in the same way.
+        """
+        if not self._changing.acquire(blocking=False):
+            # The main loop, on which this is called, waits for no element that starts or stops.
+            return
+        try:
+            with self._lock:
+                branches = list(self._branches.values())
+            for branch in branches:
+                if not self._over and branch.element.get_parent() is not None:
+                    self._send_on(branch.element)
+        finally:
+            self._changing.release()
+
+    def _send_on(self, element: Any) -> None:
+        came, state, _ = element.get_state(0)
+        kinds, playing = self.gst.StateChangeReturn, self.gst.State.PLAYING
+        if state != playing and came not in (kinds.ASYNC, kinds.FAILURE):
+            element.set_state(playing)
 
     def remove_source(self, index: int) -> None:
         """Takes a source out, running or not; nothing when it is not there. The order is that of NVIDIA's sample."""
@@ -180,14 +215,14 @@ class Pipeline:
             return False
         with self._lock:
             self._running = True
-            elements = {index: branch.element for index, branch in self._branches.items()}
-        for index, element in elements.items():
-            self._start_source(index, element)
+            branches = dict(self._branches)
+        for index, branch in branches.items():
+            self._start_source(index, branch)
         return True
 
     def stop(self) -> bool:
         """Stops everything; False when NVIDIA's elements did not come to rest and were left behind."""
-        done = threading.Thread(target=self.pipeline.set_state, args=(self.gst.State.NULL,), daemon=True)
+        done = threading.Thread(target=self._halt, daemon=True)
         done.start()
         done.join(_STOPPING)
         with self._lock:
@@ -196,6 +231,12 @@ class Pipeline:
                 branch.element.disconnect(branch.handler)
             self._branches.clear()
         return not done.is_alive()
+
+    def _halt(self) -> None:
+        with self._changing:
+            # Whatever were started now would play on in a pipeline that does not.
+            self._over = True
+            self.pipeline.set_state(self.gst.State.NULL)
 
 
 def error_text(message: Any) -> str:
@@ -208,24 +249,19 @@ def error_text(message: Any) -> str:
     return redacted(f"{name}: {error.message}" + (f" ({'; '.join(lines)})" if lines else ""))
 
 
-def source_properties(
-    gst_uri: str, transport: str, reconnect_after: float | None, attempts: int
-) -> dict[str, PropertyValue]:
+def source_properties(gst_uri: str, transport: str, reconnect_after: float | None) -> dict[str, PropertyValue]:
     """What an RTSP source needs that is not NVIDIA's default: reconnecting is off there, and UDP is tried first.
 
-    Nothing for rtsps://: nvurisrcbin takes uridecodebin for whatever does not begin with rtsp:// in small letters
-    (gstdsnvurisrcbin.cpp), and these properties are never looked at.
+    How often it is tried is not its affair: the engine counts, over all kinds of breaks. Nothing for TLS: nvurisrcbin
+    takes uridecodebin for whatever does not begin with rtsp:// in small letters (gstdsnvurisrcbin.cpp), and these
+    properties are never looked at.
     """
     if not gst_uri.startswith("rtsp://"):
         return {}
     properties: dict[str, PropertyValue] = {"select-rtp-protocol": 4 if transport == "tcp" else 7}
     if reconnect_after is not None:
         seconds = max(1, round(reconnect_after))
-        properties |= {
-            "rtsp-reconnect-interval": seconds,
-            "init-rtsp-reconnect-interval": seconds,
-            "rtsp-reconnect-attempts": attempts,
-        }
+        properties["rtsp-reconnect-interval"] = seconds
     return properties
 
 

@@ -114,6 +114,9 @@ class SourceEvents:
         self._offset = 0
         self.fitted = 0
         self._media = 0.0
+        # Seconds between the clock's times and media time, None until the first frame behind a break says so.
+        self._shift: float | None = 0.0
+        self._mended = 0
         self._arrived = time.monotonic()
         self._ended = False
 
@@ -134,7 +137,7 @@ class SourceEvents:
     @property
     def mended(self) -> int:
         """Frames whose time stamp was wrong and was replaced."""
-        return self._clock.mended
+        return self._mended + self._clock.mended
 
     def linked(self, fps: float) -> None:
         """The source's video is connected and says its frame rate; a live one did not have any before."""
@@ -145,7 +148,10 @@ class SourceEvents:
     def frame(self, arrays: FrameArrays) -> list[Event]:
         """The events of the frames whose times are decided with this one, usually of itself: SourceStarted with the
         first, the tracks that were over before, Observed, and the tracks that are over with it."""
-        self._arrived = time.monotonic()
+        now = time.monotonic()
+        if self._shift is None:
+            self._shift = self._media + max(now - self._arrived, 1e-3)
+        self._arrived = now
         self._taken += 1
         if self._ignored and len(arrays.boxes):
             arrays = _without(arrays, self._ignored.hold(arrays.boxes, arrays.size))
@@ -153,8 +159,8 @@ class SourceEvents:
 
     def _decided(self, frames: Iterable[tuple[FrameArrays, float]]) -> list[Event]:
         events: list[Event] = []
-        for arrays, media in frames:
-            events += self._frame(arrays, media)
+        for arrays, seconds in frames:
+            events += self._frame(arrays, seconds + (self._shift or 0.0))
             self._emitted += 1
             while self._waiting and self._waiting[0][0] <= self._emitted:
                 events += self._terminated(self._waiting.pop(0)[1])
@@ -225,6 +231,17 @@ class SourceEvents:
 
     def _terminated(self, object_ids: TrackIds) -> list[Event]:
         return [self._end_track(object_id) for object_id in object_ids.tolist() if object_id in self._open]
+
+    def broken_off(self) -> list[Event]:
+        """Nothing more comes before the source is opened again: its open tracks end. The frames behind the break count
+        on from here, by this machine's clock: their own numbers and time stamps begin anywhere."""
+        events = self._decided(self._clock.finish())
+        events += [self._end_track(object_id, EndReason.LOST) for object_id in sorted(self._open)]
+        self._mended += self._clock.mended
+        self._clock = MediaClock(self._started.fps)
+        if self._next:
+            self._shift = None
+        return events
 
     def stalled(self) -> list[Event]:
         """Ends the tracks of a live source from which nothing has come for longer than the time-out."""
