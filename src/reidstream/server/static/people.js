@@ -59,18 +59,52 @@ function counted() {
   say(`${chosen.size} selected`);
 }
 
-function put(person, before) {
-  cards.get(person.id)?.remove();
-  people.set(person.id, person);
-  const made = card(person);
-  cards.set(person.id, made);
-  grid.insertBefore(made, before);
+// Only the cards near what is in view are in the page: with tens of thousands of them every change would take seconds.
+// All rows are as high as one another, so that those that are left out are room above and below.
+const AROUND = 2;
+
+const pixels = (text) => Number.parseFloat(text) || 0;
+
+function measures() {
+  const style = getComputedStyle(grid);
+  const one = grid.querySelector(".card");
+  return {
+    columns: style.gridTemplateColumns.split(" ").length,
+    row: one ? one.getBoundingClientRect().height + pixels(style.rowGap) : 300,
+    top: -grid.getBoundingClientRect().top,
+    one,
+  };
 }
 
-function drop(id) {
-  cards.get(id)?.remove();
-  cards.delete(id);
-  people.delete(id);
+function arrange() {
+  const ids = pages.flatMap((page) => page.ids);
+  const { columns, row, top, one } = measures();
+  const far = AROUND * innerHeight;
+  const from = Math.max(0, Math.min(Math.floor((top - far) / row), Math.ceil(ids.length / columns) - 1)) * columns;
+  const to = Math.max(from, Math.min(ids.length, Math.ceil((top + innerHeight + far) / row) * columns, ids.length));
+  const near = new Set(ids.slice(from, Math.max(to, from + columns)));
+  for (const [id, made] of cards) if (!near.has(id)) { made.remove(); cards.delete(id); }
+  let at = grid.firstChild;
+  for (const id of near) {
+    let made = cards.get(id);
+    if (!made) cards.set(id, made = card(people.get(id)));
+    if (made === at) at = at.nextSibling; else grid.insertBefore(made, at);
+  }
+  // How high a row is shows with the first cards.
+  if (one === null && ids.length) { arrange(); return; }
+  grid.style.paddingTop = `${from / columns * row}px`;
+  grid.style.paddingBottom = `${Math.ceil((ids.length - from - near.size) / columns) * row}px`;
+}
+
+function put(person) {
+  people.set(person.id, person);
+  const former = cards.get(person.id);
+  if (!former) return;
+  const is = former.contains(document.activeElement);
+  const made = card(person);
+  former.replaceWith(made);
+  cards.set(person.id, made);
+  if (is) made.querySelector("a").focus({ preventScroll: true });
 }
 
 function shown(total) {
@@ -94,11 +128,12 @@ async function load(count = PAGE, again = false) {
       // Somebody who came in meanwhile may push the last ones to the following page: they stay where they were.
       const some = page.people.filter((person) => !people.has(person.id));
       pages.push({ after, upto: page.next, ids: some.map((person) => person.id), stale: false });
-      for (const person of some) put(person, null);
+      for (const person of some) put(person);
       got += page.people.length;
       after = page.next;
     } while (got < count && after);
     next = after;
+    arrange();
     shown(page.total);
     // On a large screen the end may be in view still, of which nobody would be told again.
     end.unobserve(find("#more"));
@@ -123,38 +158,27 @@ async function renew(page) {
     // Where nothing follows, what is new beyond the last one comes by scrolling.
   } while (after && (page.upto !== null || found.length < page.ids.length));
   const held = new Set(found.map((person) => person.id));
-  const focused = document.activeElement?.closest?.("#grid li")?.dataset.id;
-  for (const id of page.ids) if (!held.has(id)) drop(id);
+  for (const id of page.ids) if (!held.has(id)) people.delete(id);
   for (const one of pages) if (one !== page) one.ids = one.ids.filter((id) => !held.has(id));
   page.ids = [...held];
-  const following = pages.slice(pages.indexOf(page) + 1).find((one) => one.ids.length);
-  const before = following ? cards.get(following.ids[0]) : null;
-  for (const person of found) put(person, before);
+  for (const person of found) put(person);
+  arrange();
   if (page.upto === null) {
     next = after;
     page.upto = after;
   }
-  if (focused && !document.activeElement?.closest?.("#grid li")) cards.get(focused)?.querySelector("a")?.focus({ preventScroll: true });
   shown(part.total);
 }
 
-// The pages whose cards are in view, found by halving: measuring every card would take as long as drawing them.
+// The pages of which cards are in view.
 function inView() {
-  const all = grid.children;
-  const first = (edge) => {
-    let low = 0;
-    let high = all.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (all[middle].getBoundingClientRect().bottom < edge) low = middle + 1; else high = middle;
-    }
-    return low;
-  };
-  const [from, to] = [first(0), first(innerHeight)];
+  const { columns, row, top } = measures();
+  const from = Math.floor(top / row) * columns;
+  const to = Math.ceil((top + innerHeight) / row) * columns;
   let begin = 0;
   return pages.filter((page) => {
     const end = begin + page.ids.length;
-    const is = begin <= to && end > from;
+    const is = begin < to && end > from;
     begin = end;
     return is;
   });
@@ -176,7 +200,14 @@ async function refresh() {
 }
 
 let scrolled = null;
-addEventListener("scroll", () => { clearTimeout(scrolled); scrolled = setTimeout(renewStale, 150); }, { passive: true });
+let arranging = 0;
+function moved() {
+  if (!arranging) arranging = requestAnimationFrame(() => { arranging = 0; arrange(); });
+  clearTimeout(scrolled);
+  scrolled = setTimeout(renewStale, 150);
+}
+addEventListener("scroll", moved, { passive: true });
+addEventListener("resize", moved, { passive: true });
 
 function keepPlace() {
   sessionStorage.setItem(PLACE, JSON.stringify({ filters: Object.fromEntries(new FormData(filters)), count: people.size, top: scrollY }));
