@@ -216,7 +216,7 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
     return {**counts, "undecided": proposal.undecided}
 
 
-def _print_summary(summary: RunSummary, gallery: str, resolved: dict[str, int] | None) -> None:
+def _print_summary(summary: RunSummary, gallery: str, resolved: dict[str, int] | None = None) -> None:
     from reidstream.gallery.sheet import wall_clock
 
     out = console()
