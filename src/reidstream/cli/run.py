@@ -187,7 +187,7 @@ def _toml(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
-def _plain(summary: RunSummary, gallery: str, resolved: dict[str, int] | None) -> dict[str, Any]:
+def _plain(summary: RunSummary, gallery: str, resolved: dict[str, int] | None = None) -> dict[str, Any]:
     return {
         "gallery": redacted(gallery),
         "sources": [asdict(source) for source in summary.sources.values()],

@@ -64,6 +64,10 @@ def owner_of(gallery: str, config: Config) -> Iterator[Owner | None]:
         if client is None:
             yield None
             return
+        if "://" in gallery:
+            raise ConfigError(
+                "a server owns this gallery in PostgreSQL: add the videos on its page Sources, or end it first"
+            )
         from reidstream.clips.shelf import FOLDER
         from reidstream.gallery import Gallery
         from reidstream.server.remote import RemoteShelf

@@ -23,6 +23,7 @@ from reidstream.pipeline import EngineName
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.app import create_app
 from reidstream.server.cameras import Cameras
+from reidstream.server.command_table import CommandTable
 from reidstream.server.desk import Desk
 from reidstream.server.guard import LOCAL, Trust
 from reidstream.server.photos import Photos
@@ -92,6 +93,8 @@ def serve(
             servers.append(_server(app, own, None))
             stack.enter_context(RunPort(desk, cameras, folder))
             stack.enter_context(_setup_link(accounts, folder, address, say))
+        else:
+            stack.enter_context(CommandTable(gallery, app))
         say(f"serving {gallery.place} at {address.url}")
         cameras.start()
         asyncio.run(_run(servers, desk))

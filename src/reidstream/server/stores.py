@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Table, delete, func, or_, select, upd
 
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
-from reidstream.server.access.schema import answers, hidden, jobs, looks, places
+from reidstream.server.access.schema import ERASED, answers, commands, hidden, jobs, looks, places
 from reidstream.server.jobs import EXPORT_FOLDER
 from reidstream.server.place import RUNS_FILE, SETUP_FILE, SOCKET_FILE
 
@@ -48,6 +48,25 @@ def _trace_job_words(connection: Connection, subject: Subject) -> Iterator[str]:
         yield f"words of {jobs.name}"
 
 
+def _speaking_of(connection: Connection, subject: Subject, column: Column[str]) -> list[int]:
+    ids = {*subject.people, *subject.tracklets}
+    rows = connection.execute(select(commands.c.id, column).where(column.is_not(None))).all()
+    return [number for number, text in rows if any(one in text for one in ids)]
+
+
+def _erase_commands(connection: Connection, subject: Subject) -> None:
+    # The rows stay: whoever asked waits for the answer, of this very erasure for example.
+    for column, blank in ((commands.c.request, ""), (commands.c.response, ERASED)):
+        for some in in_chunks(_speaking_of(connection, subject, column)):
+            connection.execute(update(commands).where(commands.c.id.in_(some)).values({column: blank}))
+
+
+def _trace_commands(connection: Connection, subject: Subject) -> Iterator[str]:
+    for column in (commands.c.request, commands.c.response):
+        if count := len(_speaking_of(connection, subject, column)):
+            yield f"{count} rows of {commands.name}"
+
+
 def _remove_exports(folder: Path, subject: Subject) -> None:
     exports = folder / EXPORT_FOLDER
     for path in exports.iterdir() if exports.is_dir() else ():
@@ -62,6 +81,12 @@ STORES: tuple[Store, ...] = (
         trace=_trace_rows,
     ),
     Store("jobs", tables=("jobs",), erase=_erase_job_words, trace=_trace_job_words),
+    Store(
+        "commands that came by the database",
+        tables=("commands",),
+        erase=_erase_commands,
+        trace=_trace_commands,
+    ),
     Store(
         "exports that wait to be fetched",
         files=(f"{EXPORT_FOLDER}/*",),

@@ -130,6 +130,20 @@ preferences = Table(
     Column("value", Text, nullable=False),
 )
 
+# Requests that come by the database (``server.command_table``), and what was answered.
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("wall", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("response", Text),
+)
+
+ERASED = '{"status": 410, "text": "{\\"detail\\": \\"it spoke of somebody who was erased meanwhile\\"}"}'
+"""What answers a command whose answer spoke of somebody who was erased."""
+
 source_settings = Table(
     "served_sources",
     metadata,
@@ -156,4 +170,5 @@ def _tables(connection: Connection) -> None:
 SERVER_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
     Migration("what users set for themselves, and where they were in the review queue", _tables),
+    Migration("commands that come by the database", _tables),
 )

@@ -113,9 +113,13 @@ function shown(total) {
   find("#more").hidden = next === null;
 }
 
-// The first people, or those that follow; count: at least so many.
+// The first people, or those that follow; count: at least so many. What follows is not asked for while something is
+// under way: it would follow what is being replaced.
+let loading = 0;
 async function load(count = PAGE, again = false) {
+  if (!again && loading) return;
   const mine = ++asked;
+  loading += 1;
   try {
     let after = again ? null : next;
     let page;
@@ -135,12 +139,12 @@ async function load(count = PAGE, again = false) {
     next = after;
     arrange();
     shown(page.total);
-    // On a large screen the end may be in view still, of which nobody would be told again.
-    end.unobserve(find("#more"));
-    end.observe(find("#more"));
   } catch (error) {
     if (mine === asked) failed(error);
-  }
+  } finally { loading -= 1; }
+  // On a large screen the end may be in view still, of which nobody would be told again.
+  end.unobserve(find("#more"));
+  end.observe(find("#more"));
 }
 
 // Ask for a page again: who has come, gone or changed between where it begins and where the next one does.
