@@ -56,7 +56,7 @@ from reidstream.tracklets.pooling import pool
 
 _NAME = re.compile(r"(\d{4})_c(\d)s(\d)_(\d+)_(\d+)\.jpg$")
 _GAP, _FPS, _SEQUENCE = 250, 25.0, 5_000.0
-_CHOOSE = 451
+CHOOSE = 451
 RATES = (0.0, 0.2, 0.6, 1.0)
 _SIZES = {"cameras": (10, 30, 100, 300), "street": (30, 60, 174)}
 _FRESH = {"cameras": (12, 40, 120, 250), "street": (25, 80, 200)}
@@ -214,6 +214,8 @@ def evidence_from(
         (purity * seen).astype(np.float32),
         places,
         places,
+        places[:, :2],
+        places[:, :2],
     )
     return evidence, np.array([visit.person for visit in visits])
 
@@ -375,7 +377,7 @@ def main() -> None:
     if options.part != "none":
         crops = load_crops(options.cache)
         everybody = np.random.default_rng(11).permutation(np.unique(crops.names[:, 0]))
-        people = everybody[:_CHOOSE] if options.part == "choose" else everybody[_CHOOSE:]
+        people = everybody[:CHOOSE] if options.part == "choose" else everybody[CHOOSE:]
         sizes = {"fresh": _FRESH, "drawn": drawn_sizes(options.seed)}.get(options.part, _SIZES)
         for regime, poor in ((cameras, 0.25), (street, 0.35)):
             for size in sizes[regime.__name__]:

@@ -29,6 +29,7 @@ NOBODY = "holds nothing about anybody"
 MEMORY = "writes to memory only"
 # Modules that write files, and what these files are: the name of a declared store, or one of the above.
 WRITERS = {
+    "cli.deepstream_selftest": NOBODY,
     "cli.demo": COPY,
     "cli.engine_plan": NOBODY,
     "cli.gallery": COPY,
@@ -43,6 +44,9 @@ WRITERS = {
     "engines.deepstream.files.nvinfer_config": NOBODY,
     "engines.deepstream.running.alive": NOBODY,
     "engines.deepstream.running.engine": NOBODY,
+    "engines.deepstream.selftest.clip": COPY,
+    "engines.deepstream.selftest.plan": NOBODY,
+    "engines.deepstream.selftest.running": COPY,
     "engines.recording": COPY,
     "evaluation.motchallenge": NOBODY,
     "evaluation.report": COPY,

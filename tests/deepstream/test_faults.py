@@ -99,6 +99,25 @@ def test_pads_of_the_mux_are_used_again_and_nothing_is_kept_of_the_sources_that_
     assert not engine._sampling._sources
 
 
+def test_a_frame_that_comes_behind_its_pad_s_end_is_nobody_s(tmp_path: Path) -> None:
+    """NVIDIA's new mux says that a pad is gone while a batch with a frame of it is under way."""
+    config = blob_models.config(tmp_path, ["deepstream.mux.batch=1"])
+    long = write_blobs(tmp_path / "a.mp4", [0], 400, speed=0.5)
+    engine = engine_for(config, [("a", long)])
+    seen: list[tuple[int, int]] = []
+    read = engine._reader._source
+    engine._reader._source = lambda pad: (found := read(pad), seen.append((pad, -1 if found is None else found)))[0]
+    events: list[Event] = []
+    for event in engine.events():
+        events.append(event)
+        if isinstance(event, Observed) and event.source == "a" and event.frame == 30:
+            engine.add_source("b", SourceConfig(uri=str(write_blobs(tmp_path / "b.mp4", [1], 40, speed=1.0))))
+            engine.remove_source("a")
+    assert (0, -1) in seen, "one came late"
+    assert (end_of(events, "b").frames, end_of(events, "b").error) == (40, None)
+    assert [event.frame for event in frames_of(events, "b")] == list(range(40))
+
+
 @pytest.mark.setting("deepstream.mux.batch")
 def test_more_sources_than_the_mux_has_places_are_read_one_after_the_other(tmp_path: Path) -> None:
     config = blob_models.config(tmp_path, ["deepstream.mux.batch=2"])
@@ -219,6 +238,8 @@ def test_what_nvinfer_refuses_is_an_error_with_its_reason(
 
     post = NvInfer.post_message
     if says == "late":
+        # However long the other thread takes on a busy machine: there is always time for a reason that comes.
+        monkeypatch.setattr("reidstream.engines.deepstream.running.bus._LATE_REASON", 60.0)
         monkeypatch.setattr(NvInfer, "post_message", lambda *given: threading.Timer(0.5, post, given).start())
     elif says == "never":
         monkeypatch.setattr(NvInfer, "post_message", lambda *_: True)

@@ -68,14 +68,18 @@ def wait_for_a_source(process: subprocess.Popen[str], gallery: Path) -> None:
 
 
 def test_max_seconds_ends_an_endless_camera(tmp_path: Path, server: Server) -> None:
-    with running(tmp_path, server.url, "--max-seconds", "3", "--json") as process:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    summary = json.loads(out)
-    (source,) = summary["sources"]
+    """It counts from the start of the run; a machine that is too busy to see a frame in that time gets longer."""
+    for seconds in ("3", "20", "100"):
+        with running(tmp_path, server.url, "--max-seconds", seconds, "--json") as process:
+            out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+        summary = json.loads(out)
+        (source,) = summary["sources"]
+        if source["frames"]:
+            break
+    assert summary["stopped"]
     assert source["state"] == "stopped"
     assert source["frames"] > 0
-    assert summary["stopped"]
 
 
 def test_one_interrupt_stores_the_people_in_view(tmp_path: Path) -> None:
@@ -103,9 +107,9 @@ def test_an_interrupt_is_heard_while_engines_are_built(tmp_path: Path) -> None:
 
 def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     clip = write_blobs(tmp_path / "a.mp4", [0], 100)
-    with running(tmp_path, str(clip), build=30) as process:
+    with running(tmp_path, str(clip), build=600) as process:
         wait_for_line(process, "Trying to create engine")
         process.send_signal(signal.SIGINT)
         wait_for_line(process, "finishing")
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        assert process.wait(120) == 130

@@ -46,6 +46,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "sources": lambda g: g.sources(),
     "tracklet": lambda g: g.tracklet(some_tracklets(1)[0].id),
     "tracklets": lambda g: list(g.tracklets()),
+    "velocities": lambda g: g.velocities([some_tracklets(1)[0].id]),
     "vectors": lambda g: g.vectors(),
     "write": lambda g: g.write().__enter__(),
 }

@@ -264,6 +264,24 @@ def test_a_track_of_one_box_begins_and_ends_there_and_one_without_is_nowhere(gal
     np.testing.assert_array_equal(first, last)
 
 
+def test_velocities_are_those_of_the_first_and_last_second(gallery: Gallery) -> None:
+    frames = np.arange(100, 200)
+    places = np.where(frames < 150, 3.0 * (frames - 100), 150.0 - 2.0 * (frames - 150))
+    boxes = np.stack([places, places * 0, places + 20, places * 0 + 50], axis=1).astype(np.float32)
+    times = {"start_frame": 100, "end_frame": 199, "start_media": 4.0, "end_media": 7.96}
+    walker = replace(PEOPLE[0], id="a" * 32, track_id=900, frames=frames, boxes=boxes, **times)
+    still = replace(PEOPLE[0], id="b" * 32, track_id=901, frames=frames[:1], boxes=boxes[:1])
+    gallery.add([walker, still])
+    first, last = gallery.velocities([still.id, walker.id])
+    # 25 frames a second.
+    np.testing.assert_allclose(first, [[0, 0], [75, 0]], atol=1e-3)
+    np.testing.assert_allclose(last, [[0, 0], [-50, 0]], atol=1e-3)
+    with gallery.write() as connection:
+        damaged = connection.execute(tracklets.select().where(tracklets.c.id == walker.id)).one().seq
+        connection.execute(update(details).where(details.c.seq == damaged).values(boxes=b"\0" * 15))
+    np.testing.assert_array_equal(gallery.velocities([walker.id])[0], [[0, 0]])
+
+
 @pytest.mark.parametrize(
     ("where", "holds"),
     [

@@ -24,7 +24,7 @@ from reidstream.identities.calibration import (
 from reidstream.identities.constraints import Cameras
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.lasting import diluted, lasting, lasting_over
-from reidstream.identities.travel import TravelTimes, continuations, successions
+from reidstream.identities.travel import TravelTimes, successions
 
 HOUR = 3600.0
 
@@ -247,47 +247,8 @@ def seen(
     return Evidence(
         [str(number) for number in numbers], names, camera.astype(np.int64), track, numbers * 0, start.astype(float),
         end.astype(float), vectors, vectors, np.arange(n + 1), ones, ones, 0.9 * ones, ones, place, place,
+        place[:, :2] * 0, place[:, :2] * 0,
     )  # fmt: skip
-
-
-def continued(evidence: Evidence, prior: float = -4.0) -> list[tuple[int, int]]:
-    p, q, worth = continuations(evidence, prior)
-    assert (worth >= 0).all()
-    return list(zip(p.tolist(), q.tolist(), strict=True))
-
-
-def test_a_track_goes_on_where_and_when_another_ended() -> None:
-    assert continued(seen([(0, 0.0, 10.0), (0, 10.0, 20.0)])) == [(0, 1)]
-    assert continued(seen([(0, 10.0, 20.0), (0, 0.0, 10.0)])) == [(1, 0)]
-    assert continued(seen([(0, 0.0, 10.0), (0, 10.05, 20.0), (0, 20.0, 25.0)])) == [(0, 1), (1, 2)]
-    assert continued(seen([(0, 0.0, 10.0), (0, 11.0, 20.0)])) == []
-    assert continued(seen([(0, 0.0, 10.0), (0, 9.0, 20.0)])) == []
-    assert continued(seen([(0, 0.0, 10.0), (1, 10.0, 20.0)])) == []
-    assert continued(seen([(0, 0.0, 10.0), (0, 10.0, 20.0)], {1: ELSEWHERE})) == []
-    # Nobody goes on in themselves, however short.
-    assert continued(seen([(0, 0.0, 0.0), (0, 0.0, 0.0)])) == []
-
-
-def test_a_continuation_is_worth_less_between_parts_that_were_taken_apart() -> None:
-    visits = [(0, 0.0, 10.0), (0, 10.0, 20.0)]
-    apart, one = continuations(seen(visits, tracks=[3, 3]), -4.0)[2], continuations(seen(visits), -4.0)[2]
-    assert 0 < apart.item() < one.item()
-    # What is likely before looking needs nothing added.
-    assert continuations(seen(visits), 50.0)[2].item() == 0.0
-
-
-def test_overlap_of_boxes_is_that_of_their_areas() -> None:
-    from reidstream.identities.travel import _iou
-
-    one = np.array([PLACE], np.float32)
-    for box, expected in [
-        (PLACE, 1.0),
-        (ELSEWHERE, 0.0),
-        ((5.0, 0.0, 15.0, 20.0), 1 / 3),
-        ((0.0, 0.0, 10.0, 10.0), 0.5),
-    ]:
-        assert _iou(one, np.array([box], np.float32)).item() == pytest.approx(expected)
-    assert _iou(one * 0, one * 0).item() == 0.0
 
 
 def walks() -> tuple[Evidence, np.ndarray]:

@@ -12,10 +12,11 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.evaluation.grouping import score_grouping
 from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras, HumanLinks
+from reidstream.identities.continuing import continuations
 from reidstream.identities.evidence import Evidence, evidence_of, trust_of
 from reidstream.identities.refining import refined
 from reidstream.identities.resolving import resolve
-from reidstream.identities.travel import TravelTimes, continuations, successions
+from reidstream.identities.travel import TravelTimes, successions
 from tests.identities.conftest import Fill, Visit
 
 PLACE = (100.0, 50.0, 150.0, 200.0)
@@ -43,7 +44,8 @@ def test_a_poor_track_that_begins_where_and_when_another_ended_is_that_person(fi
     # So poor that their looks say next to nothing.
     assert people_of(pieces(fill, 0.1, PLACE, trust=0.1), risk=0.4) == [0, 0]
     assert people_of(pieces(fill, 0.1, ELSEWHERE, trust=0.1), risk=0.4) == [0, 1]
-    assert people_of(pieces(fill, 3.0, PLACE, trust=0.1), risk=0.4) == [0, 1]
+    assert people_of(pieces(fill, 3.0, PLACE, trust=0.1), risk=0.4) == [0, 0]
+    assert people_of(pieces(fill, 30.0, PLACE, trust=0.1), risk=0.4) == [0, 1]
 
 
 def test_two_who_clearly_look_different_stay_two_where_one_stepped_into_the_others_place(fill: Fill) -> None:
@@ -52,10 +54,11 @@ def test_two_who_clearly_look_different_stay_two_where_one_stepped_into_the_othe
 
 def test_parts_of_a_track_that_was_split_for_good_reason_are_not_put_together_again(fill: Fill) -> None:
     evidence = pieces(fill, 0.1, PLACE)
-    (sure,) = continuations(replace(evidence, track=np.array([7, 7]), part=np.array([0, 1])), -3.0)[2]
-    (other,) = continuations(evidence, -3.0)[2]
+    one, other, nothing = np.array([0]), np.array([1]), np.zeros(1)
+    found = continuations(evidence, one, other, nothing)
+    (sure,) = found.worth(replace(evidence, track=np.array([7, 7]), part=np.array([0, 1])), -3.0)
     assert sure == pytest.approx(0)
-    assert other > 3
+    assert found.worth(evidence, -3.0).item() > 3
 
 
 def test_what_people_said_goes_before_where_tracks_go_on(fill: Fill) -> None:
@@ -114,7 +117,7 @@ def test_who_could_be_either_of_two_by_looks_is_who_had_the_time_to_come(fill: F
     begun = np.where(np.arange(len(who)) == last, rival, who)
     begun[3 * rival + 2] = 99
     nothing = np.zeros(0, np.int64)
-    group = refined(
+    group, _ = refined(
         begun,
         looks,
         np.ones(len(who)),
@@ -197,10 +200,8 @@ def test_what_was_only_seen_in_part_founds_nobody_who_can_be_somebody_else() -> 
         times = SimpleNamespace(ratios=lambda p, q: silent.copy())
         fixed = np.zeros(4, bool)
         began = np.array([0, 0, 1, 1])
-        found: list[int] = refined(
-            began, looks, np.array(clarity), apart, fixed, start, evidence, times, least
-        ).tolist()  # type: ignore[arg-type]
-        return found
+        group, _ = refined(began, looks, np.array(clarity), apart, fixed, start, evidence, times, least)  # type: ignore[arg-type]
+        return list(group.tolist())
 
     poor = [0.9, 0.9, 0.4, 0.4]
     assert len(set(grouped(poor, []))) == 1

@@ -22,12 +22,13 @@ from reidstream.identities import remembered
 from reidstream.identities.applying import apply
 from reidstream.identities.constraints import HumanLinks, groups_of, read_topology
 from reidstream.identities.delivery import Webhook
+from reidstream.identities.memberships import Likeness, memberships
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
 from reidstream.identities.people import assign, create_person, human_links, leave_undecided, list_people
 from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Kind, questions
-from reidstream.identities.resolving import _cannot_link, memberships
+from reidstream.identities.resolving import _cannot_link
 from reidstream.identities.review import Review
 from reidstream.identities.verdicts import Outcome, Verdict
 from tests.identities.conftest import Fill, made_tracklet
@@ -207,14 +208,16 @@ def test_a_row_whose_group_is_certain_is_sure_whatever_it_looks_like() -> None:
     rows, others = np.array([0, 1, 0, 2]), np.array([1, 0, 2, 0])
     ratio, weight = np.array([-5.0, -5.0, 2.0, 2.0]), np.ones(3)
     for fixed in (True, False):
-        sure, *_ = memberships(group, rows, others, ratio, weight, -1.0, np.array([fixed, fixed, False]))
+        pairs = Likeness(rows, others, ratio, weight)
+        sure, *_ = memberships(group, pairs, -1.0, np.array([fixed, fixed, False]))
         assert (sure[:2] == 1.0).all() == fixed
 
 
 def test_of_two_who_may_only_be_each_other_one_is_somebody() -> None:
     rows, others = np.array([0, 1]), np.array([1, 0])
     never = np.zeros(2, bool)
-    sure, likeliest, chance = memberships(np.array([0, 1]), rows, others, np.full(2, 2.0), np.ones(2), -1.0, never)
+    pairs = Likeness(rows, others, np.full(2, 2.0), np.ones(2))
+    sure, likeliest, chance = memberships(np.array([0, 1]), pairs, -1.0, never)
     assert likeliest.tolist() == [-1, 0]
     assert chance[0] == 0 < chance[1]
     assert (sure < 0.5).all()

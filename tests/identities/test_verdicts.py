@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.identities.evidence import evidence_of
+from reidstream.identities.memberships import Likeness, memberships, without_doubtful
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people
 from reidstream.identities.proposal import propose
+from reidstream.identities.resolving import resolve
 from reidstream.identities.verdicts import Outcome, Verdict
-from reidstream.types import SourceStarted
+from reidstream.types import SourceStarted, Tracklet
 from tests.identities.conftest import Fill, Visit, made_tracklet
 
 
@@ -32,13 +36,10 @@ def visits_of_thirty() -> list[Visit]:
 
 
 def gallery_of(fill: Fill, noise: float) -> Gallery:
-    gallery = fill([], "noisy")
-    for camera in "ab":
-        started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
-        gallery.begin_source(started, "settings")
     visits = visits_of_thirty()
-    gallery.add([made_tracklet(*visit, noise * (0.5 + k / len(visits))) for k, visit in enumerate(visits)])
-    return gallery
+    return stored(
+        fill, "noisy", [made_tracklet(*visit, noise * (0.5 + k / len(visits))) for k, visit in enumerate(visits)]
+    )
 
 
 def test_resolving_says_of_every_tracklet_whose_it_is_or_may_be(fill: Fill) -> None:
@@ -72,3 +73,81 @@ def test_deciding_one_after_the_other_leaves_undecided_what_is_not_sure_enough(f
         if verdict.outcome is Outcome.UNDECIDED:
             assert verdict.candidate == decision.candidates[0][0] and verdict.candidate in known
             assert decision.nobody < 0.5
+
+
+def surest_of_a_join(odds: float) -> float:
+    """How probable what needs these log-odds must be at least; never less than even."""
+    return 1.0 / (1.0 + float(np.exp(-max(odds, 0.0))))
+
+
+def crowd(seed: int, noise: tuple[float, float]) -> list[Tracklet]:
+    """Twelve people who come up to nine times and are the less like themselves the more noise there is."""
+    rng = np.random.default_rng(seed)
+    visits = [(k, float(t)) for k in range(12) for t in rng.uniform(0, 3000, rng.integers(1, 10))]
+    visits.sort(key=lambda visit: visit[1])
+    return [made_tracklet(k, "ab"[n % 2], t, t + 3, float(rng.uniform(*noise))) for n, (k, t) in enumerate(visits)]
+
+
+def stored(fill: Fill, name: str, tracklets: list[Tracklet]) -> Gallery:
+    gallery = fill([], name)
+    for camera in "ab":
+        started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
+        gallery.begin_source(started, "settings")
+    gallery.add(tracklets)
+    return gallery
+
+
+def test_no_member_is_less_sure_than_a_join_must_be(fill: Fill) -> None:
+    for seed in (1, 2):
+        found = resolve(evidence_of(stored(fill, f"crowd{seed}", crowd(seed, (1.2, 2.2)))), IdentityConfig())
+        beside = np.bincount(found.group)[found.group] > 1
+        assert beside.any()
+        assert (found.probability[beside] >= surest_of_a_join(found.odds) - 1e-6).all()
+
+
+def test_nobody_is_given_a_person_who_they_are_less_likely_than_not(fill: Fill) -> None:
+    below = 0
+    for seed in (0, 1, 2):
+        gallery = stored(fill, f"crowd{seed}", crowd(seed, (0.5, 2.5)))
+        identities = OnlineIdentities(gallery, IdentityConfig())
+        identities.catch_up()
+        for k in range(12):
+            for noise in (0.5, 1.0, 1.5, 2.0, 2.5):
+                decision = identities.decide(made_tracklet(k, "a", 2000.0, 2005.0, noise))
+                if decision.verdict.outcome is Outcome.DECIDED:
+                    assert decision.verdict.probability >= 0.5
+                elif decision.candidates:
+                    below += decision.candidates[0][1] < 0.5
+    assert below
+
+
+def test_who_does_not_belong_leaves_a_group_and_stays_with_whom_they_came() -> None:
+    # Rows 0 to 2 are one person, 3 and 4 another; 5 is like nobody. All were joined.
+    alike = np.full((6, 6), -3.0)
+    alike[:3, :3], alike[3:5, 3:5] = 4.0, 4.0
+    i, j = np.nonzero(~np.eye(6, dtype=bool))
+    pairs = Likeness(i, j, alike[i, j], np.ones(6))
+    together, nobody = np.zeros(6, np.int64), np.zeros(6, bool)
+    group = without_doubtful(together, pairs, np.zeros(6), -1.0, 2.2, nobody)
+    assert group[0] == group[1] == group[2] != group[3] == group[4]
+    assert group[5] not in (group[0], group[3])
+    # Who was said to be one of them stays, and what the times say counts.
+    said = np.arange(6) >= 3
+    assert len(set(without_doubtful(together, pairs, np.zeros(6), -1.0, 1.0, said).tolist())) == 1
+    timely = np.where(np.arange(6) == 5, 9.0, 0.0)
+    assert without_doubtful(together, pairs, timely, -1.0, 2.2, nobody)[5] == 0
+
+
+def test_who_left_a_group_may_still_be_one_of_it() -> None:
+    alike = np.array([[0.0, 5.0, 1.2], [5.0, 0.0, 1.2], [1.2, 1.2, 0.0]])
+    i, j = np.nonzero(~np.eye(3, dtype=bool))
+    pairs = Likeness(i, j, alike[i, j], np.ones(3))
+    group = without_doubtful(np.zeros(3, np.int64), pairs, np.zeros(3), -1.0, 1.0, np.zeros(3, bool))
+    assert group[0] == group[1] != group[2]
+    sure, likeliest, chance = memberships(group, pairs, -1.0, np.zeros(3, bool))
+    assert likeliest.tolist() == [-1, -1, group[0]]
+    assert sure[2] < 0.5 < chance[2]
+    # What the times say of the group that it left counts as it did there.
+    left = np.array([-1, -1, group[0]])
+    timely = memberships(group, pairs, -1.0, np.zeros(3, bool), np.array([0.0, 0.0, 0.5]), left)[2]
+    assert timely[2] > chance[2]

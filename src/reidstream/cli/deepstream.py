@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from reidstream.cli.deepstream_selftest import selftest_command
 from reidstream.cli.options import CONFIG, JSON, SETTINGS
 
 app = typer.Typer(
@@ -13,6 +14,8 @@ app = typer.Typer(
     "Example: reidstream deepstream config configs/",
     no_args_is_help=True,
 )
+
+app.command("selftest")(selftest_command)
 
 
 @app.command("config")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, LargeBinary, func, select
+from sqlalchemy import ColumnElement, Connection, LargeBinary, case, func, select
 
 from reidstream.errors import TrackletNotFound
 from reidstream.gallery.database import Place
@@ -84,6 +84,53 @@ def ends(connection: Connection, ids: Sequence[str]) -> tuple[FloatArray, FloatA
     nowhere = bytes(16)
     found = [(held[i].first, held[i].last) if i in held else (nowhere, nowhere) for i in ids]
     return unpacked(b"".join(f for f, _ in found), 4), unpacked(b"".join(last for _, last in found), 4)
+
+
+# A velocity is read off so many boxes, and no more than so many seconds of them.
+_VELOCITY_BOXES, _VELOCITY_SECONDS = 32, 1.0
+
+
+def velocities(connection: Connection, ids: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    """How the middles of the boxes move when each of these tracklets begins and ends, float32 (n, 2) each, pixels a
+    second, in the order given; zero where that cannot be told.
+
+    It is the slope of a straight line through the boxes of a second.
+    """
+    c, frames, boxes = tracklets.c, details.c.frames, details.c.boxes
+    most = _VELOCITY_BOXES
+    query = select(
+        c.id,
+        ((c.end_frame - c.start_frame) / (c.end_media - c.start_media)).label("rate"),
+        func.substr(frames, 1, 8 * most, type_=LargeBinary).label("first_frames"),
+        func.substr(boxes, 1, 16 * most, type_=LargeBinary).label("first"),
+        func.substr(frames, _from_last(frames, 8 * most), 8 * most, type_=LargeBinary).label("last_frames"),
+        func.substr(boxes, _from_last(boxes, 16 * most), 16 * most, type_=LargeBinary).label("last"),
+    ).join(details, details.c.seq == c.seq)
+    whole = (c.end_media > c.start_media) & (func.length(boxes) == 2 * func.length(frames)) & (func.length(frames) >= 8)
+    row_of = {tracklet: row for row, tracklet in enumerate(ids)}
+    begun, ended = np.zeros((len(ids), 2), np.float32), np.zeros((len(ids), 2), np.float32)
+    for some in in_chunks(ids):
+        for row in connection.execute(query.where(c.id.in_(some), whole)):
+            begun[row_of[row.id]] = _velocity(row.first_frames, row.first, row.rate, 0)
+            ended[row_of[row.id]] = _velocity(row.last_frames, row.last, row.rate, -1)
+    return begun, ended
+
+
+def _from_last(column: ColumnElement[Any], most: int) -> ColumnElement[Any]:
+    """Where the last so many bytes of a column begin, from 1."""
+    return case((func.length(column) > most, func.length(column) - most + 1), else_=1)
+
+
+def _velocity(frames: bytes, boxes: bytes, rate: float, end: int) -> FloatArray:
+    """float32 (2,): of the middles of boxes at frames, ``rate`` of them a second, near the first (0) or last (-1)."""
+    held = unpacked(boxes, 4).astype(np.float64)
+    seconds = np.frombuffer(frames, "<i8") / rate
+    near = np.abs(seconds - seconds[end]) <= _VELOCITY_SECONDS
+    moment = seconds[near] - seconds[near].mean()
+    middles = (held[near, :2] + held[near, 2:]) / 2
+    squares = float((moment**2).sum())
+    found: FloatArray = (moment @ middles / squares if squares > 0 else np.zeros(2)).astype(np.float32)
+    return found
 
 
 def _refuse_unknown(ids: Sequence[str], held: Container[str], place: Place) -> None:

@@ -484,6 +484,12 @@ class Gallery:
         with self.read() as connection:
             return appearances.ends(connection, ids)
 
+    def velocities(self, ids: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """How the middles of the boxes move when each of these tracklets begins and ends, float32 (n, 2) each, pixels a
+        second, in the order given; zero where that cannot be told."""
+        with self.read() as connection:
+            return appearances.velocities(connection, ids)
+
     def crop(self, id: str) -> bytes | None:
         """The best crop of a tracklet as a JPEG file; None when none was kept. Raises TrackletNotFound."""
         query = (

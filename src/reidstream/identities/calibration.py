@@ -311,7 +311,7 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
     held = _PAIRS + _LOOKALIKES * pairs.free
     # Of another day's pairs only so many can be seen to be one person.
     free = pairs.free * (float(pairs.kept.mean()) if len(i) else 1.0)
-    expected, weight = _EXPECTED * _OTHERS * n / 2 + 0.3, free * (1 + _EXPECTED) + 30.0
+    expected, weight = _expected(n), _weight(free)
     ratio = np.zeros(len(i))
     seen = pairs.open & ~pairs.certain
     clashing = ~pairs.open & ~pairs.certain
@@ -341,6 +341,32 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
         same, spread, share, n, usual, usual_spread, int(clashing.sum()), int((ratio[clashing] > 0).sum())
     )
     return Fitted(found, strangers, diluted(ratio, pairs.kept))
+
+
+def estimated_share(ratio: Floats, kept: Floats, free: float, n: int) -> float:
+    """The share of pairs of n tracklets that are one person, by expectation-maximisation as in ``fitted``.
+
+    ratio, kept: float64 (m,), log-likelihood ratios of those that are compared, and as in ``Pairs``. free: how many
+    pairs that share is of.
+    """
+    share = (_expected(n) + 1.0) / _weight(free)
+    for _ in range(_ROUNDS):
+        before, likely = share, np.minimum(share * kept, 0.999)
+        odds = np.log(likely) - np.log1p(-likely) + ratio
+        share = float((1.0 / (1.0 + np.exp(-odds))).sum() + _expected(n)) / _weight(free)
+        if abs(share - before) < _SETTLED * share:
+            break
+    return share
+
+
+def _expected(n: int) -> float:
+    """Of how many pairs of n tracklets it is expected before looking that they are one person."""
+    return _EXPECTED * _OTHERS * n / 2 + 0.3
+
+
+def _weight(free: float) -> float:
+    """How many pairs the share is of, with those that are expected before looking."""
+    return free * (1 + _EXPECTED) + 30.0
 
 
 def read_as(pairs: Pairs, calibration: Calibration, strangers: Strangers) -> Fitted:

@@ -106,14 +106,13 @@ class Decider:
         shared = shares(odds)
         order = np.argsort(-odds, kind="stable")
         ranked = [(memory.people[shortlist[k]].id, float(shared[k])) for k in order.tolist()]
-        enough = self._calibration.prior + proof[order[0]] >= self._odds
         likeliest, own = ranked[0]
-        clear = own / shared.sum() >= _SHARE
-        if enough and not clear:
-            own = self._own_share(shared[order], [shortlist[k] for k in order.tolist()])
-            clear = own / shared.sum() >= _SHARE
-        if enough and clear:
-            return Decision(Verdict(Outcome.DECIDED, likeliest, min(own, 1.0)), ranked)
+        if self._calibration.prior + proof[order[0]] >= self._odds:
+            # A stored membership is likelier than not, and as likely as a join must be, whoever else it may be.
+            needed = max(_SHARE * float(shared.sum()), 1.0 / (1.0 + float(np.exp(-max(self._odds, 0.0)))))
+            own = self._own_share(shared[order], [shortlist[k] for k in order.tolist()], needed)
+            if own >= needed:
+                return Decision(Verdict(Outcome.DECIDED, likeliest, min(own, 1.0)), ranked)
         nobody = max(0.0, 1.0 - float(shared.sum()))
         if nobody < 0.5:
             return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
@@ -229,12 +228,11 @@ class Decider:
         """The product of clarities that goes with a pair of which nothing is known."""
         return float(clarity_of(QUERY_STRENGTH)) ** 2
 
-    def _own_share(self, shares: npt.NDArray[np.float64], people: list[int]) -> float:
+    def _own_share(self, shares: npt.NDArray[np.float64], people: list[int], needed: float) -> float:
         """The share of the best candidate and of those who are the same person as the best; both best first.
 
-        Only as many are compared with the best as it takes to know whether it is clearly ahead.
+        Only as many are compared with the best as it takes to know whether it is as much as is needed.
         """
-        needed = _SHARE * float(shares.sum())
         own, open_share = float(shares[0]), float(shares[1:].sum())
         for share, person in zip(shares[1:].tolist(), people[1:], strict=True):
             if own >= needed or own + open_share < needed:

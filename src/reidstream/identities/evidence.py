@@ -28,7 +28,8 @@ class Evidence:
     purity: float32 (n,) in 0..1, how surely a tracklet holds one person. trust: float32 (n,) in 0..1, how far its
     embedding speaks for that person: its purity, and less when it rests on few or poor crops. strength: float32 (n,),
     how many crops it rests on, each counted by its quality and all by purity. entry, exit: float32 (n, 4), the first
-    and the last box, xyxy; zeros where unknown.
+    and the last box, xyxy; zeros where unknown. entering, leaving: float32 (n, 2), how the middle of the box moves
+    there, pixels a second.
     """
 
     ids: list[str]
@@ -47,6 +48,8 @@ class Evidence:
     strength: FloatArray
     entry: FloatArray
     exit: FloatArray
+    entering: FloatArray
+    leaving: FloatArray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,9 +88,11 @@ def evidence_of(
         empty = np.zeros(0, np.int64)
         none = np.zeros((0, size), np.float32)
         times = np.zeros(0)
-        first, place = np.zeros(1, np.int64), np.zeros((0, 4), np.float32)
+        first, place, still = np.zeros(1, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, 2), np.float32)
         few = none[:, 0]
-        return Evidence([], [], empty, empty, empty, times, times, none, none, first, few, few, few, few, place, place)
+        return Evidence(
+            [], [], empty, empty, empty, times, times, none, none, first, few, few, few, few, place, place, still, still
+        )
     ahead = np.array([clocks.get(source, 0.0) for source in rows.source.tolist()])
     _, vectors = gallery.vectors(ids)
     held = gallery.prototypes(ids)
@@ -113,6 +118,7 @@ def evidence_of(
         trust_of(purity, crops),
         (purity * crops).astype(np.float32),
         *gallery.ends(ids),
+        *gallery.velocities(ids),
     )
 
 

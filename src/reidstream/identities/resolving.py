@@ -4,18 +4,19 @@ Two groups of tracklets A and B are joined for what their pairs say together and
 
     odds(A, B) = prior odds * mean of ratio(i, j) over i in A, j in B, each weighted by both looks' clarity
 
-(see ``calibration`` for the likelihood ratio and the prior; a continuation is a factor of its pair's). The mean is that
-of ratios, not of their logarithms: a person is seen from several sides, each of A's tracklets is one that B may be seen
-from, and a look is likely as the mixture of these makes it. The likeliest two are joined first, and
-then the next, while each join is likelier right than wrong and the expected share of wrong ones among all joins so far,
-the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much is needed of every later move, too,
-by which the time between visits puts the grouping right. What stays alone although it is likelier somebody of these
-people than nobody is undecided.
+(see ``calibration`` for the likelihood ratio and the prior; that one track goes on from another is a factor of its
+pair's, see ``continuing``). The mean is that of ratios, not of their logarithms: a person is seen from several sides,
+each of A's tracklets is one that B may be seen from, and a look is likely as the mixture of these makes it. The
+likeliest two are joined first, and then the next, while each join is likelier right than wrong and the expected share
+of wrong ones among all joins so far, the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much
+is needed of every later move, too, by which the time between visits puts the grouping right, and of every membership
+for itself (``memberships``). What stays alone although it is likelier somebody of these people than nobody is
+undecided.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,12 +32,14 @@ from reidstream.identities.calibration import (
     read_as,
 )
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
+from reidstream.identities.continuing import continuations, left_over
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.linkage import UNLIKE, Linkage
+from reidstream.identities.memberships import Likeness, memberships, without_doubtful
 from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
-from reidstream.identities.travel import TravelTimes, continuations
+from reidstream.identities.travel import TravelTimes
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray, IntArray
 
@@ -47,6 +50,8 @@ _NEIGHBOURS = 40
 _ALL = 600
 # Larger galleries are not refined: all pairs of their tracklets do not fit into memory.
 _REFINED = 3000
+# A continuation that adds no more to the log-odds is none.
+_WORTH = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,32 +159,49 @@ def _grouped(
     i, j, ratio = pairs.i, pairs.j, proof(pairs, read)
     clarity = clarity_of(evidence.strength)
     begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
-    following = continuations(evidence, calibration.prior)
+    going_on = continuations(evidence, i, j, read.ratio)
+    prior = replace(calibration, share=calibration.share * left_over(going_on, pairs, read.ratio)).prior
+    following = going_on.earlier, going_on.later, going_on.worth(evidence, prior)
     linkage = Linkage(clarity, table, begun, links)
     linkage.add_pairs(*_going_on(i, j, ratio, following, n))
-    odds = linkage.run(calibration.prior, config.false_merges, needed)
-    group = linkage.groups()
+    odds = linkage.run(prior, config.false_merges, needed)
+    group, times = linkage.groups(), np.zeros(n)
     fixed = np.bincount(begun, minlength=n)[begun] > 1
+    excluded: npt.NDArray[np.bool_] | None = None
     if n <= _REFINED:
         looks = np.full((n, n), UNLIKE, np.float32)
         looks[i, j] = looks[j, i] = ratio
         excluded = _certainly_two(n, table, begun, links)
-        times = TravelTimes(evidence, cameras)
-        least = odds - calibration.prior
-        group = refined(group, looks, clarity, excluded, fixed, evidence.start, following, times, least)
-        _, first, place = np.unique(group, return_index=True, return_inverse=True)
-        group = np.argsort(np.argsort(first))[place].astype(np.int64)
+        travel = TravelTimes(evidence, cameras)
+        least = odds - prior
+        group, times = refined(group, looks, clarity, excluded, fixed, evidence.start, following, travel, least)
+        alike = read.ratio
+    else:
+        i, j, alike = _going_on(i, j, read.ratio, following, n)
+    found = Likeness(np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([alike, alike]), clarity)
+    before = group
+    group = without_doubtful(group, found, times, prior, max(odds, 0.0), fixed)
+    left = np.where(group != before, before, -1)
+    group, left = _numbered(group, left)
+    if excluded is not None:
         # Nobody is asked how much they resemble a person that they cannot be.
         impossible = np.zeros((n, int(group.max()) + 1), bool)
         row, other = np.nonzero(excluded)
         impossible[row, group[other]] = True
-        open_i, open_j = ~impossible[i, group[j]], ~impossible[j, group[i]]
-        rows, others = np.concatenate([i[open_i], j[open_j]]), np.concatenate([j[open_i], i[open_j]])
-        likely = np.concatenate([read.ratio[open_i], read.ratio[open_j]])
-    else:
-        rows, others, likely = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([read.ratio, read.ratio])
-    sure, likeliest, chance = memberships(group, rows, others, likely, clarity, calibration.prior, fixed)
+        found = found.some(~impossible[found.rows, group[found.others]])
+    sure, likeliest, chance = memberships(group, found, prior, fixed, times, left)
     return Resolution(group, sure, likeliest, chance, calibration, odds, cameras)
+
+
+def _numbered(group: IntArray, left: IntArray) -> tuple[IntArray, IntArray]:
+    """Groups numbered by first appearance, and the numbers of the groups that some rows left; -1 where they have none.
+
+    left: int64 (n,), labels of groups; -1 for who left none.
+    """
+    names, first, place = np.unique(group, return_index=True, return_inverse=True)
+    number = np.argsort(np.argsort(first))
+    there = np.minimum(np.searchsorted(names, left), len(names) - 1)
+    return number[place].astype(np.int64), np.where((left >= 0) & (names[there] == left), number[there], -1)
 
 
 def strangers_of(evidence: Evidence, config: IdentityConfig) -> Strangers:
@@ -329,63 +351,10 @@ def _going_on(
     there = keys[place] == key if len(keys) else np.zeros(len(key), bool)
     found = ratio.copy()
     np.add.at(found, place[there], worth[there])
-    more = ~there
+    # Who is not worth anything is as unlike as who was not compared.
+    more = ~there & (worth > _WORTH)
     return (
         np.concatenate([i, key[more] // n]),
         np.concatenate([j, key[more] % n]),
         np.concatenate([found, UNLIKE + worth[more]]),
     )
-
-
-def memberships(
-    group: IntArray,
-    rows: IntArray,
-    others: IntArray,
-    ratio: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64],
-    prior: float,
-    fixed: npt.NDArray[np.bool_],
-) -> tuple[FloatArray, IntArray, FloatArray]:
-    """How sure each tracklet's membership is, and what is undecided: as in ``Resolution``.
-
-    rows, others: int64 (m,); how much rows[k] resembles others[k] is ratio[k]. weight: float64 (n,), how much each
-    tracklet counts among its group. prior: the log-odds before looking. fixed: bool (n,), rows whose group is
-    certain.
-    """
-    n, groups = len(group), int(group.max(initial=-1)) + 1
-    sure, chance = np.ones(n, np.float32), np.zeros(n, np.float32)
-    likeliest = np.full(n, -1, np.int64)
-    size = np.bincount(group, minlength=groups)
-    keys = rows * groups + group[others]
-    unique, where = np.unique(keys, return_inverse=True)
-    weights = weight[others]
-    mean = np.bincount(where, np.exp(ratio) * weights) / np.bincount(where, weights)
-    odds = np.clip(mean * np.exp(prior), 1e-13, 1e13)
-    owner, candidate = unique // groups, unique % groups
-    for row, begin, end in _runs(owner):
-        if fixed[row]:
-            continue
-        near, some = candidate[begin:end], odds[begin:end]
-        nobody = 1.0 + float(some.sum())
-        own = near == group[row]
-        mine = float(some[own].sum())
-        sure[row] = mine / (1.0 + mine) if size[group[row]] > 1 else 1.0 / nobody
-        best = int(np.argmax(np.where(own, -1.0, some)))
-        if size[group[row]] == 1 and sure[row] < 0.5 and not own[best]:
-            likeliest[row], chance[row] = near[best], float(some[best]) / nobody
-    # Of two who may be each other, and nobody else, the first is somebody.
-    for row in np.flatnonzero(likeliest >= 0).tolist():
-        held = np.flatnonzero(group == likeliest[row])
-        if (likeliest[held] >= 0).all():
-            likeliest[row], chance[row] = -1, 0.0
-    return sure, likeliest, chance
-
-
-def _runs(sorted_values: IntArray) -> list[tuple[int, int, int]]:
-    """(value, begin, end) of each run of equal values."""
-    if len(sorted_values) == 0:
-        return []
-    edges = np.flatnonzero(np.diff(sorted_values)) + 1
-    begins = np.concatenate([[0], edges])
-    ends = np.concatenate([edges, [len(sorted_values)]])
-    return list(zip(sorted_values[begins].tolist(), begins.tolist(), ends.tolist(), strict=True))

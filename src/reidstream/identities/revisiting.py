@@ -228,7 +228,8 @@ def _regrouped(recent: Recent, found: Resolution) -> Regrouping:
             for tracklet in np.array(new)[_clashing(recent, new, recent.times[owner])].tolist() if new else ():
                 back.send(group, tracklet)
     owners = owners_of_groups(groups, holders)
-    chance = {t: h.probability for t, h in recent.held.items()} | sure
+    # Who is sent back is as sure as before; how sure was found is of where they cannot be.
+    chance = {t: h.probability for t, h in recent.held.items()} | {t: sure[t] for t in ids if t not in back.sent}
     there: dict[int, list[Times]] = {
         owners.index(person): [recent.times[person]] for person in recent.beyond if person in owners
     }
@@ -250,13 +251,15 @@ def _regrouped(recent: Recent, found: Resolution) -> Regrouping:
 
 
 class _Back:
-    """Sends tracklets that cannot go where they were put to where they were."""
+    """Sends tracklets that cannot go where they were put to where they were. sent: those."""
 
     def __init__(self, groups: list[list[str]], holders: Mapping[str, str]) -> None:
         self._groups, self._holders = groups, holders
+        self.sent: set[str] = set()
 
     def send(self, group: list[str], tracklet: str) -> None:
         person = self._holders[tracklet]
+        self.sent.add(tracklet)
         group.remove(tracklet)
         counts = [(sum(self._holders[t] == person for t in other), -n) for n, other in enumerate(self._groups)]
         most, place = max(counts)

@@ -18,44 +18,6 @@ _SMOOTH = 0.12
 _CHANCE = 12.0
 # No gap is proof.
 _MOST = 2.0
-# One track goes on where another ended: no further apart in seconds, no less overlap of the boxes (IoU).
-_EARLY, _LATE, _OVERLAP = -0.1, 0.2, 0.6
-# The log-odds of such a pair before looking: of 38 on development scenes 30 were one person.
-_CONTINUED = 1.3
-
-
-def continuations(evidence: Evidence, prior: float) -> tuple[IntArray, IntArray, FloatArray]:
-    """Pairs of rows (earlier, later) of one camera: the later begins where and when the earlier ends.
-
-    prior: the log-odds of any pair. The third array, float32, is what is to be added to them. Parts of one track were
-    taken apart because they look like two people, which is as sure as the less trusted of them.
-    """
-    earlier, later = [], []
-    for camera in range(len(evidence.cameras)):
-        rows = np.flatnonzero(evidence.camera == camera)
-        rows = rows[np.argsort(evidence.start[rows], kind="stable")]
-        starts = evidence.start[rows]
-        begin = np.searchsorted(starts, evidence.end[rows] + _EARLY, side="left")
-        count = np.searchsorted(starts, evidence.end[rows] + _LATE, side="right") - begin
-        first = np.repeat(np.arange(len(rows)), count)
-        offset = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
-        earlier.append(rows[first])
-        later.append(rows[begin[first] + offset])
-    p, q = np.concatenate([*earlier, np.zeros(0, np.int64)]), np.concatenate([*later, np.zeros(0, np.int64)])
-    p, q = p.astype(np.int64), q.astype(np.int64)
-    kept = (p != q) & (evidence.start[p] < evidence.start[q])
-    p, q = p[kept], q[kept]
-    same_place = _iou(evidence.exit[p], evidence.entry[q]) >= _OVERLAP
-    p, q = p[same_place], q[same_place]
-    doubt = np.where(evidence.track[p] == evidence.track[q], 1 - np.minimum(evidence.trust[p], evidence.trust[q]), 1.0)
-    return p, q, (max(_CONTINUED - prior, 0.0) * doubt).astype(np.float32)
-
-
-def _iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    shared = np.clip(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0, None).prod(axis=1)
-    areas = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - shared
-    found: FloatArray = shared / np.maximum(areas, 1e-6)
-    return found
 
 
 class TravelTimes:

@@ -41,6 +41,7 @@ class _Input:
     frames: int = 0
     resets: int = 0
     announced: bool = False
+    last: _Frame | None = None
 
 
 class _NvStreamMux(Gst.Element):
@@ -52,7 +53,8 @@ class _NvStreamMux(Gst.Element):
         super().__init__()
         self._values: dict[str, Any] = {}
         self._inputs: dict[str, _Input] = {}
-        self._gone: list[int] = []
+        # Frames of pads that were released, for one more batch each.
+        self._late: list[tuple[_Input, _Frame]] = []
         self._changed = threading.Condition()
         self._running = False
         self._thread: threading.Thread | None = None
@@ -85,8 +87,12 @@ class _NvStreamMux(Gst.Element):
             gone = self._inputs.pop(pad.get_name(), None)
             if gone is not None:
                 gone.released = True
-                self._gone.append(gone.index)
+                self._late += [] if gone.last is None else [(gone, gone.last)]
             self._changed.notify_all()
+        if gone is not None:
+            # As NVIDIA's new mux does: at once, in the thread of whoever releases the pad; a batch that was made before
+            # comes behind it.
+            nvds.push_stream_event(hash(self._src), "pad_deleted", gone.index)
         pad.set_active(False)
         self.remove_pad(pad)
 
@@ -161,10 +167,6 @@ class _NvStreamMux(Gst.Element):
         self._src.push_event(Gst.Event.new_segment(segment))
         while True:
             taken, ended, done = self._take()
-            with self._changed:
-                gone, self._gone = self._gone, []
-            for index in gone:
-                nvds.push_stream_event(hash(self._src), "pad_deleted", index)
             if taken:
                 self._announce([source for source, _ in taken])
                 self._src.push(self._batch(taken))
@@ -198,16 +200,19 @@ class _NvStreamMux(Gst.Element):
                     for source in ended:
                         source.told = True
                     return [], [i.index for i in ended], all(i.told for i in inputs)
-                if self._gone:
-                    return [], [], False
+                if self._late:
+                    late, self._late = self._late, []
+                    return late, [], False
                 ready = [i for i in inputs if i.waiting]
                 if ready:
                     if deadline is None and timeout >= 0:
                         deadline = time.monotonic() + timeout / 1e6
-                    late = deadline is not None and time.monotonic() >= deadline
-                    if late or all(i.waiting or i.told for i in inputs):
+                    overdue = deadline is not None and time.monotonic() >= deadline
+                    if overdue or all(i.waiting or i.told for i in inputs):
                         size = self._value("batch-size") or len(ready)
                         taken = [(i, i.waiting.popleft()) for i in sorted(ready, key=lambda i: i.index)[:size]]
+                        for source, frame in taken:
+                            source.last = frame
                         self._changed.notify_all()
                         return taken, [], False
                 self._changed.wait(None if deadline is None else max(deadline - time.monotonic(), 0.001))

@@ -11,7 +11,16 @@ from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.sampling import BestSamples
 
 
-def test_a_pad_is_given_again_when_the_mux_has_said_behind_the_last_frame_that_it_is_gone() -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(mux_pads.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_pad_is_given_again_when_the_mux_has_said_that_it_is_gone_and_late_frames_are_through(
+    clock: list[float],
+) -> None:
     pads = MuxPads(2)
     assert (pads.give(0), pads.give(1), pads.give(2)) == (0, 1, None)
     pads.leaves(0)
@@ -19,17 +28,23 @@ def test_a_pad_is_given_again_when_the_mux_has_said_behind_the_last_frame_that_i
     assert pads.source(0) == 0, "frames that are on their way are the old source's"
     assert pads.deleted(0) == 0
     assert pads.source(0) is None
+    assert pads.give(2) is None, "a batch that was made before may still come"
+    assert not pads.rested()
+    clock[0] += 1.5
+    assert pads.rested()
+    assert not pads.rested()
     assert pads.give(2) == 0
     assert pads.source(0) == 2
 
 
-def test_the_pad_that_has_been_free_for_the_longest_is_given_first() -> None:
+def test_the_pad_that_has_been_free_for_the_longest_is_given_first(clock: list[float]) -> None:
     pads = MuxPads(3)
     for index in range(3):
         pads.give(index)
     for index in (2, 0, 1):
         pads.leaves(index)
         pads.deleted(index)
+    clock[0] += 1.5
     assert [pads.give(index) for index in (3, 4, 5)] == [2, 0, 1]
 
 

@@ -30,7 +30,9 @@ def camera(seen: int = 1, watched: bool = False, **settings: object) -> Source:
     events = SourceEvents(started, timeout=1.0, shadow=10)
     for number in range(seen):
         events.frame(frame(number, number / 10))
-    return Source(0, "cam", config, events, True, watched, Thinning(None))
+    source = Source(0, "cam", config, events, True, watched, Thinning(None))
+    source.last = 0.0 if seen else None
+    return source
 
 
 def test_a_camera_is_opened_again_for_ever_where_no_limit_is_set() -> None:
@@ -39,9 +41,10 @@ def test_a_camera_is_opened_again_for_ever_where_no_limit_is_set() -> None:
 
 def test_the_limit_counts_from_the_last_frame_and_leaves_room_for_one_more_attempt() -> None:
     """The next attempt comes after the time-out, and has to lie within the limit."""
-    assert camera(reconnect_limit=11.0).given_up("an error", said=True, now=0.0) is None
-    gone = camera(reconnect_limit=9.0).given_up("an error", said=True, now=0.0)
-    assert gone == "rtsp://user:***@10.0.0.7/s: an error; no connection for 9 seconds"
+    source = camera(reconnect_limit=15.0)
+    assert source.given_up("an error", said=True, now=4.0) is None
+    gone = source.given_up("an error", said=True, now=6.0)
+    assert gone == "rtsp://user:***@10.0.0.7/s: an error; no connection for 15 seconds"
 
 
 def test_without_reconnecting_the_first_break_is_the_last() -> None:
@@ -92,6 +95,7 @@ def test_frames_that_are_thinned_out_count_as_heard() -> None:
     first = source.heard
     assert not source.keeps(1.0)
     assert first is not None and source.heard is not None and source.heard >= first
+    assert source.last == source.heard
 
 
 @pytest.mark.parametrize("stamps", [0.0, 5000.0, -3.0])

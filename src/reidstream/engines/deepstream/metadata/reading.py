@@ -418,6 +418,7 @@ class BatchReader:
                 continue
             for stream in pyds.NvDsTargetMiscDataBatch.cast(user.user_meta_data).list():
                 index, ids = self._index(int(stream.streamID)), [int(item.uniqueId) for item in stream.list()]
+                self.counts["ended"] += len(ids)
                 if index is not None and ids:
                     ended.append((index, np.array(ids, np.uint64)))
         return tuple(ended)

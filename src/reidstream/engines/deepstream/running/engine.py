@@ -16,14 +16,13 @@ from pathlib import Path
 from reidstream.config import Config, SourceConfig
 from reidstream.config.deepstream import PropertyValue
 from reidstream.engines import EngineStatus
-from reidstream.engines.deepstream.checking import check_files
-from reidstream.engines.deepstream.checking.findings import Severity
 from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
 from reidstream.engines.deepstream.files.nvtracker_config import shadow_frames
 from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutter, FrameArrays, Layout
 from reidstream.engines.deepstream.running.alive import AliveFile
 from reidstream.engines.deepstream.running.bus import BusWatch
 from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
+from reidstream.engines.deepstream.running.causes import likely_causes
 from reidstream.engines.deepstream.running.handover import Handover, PipelineOver, StreamOver, TracksOver
 from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.pipeline import Pipeline, check_mux, source_properties
@@ -84,6 +83,7 @@ class DeepStreamEngine:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._indices = 0
+        self._to_open = 0
         self._pads = MuxPads(self._rendered.batch)
         self._waiting: deque[Source] = deque()
         self._finishing = False
@@ -109,7 +109,7 @@ class DeepStreamEngine:
             layout, sampling=sampling, cut=self._cutter, keeps=self._keeps, source=self._pads.source
         )
         self._pipeline = Pipeline(self._rendered.elements, deepstream.mux.new_mux, self._pads)
-        self._probe = Probe(self._pipeline.gst, self._reader, self._handover, self._pads, self._pad_freed)
+        self._probe = Probe(self._pipeline.gst, self._reader, self._handover, self._pads)
         self._probe.attach(self._pipeline.last_pad)
         self._bus = BusWatch(self._pipeline, self._handover, self._pads, self._warn)
         # On a thread: nvinfer may build engines for minutes, during which Ctrl-C must be heard.
@@ -133,12 +133,19 @@ class DeepStreamEngine:
         """What the metadata held; see BatchReader."""
         return Counter(self._reader.counts)
 
+    @property
+    def probed(self) -> tuple[int, float]:
+        """How many batches the probe has read, and in how many seconds of the streaming thread."""
+        return self._probe.batches, self._probe.seconds
+
     def add_source(self, source_id: str, config: SourceConfig) -> None:
         """Add a source while the engine runs. Raises ConfigError when the id is in use."""
         with self._lock:
             if any(source.id == source_id and not source.events.ended for source in self._sources.values()):
                 raise ConfigError(f"there is a source {source_id!r} already")
-        self._bus.soon(lambda: self._open(source_id, config))
+            # It keeps the run from being over when all others end before the main loop comes to it.
+            self._to_open += 1
+        self._bus.soon(lambda: self._open_added(source_id, config))
 
     def remove_source(self, source_id: str) -> None:
         """Take a source out while the engine runs; its tracks end. Raises ConfigError when there is none."""
@@ -209,7 +216,7 @@ class DeepStreamEngine:
             if item is None or time.monotonic() - looked > _TICK:
                 looked = time.monotonic()
                 yield from self._time_passes()
-                if self._camera_list is None and all(source.events.ended for source in self._known()):
+                if self._camera_list is None and self._all_ended():
                     return
         # What the probe had read when the stop came is finished; nothing waits for room any more.
         self._handover.release()
@@ -239,7 +246,8 @@ class DeepStreamEngine:
         for pad in self._pads.overdue():
             if (index := self._pads.deleted(pad)) is not None:
                 self._handover.put_note(StreamOver(index, in_order=True))
-                self._pad_freed()
+        if self._pads.rested():
+            self._bus.soon(self._connect_waiting)
         now = time.monotonic()
         self._alive.sign(now)
         for source in self._known():
@@ -325,8 +333,15 @@ class DeepStreamEngine:
         if counts["embeddings"] == 0 and counts["no embedding"] >= patience:
             raise EngineError(
                 f"{counts['no embedding']} people were tracked and large enough, but not one carried an embedding "
-                f"(patience is {patience} person-frames, deepstream.patience). {_likely_causes(self._rendered)}"
+                f"(patience is {patience} person-frames, deepstream.patience). {likely_causes(self._rendered)}"
             )
+
+    def _open_added(self, source_id: str, config: SourceConfig) -> None:
+        try:
+            self._open(source_id, config)
+        finally:
+            with self._lock:
+                self._to_open -= 1
 
     def _open(self, source_id: str, config: SourceConfig) -> None:
         """Put a source into the pipeline. One that cannot be read ends at once, the others go on."""
@@ -407,9 +422,6 @@ class DeepStreamEngine:
                 f"{source.id} waits until another has ended"
             )
 
-    def _pad_freed(self) -> None:
-        self._bus.soon(self._connect_waiting)
-
     def _connect_waiting(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, deque()
@@ -456,6 +468,10 @@ class DeepStreamEngine:
         with self._lock:
             return list(self._sources.values())
 
+    def _all_ended(self) -> bool:
+        with self._lock:
+            return not self._to_open and all(source.events.ended for source in self._sources.values())
+
     def _is_live(self, index: int) -> bool:
         # What is still on its way from a source that has ended is thrown away and must not wait for room.
         source = self._source(index)
@@ -478,17 +494,3 @@ class DeepStreamEngine:
 def _smallest(config: Config) -> tuple[int, int]:
     sgie = config.deepstream.sgie
     return sgie.min_width, sgie.min_height or config.embedding.min_height
-
-
-def _likely_causes(rendered: RenderedConfigs) -> str:
-    """What the checker of configuration files has to say, or where else to look."""
-    files = [path for path in (rendered.pgie, rendered.sgie, rendered.tracker) if path is not None]
-    findings = [finding for finding in check_files(files) if finding.severity is not Severity.NOTE]
-    if not findings:
-        return (
-            f"The configuration files in {rendered.folder} look right: see whether nvinfer printed a message about the "
-            f"Re-ID model ({rendered.reid_onnx}), and whether people are smaller than deepstream.sgie.min_width and "
-            "min_height in the mux's pixels."
-        )
-    listed = "; ".join(f"{finding.place}: {finding.cause} ({finding.cure})" for finding in findings)
-    return f"Likely causes, from the configuration files: {listed}"

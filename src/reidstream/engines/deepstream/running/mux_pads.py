@@ -9,6 +9,9 @@ from collections import deque
 _LET_GO = 10.0
 """Seconds after which a pad whose source was taken out is used again though the mux never said that it is gone: what
 was on its way then has long come through, for the queues hold a few batches."""
+_REST = 1.0
+"""Seconds for which a pad that is gone is not given again. The new mux sends its event from the thread that takes the
+pad out, while a batch with a frame of it may be on the way (gst_nvstreammux_release_pad, DeepStream 8.0)."""
 
 
 class MuxPads:
@@ -16,19 +19,22 @@ class MuxPads:
 
     nvtracker maps pad numbers below its batch only, and takes every other for the first source (nvtracker_proc.cpp,
     DeepStream 8.0), so that numbers have to be used again. Sources themselves are known by an index that is never used
-    twice. A pad keeps its source until the mux's event ``nv-pad-deleted`` has come through the whole chain, behind the
-    source's last frame: what comes late is never taken for the next source's. The pad that has been free for the
-    longest is given first.
+    twice. A pad keeps its source until the mux's event ``nv-pad-deleted`` has come through the whole chain, and rests
+    for a moment after it: what comes late is nobody's, and never taken for the next source's. The pad that has been
+    free for the longest is given first.
     """
 
     def __init__(self, batch: int) -> None:
         self._free = deque(range(batch))
+        # Pads that rest, and since when.
+        self._resting: deque[tuple[int, float]] = deque()
         self._sources: dict[int, int] = {}
         self._leaving: dict[int, float] = {}
         self._lock = threading.Lock()
 
     def give(self, index: int) -> int | None:
         """A pad for a source, None while there is none."""
+        self.rested()
         with self._lock:
             if not self._free:
                 return None
@@ -49,13 +55,21 @@ class MuxPads:
                     self._leaving.setdefault(pad, time.monotonic())
 
     def deleted(self, pad: int) -> int | None:
-        """The mux says behind the last frame that a pad is gone: it is free. The source that had it, None when the
-        event is an old one and the pad another's by now."""
+        """The mux says that a pad is gone: it is free soon. The source that had it, None when the event is an old one
+        and the pad another's by now."""
         with self._lock:
             if self._leaving.pop(pad, None) is None:
                 return None
-            self._free.append(pad)
+            self._resting.append((pad, time.monotonic()))
             return self._sources.pop(pad)
+
+    def rested(self) -> bool:
+        """Whether a pad can be given that could not at the last call."""
+        with self._lock:
+            before, free = time.monotonic() - _REST, len(self._free)
+            while self._resting and self._resting[0][1] <= before:
+                self._free.append(self._resting.popleft()[0])
+            return len(self._free) > free
 
     def overdue(self) -> list[int]:
         """The pads of sources that were taken out long ago without the mux having said so."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 from reidstream.engines.deepstream.metadata.reading import BatchReader
@@ -16,8 +15,8 @@ logger = logging.getLogger(__name__)
 
 _OVER = "nv-stream-eos"
 _GONE = "nv-pad-deleted"
-"""Events that NVIDIA's mux sends down the stream behind the last frame of a source; their field is ``source-id``, the
-number of its pad."""
+"""Events of NVIDIA's mux: behind the last frame of a stream, and when a pad was taken out, behind which a frame may
+still come. Their field is ``source-id``, the number of the pad."""
 
 
 class Probe:
@@ -25,17 +24,13 @@ class Probe:
 
     ``seconds``: time spent reading, waiting not counted; ``batches``: how many. Nothing is ever raised into GStreamer:
     the first failure goes to the reader of the events, and the probe keeps quiet from then on.
-    pad_freed: called when a pad of the mux can be used again.
     """
 
-    def __init__(
-        self, gst: Any, reader: BatchReader, handover: Handover, pads: MuxPads, pad_freed: Callable[[], None]
-    ) -> None:
+    def __init__(self, gst: Any, reader: BatchReader, handover: Handover, pads: MuxPads) -> None:
         self._gst = gst
         self._reader = reader
         self._handover = handover
         self._pads = pads
-        self._pad_freed = pad_freed
         self._failed = False
         self._attached: list[tuple[Any, int]] = []
         self.seconds = 0.0
@@ -88,8 +83,6 @@ class Probe:
                 index = self._pads.deleted(int(pad)) if gone else self._pads.source(int(pad))
             if index is not None:
                 self._handover.put_note(StreamOver(index, in_order=True))
-                if gone:
-                    self._pad_freed()
         return self._gst.PadProbeReturn.OK
 
     def _fail(self, error: ReIDStreamError) -> None:

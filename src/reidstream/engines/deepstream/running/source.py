@@ -28,7 +28,7 @@ class Source:
     live: it has no end of its own; what looks like one is a break. watched: nvurisrcbin looks after it, too.
     waits: for a pad of the mux. unwanted: it was removed. broken: what broke it off, while it is out of the pipeline
     and waits to be opened again. Times are monotonic seconds: due for that; first_opened and opened of its first and
-    its present opening; heard of the last frame, thinned out or not.
+    its present opening; heard of the last frame of this opening, and last of any, thinned out or not.
     """
 
     index: int
@@ -48,6 +48,7 @@ class Source:
     first_opened: float | None = None
     opened: float | None = None
     heard: float | None = None
+    last: float | None = None
     _address: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Source:
 
     def keeps(self, seconds: float) -> bool:
         """Whether a frame that has come is processed; called for each, on NVIDIA's thread."""
-        self.heard = time.monotonic()
+        self.heard = self.last = time.monotonic()
         return self.thinning.keeps(seconds)
 
     def breaks(self, problem: str, now: float) -> None:
@@ -91,10 +92,11 @@ class Source:
         limit, reason = self.config.reconnect_limit, f"{self._address}: {problem}"
         if not self.config.reconnect:
             return reason
-        first = self.events.frames == 0
+        first = self.last is None
         if limit is None and first and said:
             limit = self.config.timeout
-        since = now - (self.first_opened or now) if first else self.events.silent_for
+        began = self.first_opened if self.last is None else self.last
+        since = 0.0 if began is None else now - began
         if limit is None or since + self.config.timeout < limit:
             return None
         return reason if first else f"{reason}; no connection for {limit:g} seconds"
