@@ -217,7 +217,10 @@ class DeepStreamConfig(Section):
     )
     watch: str | None = Field(
         default=None,
-        description="TOML file that lists the cameras; while the run goes on, its changes add and remove cameras.",
+        description=(
+            "TOML file that lists the cameras; while the run goes on, its changes add and remove cameras, and one that "
+            "has ended or was given up is opened again after a minute."
+        ),
     )
     crops: bool = Field(default=True, description="Keep JPEG crops of the best samples, cut by NVIDIA's encoder.")
     queue: int = Field(

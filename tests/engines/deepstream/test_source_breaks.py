@@ -98,6 +98,14 @@ def test_frames_that_are_thinned_out_count_as_heard() -> None:
     assert source.last == source.heard
 
 
+def test_thinning_begins_anew_when_time_stamps_do() -> None:
+    """A camera that was connected again may count from nought, hours after it had first begun."""
+    source = camera(max_fps=1.0)
+    source.thinning = Thinning(1.0)
+    assert sum(source.keeps(7200 + k / 10) for k in range(30)) == 4
+    assert sum(source.keeps(k / 10) for k in range(30)) == 4
+
+
 @pytest.mark.parametrize("stamps", [0.0, 5000.0, -3.0])
 def test_behind_a_break_frames_count_on_and_time_follows_this_machine(
     stamps: float, monkeypatch: pytest.MonkeyPatch

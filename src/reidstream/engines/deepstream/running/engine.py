@@ -246,7 +246,7 @@ class DeepStreamEngine:
         for pad in self._pads.overdue():
             if (index := self._pads.deleted(pad)) is not None:
                 self._handover.put_note(StreamOver(index, in_order=True))
-        if self._pads.rested():
+        if self._waiting and self._pads.free:
             self._bus.soon(self._connect_waiting)
         now = time.monotonic()
         self._alive.sign(now)

@@ -34,8 +34,8 @@ class MuxPads:
 
     def give(self, index: int) -> int | None:
         """A pad for a source, None while there is none."""
-        self.rested()
         with self._lock:
+            self._let_rested_go()
             if not self._free:
                 return None
             pad = self._free.popleft()
@@ -63,13 +63,17 @@ class MuxPads:
             self._resting.append((pad, time.monotonic()))
             return self._sources.pop(pad)
 
-    def rested(self) -> bool:
-        """Whether a pad can be given that could not at the last call."""
+    @property
+    def free(self) -> bool:
+        """Whether there is a pad to give."""
         with self._lock:
-            before, free = time.monotonic() - _REST, len(self._free)
-            while self._resting and self._resting[0][1] <= before:
-                self._free.append(self._resting.popleft()[0])
-            return len(self._free) > free
+            self._let_rested_go()
+            return bool(self._free)
+
+    def _let_rested_go(self) -> None:
+        before = time.monotonic() - _REST
+        while self._resting and self._resting[0][1] <= before:
+            self._free.append(self._resting.popleft()[0])
 
     def overdue(self) -> list[int]:
         """The pads of sources that were taken out long ago without the mux having said so."""

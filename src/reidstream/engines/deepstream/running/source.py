@@ -15,6 +15,8 @@ from reidstream.sources.address import Kind, device_path, kind_of, local_path
 from reidstream.sources.clock import Thinning
 from reidstream.types import SourceStarted
 
+_BACK = 1.0
+"""Seconds by which time stamps go back when a connection was made anew, and not for the order in which frames came."""
 _SLOW = 3
 """How many time-outs a live source gets in which nothing comes, where its element looks after it too, or where it has
 just been opened: connecting and a first key frame take longer than the next frame does."""
@@ -50,6 +52,7 @@ class Source:
     heard: float | None = None
     last: float | None = None
     _address: str = field(init=False)
+    _stamp: float = field(init=False, default=float("-inf"))
 
     def __post_init__(self) -> None:
         self._address = redacted(self.config.uri)
@@ -61,8 +64,12 @@ class Source:
             self.first_opened = now
 
     def keeps(self, seconds: float) -> bool:
-        """Whether a frame that has come is processed; called for each, on NVIDIA's thread."""
+        """Whether a frame that has come is processed; called for each, on NVIDIA's thread. seconds: its time stamp."""
         self.heard = self.last = time.monotonic()
+        if seconds < self._stamp - _BACK:
+            # Behind a break stamps begin anywhere: nothing would be due until they were where they had been.
+            self.thinning = Thinning(self.config.max_fps)
+        self._stamp = seconds
         return self.thinning.keeps(seconds)
 
     def breaks(self, problem: str, now: float) -> None:
