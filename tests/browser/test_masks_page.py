@@ -63,6 +63,27 @@ def test_a_region_is_drawn_with_the_mouse_kept_and_taken_away(admin: Visitor) ->
     assert admin.problems == []
 
 
+def test_a_region_with_a_name_is_a_zone(admin: Visitor) -> None:
+    page = opened(admin)
+    for shift in (0.0, 0.4):
+        box = page.locator("#regions").bounding_box()
+        for x, y in ((0.1, 0.2), (0.3, 0.2), (0.3, 0.7)):
+            page.mouse.click(box["x"] + (x + shift) * box["width"], box["y"] + y * box["height"])
+        page.keyboard.press("c")
+    page.fill("#region-list li:nth-child(2) input", "till")
+    page.wait_for_selector("#regions .zone")
+    page.fill("#region-list li:nth-child(1) input", "till")
+    page.click("#masking-save")
+    page.wait_for_selector("#masking-problem >> text=one name")
+    page.fill("#region-list li:nth-child(1) input", "")
+    page.click("#masking-save")
+    page.wait_for_selector("#toast >> text=1 are zones")
+    assert len(regions(page)) == 1
+    page = opened(admin)
+    assert page.input_value("#region-list li:nth-child(2) input") == "till"
+    assert admin.problems == []
+
+
 def test_a_region_is_drawn_by_keys_alone(admin: Visitor) -> None:
     page = opened(admin)
     assert page.evaluate("document.activeElement.id") == "regions"

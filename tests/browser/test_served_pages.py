@@ -12,10 +12,11 @@ import pytest
 
 from reidstream.clips import Clip, ClipShelf
 from reidstream.gallery import Gallery
+from reidstream.identities.people import assign, create_person, prepare
 from reidstream.types import SourceStarted
 from tests.blobs import write_blobs
 from tests.identities.conftest import made_tracklet
-from tests.server.conftest import PASSWORD, VISITS, picture
+from tests.server.conftest import PASSWORD, VISITS, picture, with_pictures
 from tests.server.process import Served, made_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -240,6 +241,53 @@ def test_a_visit_says_in_words_that_its_recording_is_gone(admin: Visitor) -> Non
     assert admin.problems == []
 
 
+def test_a_long_list_is_scrolled_to_its_end_and_follows_what_happens_where_it_is_seen(
+    browser: Any, tmp_path: Path
+) -> None:
+    many = 400
+    folder = made_gallery(tmp_path / "many", [(1, "a", 0, 5)])
+    with Gallery.open(folder, write=True) as opened:
+        prepare(opened)
+        opened.begin_source(SourceStarted("b", "b.mp4", "content of b", (640, 480), 10, 0.0), "settings")
+        visits = with_pictures([(n, "b", 100 * n, 100 * n + 5) for n in range(2, many)])
+        opened.add(visits)
+        with opened.write() as connection:
+            assign(connection, [(t.id, create_person(connection, t.id), 0.95) for t in visits])
+    with Served(folder) as running:
+        visitor = Visitor(browser, running)
+        page = visitor.open(running.setup_link)
+        page.fill("[name=name]", "grace")
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button")
+        page.wait_for_selector("#grid .card")
+        page.select_option("[name=order]", "first_seen")
+        # The visit that was there first got its person last.
+        page.wait_for_selector(f"#grid .card:first-child strong:text-is('person {many - 1}')")
+        names: list[str] = []
+        while len(names) < many - 1:
+            # A step that is shorter than what is kept around what is in view.
+            page.evaluate("scrollBy(0, innerHeight)")
+            page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+            shown = page.locator("#grid .card strong").all_text_contents()
+            assert len(shown) < many / 2
+            names += [name for name in shown if name not in names]
+        page.wait_for_selector("#more", state="hidden")
+        # At the end of the list: somebody there gets a name, and somebody at its beginning does.
+        with running.owner() as owner:
+            people = {f"person {one['number']}": one["id"] for one in owner.people(limit=many)["people"]}
+            owner.label(people[names[-1]], name="Zoe")
+            owner.label(people[names[0]], name="Ann")
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_selector("#grid .card:last-child strong:has-text('Zoe')")
+        # What is not in view is asked for when it comes into view.
+        page.evaluate("scrollTo(0, 0)")
+        page.wait_for_selector("#grid .card:first-child strong:has-text('Ann')")
+        again = page.locator("#grid .card strong").all_text_contents()
+        assert again == ["Ann", *names[1 : len(again)]]
+        assert visitor.problems == []
+        visitor.context.close()
+
+
 def test_what_a_user_reviewed_stays_reviewed_after_coming_back(browser: Any, tmp_path: Path) -> None:
     folder = made_gallery(tmp_path / "doubtful", VISITS)
     with Gallery.open(folder, write=True) as opened:
@@ -266,8 +314,43 @@ def test_what_a_user_reviewed_stays_reviewed_after_coming_back(browser: Any, tmp
         page.wait_for_selector("#reviewed:has-text('1 of ')")
         page.reload()
         page.wait_for_selector("#reviewed:has-text('1 of ')")
+        # The question where they are is asked first in another browser as well.
+        pressed(page, "l")
+        change_key(page, "y", "1")
+        pressed(page, "1")
+        page.wait_for_selector("#reviewed:has-text('2 of ')")
+        with page.expect_response("**/review/place"):
+            pressed(page, "l")
+        asked = page.text_content("#asked")
         assert visitor.problems == []
+        elsewhere = Visitor(browser, running, storage_state=visitor.context.storage_state())
+        page = elsewhere.open("/review")
+        page.wait_for_selector("#question:not([hidden])")
+        assert page.text_content("#asked") == asked
+        assert page.text_content("[data-answer=yes] kbd") == "1"
+        elsewhere.context.close()
         visitor.context.close()
+
+
+def pressed(page: Any, key: str) -> None:
+    """Answer the question, and wait until the next one can be."""
+    page.keyboard.press(key)
+    page.wait_for_selector("#question[aria-busy=false]")
+
+
+def change_key(page: Any, own: str, other: str) -> None:
+    """Give a page's key another one, by its list of keys."""
+    page.keyboard.press("?")
+    page.click(f"#help [data-own='{own}']")
+    # One that is taken is refused in words.
+    page.keyboard.press("n")
+    page.wait_for_selector("#help-problem:has-text('is taken')")
+    page.click(f"#help [data-own='{own}']")
+    with page.expect_response("**/keys"):
+        page.keyboard.press(other)
+    page.wait_for_selector(f"#help [data-own='{own}']:has-text('{other}')")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#help:not([open])", state="attached")
 
 
 def test_a_visit_plays_its_clip_in_both_colours_without_a_barrier(browser: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from sqlalchemy import inspect, update
+from sqlalchemy import inspect, select, update
 
 from reidstream.config import GalleryConfig
 from reidstream.errors import GalleryError, GalleryLocked, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access
 from reidstream.gallery import Filter, Gallery, erasing, opening
-from reidstream.gallery.database import DATABASE_FILE, place_of
+from reidstream.gallery.database import BUSY_SECONDS, DATABASE_FILE, place_of
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.fencing import check_fence, take_fence
 from reidstream.gallery.index import chroma
@@ -424,3 +425,20 @@ def test_a_gallery_of_a_group_is_made_for_it_from_the_beginning(tmp_path: Path) 
     with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=config) as made:
         assert made.access == GROUP
         assert {mode(path) for path in (tmp_path / "g").iterdir()} == {GROUP.file_mode}
+
+
+def test_emptying_the_log_does_not_keep_writers_waiting_for_readers(tmp_path: Path) -> None:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
+        gallery.begin_source(started(), SETTINGS)
+        folding: list[bool] = []
+        with gallery.read() as connection:
+            connection.execute(select(tracklets.c.id)).all()
+            gallery.add(some_tracklets(5))
+            thread = threading.Thread(target=lambda: folding.append(gallery._database.fold_log()))
+            thread.start()
+            # A reader that holds on to what it saw: emptying gives up long before whoever writes would.
+            thread.join(BUSY_SECONDS / 2)
+            assert folding == [True]
+        assert gallery._database.fold_log() is False
+        # Those who use the connection afterwards are as patient as before.
+        assert int(gallery._database._alone("PRAGMA busy_timeout")[0][0]) == round(1000 * BUSY_SECONDS)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.clocks import clocks_of
+from reidstream.identities.clocks import clocks_of, offsets
 from reidstream.identities.proposal import propose
 from tests.identities.conftest import Fill, Visit
 
@@ -45,6 +45,49 @@ def test_where_people_go_one_way_only_nothing_is_said(fill: Fill) -> None:
     (clock,) = clocks_of(fill(walks(0.0, back=False, turns=1)), IdentityConfig())
     assert clock.ahead is None
     assert not clock.differs
+
+
+def test_a_clock_that_shares_nobody_with_the_reference_is_measured_through_a_third(fill: Fill) -> None:
+    rng = np.random.default_rng(7)
+    # Some go from a to b and back, others from b to c or from c to d.
+    ahead = {"a": 0.0, "b": 20.0, "c": 45.0, "d": 30.0}
+    visits: list[Visit] = []
+    begin = 1000.0
+    for turn in range(3):
+        for person in range(30):
+            one, other = ("ab", "bc", "cd")[person // 10]
+            at = begin
+            for camera in (one, other, one):
+                visits.append((person, camera, at + ahead[camera], at + 6 + ahead[camera]))
+                at += 6 + float(rng.uniform(20, 26))
+            begin += 400.0
+        begin += 1000.0 * turn
+    found = {clock.camera: clock for clock in clocks_of(fill(visits), IdentityConfig())}
+    (reference,) = set(ahead) - set(found)
+    for camera, clock in found.items():
+        assert clock.ahead == pytest.approx(ahead[camera] - ahead[reference], abs=2.0)
+        assert clock.differs
+
+
+def test_pairs_of_cameras_are_put_together_by_how_sure_they_are() -> None:
+    ahead, error = offsets(3, {(0, 1): (10.0, 0.1), (1, 2): (5.0, 0.1), (0, 2): (18.0, 1.0)}, 0)
+    # By way of the second it is 15, with a tenth of the error.
+    assert ahead[0] == error[0] == 0.0
+    assert ahead[1] == pytest.approx(10.0, abs=0.2)
+    assert 15.0 < ahead[2] < 15.3
+    # What fits is surer together than any of it alone; what does not is less sure.
+    fitting = offsets(3, {(0, 1): (10.0, 0.1), (1, 2): (5.0, 0.1), (0, 2): (15.0, 0.1)}, 0)
+    assert fitting[0] == pytest.approx([0.0, 10.0, 15.0])
+    assert (fitting[1][1:] < 0.1).all()
+    contradicting = offsets(3, {(0, 1): (10.0, 0.1), (1, 2): (5.0, 0.1), (0, 2): (19.0, 0.1)}, 0)
+    assert (contradicting[1][1:] > 1.0).all()
+
+
+def test_of_a_clock_that_nobody_leads_to_nothing_is_said() -> None:
+    ahead, error = offsets(4, {(2, 3): (4.0, 0.1), (0, 1): (-3.0, 0.2)}, 0)
+    assert ahead[1] == pytest.approx(-3.0) and error[1] == pytest.approx(0.2)
+    assert np.isnan(ahead[2:]).all() and np.isnan(error[2:]).all()
+    assert np.isnan(offsets(2, {}, 1)[0][0])
 
 
 @pytest.mark.setting("identities.clocks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people, person_of_tracklets
 from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
-from tests.identities.conftest import Fill, Visit, made_tracklet
+from reidstream.types import EndReason, SourceEnded, SourceStarted, Tracklet
+from tests.identities.conftest import SPACE, Fill, Visit, made_tracklet
 from tests.identities.test_review import IDS, VISITS
 
 MORE: list[Visit] = [(1, "b", 40, 45), (4, "a", 41, 46), (4, "b", 50, 55), (2, "a", 60, 65), (5, "b", 61, 66)]
@@ -187,3 +189,48 @@ def test_what_fails_at_its_end_leaves_nobody_who_is_not_there(fill: Fill, monkey
     assert identities.people == 0
     identities.catch_up()
     assert remembered(identities) == remembered(OnlineIdentities(gallery, IdentityConfig()))
+
+
+def _again(gallery: Gallery, source: str, *, replace: bool = False, **more: Any) -> None:
+    """A source is read again: another run begins with it."""
+    started = SourceStarted(source, "a.mp4", "content of a", (640, 480), 10, 0.0, **more)
+    gallery.begin_source(started, "settings", replace=replace)
+
+
+def _cut_short(visit: Visit) -> Tracklet:
+    return replace(made_tracklet(*visit), reason=EndReason.SHUTDOWN)
+
+
+@pytest.mark.parametrize("what", ["seen for longer", "not seen again", "made anew", "has another name"])
+def test_what_a_run_does_to_stored_tracklets_is_taken_over(tmp_path: Path, what: str) -> None:
+    kept: list[Visit] = [(1, "b", 40, 45), (2, "b", 50, 55)]
+    short: list[Visit] = [(1, "a", 0, 5), (2, "a", 10, 15), (3, "a", 20, 25)]
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+        gallery.begin_source(SourceStarted("b", "b.mp4", "content of b", (640, 480), 10, 0.0), "settings")
+        _again(gallery, "a", length=100)
+        gallery.add([*(made_tracklet(*visit) for visit in kept), *map(_cut_short, short)])
+        gallery.end_source(SourceEnded("a", 100, 10.0, stopped=True))
+        identities, catalogue = OnlineIdentities(gallery, IdentityConfig()), Catalogue(gallery)
+        identities.catch_up()
+        catalogue.refresh()
+        match what:
+            case "seen for longer":
+                _again(gallery, "a", length=200)
+                gallery.add([replace(made_tracklet(3, "a", 20, 25, noise=0.5), end_wall=80.0, end_media=80.0)])
+            case "not seen again":
+                _again(gallery, "a", length=200)
+                gallery.end_source(SourceEnded("a", 200, 20.0))
+            case "made anew":
+                _again(gallery, "a", replace=True)
+            case "has another name":
+                _again(gallery, "a finished", length=200)
+        # Who was taken out is nobody's look-alike, and what comes next is decided without them.
+        gallery.add([made_tracklet(3, "b", 90, 95)])
+        identities.catch_up()
+        catalogue.refresh()
+        fresh = OnlineIdentities(gallery, IdentityConfig())
+        assert remembered(identities) == remembered(fresh)
+        assert everybody(catalogue) == everybody(Catalogue(gallery))
+        stored = set(gallery.rows().id.tolist())
+        assert set(remembered(identities)["owner"]) == stored
+        assert catalogue.visits == len(stored)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from reidstream.errors import NotAuthenticated, TooManyAttempts
 from reidstream.identities.outbox import events_after
 from reidstream.server.access.accounts import SESSION_SECONDS, SETUP_SECONDS, Accounts
 from reidstream.server.access.roles import Role
+from reidstream.server.access.schema import preferences
 from reidstream.server.app import create_app, entrances
 from reidstream.server.desk import Desk
 from reidstream.server.guard import OPEN, Trust
@@ -62,6 +64,29 @@ def test_every_route_refuses_whoever_has_less_than_its_role(user: Client) -> Non
 def test_a_page_asks_a_browser_to_log_in(app: Any) -> None:
     answered = browser(app).get("/people/1", headers={"Accept": "text/html"})
     assert (answered.status_code, answered.headers["location"]) == (303, "/login")
+
+
+def test_a_users_keys_are_theirs_on_each_page_and_go_with_them(app: Any, desk: Desk, owner: Asking) -> None:
+    grace, ben = logged_in(app, desk), logged_in(app, desk, Role.REVIEWER, "ben")
+    done = grace.put("/api/v1/keys", json={"page": "review", "keys": {"y": "1", "n": "<"}}, headers=ORIGIN)
+    assert done.json()["keys"] == {"review": {"y": "1", "n": "<"}}
+    grace.put("/api/v1/keys", json={"page": "person", "keys": {"c": "k"}}, headers=ORIGIN)
+    assert set(grace.get("/api/v1/keys").json()["keys"]) == {"review", "person"}
+    assert ben.get("/api/v1/keys").json()["keys"] == {}
+    # In the page as text, whatever they are.
+    assert "{&#34;y&#34;: &#34;1&#34;, &#34;n&#34;: &#34;&lt;&#34;}" in grace.get("/review").text
+    assert 'data-keys="{}"' in ben.get("/review").text
+    grace.put("/api/v1/keys", json={"page": "review", "keys": {}}, headers=ORIGIN)
+    assert set(grace.get("/api/v1/keys").json()["keys"]) == {"person"}
+    for wrong in ({"y": "1", "n": "1"}, {"y": "?"}, {"y": "12"}, {"y": " "}):
+        assert ben.put("/api/v1/keys", json={"page": "review", "keys": wrong}, headers=ORIGIN).status_code == 422
+    assert owner.client.put("/api/v1/keys", json={"page": "review", "keys": {}}).status_code == 422
+    accounts = Accounts(desk.gallery)
+    accounts.set_keys(next(u.id for u in accounts.users() if u.name == "ben"), "people", {"x": "k"})
+    accounts.remove(next(u.id for u in accounts.users() if u.name == "ben"))
+    with desk.gallery.read() as connection:
+        kept = connection.execute(select(preferences.c.value)).scalars().all()
+    assert kept == ['{"person": {"c": "k"}}']
 
 
 # -- one camera

@@ -20,9 +20,9 @@ from reidstream.errors import ConfigError, GalleryError
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import Begin
 from reidstream.pipeline import GalleryRun
-from reidstream.server.camera_process import RemoteShelf, RemoteStore
 from reidstream.server.cameras import Camera, Cameras
 from reidstream.server.desk import Desk
+from reidstream.server.remote import RemoteShelf, RemoteStore
 from reidstream.types import (
     EmbeddingSpace,
     EndReason,

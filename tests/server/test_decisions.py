@@ -147,6 +147,23 @@ def test_skipped_questions_do_not_come_back_and_later_ones_come_last(owner: Aski
     assert owner.get("/review")["left"] == first["left"]
 
 
+def test_a_user_comes_back_to_the_question_where_they_were(owner: Asking, user: Client, desk: Desk) -> None:
+    desk.store([made_tracklet(n, "b", 300 + 20 * k, 310 + 20 * k, noise=1.0) for n in (8, 9) for k in range(4)])
+    desk.settle()
+    first, second, *_ = owner.get("/review")["questions"]
+    sent = {"one": second["one"], "other": second["other"]}
+    assert owner.client.put("/api/v1/review/place", json=sent).status_code == 200
+    again = owner.get("/review", limit=1)["questions"]
+    assert [(q["one"], q["other"]) for q in again] == [(second["one"], second["other"])]
+    other = user(Role.REVIEWER)
+    assert other.get("/review")["questions"][0]["one"] == first["one"]
+    # Put off: they are at the next one.
+    owner.post("/review/answers", {**sent, "answer": "later"})
+    now = owner.get("/review")["questions"]
+    assert (now[0]["one"], now[0]["other"]) == (first["one"], first["other"])
+    assert (now[-1]["one"], now[-1]["other"]) == (second["one"], second["other"])
+
+
 def test_storing_does_not_wait_for_somebody_who_decides(app: TestClient, desk: Desk) -> None:
     with desk._deciding:
         assert desk.store(with_pictures([(1, "a", 200, 205)])) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 
 from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.archive import export_gallery
+from reidstream.gallery.archive import Archive
+from reidstream.identities.archive import Imported, export_gallery, import_gallery
 from reidstream.server.access.roles import Role
 from reidstream.server.desk import Desk
 from tests.identities.conftest import SPACE
-from tests.server.conftest import IDS, Asking, Client, stored
+from tests.server.conftest import IDS, Asking, Client, stored, with_pictures
 
 
 @pytest.fixture
@@ -64,3 +66,29 @@ def test_only_admins_begin_them(user: Client, path: str, exported: Path) -> None
     sent = {"folder": str(exported)} if path == "/imports" else None
     user(Role.OPERATOR).post(path, sent, status=403)
     user(Role.ADMIN, ["a"]).post(path, sent, status=403)
+
+
+def test_storing_waits_for_an_import_however_long_it_takes(
+    owner: Asking, desk: Desk, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def slow(gallery: Gallery, archive: Archive) -> Imported:
+        with gallery.write():
+            begun.set()
+            goes_on.wait(60)
+        return import_gallery(gallery, archive)
+
+    monkeypatch.setattr("reidstream.server.desk.import_gallery", slow)
+    monkeypatch.setattr("reidstream.gallery.database.BUSY_SECONDS", 0.01)
+    new: list[int] = []
+    job = owner.post("/imports", {"folder": str(exported)}, status=202)
+    assert begun.wait(60)
+    storing = threading.Thread(target=lambda: new.append(desk.store(with_pictures([(9, "a", 50, 55)]))))
+    storing.start()
+    # As long as whoever stores is not turned away, they wait here.
+    storing.join(0.5)
+    goes_on.set()
+    storing.join(60)
+    desk.jobs.wait(job["id"])
+    assert new == [1]

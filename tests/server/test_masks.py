@@ -44,8 +44,8 @@ def owner(desk: Desk, cameras: Cameras) -> Asking:
     return Asking(TestClient(app, base_url="http://localhost", client=(f"{LOCAL}{os.getuid()}", 1)))
 
 
-def put(owner: Asking, name: str, polygons: object, status: int = 200) -> dict[str, object]:
-    response = owner.client.put(f"/api/v1/sources/{name}/ignore", json={"ignore": polygons})
+def put(owner: Asking, name: str, polygons: object, status: int = 200, part: str = "ignore") -> dict[str, object]:
+    response = owner.client.put(f"/api/v1/sources/{name}/regions", json={part: polygons})
     assert response.status_code == status, response.text
     found: dict[str, object] = response.json()
     return found
@@ -61,13 +61,31 @@ def test_a_region_is_kept_and_there_again_when_the_server_starts(
     assert Cameras(desk, given).get("gate").config.ignore == ()
 
 
+def test_zones_are_kept_beside_regions_and_each_stays_when_the_other_is_drawn(
+    owner: Asking, desk: Desk, given: list[SourceConfig]
+) -> None:
+    put(owner, "gate", [POSTER])
+    assert put(owner, "gate", {"till": WINDOW}, part="zones")["ignore"] == [POSTER]
+    put(owner, "gate", [WINDOW])
+    gate = Cameras(desk, given).get("gate")
+    assert {name: list(map(list, zone)) for name, zone in gate.config.zones.items()} == {"till": WINDOW}
+    assert [list(map(list, region)) for region in gate.config.ignore] == [WINDOW]
+    assert owner.get("/sources/gate/picture", status=422)["detail"]
+    (listed,) = (one for one in owner.get("/sources")["sources"] if one["name"] == "gate")
+    assert listed["zones"] == ["till"]
+    for wrong in ({"a, b": WINDOW}, {"till": WINDOW[:2]}, [WINDOW]):
+        put(owner, "gate", wrong, status=422, part="zones")
+
+
 def test_regions_go_with_the_source_they_were_drawn_for(owner: Asking, cameras: Cameras, desk: Desk) -> None:
     cameras._closing = True
     cameras.add(SourceConfig(uri="rtsp://127.0.0.1:9/door", name="door"))
     put(owner, "door", [POSTER])
+    put(owner, "door", {"mat": WINDOW}, part="zones")
     cameras.remove("door")
     cameras.add(SourceConfig(uri="rtsp://127.0.0.1:9/door", name="door"))
-    assert Cameras(desk).get("door").config.ignore == ()
+    door = Cameras(desk).get("door").config
+    assert (door.ignore, door.zones) == ((), {})
 
 
 def test_a_video_has_them_when_it_is_read_again(owner: Asking) -> None:

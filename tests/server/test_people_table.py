@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,13 +85,25 @@ def test_pages_hold_everybody_once_and_in_order(people: list[Entry], order: Peop
     whole, none = table.page(everybody, order, len(people) + 1)
     assert none is None
     found: list[Entry] = []
-    after = None
+    places: list[tuple[float, str] | None] = [None]
     while True:
-        page, after = table.page(everybody, order, limit, after)
+        page, following = table.page(everybody, order, limit, places[-1])
+        # Asked for again between its places it is the same, however many may come.
+        assert table.page(everybody, order, len(people) + 1, places[-1], following)[0] == page
         found += page
-        if after is None:
+        places.append(following)
+        if following is None:
             break
     assert found == whole
+    # Whoever has gone leaves a gap in one page; no other page changes.
+    gone = everybody.copy()
+    gone[: len(people) // 2] = False
+    again = [
+        one
+        for after, upto in itertools.pairwise(places)
+        for one in table.page(gone, order, len(people) + 1, after, upto)[0]
+    ]
+    assert again == table.page(gone, order, len(people) + 1)[0]
     assert {entry.person.id for entry in found} == {entry.person.id for entry in people}
 
 

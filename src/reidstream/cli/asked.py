@@ -122,9 +122,12 @@ def served(gallery: str) -> Iterator[Client | None]:
 
             yield stack.enter_context(open_client(gallery))
             return
+        if "://" in gallery:
+            yield _by_database(gallery, stack)
+            return
         from reidstream.server.place import is_served, short_path
 
-        if "://" in gallery or not is_served(Path(gallery)):
+        if not is_served(Path(gallery)):
             yield None
             return
         # Imported here: where nobody serves, HTTP is not needed.
@@ -132,6 +135,19 @@ def served(gallery: str) -> Iterator[Client | None]:
 
         path = stack.enter_context(short_path(Path(gallery)))
         yield stack.enter_context(Client("http://localhost", socket=path, timeout=600.0))
+
+
+def _by_database(gallery: str, stack: ExitStack) -> Client | None:
+    """The server that owns a gallery in PostgreSQL, asked by a table of it; None when none does."""
+    from reidstream.server.command_table import TableTransport, answers_commands
+
+    if not answers_commands(gallery):
+        return None
+    from reidstream.cli.people.group import login
+    from reidstream.client import Client
+
+    transport = TableTransport(gallery, login())
+    return stack.enter_context(Client("http://localhost", transport=transport, timeout=600.0))
 
 
 def advice_on(place: str, people: int, stored: int) -> str | None:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -77,6 +77,7 @@ def run(
     """
     set_up_logging(verbose, quiet)
     from reidstream.cli.progress import RunProgress
+    from reidstream.cli.served_run import owner_of
     from reidstream.config import load_config
     from reidstream.errors import ConfigError
     from reidstream.pipeline import open_replay, open_run
@@ -91,31 +92,46 @@ def run(
     }
     given = [f"{key}={_toml(value)}" for key, value in shortcuts.items() if value is not None]
     tree = load_config(config, [*(settings or []), *given])
-    opened: AbstractContextManager[GalleryRun]
-    if replay is not None:
-        if sources or render or record or detections or tracks:
-            raise ConfigError("--replay takes its events from the recording; give it nothing else to read or draw")
-        opened = open_replay(replay, tree, gallery, replace=replace)
-    else:
-        opened = open_run(
-            _with_boxes(expand_sources(sources or []), detections, tracks),
-            tree,
-            gallery,
-            engine=engine.value,
-            render=render,
-            record=record,
-            replace=replace,
-            max_seconds=max_seconds,
-        )
+    if replay is not None and (sources or render or record or detections or tracks):
+        raise ConfigError("--replay takes its events from the recording; give it nothing else to read or draw")
     silent = quiet or json_output
-    if not silent and replay is None and engine is EngineChoice.LOCAL and tree.local.device == "cuda":
-        sys.stderr.write("warming up the models on the GPU; the first frame comes some seconds from now\n")
-    with opened as job, interruptible(job, silent), RunProgress(job.summary, shown=not silent):
-        summary = job.run()
+    with ExitStack() as stack:
+        owner = stack.enter_context(owner_of(gallery, tree))
+        there: dict[str, Any] = {}
+        if owner is not None:
+            there = {"store": owner.store, "decided": owner.decided}
+            if not silent:
+                sys.stderr.write("a server owns this gallery: it stores what is found here, and decides who it is\n")
+        opened: AbstractContextManager[GalleryRun]
+        if replay is not None:
+            opened = open_replay(replay, tree, gallery, replace=replace, **there)
+        else:
+            opened = open_run(
+                _with_boxes(expand_sources(sources or []), detections, tracks),
+                tree,
+                gallery,
+                engine=engine.value,
+                render=render,
+                record=record,
+                replace=replace,
+                max_seconds=max_seconds,
+                shelf=owner.shelf if owner is not None else None,
+                **there,
+            )
+        if not silent and replay is None and engine is EngineChoice.LOCAL and tree.local.device == "cuda":
+            sys.stderr.write("warming up the models on the GPU; the first frame comes some seconds from now\n")
+        with (
+            opened as job,
+            interruptible(job, silent),
+            RunProgress(job.summary, shown=not silent),
+            owner.told_of(job) if owner is not None else nullcontext(),
+        ):
+            summary = job.run()
+        resolved = _resolved(summary) if owner is None else owner.resolved
     if json_output:
-        print_json(_plain(summary, gallery))
+        print_json(_plain(summary, gallery, resolved))
     elif not quiet:
-        _print_summary(summary, gallery)
+        _print_summary(summary, gallery, resolved)
     for source in summary.failed:
         if not json_output:
             console_error(f"{source.source}: {source.error}")
@@ -171,7 +187,7 @@ def _toml(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
-def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
+def _plain(summary: RunSummary, gallery: str, resolved: dict[str, int] | None = None) -> dict[str, Any]:
     return {
         "gallery": redacted(gallery),
         "sources": [asdict(source) for source in summary.sources.values()],
@@ -183,7 +199,7 @@ def _plain(summary: RunSummary, gallery: str) -> dict[str, Any]:
         "clips": summary.clips,
         "people": summary.people,
         "undecided": summary.undecided,
-        "resolved": _resolved(summary),
+        "resolved": resolved,
         "tracks": asdict(summary.counts),
         "stage_seconds": summary.stage_seconds,
         "warnings": summary.warnings,
@@ -200,7 +216,7 @@ def _resolved(summary: RunSummary) -> dict[str, int] | None:
     return {**counts, "undecided": proposal.undecided}
 
 
-def _print_summary(summary: RunSummary, gallery: str) -> None:
+def _print_summary(summary: RunSummary, gallery: str, resolved: dict[str, int] | None = None) -> None:
     from reidstream.gallery.sheet import wall_clock
 
     out = console()
@@ -230,7 +246,7 @@ def _print_summary(summary: RunSummary, gallery: str) -> None:
         out.print(f"kept {counted(summary.clips, 'clip')} of visits")
     if summary.kept_out:
         out.print(f"left out {counted(summary.kept_out, 'tracklet')}, erased from this gallery before")
-    if (resolved := _resolved(summary)) is not None:
+    if resolved is not None:
         out.print(
             f"decided all at once at the end: {counted(resolved['before'], 'person')} became {resolved['people']}"
             f" ({counted(resolved['moved'], 'tracklet')} moved)"

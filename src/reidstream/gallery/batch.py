@@ -16,7 +16,7 @@ class Batch:
     """What ``Gallery.batch`` gives out: the same steps as the gallery's own, in the caller's transaction.
 
     connection: of that transaction. kept_out: tracklets left out because they had been erased before. removed: ids of
-    tracklets that a complete recording has made obsolete.
+    tracklets that a complete recording has made obsolete. changed: ids of those that are not what they were.
     """
 
     def __init__(self, connection: Connection, size: int, revision: int) -> None:
@@ -24,12 +24,14 @@ class Batch:
         self.revision = revision
         self.kept_out = 0
         self.removed: list[str] = []
+        self.changed: list[str] = []
         self._size = size
         self._attempts: dict[str, int] = {}
 
     def begin_source(self, started: SourceStarted, settings: str) -> Begin:
         """See ``Gallery.begin_source``."""
-        begin, attempt = recordings.begin(self.connection, started, settings)
+        begin, attempt, renamed = recordings.begin(self.connection, started, settings)
+        self.changed += renamed
         if begin is not Begin.ELSEWHERE:
             self._attempts[started.content] = attempt
         return begin
@@ -40,6 +42,7 @@ class Batch:
         stored = store(self.connection, tracklets, self._attempts, self.revision)
         self.revision = stored.revision
         self.kept_out += stored.kept_out
+        self.changed += stored.changed
         return stored.new
 
     def end_source(self, ended: SourceEnded, content: str) -> None:

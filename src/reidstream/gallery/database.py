@@ -34,6 +34,7 @@ _NEARLY_FULL = 4 * 2**20
 """Bytes; with less, writing fails for want of space."""
 
 BUSY_SECONDS = 60.0
+_FOLDING_SECONDS = 0.1
 """How long a statement waits for another one that is writing."""
 
 
@@ -143,7 +144,9 @@ class Database:
         """Write SQLite's log into the database file and empty it; True when readers did not let that happen."""
         if not self.is_sqlite:
             return False
-        return bool(self._alone("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+        # While it waits for readers nobody can write, those among them who are about to: it is brief, and tried again.
+        brief, usual = (f"PRAGMA busy_timeout = {round(1000 * wait)}" for wait in (_FOLDING_SECONDS, BUSY_SECONDS))
+        return bool(self._alone("PRAGMA wal_checkpoint(TRUNCATE)", before=brief, after=usual)[0][0])
 
     def vacuum(self) -> None:
         """Write all tables anew, without a trace of what was deleted."""
@@ -167,16 +170,18 @@ class Database:
         found += [f"a row of {row[0]} refers to a row of {row[2]} that is not there" for row in dangling]
         return [text for text in found if text != "ok"]
 
-    def _alone(self, statement: str) -> list[Any]:
-        """The rows of a statement that SQLite wants outside a transaction."""
+    def _alone(self, statement: str, before: str = "", after: str = "") -> list[Any]:
+        """The rows of a statement that SQLite wants outside a transaction. before, after: further ones."""
         self.ready()
         with self._translated():
             connection = self._engine.raw_connection()
             try:
                 cursor = connection.cursor()
+                cursor.execute(before)
                 cursor.execute(statement)
                 return list(cursor.fetchall())
             finally:
+                connection.cursor().execute(after)
                 connection.close()
 
     def clear(self) -> None:

@@ -44,6 +44,7 @@ from reidstream.gallery.rows import (
 from reidstream.gallery.schema import crops, tracklets
 from reidstream.gallery.searching import Searcher
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
+from reidstream.gallery.unannounced import Unannounced
 from reidstream.types import EmbeddingSpace, FloatArray, LeftOut, Match, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Gallery:
         self._revision = facts.revision
         self._attempts: dict[str, int] = {}
         self._open_sources: dict[str, str] = {}
+        self.unannounced = Unannounced()
+        """What its own process did to stored tracklets that no event tells of."""
         self.kept_out = 0
         """How many tracklets were left out since it was opened, because they had been erased before."""
         self._closed = False
@@ -239,7 +242,8 @@ class Gallery:
         if replace:
             self._forget(started.content)
         with self._writing, self.write() as connection:
-            begin, attempt = recordings.begin(connection, started, settings, formerly)
+            begin, attempt, renamed = recordings.begin(connection, started, settings, formerly)
+        self.unannounced.changed(renamed)
         if begin is not Begin.ELSEWHERE:
             self._attempts[started.content] = attempt
         if begin.wanted:
@@ -263,6 +267,13 @@ class Gallery:
         if stale:
             self._remove(stale)
 
+    def break_off(self, contents: Sequence[str]) -> None:
+        """Note of recordings that whoever read them is gone without a word; the next run goes on with them."""
+        self._database.ready()
+        if contents:
+            with self._writing, self.write() as connection:
+                recordings.break_off(connection, contents)
+
     def add(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets whose source has begun; how many were not there before. On the disk when it returns.
 
@@ -276,6 +287,7 @@ class Gallery:
         with self._writing:
             with self.write() as connection:
                 stored = store(connection, batch, self._attempts, self._revision)
+            self.unannounced.changed(stored.changed)
             self._revision = stored.revision
             self.kept_out += stored.kept_out
         if self._indexer is not None:
@@ -297,6 +309,8 @@ class Gallery:
             with self.write() as connection:
                 batch = Batch(connection, self.space.size, self._revision)
                 yield batch
+            self.unannounced.changed(batch.changed)
+            self.unannounced.gone(batch.removed)
             self._revision = batch.revision
             self.kept_out += batch.kept_out
         if self._indexer is not None:
@@ -383,6 +397,7 @@ class Gallery:
         def delete_rows() -> None:
             with self._writing, self.write() as connection:
                 remove(connection, ids)
+            self.unannounced.gone(ids)
 
         if self._indexer is not None:
             self._indexer.remove(ids, delete_rows)

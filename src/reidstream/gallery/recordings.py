@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -72,8 +73,10 @@ class Recording:
     length: int = 0
 
 
-def begin(connection: Connection, started: SourceStarted, settings: str, formerly: str = "") -> tuple[Begin, int]:
-    """Note that a source has started; what to do with it, and which attempt this is.
+def begin(
+    connection: Connection, started: SourceStarted, settings: str, formerly: str = ""
+) -> tuple[Begin, int, list[str]]:
+    """Note that a source has started; what to do with it, which attempt this is, and whose source has another name now.
 
     formerly: how an earlier version wrote the same settings.
 
@@ -101,27 +104,28 @@ def begin(connection: Connection, started: SourceStarted, settings: str, formerl
     more = known is not None and started.length > (known.length or 0) > 0
     if known is None:
         connection.execute(insert(recordings).values(content=started.content, attempt=1, **values))
-        return Begin.NEW, 1
+        return Begin.NEW, 1, []
+    renamed: list[str] = []
     if known.source != started.source:
         if not more:
-            return Begin.ELSEWHERE, known.attempt
+            return Begin.ELSEWHERE, known.attempt, []
         # Recorders give a file its last name when it is complete.
-        connection.execute(
-            update(tracklets).where(tracklets.c.content == started.content).values(source=started.source)
-        )
+        own = tracklets.c.content == started.content
+        renamed = list(connection.execute(select(tracklets.c.id).where(own)).scalars())
+        connection.execute(update(tracklets).where(own).values(source=started.source))
     if known.settings not in (settings, formerly or settings):
         raise GalleryMismatch(
             f"{started.uri} is in the gallery as {known.source!r}, read with other settings; "
             "use the former settings, another gallery, or replace what is stored of it (--replace)"
         )
     if known.state == State.COMPLETE and not more:
-        return Begin.COMPLETE, known.attempt
+        return Begin.COMPLETE, known.attempt, []
     attempt = known.attempt + 1
     left_out.forget(connection, started.content)
     connection.execute(
         update(recordings).where(recordings.c.content == started.content).values(attempt=attempt, **values)
     )
-    return Begin.RESUMED, attempt
+    return Begin.RESUMED, attempt, renamed
 
 
 def end(connection: Connection, content: str, ended: SourceEnded) -> None:
@@ -144,9 +148,14 @@ BROKEN_OFF = "the run that read it ended without a word: it was killed, or could
 """Error of a recording that no run is reading any more although none has said that it ended."""
 
 
-def break_off(connection: Connection) -> None:
-    """Whoever has just become the owner knows that nobody is reading anything: note it where a run did not."""
+def break_off(connection: Connection, contents: Sequence[str] | None = None) -> None:
+    """Note of recordings that nobody reads any more what their runs did not.
+
+    contents: of these; else of all, which whoever has just become the owner knows.
+    """
     running = recordings.c.state == State.RUNNING.value
+    if contents is not None:
+        running &= recordings.c.content.in_(contents)
     connection.execute(update(recordings).where(running).values(state=State.STOPPED.value, error=BROKEN_OFF))
 
 

@@ -28,11 +28,12 @@ _UNIT = 1e-3
 class Stored:
     """What became of the tracklets that were handed over.
 
-    kept_out: how many were left out because they were erased before. revision: the last one that was given away.
+    changed: ids of those that were replaced. kept_out: how many were left out because they were erased before.
+    revision: the last one that was given away.
     """
 
     new: int
-    changed: int
+    changed: tuple[str, ...]
     kept_out: int
     revision: int
 
@@ -79,7 +80,7 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
         fresh = {id: tracklet for id, tracklet in fresh.items() if id not in erased}
         write_facts(connection, kept_out=read_facts(connection).kept_out + len(erased))
     if not fresh and not changed:
-        return Stored(0, 0, len(erased), revision)
+        return Stored(0, (), len(erased), revision)
     inserted = [(revision + n, tracklet) for n, tracklet in enumerate(fresh.values(), start=1)]
     if inserted:
         _insert(connection, inserted, attempts)
@@ -88,7 +89,7 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
         revision += 1
     revision += len(inserted)
     write_facts(connection, revision=revision)
-    return Stored(len(inserted), len(changed), len(erased), revision)
+    return Stored(len(inserted), tuple(tracklet.id for _, tracklet in changed), len(erased), revision)
 
 
 def _insert(connection: Connection, batch: Sequence[tuple[int, Tracklet]], attempts: Mapping[str, int]) -> None:

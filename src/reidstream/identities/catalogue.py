@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable
@@ -124,6 +125,7 @@ class Catalogue:
         self._owner: dict[str, str] = {}
         self._undecided: tuple[int, list[Entry]] = (-1, [])
         self._seq = -1
+        self._unannounced = gallery.unannounced.number
         self.version = 0
         """Another number whenever anything has changed."""
         self._changed: deque[tuple[int, frozenset[str]]] = deque(maxlen=_REMEMBERED_CHANGES)
@@ -133,23 +135,30 @@ class Catalogue:
         """Take over what has happened.
 
         told: people who changed although no event names them. gone: tracklets that were erased. Both from whoever did
-        it; else everybody is read anew after what names nobody.
+        it; else everybody is read anew after what names nobody. What runs removed or rewrote is taken over as well.
         """
         if self._seq < 0 and not has_people(self._gallery):
             return
-        with self._lock, self._gallery.read() as connection:
-            if self._seq < 0:
+        with self._lock, contextlib.ExitStack() as stack:
+            # Before what is read: what happens in between is taken over the next time.
+            unseen = self._gallery.unannounced.after(self._unannounced)
+            self._unannounced = unseen.number
+            connection = stack.enter_context(self._gallery.read())
+            if self._seq < 0 or not unseen.whole:
                 self._seq = newest_event(connection)
                 self._reload(connection)
                 self.version += 1
                 return
-            changes = changes_after(connection, self._seq, told=told is not None or bool(gone))
+            is_told = told is not None or bool(gone)
+            changes = changes_after(connection, self._seq, told=is_told, fewer=bool(unseen.gone))
+            gone = {*gone, *unseen.gone}
             self._seq = changes.seq
             if not changes.named:
                 self._reload(connection)
-            elif changes or told or gone:
+            elif changes or told or gone or unseen.changed:
                 persons = {*changes.people, *(told or ())}
-                persons.update(self._owner[t] for t in (*changes.tracklets, *gone) if t in self._owner)
+                touched = (*changes.tracklets, *gone, *unseen.changed)
+                persons.update(self._owner[t] for t in touched if t in self._owner)
                 if gone:
                     # Who was undecided between nobody and an erased tracklet is that no more.
                     lost = set(gone)

@@ -46,14 +46,15 @@ def newest_event(connection: Connection) -> int:
     return int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
 
 
-def changes_after(connection: Connection, seq: int, *, told: bool = False) -> Changes:
+def changes_after(connection: Connection, seq: int, *, told: bool = False, fewer: bool = False) -> Changes:
     """Who has changed since an event.
 
     told: whether the caller knows whom an import, an erasure or a new look at everybody changed beyond that.
+    fewer: whether the caller knows of all tracklets that took the newest events with them.
     """
     newest = newest_event(connection)
     # The number falls when the newest events were erased with their tracklets.
-    if newest < seq and not told:
+    if newest < seq and not (told or fewer):
         return Changes(newest, named=False)
     if newest <= seq:
         return Changes(newest)

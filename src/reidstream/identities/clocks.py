@@ -2,12 +2,15 @@
 
 Who goes from one camera to another takes about as long there as others take back. Where the clock of the second is
 ahead by d seconds, everybody seems to take d longer there and d less back, so that d is half the difference of the two
-medians. Which visits are one person's is judged by looks alone: what times say is in question. Where people go one way
-only, nothing can be told; how long that takes and how far the clock is ahead look the same.
+medians. All pairs of cameras are then put together by least squares: a clock whose camera shares nobody with the
+reference is measured through a third, and pairs that contradict each other are believed less. Which visits are one
+person's is judged by looks alone: what times say is in question. Where people go one way only, nothing can be told; how
+long that takes and how far the clock is ahead look the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +18,7 @@ import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.constraints import Cameras, HumanLinks
+from reidstream.identities.constraints import Cameras, HumanLinks, groups_of
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.resolving import compared
 from reidstream.types import IntArray
@@ -26,6 +29,8 @@ _FURTHEST, _LONGEST = 300.0, 120.0
 # tracklets are enough.
 _LIKELY, _WALKS, _NEWEST = 2.0, 8, 2000
 _ROUNDS = 50
+# No difference of clocks is known better than this. Seconds.
+_LEAST_ERROR = 0.05
 # The standard error of a median is this times the mean absolute deviation, by the root of their number, where errors
 # are normal.
 _MEDIAN_ERROR = 1.2533 * 1.4826
@@ -37,7 +42,8 @@ Floats = npt.NDArray[np.float64]
 class Clock:
     """How far the clock of a camera is ahead of the reference's, in seconds; None where that cannot be told.
 
-    error: standard error. there, back: walks between the two that it rests on. told: what is corrected for already.
+    error: standard error. there, back: walks to this camera and from it, from and to any other, that it rests on. told:
+    what is corrected for already.
     """
 
     camera: str
@@ -79,23 +85,59 @@ def measured(evidence: Evidence, config: IdentityConfig) -> list[Clock]:
     if not count:
         return []
     reference = max(range(count), key=lambda a: (sum(min(found[a, b][2:]) for b in range(count) if a != b), -a))
+    walks = [(a, b) for a in range(count) for b in range(a + 1, count) if np.isfinite(found[a, b][0])]
+    between = {pair: found[pair][:2] for pair in walks}
+    ahead, error = offsets(count, between, reference)
     clocks = []
     for b in range(count):
         if b != reference:
-            ahead, error, there, back = found[reference, b]
-            known = np.isfinite(ahead)
+            # What it rests on goes to and comes from whichever other camera.
+            resting = [found[b, a][2:] for a in range(count) if (min(a, b), max(a, b)) in between]
+            there, back = found[reference, b][2:] if not resting else np.sum(resting, axis=0).tolist()[::-1]
+            known = np.isfinite(ahead[b])
             clocks.append(
                 Clock(
                     names[b],
                     names[reference],
-                    float(ahead) if known else None,
-                    float(error) if known else None,
+                    float(ahead[b]) if known else None,
+                    float(error[b]) if known else None,
                     there,
                     back,
                     config.clocks.get(names[b], 0.0) - config.clocks.get(names[reference], 0.0),
                 )
             )
     return clocks
+
+
+def offsets(
+    count: int, between: Mapping[tuple[int, int], tuple[float, float]], reference: int
+) -> tuple[Floats, Floats]:
+    """How far each of ``count`` clocks is ahead of the reference's, and the standard errors: float64 (count,) each, NaN
+    where nothing leads there.
+
+    between: of pairs (a, b), how far b's clock is ahead of a's, and the standard error. All are put in at once, by
+    least squares weighted with the errors; where they contradict each other by more than these allow, errors are the
+    greater.
+    """
+    ahead, error = np.full(count, np.nan), np.full(count, np.nan)
+    ahead[reference] = error[reference] = 0.0
+    parts = groups_of(count, list(between))
+    others = [c for c in np.flatnonzero(parts == parts[reference]).tolist() if c != reference]
+    if not others:
+        return ahead, error
+    pairs = [pair for pair in between if parts[pair[0]] == parts[reference]]
+    signs = np.zeros((len(pairs), count))
+    signs[np.arange(len(pairs)), [b for _, b in pairs]] = 1.0
+    signs[np.arange(len(pairs)), [a for a, _ in pairs]] = -1.0
+    measured = np.array([between[pair][0] for pair in pairs])
+    weight = 1.0 / np.maximum([between[pair][1] for pair in pairs], _LEAST_ERROR)
+    design = signs[:, others] * weight[:, None]
+    ahead[others], *_ = np.linalg.lstsq(design, measured * weight, rcond=None)
+    left = (signs[:, others] @ ahead[others] - measured) * weight
+    more = len(pairs) - len(others)
+    contradiction = max(1.0, float((left**2).sum()) / more) if more else 1.0
+    error[others] = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * contradiction)
+    return ahead, error
 
 
 def _ahead(p: IntArray, q: IntArray, there: Floats, back: Floats) -> tuple[float, float, int, int]:

@@ -85,6 +85,7 @@ class OnlineIdentities:
         self.decider = Decider(gallery.space.size, config)
         self._memory = self.decider.memory
         self._seq = 0
+        self._unannounced = gallery.unannounced.number
         # Tracklets of which it is not known what was written: the transaction failed.
         self._unsure: set[str] = set()
         self._next_calibration = _FIRST_CALIBRATION
@@ -168,26 +169,32 @@ class OnlineIdentities:
         """Take over what was decided since, reading those anew whom it changed.
 
         told: people whom an import or an erasure changed without events that name them. gone: tracklets that were
-        erased.
+        erased. What runs removed or rewrote is taken over as well.
         """
         if not self._seq and not has_people(self._gallery):
             return
+        unseen = self._gallery.unannounced.after(self._unannounced)
+        self._unannounced = unseen.number
+        is_told = told is not None or bool(gone)
         with self._gallery.read() as connection:
-            changes = changes_after(connection, self._seq, told=told is not None or bool(gone))
+            changes = changes_after(connection, self._seq, told=is_told, fewer=bool(unseen.gone))
+        gone = {*gone, *unseen.gone}
         self._seq = changes.seq
         unsure, self._unsure = self._unsure, set()
         persons = changes.people | set(told or ())
-        owners = (self._memory.owner.get(tracklet) for tracklet in (*changes.tracklets, *gone, *unsure))
+        owners = (
+            self._memory.owner.get(tracklet) for tracklet in (*changes.tracklets, *gone, *unsure, *unseen.changed)
+        )
         persons |= {owner for owner in owners if owner is not None}
         self.decider.sample.remove(set(gone))
-        if not changes.named:
+        if not (changes.named and unseen.whole):
             # An import, or whole people erased, by another process: everybody is read anew.
             persons |= {person.id for person in self._memory.people}
             with self._gallery.read() as connection:
                 persons |= set(connection.execute(select(members.c.person).distinct()).scalars())
         touched = {*changes.tracklets, *unsure, *(t for p in persons for t in self._memory.tracklets_of(p))} - {*gone}
         if persons:
-            self._read(persons)
+            self._read(persons, unseen.changed)
         # An undoing may have taken a tracklet's person away.
         self._waiting.include([tracklet for tracklet in touched if tracklet not in self._memory.owner])
 
@@ -235,7 +242,7 @@ class OnlineIdentities:
     def _assign(self, connection: Connection, batch: list[Tracklet]) -> None:
         memory = self._memory
         events: list[tuple[str, dict[str, Any]]] = []
-        rows, doubts, created = [], [], NewPeople(connection)
+        rows, doubts, created = [], [], NewPeople(connection, [tracklet.id for tracklet in batch])
         for tracklet in batch:
             seen = self._seen(tracklet)
             decision = self.decider.decide(seen, timed=True)
@@ -315,14 +322,16 @@ class OnlineIdentities:
         if len(held) >= _FIRST_CALIBRATION:
             self.adopt(self.conclude(evidence))
 
-    def _read(self, persons: Collection[str]) -> None:
-        """Read some people anew, those who are gone among them."""
+    def _read(self, persons: Collection[str], changed: Collection[str] = ()) -> None:
+        """Read some people anew, those who are gone among them. changed: tracklets that look differently now."""
         known: dict[str, tuple[float, float]] = {}
         for person in persons:
             if (row := self._memory.row(person)) is not None:
                 held = self._memory.people[row]
                 known.update(zip(held.tracklets, held.strangers, strict=True))
             self._memory.forget(person)
+        for tracklet in changed:
+            known.pop(tracklet, None)
         owner: dict[str, str] = {}
         stored: list[tuple[int, str]] = []
         with self._gallery.read() as connection:

@@ -92,8 +92,10 @@ class Undertaking:
     def touch(self, connection: Connection, tracklets: Sequence[str], persons: Sequence[str]) -> None:
         """Remember how these were, for undoing."""
         if self._goes_on:
-            tracklets = [t for t in tracklets if t not in self._known(connection, former_members.c.tracklet, tracklets)]
-            persons = [p for p in persons if p not in self._known(connection, former_people.c.person, persons)]
+            told = self._known(connection, former_members.c.tracklet, tracklets)
+            named_before = self._known(connection, former_people.c.person, persons)
+            tracklets = [t for t in tracklets if t not in told]
+            persons = [p for p in persons if p not in named_before]
         held: dict[str, Any] = {}
         query = select(members.c.tracklet, members.c.person, members.c.probability, *doubts(connection))
         for some in in_chunks(list(dict.fromkeys(tracklets))):

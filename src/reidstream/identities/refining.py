@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,13 +143,25 @@ class _Groups:
         return found
 
     def _candidate_pairs(self) -> list[tuple[int, int]]:
-        """Pairs of chains that look alike enough to be compared, the smaller label first."""
+        """Pairs of chains, the smaller label first, that look alike enough to be compared, are nowhere certainly two
+        people, and can gain as much as a join needs."""
         names, place = np.unique(self.label, return_inverse=True)
         order = np.argsort(place, kind="stable")
         begins = np.searchsorted(place[order], np.arange(len(names)))
-        sums = np.add.reduceat(np.add.reduceat(self._looks[order], begins, axis=0)[:, order], begins, axis=1)
+
+        def between(table: npt.NDArray[Any], reduced: np.ufunc) -> npt.NDArray[Any]:
+            found: npt.NDArray[Any] = reduced.reduceat(reduced.reduceat(table[order], begins)[:, order], begins, axis=1)
+            return found
+
         weights = np.bincount(place, self._weight)
-        a, b = np.nonzero(np.triu(sums / np.outer(weights, weights) >= np.exp(_UNLIKE), 1))
+        alike = between(self._looks, np.add) / np.outer(weights, weights)
+        times = between(self._time, np.maximum)
+        # Each row of the shorter chain comes between two at most, and parts two at most, whom the time may have
+        # spoken against.
+        most = 2 * np.maximum(np.maximum(times, times.T), 0.0) + 2 * max(0.0, -float(self._time.min(initial=0.0)))
+        with np.errstate(divide="ignore"):
+            enough = (alike >= np.exp(_UNLIKE)) & (np.log(alike) + most >= self._least - 1e-3)
+        a, b = np.nonzero(np.triu(enough & ~between(self._excluded, np.logical_or), 1))
         return list(zip(names[a].tolist(), names[b].tolist(), strict=True))
 
     def _move(self, row: int, to: int) -> None:

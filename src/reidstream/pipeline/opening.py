@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -74,6 +74,7 @@ def open_run(
     max_seconds: float | None = None,
     store: TrackletStore | None = None,
     shelf: Shelf | None = None,
+    decided: Callable[[bool], Gallery] | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
 ) -> Iterator[GalleryRun]:
@@ -82,7 +83,7 @@ def open_run(
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw video with people's
     numbers and names to this file, one per source: of recordings at the end of the run, of cameras while it goes on,
     when only the tracks' numbers are known. record: record the events to this file. store, shelf: of the process that
-    owns the gallery, which is then opened for reading only.
+    owns the gallery, which is then opened for reading only; decided: see GalleryRun.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
@@ -183,23 +184,47 @@ def open_run(
             zones={source_id: Zones(source.zones) for source_id, source in named},
             film=film,
             shelf=shelf,
+            decided=decided,
             files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
             films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
         )
 
 
 @contextmanager
-def open_replay(events: Path, config: Config, gallery: str | Path, *, replace: bool = False) -> Iterator[GalleryRun]:
-    """A run that takes its events from a recording instead of sources and models."""
+def open_replay(
+    events: Path,
+    config: Config,
+    gallery: str | Path,
+    *,
+    replace: bool = False,
+    store: TrackletStore | None = None,
+    decided: Callable[[bool], Gallery] | None = None,
+) -> Iterator[GalleryRun]:
+    """A run that takes its events from a recording instead of sources and models. store, decided: see ``open_run``."""
     from reidstream.engines.replay import ReplayEngine
 
     engine = ReplayEngine(events)
-    with Gallery.open(
-        gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
-    ) as opened:
-        settings = settings_fingerprint(config, "replay")
-        formerly = {settings: settings_fingerprint(config, "replay", former_model=engine.space.fingerprint)}
-        yield GalleryRun(engine, opened, config, settings=settings, former_settings=formerly, replace=replace)
+    settings = settings_fingerprint(config, "replay")
+    formerly = {settings: settings_fingerprint(config, "replay", former_model=engine.space.fingerprint)}
+    with ExitStack() as stack:
+        opened: TrackletStore
+        if store is not None:
+            with Gallery.open(gallery, space=engine.space):
+                opened = store
+        else:
+            opening = Gallery.open(
+                gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
+            )
+            opened = stack.enter_context(opening)
+        yield GalleryRun(
+            engine,
+            opened,
+            config,
+            settings=settings,
+            former_settings=formerly,
+            replace=replace,
+            decided=decided,
+        )
 
 
 def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,8 @@ class GalleryRun:
     zones: of sources, by id, in which stays are noted.
     files: video files by source id, out of which clips of visits are cut. shelf: where these go, of the process that
     owns the gallery; else it is the gallery's own.
+    decided: for a store: called at the end with whether the rest of something that was stopped will be read later;
+    waits until its owner has decided who everybody is, and gives the gallery, open for reading.
     believed: sources whose people were found by what is not ours: a detector object, boxes or tracks from a file.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     """
@@ -69,9 +71,11 @@ class GalleryRun:
         files: Mapping[str, Path] | None = None,
         shelf: Shelf | None = None,
         believed: Collection[str] = (),
+        decided: Callable[[bool], Gallery] | None = None,
     ) -> None:
         self._engine = engine
         self._believed = believed
+        self._decided = decided
         self._gallery = gallery
         self._config = config
         self._settings = settings
@@ -91,6 +95,8 @@ class GalleryRun:
         # Source → the last frame that was looked at.
         self._reached: dict[str, int] = {}
         self._unwanted: set[str] = set()
+        # Nobody is decided on by what is being taken out.
+        self._deciding = threading.Lock()
         # Content → the source that it is read as.
         self._begun: dict[str, str] = {}
         self.summary = RunSummary({source.source: source for source in sources})
@@ -121,7 +127,8 @@ class GalleryRun:
 
             def stored(batch: Sequence[Tracklet]) -> None:
                 if identities is not None:
-                    identities.catch_up()
+                    with self._deciding:
+                        identities.catch_up()
                 if self._clips is not None:
                     self._clips.take(batch)
 
@@ -145,13 +152,16 @@ class GalleryRun:
         self.summary.open_tracks = 0
         if isinstance(self._gallery, Gallery) and self._config.identities.resolve and not self._goes_on:
             self.summary.resolved = settle(self._gallery, self._config.identities)
-        if isinstance(self._gallery, Gallery):
-            self.summary.people, self.summary.undecided = count_people(self._gallery)
+        whole = self._gallery if isinstance(self._gallery, Gallery) else None
+        if self._decided is not None:
+            whole = self._decided(self._goes_on)
+        if whole is not None:
+            self.summary.people, self.summary.undecided = count_people(whole)
         self.summary.seconds = time.monotonic() - began
         self.summary.stage_seconds = {**self._engine.status.stage_seconds, "store": writer.busy_seconds}
         self.summary.warnings = dict(self._engine.status.warnings)
-        if isinstance(self._gallery, Gallery) and self._film is not None:
-            self._draw(self._gallery, self._film)
+        if whole is not None and self._film is not None:
+            self._draw(whole, self._film)
         return self.summary
 
     def _draw(self, gallery: Gallery, film: Renderer) -> None:
@@ -189,7 +199,8 @@ class GalleryRun:
                 source.grown = True
             settings = self._own_settings.get(event.source, self._settings)
             formerly = self._former_settings.get(settings, "")
-            begin = self._gallery.begin_source(event, settings, replace=self._replace, formerly=formerly)
+            with self._deciding:
+                begin = self._gallery.begin_source(event, settings, replace=self._replace, formerly=formerly)
             self._sizes[event.source] = event.size
             if begin.wanted:
                 self._begun[event.content] = event.source

@@ -12,28 +12,29 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 
 from reidstream.children import python_child
 from reidstream.config import SourceConfig
 from reidstream.config.sources import Polygon
-from reidstream.errors import ConfigError, ReIDStreamError
+from reidstream.errors import ConfigError
 from reidstream.pipeline import EngineName
 from reidstream.server.access.schema import notes, source_settings
 from reidstream.server.camera_process import Order
 from reidstream.server.desk import Desk
+from reidstream.server.reader import Reader
 from reidstream.sources import redacted, source_ids
 from reidstream.sources.address import Kind, kind_of
 
 _log = logging.getLogger(__name__)
 
-# Under which notes the regions are kept that somebody drew on a source's picture.
-_MASK = "ignore: "
+# Under which notes that is kept which somebody drew on a source's picture.
+_MASK, _ZONES = "ignore: ", "zones: "
 
 _FIRST_WAIT, _LONGEST_WAIT = 2.0, 60.0
 """Seconds until a process that died is started again; doubles each time."""
@@ -44,12 +45,18 @@ _PATIENCE = 60.0
 
 @dataclass(slots=True)
 class Camera:
-    """One source. state: waiting, running, complete, stopped, failed, skipped, paused or starting."""
+    """One source.
+
+    by_run: read by a `reidstream run` that stores through this server.
+    state: waiting, running, complete, stopped, failed,
+    skipped, paused or starting.
+    """
 
     name: str
     config: SourceConfig
     paused: bool = False
     given: bool = False
+    by_run: bool = False
     state: str = "starting"
     error: str | None = None
     frames: int = 0
@@ -101,7 +108,8 @@ class Camera:
             "words": redacted(self.words),
             "error": None if self.error is None else redacted(self.error),
             "paused": self.paused,
-            "removable": not self.given,
+            "removable": not (self.given or self.by_run),
+            "by_run": self.by_run,
             "frames": self.frames,
             "expected": self.expected,
             "dropped": self.dropped,
@@ -111,6 +119,7 @@ class Camera:
             "deaths": self.deaths,
             "open_tracks": self.open_tracks,
             "ignored_regions": len(self.config.ignore),
+            "zones": sorted(self.config.zones),
         }
 
 
@@ -126,21 +135,24 @@ class Cameras:
         self._lock = threading.RLock()
         self._cameras: dict[str, Camera] = {}
         self._running: dict[str, _Running] = {}
+        self._runs: dict[object, dict[str, Camera]] = {}
         self._timers: list[threading.Timer] = []
         self._closing = False
         for name, config in zip(source_ids(given), given, strict=True):
             self._cameras[name] = Camera(name, config.model_copy(update={"name": name}), given=True)
         with desk.gallery.read() as connection:
             rows = connection.execute(select(source_settings)).all()
-            kept = connection.execute(select(notes).where(notes.c.key.startswith(_MASK, autoescape=True))).all()
+            begins = (notes.c.key.startswith(part, autoescape=True) for part in (_MASK, _ZONES))
+            kept = connection.execute(select(notes).where(or_(*begins))).all()
         for row in rows:
             if row.name not in self._cameras:
                 config = SourceConfig.model_validate_json(row.settings)
                 self._cameras[row.name] = Camera(row.name, config, row.paused)
         for row in kept:
-            camera = self._cameras.get(row.key.removeprefix(_MASK))
+            part = _MASK if row.key.startswith(_MASK) else _ZONES
+            camera = self._cameras.get(row.key.removeprefix(part))
             if camera is not None:
-                camera.config = _masked(camera.config, json.loads(row.value))
+                camera.config = _drawn(camera.config, part, json.loads(row.value))
 
     def start(self) -> None:
         """Begin to read everything that is not paused."""
@@ -150,7 +162,16 @@ class Cameras:
 
     def all(self) -> list[Camera]:
         with self._lock:
-            return [self._cameras[name] for name in sorted(self._cameras)]
+            own = [self._cameras[name] for name in sorted(self._cameras)]
+            return own + [run[name] for run in self._runs.values() for name in sorted(run)]
+
+    def of_run(self, run: object, sources: dict[str, Camera] | None) -> None:
+        """What a run that stores through this server reads just now; None: it has ended."""
+        with self._lock:
+            if sources is None:
+                self._runs.pop(run, None)
+            else:
+                self._runs[run] = sources
 
     def get(self, name: str) -> Camera:
         """Raises ConfigError when there is none of that name."""
@@ -189,21 +210,25 @@ class Cameras:
             self._start(name)
             return camera
 
-    def mask(self, name: str, polygons: Sequence[Polygon]) -> bool:
-        """Keep which regions of a source's picture do not count; whether that is in force from now on.
+    def draw(
+        self, name: str, ignore: Sequence[Polygon] | None = None, zones: Mapping[str, Polygon] | None = None
+    ) -> bool:
+        """Keep which regions of a source's picture do not count, and its named zones; whether that is in force now.
 
-        They come before those of the camera list, also when the server starts again. A camera is begun anew with them;
-        a video that is being read has them when it is read again, so that no recording is seen in two ways.
+        None: as before. They come before those of the camera list, also when the server starts again. A camera is begun
+        anew with them; a video that is being read has them when it is read again, so that no recording is seen in two
+        ways.
         """
+        drawn = {part: value for part, value in ((_MASK, ignore), (_ZONES, zones)) if value is not None}
         with self._lock:
             camera = self.get(name)
-            config = _masked(camera.config, polygons)
-            key = notes.c.key == _MASK + name
             with self._desk.gallery.write() as connection:
-                connection.execute(delete(notes).where(key))
-                connection.execute(insert(notes).values(key=_MASK + name, value=json.dumps(config.ignore)))
-            camera.config = config
-            again = name in self._running and kind_of(config.uri) not in {Kind.FILE, Kind.FOLDER}
+                for part, value in drawn.items():
+                    connection.execute(delete(notes).where(notes.c.key == part + name))
+                    connection.execute(insert(notes).values(key=part + name, value=json.dumps(value)))
+            for part, value in drawn.items():
+                camera.config = _drawn(camera.config, part, value)
+            again = name in self._running and kind_of(camera.config.uri) not in {Kind.FILE, Kind.FOLDER}
             if again:
                 self._end(name)
                 self._start(name)
@@ -218,7 +243,7 @@ class Cameras:
             del self._cameras[name]
             with self._desk.gallery.write() as connection:
                 connection.execute(delete(source_settings).where(source_settings.c.name == name))
-                connection.execute(delete(notes).where(notes.c.key == _MASK + name))
+                connection.execute(delete(notes).where(notes.c.key.in_([_MASK + name, _ZONES + name])))
             if self._group(name):
                 self._start(next(iter(self._cameras), name))
 
@@ -289,8 +314,15 @@ class Cameras:
                 self._start(name)
 
 
-def _masked(config: SourceConfig, polygons: Sequence[Polygon]) -> SourceConfig:
-    return config.model_copy(update={"ignore": tuple(tuple((x, y) for x, y in polygon) for polygon in polygons)})
+def _drawn(config: SourceConfig, part: str, value: Any) -> SourceConfig:
+    """The source with what was drawn: polygons that do not count, or zones by name."""
+    if part == _MASK:
+        return config.model_copy(update={"ignore": tuple(_corners(polygon) for polygon in value)})
+    return config.model_copy(update={"zones": {name: _corners(polygon) for name, polygon in value.items()}})
+
+
+def _corners(polygon: Polygon) -> Polygon:
+    return tuple((x, y) for x, y in polygon)
 
 
 class _Running:
@@ -331,47 +363,20 @@ class _Running:
         self._answered.wait()
 
     def _answer(self) -> None:
-        while True:
-            try:
-                name, arguments = self._requests.recv()
-            except (EOFError, OSError):
-                break
-            try:
-                answer: tuple[bool, Any] = (True, self._do(name, arguments))
-            except ReIDStreamError as error:
-                answer = (False, str(error))
-            with contextlib.suppress(OSError):
-                self._answers.send(answer)
+        Reader(self._desk, self._take).answer(self._requests, self._answers)
         status = self._child.wait()
         self._answers.close()
         self._requests.close()
         self._answered.set()
         self._ended(self, status)
 
-    def _do(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        desk = self._desk
-        match name:
-            case "begin":
-                started, settings, replace, formerly = arguments
-                return desk.gallery.begin_source(started, settings, replace=replace, formerly=formerly).value
-            case "add":
-                return desk.store(*arguments)
-            case "leave out":
-                desk.gallery.leave_out(*arguments)
-            case "end":
-                desk.gallery.end_source(*arguments)
-            case "clip":
-                return desk.about_clip(*arguments)
-            case "report":
-                self._take(*arguments)
-        return None
-
-    def _take(self, report: dict[str, Any]) -> None:
+    def _take(self, report: dict[str, Any]) -> bool:
         if "error" in report:
             self.said = report["error"]
-            return
+            return True
         now = time.time()
         for camera in self.cameras:
             if camera.name in report["sources"]:
                 camera.take(report["sources"][camera.name], now)
                 camera.open_tracks = report["open_tracks"]
+        return True

@@ -23,6 +23,7 @@ from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, GalleryError, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.personal import Subject
+from reidstream.gallery.recordings import Begin
 from reidstream.identities.applying import Applied, Applying, Part, batches
 from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
@@ -41,7 +42,7 @@ from reidstream.server.decisions import Decision, Undo, execute, people_of, trac
 from reidstream.server.jobs import Job, Jobs
 from reidstream.server.people_table import PeopleTables
 from reidstream.server.resolver import Resolver
-from reidstream.types import Tracklet
+from reidstream.types import LeftOut, SourceEnded, SourceStarted, Tracklet
 
 _log = logging.getLogger(__name__)
 
@@ -73,21 +74,69 @@ class Desk:
         self._shelf: ClipShelf | None = None
         self._shelving = threading.Lock()
         self._deciding = threading.Lock()
+        # An import is one transaction. Whoever stores waits for it here as long as it takes: the database would turn
+        # them away after a minute.
+        self._taking_in = threading.Lock()
         self._reading = threading.Lock()
         self._waiting = threading.Condition()
         self._awake = True
         self._closing = False
         self._working = False
         self._identities: OnlineIdentities | None = None
+        # Content → who is reading it.
+        self._readers: dict[str, object] = {}
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
         self._thread.start()
 
     # -- storing
 
+    def begin_source(
+        self,
+        started: SourceStarted,
+        settings: str,
+        *,
+        replace: bool = False,
+        formerly: str = "",
+        reader: object = None,
+    ) -> Begin:
+        """See ``Gallery.begin_source``. What ``replace`` takes out, nobody is compared with any more.
+
+        reader: who reads it; whatever somebody else is reading just now is not wanted a second time.
+        """
+        with self._deciding:
+            if self._readers.get(started.content, reader) is not reader:
+                return Begin.ELSEWHERE
+            begin = self.gallery.begin_source(started, settings, replace=replace, formerly=formerly)
+            if begin.wanted:
+                self._readers[started.content] = reader
+            self._follow()
+        return begin
+
+    def end_source(self, ended: SourceEnded, content: str) -> None:
+        """See ``Gallery.end_source``. What the source did not show again is known to be gone when it returns."""
+        with self._deciding:
+            self.gallery.end_source(ended, content)
+            self._readers.pop(content, None)
+            self._follow()
+
+    def break_off(self, reader: object) -> None:
+        """Somebody reads no more, and has not said of everything that it had ended."""
+        with self._deciding:
+            contents = [content for content, who in self._readers.items() if who is reader]
+            for content in contents:
+                del self._readers[content]
+            self.gallery.break_off(contents)
+
+    def leave_out(self, batch: Sequence[LeftOut]) -> None:
+        """Note what was seen and not worth storing."""
+        with self._taking_in:
+            self.gallery.leave_out(batch)
+
     def store(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets; they are given people soon after. How many were new."""
         before = time.perf_counter()
-        new = self.gallery.add(batch)
+        with self._taking_in:
+            new = self.gallery.add(batch)
         self.slowest_store = max(self.slowest_store, time.perf_counter() - before)
         self.stored += new
         self.wake()
@@ -276,7 +325,7 @@ class Desk:
             archive = open_archive(folder)
             there = [tracklet for tracklet, _ in archive.contents()]
             self._read()
-            with self._deciding:
+            with self._deciding, self._taking_in:
                 touched = self._owners(there)
                 done = import_gallery(self.gallery, archive)
                 self._follow(told=touched | self._owners(there))

@@ -27,6 +27,9 @@ from reidstream.server.problems import problem, problem_of
 LOCAL = "uid:"
 """How the address of whoever comes through the gallery's socket begins; the user's number follows."""
 
+DATABASE = "database:"
+"""How the address of whoever asks by the gallery's own database begins; their name follows."""
+
 OPEN = frozenset({"/login", "/setup", "/healthz", "/readyz", "/api/v1/login", "/api/v1/setup", "/favicon.ico"})
 _OPEN_FOLDER = "/static/"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -89,7 +92,8 @@ class Guard:
         body = _Bounded(receive)
         outgoing = _Outgoing(send, scope)
         try:
-            scope.setdefault("state", {})["caller"] = await self._caller(scope)
+            state = scope.setdefault("state", {})
+            state["caller"] = await self._caller(scope)
             if int(Headers(scope=scope).get("content-length") or 0) > MOST_BODY:
                 raise _TooLarge
             await self._app(scope, body, outgoing)
@@ -116,6 +120,8 @@ class Guard:
         scope["state"]["address"] = "this machine"
         if client[0].startswith(LOCAL):
             return local_caller(int(client[0].removeprefix(LOCAL)))
+        if client[0].startswith(DATABASE):
+            return Caller(client[0].removeprefix(DATABASE)[:64], Role.ADMIN, address="the database")
         address = client[0]
         proxied = self._trust.is_proxy(address)
         if proxied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import reidstream
+from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Caller, Role
-from reidstream.server.api.common import Operator, Reviewer, Viewer
+from reidstream.server.api.common import Operator, Reviewer, TheAccounts, Viewer
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,26 +33,29 @@ _MENU = (
 )
 
 
-def page(name: str, caller: Caller | None, here: str, **values: Any) -> Response:
-    """A page of a template. here: the menu's path that is shown as current."""
+def page(name: str, caller: Caller | None, here: str, accounts: Accounts | None = None, **values: Any) -> Response:
+    """A page of a template. here: the menu's path that is shown as current. accounts: where keys can be changed."""
     menu = [(path, title) for path, title, role in _MENU if caller is not None and caller.role.may(role)]
     common = {"caller": caller, "menu": menu, "here": here, "version": reidstream.__version__}
-    return HTMLResponse(_TEMPLATES.get_template(name).render(**common, **values))
+    own = name.removesuffix(".html")
+    keys = accounts.keys(caller.user).get(own, {}) if accounts is not None and caller is not None else None
+    changing = {"page": own, "keys": json.dumps(keys) if keys is not None else ""}
+    return HTMLResponse(_TEMPLATES.get_template(name).render(**common, **changing, **values))
 
 
 @router.get("/")
-def people(caller: Viewer) -> Response:
-    return page("people.html", caller, "/")
+def people(caller: Viewer, accounts: TheAccounts) -> Response:
+    return page("people.html", caller, "/", accounts)
 
 
 @router.get("/people/{person}")
-def person(person: str, caller: Viewer) -> Response:
-    return page("person.html", caller, "/", person=person)
+def person(person: str, caller: Viewer, accounts: TheAccounts) -> Response:
+    return page("person.html", caller, "/", accounts, person=person)
 
 
 @router.get("/review")
-def review(caller: Reviewer) -> Response:
-    return page("review.html", caller, "/review")
+def review(caller: Reviewer, accounts: TheAccounts) -> Response:
+    return page("review.html", caller, "/review", accounts)
 
 
 @router.get("/search")

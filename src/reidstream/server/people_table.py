@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -124,9 +125,17 @@ class PeopleTable:
         )
 
     def page(
-        self, mask: Mask, order: PeopleOrder, limit: int, after: tuple[float, str] | None = None
+        self,
+        mask: Mask,
+        order: PeopleOrder,
+        limit: int,
+        after: tuple[float, str] | None = None,
+        upto: tuple[float, str] | None = None,
     ) -> tuple[list[Entry], tuple[float, str] | None]:
-        """Some of those that a mask means, in order, and what the following page is after; None on the last one."""
+        """Some of those that a mask means, in order, and what the following page is after; None on the last one.
+
+        upto: none beyond this place, which another page is after.
+        """
         if order not in self._orders:
             keys = self._keys(order)
             rows = np.lexsort((self._ids, keys)) if len(self) else np.zeros(0, np.int64)
@@ -134,15 +143,19 @@ class PeopleTable:
         rows, keys = self._orders[order]
         found = mask[rows]
         rows, keys = rows[found], keys[found]
-        begin = 0
-        if after is not None:
-            begin = int(np.searchsorted(keys, after[0]))
-            while begin < len(rows) and keys[begin] == after[0] and self._id(rows[begin]) <= after[1]:
-                begin += 1
+        begin = 0 if after is None else self._place(rows, keys, after)
+        end = len(rows) if upto is None else self._place(rows, keys, upto)
+        rows = rows[:end]
         page = rows[begin : begin + limit].tolist()
         more = begin + limit < len(rows)
         last = (float(keys[begin + len(page) - 1]), self._id(page[-1])) if more else None
         return [self.entries[row] for row in page], last
+
+    def _place(self, rows: npt.NDArray[np.int64], keys: Numbers, place: tuple[float, str]) -> int:
+        """How many come before a place or are at it."""
+        first, last = (int(np.searchsorted(keys, place[0], side)) for side in ("left", "right"))
+        # Those of one key are in the order of their ids.
+        return bisect_right(range(first, last), place[1], key=lambda n: self._id(int(rows[n]))) + first
 
     @cached_property
     def undecided(self) -> int:

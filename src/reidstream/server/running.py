@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,10 +23,12 @@ from reidstream.pipeline import EngineName
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.app import create_app
 from reidstream.server.cameras import Cameras
+from reidstream.server.command_table import CommandTable
 from reidstream.server.desk import Desk
 from reidstream.server.guard import LOCAL, Trust
 from reidstream.server.photos import Photos
-from reidstream.server.place import SETUP_FILE, SOCKET_FILE, bound_socket
+from reidstream.server.place import SETUP_FILE, SOCKET_FILE, bound_socket, user_of
+from reidstream.server.run_port import RunPort
 from reidstream.types import EmbeddingSpace
 
 _GRACE = 5
@@ -90,7 +91,10 @@ def serve(
             stack.callback((folder / SOCKET_FILE).unlink, missing_ok=True)
             stack.callback(own.close)
             servers.append(_server(app, own, None))
+            stack.enter_context(RunPort(desk, cameras, folder))
             stack.enter_context(_setup_link(accounts, folder, address, say))
+        else:
+            stack.enter_context(CommandTable(gallery, app))
         say(f"serving {gallery.place} at {address.url}")
         cameras.start()
         asyncio.run(_run(servers, desk))
@@ -103,8 +107,7 @@ class PeerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         peer = transport.get_extra_info("socket")
-        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        _, uid, _ = struct.unpack("3i", credentials)
+        uid = user_of(peer)
         if uid not in {os.getuid(), 0}:
             transport.abort()
             return

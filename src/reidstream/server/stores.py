@@ -10,15 +10,16 @@ from sqlalchemy import Column, Connection, Table, delete, func, or_, select, upd
 
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
-from reidstream.server.access.schema import answers, hidden, jobs, looks
+from reidstream.server.access.schema import ERASED, answers, commands, hidden, jobs, looks, places
 from reidstream.server.jobs import EXPORT_FOLDER
-from reidstream.server.place import SETUP_FILE, SOCKET_FILE
+from reidstream.server.place import RUNS_FILE, SETUP_FILE, SOCKET_FILE
 
 # Whom a row is about; a question of the queue can be about a tracklet as well.
 _ABOUT: dict[Table, tuple[Column[str], ...]] = {
     looks: (looks.c.person, looks.c.tracklet),
     hidden: (hidden.c.person,),
     answers: (answers.c.one, answers.c.other),
+    places: (places.c.one, places.c.other),
 }
 
 
@@ -47,6 +48,25 @@ def _trace_job_words(connection: Connection, subject: Subject) -> Iterator[str]:
         yield f"words of {jobs.name}"
 
 
+def _speaking_of(connection: Connection, subject: Subject, column: Column[str]) -> list[int]:
+    ids = {*subject.people, *subject.tracklets}
+    rows = connection.execute(select(commands.c.id, column).where(column.is_not(None))).all()
+    return [number for number, text in rows if any(one in text for one in ids)]
+
+
+def _erase_commands(connection: Connection, subject: Subject) -> None:
+    # The rows stay: whoever asked waits for the answer, of this very erasure for example.
+    for column, blank in ((commands.c.request, ""), (commands.c.response, ERASED)):
+        for some in in_chunks(_speaking_of(connection, subject, column)):
+            connection.execute(update(commands).where(commands.c.id.in_(some)).values({column: blank}))
+
+
+def _trace_commands(connection: Connection, subject: Subject) -> Iterator[str]:
+    for column in (commands.c.request, commands.c.response):
+        if count := len(_speaking_of(connection, subject, column)):
+            yield f"{count} rows of {commands.name}"
+
+
 def _remove_exports(folder: Path, subject: Subject) -> None:
     exports = folder / EXPORT_FOLDER
     for path in exports.iterdir() if exports.is_dir() else ():
@@ -55,12 +75,18 @@ def _remove_exports(folder: Path, subject: Subject) -> None:
 
 STORES: tuple[Store, ...] = (
     Store(
-        "who looked at whom, who is hidden, and what was skipped in the review queue",
+        "who looked at whom, who is hidden, and what was skipped or looked at last in the review queue",
         tables=tuple(table.name for table in _ABOUT),
         erase=_erase_rows,
         trace=_trace_rows,
     ),
     Store("jobs", tables=("jobs",), erase=_erase_job_words, trace=_trace_job_words),
+    Store(
+        "commands that came by the database",
+        tables=("commands",),
+        erase=_erase_commands,
+        trace=_trace_commands,
+    ),
     Store(
         "exports that wait to be fetched",
         files=(f"{EXPORT_FOLDER}/*",),
@@ -74,8 +100,8 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "users, their sessions and tokens, and what is read",
-        tables=("users", "sessions", "tokens", "server_notes", "served_sources"),
-        files=(SOCKET_FILE, SETUP_FILE),
+        tables=("users", "sessions", "tokens", "user_preferences", "server_notes", "served_sources"),
+        files=(SOCKET_FILE, RUNS_FILE, SETUP_FILE),
         beyond="nothing in it is about anybody in the pictures",
     ),
 )

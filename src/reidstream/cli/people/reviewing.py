@@ -45,15 +45,15 @@ def review(
     from reidstream.gallery import Gallery
     from reidstream.identities.questions import questions
 
+    with served(gallery) as client:
+        if client is not None:
+            raise ConfigError("a server owns this gallery and asks the same on its page Review")
     if not sys.stdin.isatty():
         raise ConfigError(
             "people review asks in a terminal, and this is none; `people list --undecided --json` lists what is "
             "undecided, and `people merge`, `split` and `reject` answer"
         )
     tree = load_config(config, settings or []).identities
-    with served(gallery) as client:
-        if client is not None:
-            raise ConfigError("a server owns this gallery and asks the same on its page Review")
     out = out or Path("review.html")
     with Gallery.open(gallery, write=True) as opened:
         demand_people(opened)

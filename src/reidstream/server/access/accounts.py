@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from reidstream.errors import AccessDenied, ConfigError, NotAuthenticated
 from reidstream.gallery import Gallery
 from reidstream.server.access.attempts import Attempts
 from reidstream.server.access.roles import Caller, Role
-from reidstream.server.access.schema import notes, sessions, tokens, users
+from reidstream.server.access.schema import notes, preferences, sessions, tokens, users
 
 SESSION_SECONDS = 12 * 3600.0
 """A session that is not used for so long has ended."""
@@ -108,9 +108,30 @@ class Accounts:
     def remove(self, user: int) -> None:
         with self._gallery.write() as connection:
             self._keep_an_admin(connection, self._get(connection, user))
-            for table in (sessions, tokens):
+            for table in (sessions, tokens, preferences):
                 connection.execute(delete(table).where(table.c.user == user))
             connection.execute(delete(users).where(users.c.id == user))
+
+    # -- what users set for themselves
+
+    def keys(self, user: int | None) -> dict[str, dict[str, str]]:
+        """Of each page the keys that a user has changed: the page's own, and what is pressed instead."""
+        own = (preferences.c.user == user, preferences.c.key == "keys")
+        with self._gallery.read() as connection:
+            found = connection.execute(select(preferences.c.value).where(*own)).scalar()
+        keys: dict[str, dict[str, str]] = json.loads(found) if found else {}
+        return keys
+
+    def set_keys(self, user: int, page: str, keys: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Change a user's keys of a page; all of the user's keys then. None at all: the page's own."""
+        with self._gallery.write() as connection:
+            own = (preferences.c.user == user, preferences.c.key == "keys")
+            found = connection.execute(select(preferences.c.value).where(*own)).scalar()
+            changed = {**(json.loads(found) if found else {}), page: dict(keys)}
+            changed = {name: some for name, some in changed.items() if some}
+            connection.execute(delete(preferences).where(*own))
+            connection.execute(insert(preferences).values(user=user, key="keys", value=json.dumps(changed)))
+        return changed
 
     # -- coming in
 

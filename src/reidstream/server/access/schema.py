@@ -112,6 +112,38 @@ answers = Table(
     Column("wall", Double, nullable=False),
 )
 
+# Which question a user was at.
+places = Table(
+    "review_places",
+    metadata,
+    Column("user", Text, primary_key=True),
+    Column("one", Text, nullable=False),
+    Column("other", Text, nullable=False),
+)
+
+# What a user has set for themselves, as JSON.
+preferences = Table(
+    "user_preferences",
+    metadata,
+    Column("user", _Number, ForeignKey(users.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# Requests that come by the database (``server.command_table``), and what was answered.
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("wall", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("response", Text),
+)
+
+ERASED = '{"status": 410, "text": "{\\"detail\\": \\"it spoke of somebody who was erased meanwhile\\"}"}'
+"""What answers a command whose answer spoke of somebody who was erased."""
+
 source_settings = Table(
     "served_sources",
     metadata,
@@ -137,4 +169,6 @@ def _tables(connection: Connection) -> None:
 
 SERVER_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
+    Migration("what users set for themselves, and where they were in the review queue", _tables),
+    Migration("commands that come by the database", _tables),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reidstream.errors import AccessDenied, ConfigError
 from reidstream.server.access.accounts import MOST_NAME, MOST_PASSWORD, SESSION_SECONDS
@@ -54,6 +54,37 @@ class NewToken(_Sent):
     name: _Name
     role: Role = Field(default=Role.VIEWER, description="What it may do, never more than its user.")
     cameras: _Cameras = None
+
+
+class Keys(_Sent):
+    """Keys of one page: the page's own, and what is pressed instead."""
+
+    page: Literal["people", "person", "review"]
+    keys: dict[
+        Annotated[str, Field(min_length=1, max_length=20)], Annotated[str, Field(min_length=1, max_length=1)]
+    ] = Field(max_length=50, examples=[{"y": "1", "n": "2"}])
+
+    @model_validator(mode="after")
+    def _no_two(self) -> Self:
+        if len(set(self.keys.values())) < len(self.keys):
+            raise ValueError("one key cannot mean two things on a page")
+        if taken := {"?", " "} & set(self.keys.values()):
+            raise ValueError(f"{min(taken)!r} cannot be given away: it shows the keys, or presses a button")
+        return self
+
+
+@router.get("/keys")
+def list_keys(accounts: TheAccounts, caller: Viewer) -> Response:
+    """The keys that this user has changed, by page."""
+    return answer({"keys": accounts.keys(caller.user)})
+
+
+@router.put("/keys")
+def change_keys(sent: Keys, accounts: TheAccounts, caller: Viewer) -> Response:
+    """Change this user's keys of one page; with none, they are as the page has them."""
+    if caller.user is None:
+        raise ConfigError("keys belong to an account; the gallery's owner came without one")
+    return answer({"keys": accounts.set_keys(caller.user, sent.page, sent.keys)})
 
 
 @router.post("/login", openapi_extra={"security": []})

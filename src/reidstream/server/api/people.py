@@ -53,20 +53,27 @@ def list_people(
     order: PeopleOrder = PeopleOrder.LAST_SEEN,
     limit: Limit = 60,
     after: After = None,
+    upto: Annotated[str | None, Query(max_length=400, description="Nobody beyond this place, a page's `next`.")] = None,
 ) -> Response:
-    """People, a page at a time. ``next`` is the ``after`` of the following page, null on the last one."""
+    """People, a page at a time. ``next`` is the ``after`` of the following page, null on the last one.
+
+    A page that was read before is read again by its ``after``, and by its ``next`` as ``upto``.
+    """
     desk.catalogue.refresh()
     wanted = PeopleFilter(tuple(camera or ()), since, until, named, words, quality, surer, doubtful)
     table = desk.tables.of(caller.cameras)
     mask = table.where(wanted, hidden_people(desk), shown=shown)
-    place: tuple[float, str] | None = None
-    if after is not None:
-        key, last = read_cursor(after, ((int, float), (str,)))
-        # Numbers beyond all times and counts, as a made-up cursor may hold, are the first or the last place.
-        place = float(min(max(key, -1e300), 1e300)), last
-    page, following = table.page(mask, order, limit, place)
+    page, following = table.page(mask, order, limit, _place(after), _place(upto))
     document = people_document(page, int(mask.sum()), *_counts(desk, caller, table), undecided=table.undecided)
     return answer({**document, "next": None if following is None else cursor(list(following))})
+
+
+def _place(text: str | None) -> tuple[float, str] | None:
+    if text is None:
+        return None
+    key, last = read_cursor(text, ((int, float), (str,)))
+    # Numbers beyond all times and counts, as a made-up cursor may hold, are the first or the last place.
+    return float(min(max(key, -1e300), 1e300)), last
 
 
 @router.get("/people/{person}")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, insert, select
 
 from reidstream.server.access.roles import Caller
-from reidstream.server.access.schema import answers
+from reidstream.server.access.schema import answers, places
 from reidstream.server.api.common import Reviewer, TheDesk, answer
 from reidstream.server.api.people import hidden_people
 from reidstream.server.desk import Desk
@@ -32,6 +32,16 @@ class Answer(BaseModel):
     answer: Literal["skip", "later"] = Field(description="skip: never ask me again; later: after all others.")
 
 
+class Place(BaseModel):
+    """The question that a user looks at."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"one": "5d2b6f0a91c3", "other": "b07e44d1a2f8"}]}
+    )
+    one: str = Field(min_length=1, max_length=64)
+    other: str = Field(min_length=1, max_length=64)
+
+
 @router.get("/review")
 def queue(
     request: Request,
@@ -41,6 +51,7 @@ def queue(
 ) -> Response:
     """What most needs an eye, the weightiest first; what the caller skipped is left out, what is for later comes last.
 
+    The question at which the caller was the last time (see ``/review/place``) comes before all others.
     ``left``: how many questions there are; ``reviewed``: how many this user has answered or skipped, ``later``: put
     off.
     ``finding``: whether the first ones are still being looked for, which takes
@@ -50,6 +61,7 @@ def queue(
     apart = hidden_people(desk)
     with desk.gallery.read() as connection:
         own = connection.execute(select(answers).where(answers.c.user == caller.name)).all()
+        place = connection.execute(select(places).where(places.c.user == caller.name)).one_or_none()
     said = {(row.one, row.other): row.answer for row in own}
     waiting: list[Question] = []
     later: list[Question] = []
@@ -59,10 +71,22 @@ def queue(
             continue
         (later if state == "later" else waiting).append(question)
     found = [*waiting, *later]
+    if place is not None:
+        # Sorting keeps the order of all others.
+        found.sort(key=lambda question: (question.one, question.other) != (place.one, place.other))
     shown = [described for question in found[:limit] if (described := _described(desk, question)) is not None]
     counts = {state: sum(row.answer == state for row in own) for state in ("decided", "skip", "later")}
     progress = {"reviewed": counts["decided"] + counts["skip"], "later": len(later)}
     return answer({"questions": shown, "left": len(found), **progress, "finding": review.finding})
+
+
+@router.put("/review/place")
+def keep_place(sent: Place, desk: TheDesk, caller: Reviewer) -> Response:
+    """Keep at which question this user is, for when they come back, to any browser."""
+    with desk.gallery.write() as connection:
+        connection.execute(delete(places).where(places.c.user == caller.name))
+        connection.execute(insert(places).values(user=caller.name, one=sent.one, other=sent.other))
+    return answer({"one": sent.one, "other": sent.other})
 
 
 @router.post("/review/answers")
@@ -81,6 +105,8 @@ def note_answers(desk: Desk, caller: Caller, pairs: Sequence[tuple[str, str]], s
             key = {"user": caller.name, "one": one, "other": other}
             connection.execute(delete(answers).where(*(answers.c[name] == value for name, value in key.items())))
             connection.execute(insert(answers).values(**key, answer=said, wall=time.time()))
+            # They are at another one now.
+            connection.execute(delete(places).where(*(places.c[name] == value for name, value in key.items())))
 
 
 @router.delete("/review/answers")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from reidstream.config import SourceConfig
-from reidstream.config.sources import Polygon
+from reidstream.config.sources import Polygon, ZoneName
 from reidstream.errors import AccessDenied
 from reidstream.server.access.roles import Caller, Role
 from reidstream.server.api.common import Operator, TheDesk, Viewer, answer, everything
@@ -27,21 +27,31 @@ class Paused(BaseModel):
     paused: bool = Field(description="true: read no further; false: go on.")
 
 
-class Ignored(BaseModel):
-    """Which regions of a source's picture do not count, all of them."""
+class Drawn(BaseModel):
+    """What is drawn on a source's picture: all of it, or as it was where it is left out."""
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"ignore": [[[0.1, 0.2], [0.3, 0.2], [0.3, 0.8]]]}]},
+        json_schema_extra={
+            "examples": [
+                {
+                    "ignore": [[[0.1, 0.2], [0.3, 0.2], [0.3, 0.8]]],
+                    "zones": {"till": [[0.5, 0.5], [0.9, 0.5], [0.9, 0.9]]},
+                }
+            ]
+        },
     )
-    ignore: tuple[Polygon, ...] = Field(
-        max_length=100, description="Polygons of corners [x, y], 0 to 1, top left first."
+    ignore: tuple[Polygon, ...] | None = Field(
+        default=None, max_length=100, description="Regions that do not count: corners [x, y], 0 to 1, top left first."
+    )
+    zones: dict[ZoneName, Polygon] | None = Field(
+        default=None, max_length=100, description="Named parts of the picture: who stands in which, and for how long."
     )
 
-    @field_validator("ignore")
-    @classmethod
-    def _as_in_a_camera_list(cls, value: tuple[Polygon, ...]) -> tuple[Polygon, ...]:
-        return SourceConfig(uri="any", ignore=value).ignore
+    @model_validator(mode="after")
+    def _as_in_a_camera_list(self) -> Self:
+        SourceConfig(uri="any", ignore=self.ignore or (), zones=self.zones or {})
+        return self
 
 
 @router.get("/sources")
@@ -88,21 +98,24 @@ def pause_source(name: str, wanted: Paused, request: Request, desk: TheDesk, cal
 
 @router.get("/sources/{name}/picture")
 def picture_of_source(name: str, request: Request, desk: TheDesk, caller: Operator) -> Response:
-    """A source's picture as it is now (a video's first one), JPEG in base64, and which regions of it do not count."""
+    """A source's picture as it is now (a video's first one), JPEG in base64, and what is drawn on it."""
     _demand(caller, name)
     camera = _cameras(request).get(name)
     found = try_source(camera.config)
     desk.log.note(caller, "looked at a source", detail=name)
-    return answer({**found, "ignore": camera.config.ignore})
+    return answer({**found, "ignore": camera.config.ignore, "zones": camera.config.zones})
 
 
-@router.put("/sources/{name}/ignore")
-def mask_source(name: str, wanted: Ignored, request: Request, desk: TheDesk, caller: Operator) -> Response:
-    """Keep which regions of a source's picture do not count. ``in_force``: now, or "when it is read again"."""
+@router.put("/sources/{name}/regions")
+def draw_on_source(name: str, wanted: Drawn, request: Request, desk: TheDesk, caller: Operator) -> Response:
+    """Keep which regions of a picture do not count, and its zones. ``in_force``: now, or when it is read again."""
     _demand(caller, name)
-    now = _cameras(request).mask(name, wanted.ignore)
-    desk.log.note(caller, "drew regions that do not count", detail=f"{name}: {len(wanted.ignore)}")
-    return answer({"ignore": wanted.ignore, "in_force": "now" if now else "when it is read again"})
+    cameras = _cameras(request)
+    now = cameras.draw(name, wanted.ignore, wanted.zones)
+    config = cameras.get(name).config
+    desk.log.note(caller, "drew regions", detail=f"{name}: {len(config.ignore)} and {len(config.zones)} zones")
+    in_force = "now" if now else "when it is read again"
+    return answer({"ignore": config.ignore, "zones": config.zones, "in_force": in_force})
 
 
 @router.delete("/sources/{name}")

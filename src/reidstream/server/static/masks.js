@@ -1,4 +1,4 @@
-// Regions of a source's picture that do not count, drawn on the picture itself.
+// Regions of a source's picture, drawn on it: such that do not count, and with a name, zones.
 
 import { ask, done, failed, find, get, make, say } from "./page.js";
 
@@ -7,6 +7,7 @@ const svg = find("#regions");
 // How near to the first corner a click closes the region, in parts of the picture.
 const NEAR = 0.02;
 const STEP = 0.01;
+// Each with its corners and the name of the zone, "" for what does not count.
 let regions = [];
 let corners = [];
 let cross = null;
@@ -20,7 +21,7 @@ function shape(name, values) {
 const points = (list) => list.map(([x, y]) => `${x},${y}`).join(" ");
 
 function draw() {
-  const drawn = regions.map((region) => shape("polygon", { class: "region", points: points(region) }));
+  const drawn = regions.map(({ name, corners: own }) => shape("polygon", { class: name ? "region zone" : "region", points: points(own) }));
   if (corners.length) drawn.push(shape("polyline", { class: "open", points: points(corners) }));
   for (const [x, y] of corners) drawn.push(shape("circle", { class: "corner", cx: x, cy: y, r: 0.006 }));
   if (cross) {
@@ -28,17 +29,27 @@ function draw() {
     drawn.push(shape("path", { class: "cross", d: `M${x - 0.02} ${y}H${x + 0.02}M${x} ${y - 0.03}V${y + 0.03}` }));
   }
   svg.replaceChildren(...drawn);
-  find("#region-list").replaceChildren(...regions.map((region, n) => make("li", {},
-    make("span", { class: "what" }, `Region ${n + 1}, ${region.length} corners`),
-    make("button", { type: "button", class: "quiet", onclick: () => { regions.splice(n, 1); draw(); } }, "Remove"))));
+}
+
+// The list beside the picture; typing into it draws only the picture anew.
+function list() {
+  draw();
+  find("#region-list").replaceChildren(...regions.map((region, n) => {
+    const name = make("input", { value: region.name, maxlength: 64, placeholder: "does not count", autocomplete: "off" });
+    name.addEventListener("input", () => { region.name = name.value.trim(); draw(); });
+    return make("li", {},
+      make("span", { class: "what" }, `Region ${n + 1}, ${region.corners.length} corners`),
+      make("label", {}, "Zone ", name),
+      make("button", { type: "button", class: "quiet", onclick: () => { regions.splice(n, 1); list(); } }, "Remove"));
+  }));
 }
 
 function close() {
   if (corners.length < 3) { say("A region needs three corners or more."); return; }
-  regions.push(corners);
+  regions.push({ name: "", corners });
   corners = [];
   say(`${regions.length} regions`);
-  draw();
+  list();
 }
 
 function add(x, y) {
@@ -76,22 +87,30 @@ export async function drawMask(name) {
   const bytes = Uint8Array.from(atob(found.picture), (letter) => letter.charCodeAt(0));
   const image = dialog.querySelector("img");
   image.src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-  regions = found.ignore.map((region) => region.map((corner) => [...corner]));
+  regions = [...found.ignore.map((own) => ({ name: "", corners: own })), ...Object.entries(found.zones).map(([zone, own]) => ({ name: zone, corners: own }))];
   corners = [];
   cross = null;
-  find("#masking-title").textContent = `What does not count at ${name}`;
+  find("#masking-title").textContent = `What is where at ${name}`;
   find("#masking-problem").textContent = "";
-  draw();
+  list();
   dialog.showModal();
   svg.focus();
   await new Promise((ended) => {
     find("#masking-close").onclick = () => dialog.close();
     find("#masking-save").onclick = async () => {
       if (corners.length >= 3) close();
+      const named = regions.filter((region) => region.name);
+      if (new Set(named.map((region) => region.name)).size < named.length) {
+        find("#masking-problem").textContent = "Two zones have one name; a zone is one region.";
+        return;
+      }
+      const zones = Object.fromEntries(named.map((region) => [region.name, region.corners]));
+      const ignore = regions.filter((region) => !region.name).map((region) => region.corners);
       try {
-        const saved = await ask("PUT", `${path}/ignore`, { json: { ignore: regions } });
+        const saved = await ask("PUT", `${path}/regions`, { json: { ignore, zones } });
         dialog.close();
-        done(`${regions.length} regions of ${name} do not count${saved.in_force === "now" ? ", from now on" : ` ${saved.in_force}`}.`);
+        const counts = `${ignore.length} regions of ${name} do not count, ${named.length} are zones`;
+        done(`${counts}${saved.in_force === "now" ? ", from now on" : `, ${saved.in_force}`}.`);
       } catch (error) { find("#masking-problem").textContent = error.message; }
     };
     dialog.addEventListener("close", ended, { once: true });

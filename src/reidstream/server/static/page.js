@@ -127,11 +127,23 @@ export async function decide(decision, after) {
 export const seenOf = (...people) =>
   Object.fromEntries(people.flatMap((person) => person.tracklets.map((t) => [typeof t === "string" ? t : t.id, person.id])));
 
+// The page's own keys, and what its user presses instead.
 const bound = new Map();
+const page = document.body.dataset.page;
+const changeable = Boolean(document.body.dataset.keys);
+let chosen = changeable ? JSON.parse(document.body.dataset.keys) : {};
+const pressed = (key) => chosen[key] || key;
+const named = (key) => (key === " " ? "Space" : key);
 
 // Keys of this page; they do nothing while somebody types.
 export function keys(list) {
   for (const [key, text, action] of list) bound.set(key, { text, action });
+  nameKeys();
+}
+
+// What stands on buttons is what is pressed.
+function nameKeys() {
+  for (const shown of document.querySelectorAll("kbd[data-key]")) shown.textContent = named(pressed(shown.dataset.key));
 }
 
 export function typing(target) {
@@ -142,18 +154,30 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && typing(event.target)) { event.target.blur(); return; }
   if (typing(event.target) || find("dialog[open]")) return;
-  if (event.key === "u" && undoing) { event.preventDefault(); takeBack(); return; }
-  const found = bound.get(event.key);
-  if (found) { event.preventDefault(); found.action(event); }
+  const meant = [...bound.keys()].find((key) => pressed(key) === event.key);
+  if (meant === undefined || (meant === "u" && !undoing)) return;
+  event.preventDefault();
+  bound.get(meant).action(event);
 });
 
 // Arrow keys walk through the cards of a grid; one of them is in the tab order.
 export function walk(grid, selector) {
   const cards = () => [...grid.querySelectorAll(selector)];
-  const only = (card) => cards().forEach((one) => { one.tabIndex = one === card ? 0 : -1; });
-  new MutationObserver(() => {
-    const all = cards();
-    if (all.length && !all.some((one) => one.tabIndex === 0)) only(all[0]);
+  let current = null;
+  const only = (card) => {
+    if (current === card) return;
+    if (current) current.tabIndex = -1;
+    current = card;
+    card.tabIndex = 0;
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) for (const added of change.addedNodes) {
+      const card = added.matches?.(selector) ? added : added.querySelector?.(selector);
+      if (card && card !== current) card.tabIndex = -1;
+    }
+    if (current && grid.contains(current)) return;
+    const first = grid.querySelector(selector);
+    if (first) only(first);
   }).observe(grid, { childList: true });
   grid.addEventListener("focusin", (event) => {
     const card = event.target.closest(selector);
@@ -208,14 +232,60 @@ find("#logout")?.addEventListener("click", async () => {
   location.assign("/login");
 });
 
+// Which of the page's keys is being given another one.
+let changing = null;
+
 function help() {
-  const list = find("#help dl");
-  list.replaceChildren();
-  const all = [...bound].map(([key, { text }]) => [key, text]).concat([["u", "take back what was done last"]]);
-  for (const [key, text] of all) {
-    list.append(make("dt", {}, make("kbd", {}, key === " " ? "Space" : key)), make("dd", {}, text));
-  }
+  changing = null;
+  find("#help-problem").textContent = "";
+  drawHelp();
   find("#help").showModal();
 }
+
+function drawHelp() {
+  const list = find("#help dl");
+  list.replaceChildren();
+  for (const [key, { text }] of bound) {
+    const shown = make("kbd", {}, named(pressed(key)));
+    // Keys with names (Enter, Escape) are what they are everywhere.
+    const fixed = !changeable || key.length > 1 || key === "?" || key === " ";
+    const button = fixed ? shown : make("button", { type: "button", class: "quiet key", data: { own: key }, "aria-label": `${text}: ${pressed(key)}. Change`, onclick: () => { changing = key; drawHelp(); } }, changing === key ? "press a key" : shown);
+    list.append(make("dt", {}, button), make("dd", {}, text));
+  }
+  find("#own-keys").hidden = !changeable || Object.keys(chosen).length === 0;
+  if (changing !== null) list.querySelector(`[data-own="${CSS.escape(changing)}"]`)?.focus();
+}
+
+async function setKeys(wanted) {
+  try {
+    const { keys: all } = await ask("PUT", "/keys", { json: { page, keys: wanted } });
+    chosen = all[page] || {};
+    find("#help-problem").textContent = "";
+  } catch (error) { find("#help-problem").textContent = error.message; }
+  nameKeys();
+  drawHelp();
+}
+
+find("#help").addEventListener("keydown", (event) => {
+  if (changing === null || ["Shift", "Control", "Alt", "Meta", "Tab"].includes(event.key)) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const key = changing;
+  changing = null;
+  if (event.key === "Escape") { drawHelp(); find("#help").querySelector(`[data-own="${CSS.escape(key)}"]`)?.focus(); return; }
+  const other = [...bound.keys()].find((one) => one !== key && pressed(one) === event.key);
+  if (event.key.length > 1 || event.key === " ") find("#help-problem").textContent = "Letters, digits and signs can be chosen.";
+  else if (other !== undefined) find("#help-problem").textContent = `${event.key} is taken: ${bound.get(other).text}.`;
+  else {
+    const wanted = { ...chosen, [key]: event.key };
+    if (event.key === key) delete wanted[key];
+    setKeys(wanted);
+    return;
+  }
+  drawHelp();
+});
+find("#own-keys").addEventListener("click", () => setKeys({}));
+bound.set("u", { text: "take back what was done last", action: takeBack });
 bound.set("?", { text: "these keys", action: help });
 find("#keys")?.addEventListener("click", help);
+nameKeys();

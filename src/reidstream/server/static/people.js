@@ -5,7 +5,11 @@ import { ask, called, decide, done, failed, fillCameras, fillNames, find, get, k
 const grid = find("#grid");
 const filters = find("#filters");
 const chosen = new Map();
-let people = [];
+// Everybody who is shown, by id, with the card. ``pages``: how they came, each with the places after which it
+// and the following one begin, null at the ends; ``next``: the last of these. Only the pages in view follow what happens.
+const people = new Map();
+const cards = new Map();
+let pages = [];
 let next = null;
 let asked = 0;
 const PAGE = 60;
@@ -33,14 +37,21 @@ function card(person) {
     may("reviewer") ? make("span", { class: "mark" }, box) : null);
 }
 
+function mark(id) {
+  const item = cards.get(id);
+  if (!item) return;
+  item.classList.toggle("chosen", chosen.has(id));
+  const box = item.querySelector("input");
+  if (box) box.checked = chosen.has(id);
+}
+
 function choose(person, on) {
   if (on) chosen.set(person.id, person); else chosen.delete(person.id);
-  for (const item of grid.children) {
-    const is = chosen.has(item.dataset.id);
-    item.classList.toggle("chosen", is);
-    const box = item.querySelector("input");
-    if (box) box.checked = is;
-  }
+  mark(person.id);
+  counted();
+}
+
+function counted() {
   find("#selection").hidden = chosen.size === 0;
   find("#chosen").textContent = `${chosen.size} selected`;
   find("#merge").disabled = chosen.size < 2;
@@ -48,39 +59,162 @@ function choose(person, on) {
   say(`${chosen.size} selected`);
 }
 
-async function load(count = PAGE, again = false) {
-  const mine = ++asked;
-  try {
-    let after = again ? null : next;
-    let found = [];
-    let page;
-    do {
-      page = await get("/people", { ...wanted(), limit: Math.min(500, count - found.length), after });
-      found = found.concat(page.people);
-      after = page.next;
-    } while (found.length < count && after);
-    if (mine !== asked) return;
-    people = again ? found : people.concat(found);
-    next = after;
-    if (again) {
-      const focused = document.activeElement?.closest?.("#grid li")?.dataset.id;
-      grid.replaceChildren(...people.map(card));
-      if (focused) grid.querySelector(`li[data-id="${focused}"] a`)?.focus({ preventScroll: true });
-    } else {
-      grid.append(...found.map(card));
-    }
-    find("#count").textContent = page.total.toLocaleString();
-    find("#empty").hidden = people.length > 0;
-    find("#more").hidden = next === null;
-  } catch (error) {
-    if (mine === asked) failed(error);
-  }
+// Only the cards near what is in view are in the page: with tens of thousands of them every change would take seconds.
+// All rows are as high as one another, so that those that are left out are room above and below.
+const AROUND = 2;
+
+const pixels = (text) => Number.parseFloat(text) || 0;
+
+function measures() {
+  const style = getComputedStyle(grid);
+  const one = grid.querySelector(".card");
+  return {
+    columns: style.gridTemplateColumns.split(" ").length,
+    row: one ? one.getBoundingClientRect().height + pixels(style.rowGap) : 300,
+    top: -grid.getBoundingClientRect().top,
+    one,
+  };
 }
 
-const refresh = () => load(Math.max(PAGE, people.length), true);
+function arrange() {
+  const ids = pages.flatMap((page) => page.ids);
+  const { columns, row, top, one } = measures();
+  const far = AROUND * innerHeight;
+  const from = Math.max(0, Math.min(Math.floor((top - far) / row), Math.ceil(ids.length / columns) - 1)) * columns;
+  const to = Math.max(from, Math.min(ids.length, Math.ceil((top + innerHeight + far) / row) * columns, ids.length));
+  const near = new Set(ids.slice(from, Math.max(to, from + columns)));
+  for (const [id, made] of cards) if (!near.has(id)) { made.remove(); cards.delete(id); }
+  let at = grid.firstChild;
+  for (const id of near) {
+    let made = cards.get(id);
+    if (!made) cards.set(id, made = card(people.get(id)));
+    if (made === at) at = at.nextSibling; else grid.insertBefore(made, at);
+  }
+  // How high a row is shows with the first cards.
+  if (one === null && ids.length) { arrange(); return; }
+  grid.style.paddingTop = `${from / columns * row}px`;
+  grid.style.paddingBottom = `${Math.ceil((ids.length - from - near.size) / columns) * row}px`;
+}
+
+function put(person) {
+  people.set(person.id, person);
+  const former = cards.get(person.id);
+  if (!former) return;
+  const is = former.contains(document.activeElement);
+  const made = card(person);
+  former.replaceWith(made);
+  cards.set(person.id, made);
+  if (is) made.querySelector("a").focus({ preventScroll: true });
+}
+
+function shown(total) {
+  if (total !== undefined) find("#count").textContent = total.toLocaleString();
+  find("#empty").hidden = people.size > 0;
+  find("#more").hidden = next === null;
+}
+
+// The first people, or those that follow; count: at least so many. What follows is not asked for while something is
+// under way: it would follow what is being replaced.
+let loading = 0;
+async function load(count = PAGE, again = false) {
+  if (!again && loading) return;
+  const mine = ++asked;
+  loading += 1;
+  try {
+    let after = again ? null : next;
+    let page;
+    let fresh = again;
+    let got = 0;
+    do {
+      page = await get("/people", { ...wanted(), limit: count > PAGE ? 500 : PAGE, after });
+      if (mine !== asked) return;
+      if (fresh) { pages = []; people.clear(); cards.clear(); grid.replaceChildren(); fresh = false; }
+      // Somebody who came in meanwhile may push the last ones to the following page: they stay where they were.
+      const some = page.people.filter((person) => !people.has(person.id));
+      pages.push({ after, upto: page.next, ids: some.map((person) => person.id), stale: false });
+      for (const person of some) put(person);
+      got += page.people.length;
+      after = page.next;
+    } while (got < count && after);
+    next = after;
+    arrange();
+    shown(page.total);
+  } catch (error) {
+    if (mine === asked) failed(error);
+  } finally { loading -= 1; }
+  // On a large screen the end may be in view still, of which nobody would be told again.
+  end.unobserve(find("#more"));
+  end.observe(find("#more"));
+}
+
+// Ask for a page again: who has come, gone or changed between where it begins and where the next one does.
+async function renew(page) {
+  const mine = asked;
+  page.stale = false;
+  const found = [];
+  let after = page.after;
+  let part;
+  do {
+    part = await get("/people", { ...wanted(), limit: 500, after, upto: page.upto });
+    if (mine !== asked) return;
+    found.push(...part.people);
+    after = part.next;
+    // Where nothing follows, what is new beyond the last one comes by scrolling.
+  } while (after && (page.upto !== null || found.length < page.ids.length));
+  const held = new Set(found.map((person) => person.id));
+  for (const id of page.ids) if (!held.has(id)) people.delete(id);
+  for (const one of pages) if (one !== page) one.ids = one.ids.filter((id) => !held.has(id));
+  page.ids = [...held];
+  for (const person of found) put(person);
+  arrange();
+  if (page.upto === null) {
+    next = after;
+    page.upto = after;
+  }
+  shown(part.total);
+}
+
+// The pages of which cards are in view.
+function inView() {
+  const { columns, row, top } = measures();
+  const from = Math.floor(top / row) * columns;
+  const to = Math.ceil((top + innerHeight) / row) * columns;
+  let begin = 0;
+  return pages.filter((page) => {
+    const end = begin + page.ids.length;
+    const is = begin < to && end > from;
+    begin = end;
+    return is;
+  });
+}
+
+let renewing = Promise.resolve();
+// One after the other, so that nobody is in two pages.
+function renewStale() {
+  renewing = renewing.then(async () => {
+    for (const page of inView()) if (page.stale && pages.includes(page)) await renew(page);
+  }).catch(failed);
+  return renewing;
+}
+
+async function refresh() {
+  if (!people.size) return load(PAGE, true);
+  for (const page of pages) page.stale = true;
+  return renewStale();
+}
+
+let scrolled = null;
+let arranging = 0;
+function moved() {
+  if (!arranging) arranging = requestAnimationFrame(() => { arranging = 0; arrange(); });
+  clearTimeout(scrolled);
+  scrolled = setTimeout(renewStale, 150);
+}
+addEventListener("scroll", moved, { passive: true });
+addEventListener("resize", moved, { passive: true });
 
 function keepPlace() {
-  sessionStorage.setItem(PLACE, JSON.stringify({ filters: Object.fromEntries(new FormData(filters)), count: people.length, top: scrollY }));
+  sessionStorage.setItem(PLACE, JSON.stringify({ filters: Object.fromEntries(new FormData(filters)), count: people.size, top: scrollY }));
 }
 
 async function hide() {
@@ -92,9 +226,8 @@ async function hide() {
       for (const person of some) await ask(hidden ? "PUT" : "DELETE", `/people/${person.id}/hidden`);
       await refresh();
     };
-    chosen.clear();
+    clear();
     await refresh();
-    choose({}, false);
     done(`${some.length} ${hidden ? "shown again" : "hidden"}.`, back);
   } catch (error) { failed(error); }
 }
@@ -117,18 +250,23 @@ function merge() {
     const some = [...chosen.values()];
     const order = [keep, ...some.map((person) => person.id).filter((id) => id !== keep)];
     try {
-      chosen.clear();
+      clear();
       await decide({ kind: "merge", people: order, seen: seenOf(...some) }, refresh);
     } catch (error) {
       failed(error instanceof Problem && error.status === 409 ? `Nothing was changed: ${error.message}` : error);
       await refresh();
     }
-    choose({}, false);
   };
 }
 
-function clear() { chosen.clear(); choose({}, false); }
-const focused = () => people.find((person) => person.id === document.activeElement?.closest?.("#grid li")?.dataset.id);
+function clear() {
+  const some = [...chosen.keys()];
+  chosen.clear();
+  some.forEach(mark);
+  counted();
+}
+
+const focused = () => people.get(document.activeElement?.closest?.("#grid li")?.dataset.id);
 
 let typed = null;
 filters.addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(() => load(PAGE, true), 200); });
@@ -138,7 +276,8 @@ find("#merge").addEventListener("click", merge);
 find("#hide").addEventListener("click", hide);
 find("#none").addEventListener("click", clear);
 walk(grid, "li > a");
-new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting) && !find("#more").hidden) load(); }, { rootMargin: "600px" }).observe(find("#more"));
+const end = new IntersectionObserver((seen) => { if (seen.at(-1).isIntersecting && !find("#more").hidden) load(); }, { rootMargin: "600px" });
+end.observe(find("#more"));
 
 keys([
   ["/", "to the search field", () => filters.elements.words.focus()],

@@ -2,14 +2,22 @@
 
 import { ask, called, decide, failed, find, get, keys, listen, make, moment, percent, picture, post, say, visits } from "./page.js";
 
-const PLACE = "review: question";
 let questions = [];
 let left = 0;
 let reviewed = 0;
 let busy = false;
 let finding = false;
 
-const key = (question) => `${question.kind} ${question.one} ${question.other}`;
+// The question that the server was last told of.
+let told = "";
+
+// The server keeps the place: it is there again in any browser.
+function keepPlace({ one, other }) {
+  const now = `${one} ${other}`;
+  if (now === told) return;
+  told = now;
+  ask("PUT", "/review/place", { json: { one, other } }).catch(() => { told = ""; });
+}
 
 async function load() {
   try {
@@ -20,9 +28,6 @@ async function load() {
     if (found.finding) setTimeout(load, 2000);
     find("#finding").hidden = !found.finding;
     finding = found.finding;
-    const kept = sessionStorage.getItem(PLACE);
-    const at = questions.findIndex((question) => key(question) === kept);
-    if (at > 0) questions.unshift(...questions.splice(at, 1));
     draw();
   } catch (error) { failed(error); }
 }
@@ -53,8 +58,8 @@ function draw() {
   find("#reviewed").textContent = `${reviewed.toLocaleString()} of ${(reviewed + left).toLocaleString()}`;
   find("#question").hidden = !question;
   find("#done").hidden = Boolean(question) || finding;
-  if (!question) { sessionStorage.removeItem(PLACE); return; }
-  sessionStorage.setItem(PLACE, key(question));
+  if (!question) return;
+  keepPlace(question);
   const pair = question.kind !== "member";
   const title = question.kind === "undecided" ? `Is this undecided visit ${called(question.person)}?` : pair ? `Are ${called(question.person)} and ${called(question.other_person)} one person?` : `Is this ${called(question.person)}?`;
   find("#asked").textContent = title;
@@ -75,11 +80,17 @@ function seen(question) {
   return Object.fromEntries(people.flatMap((person) => person.tracklets.map((id) => [id, person.id])));
 }
 
+// One answer at a time: the next key counts when the next question is there.
+function wait(is) {
+  busy = is;
+  find("#question").setAttribute("aria-busy", String(is));
+}
+
 async function answer(what) {
   const question = current();
   if (!question || busy) return;
   if (what === "split") { location.assign(`/people/${question.one}`); return; }
-  busy = true;
+  wait(true);
   try {
     if (what === "skip" || what === "later") {
       await post("/review/answers", { one: question.one, other: question.other, answer: what });
@@ -93,13 +104,12 @@ async function answer(what) {
     questions.shift();
     left = Math.max(0, left - 1);
     reviewed += what === "later" ? 0 : 1;
-    sessionStorage.removeItem(PLACE);
     if (questions.length > 3) draw();
     await load();
   } catch (error) {
     failed(error);
     await load();
-  } finally { busy = false; }
+  } finally { wait(false); }
 }
 
 for (const button of document.querySelectorAll("[data-answer]")) button.addEventListener("click", () => answer(button.dataset.answer));

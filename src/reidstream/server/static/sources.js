@@ -12,11 +12,12 @@ async function load() {
     find("#empty").hidden = sources.length > 0;
     find("#sources").replaceChildren(...sources.map((one) => make("li", {},
       make("span", { class: "what" }, make("strong", {}, one.name), " ", make("span", { class: one.state === "failed" ? "error" : one.state === "running" ? "good" : "" }, one.words),
+        one.by_run ? make("div", { class: "facts" }, "read by a command (reidstream run) that stores here") : null,
         one.uri ? make("div", { class: "facts" }, one.uri) : null),
       make("span", { class: "facts" }, `${one.frames.toLocaleString()}${one.expected ? ` of ${one.expected.toLocaleString()}` : ""} frames, ${one.dropped} dropped`,
         one.last_frame ? `, last ${moment(one.last_frame)}` : "", one.deaths ? `, started again ${one.deaths} times` : ""),
-      may("operator") ? make("button", { type: "button", class: "quiet mask", onclick: () => drawMask(one.name).then(load) }, "Mask", one.ignored_regions ? ` (${one.ignored_regions})` : "") : null,
-      may("operator") ? make("button", { type: "button", class: "quiet", onclick: () => pause(one) }, one.paused ? "Go on" : "Pause") : null,
+      may("operator") && !one.by_run ? make("button", { type: "button", class: "quiet mask", onclick: () => drawMask(one.name).then(load) }, "Regions", one.ignored_regions + one.zones.length ? ` (${one.ignored_regions + one.zones.length})` : "") : null,
+      may("operator") && !one.by_run ? make("button", { type: "button", class: "quiet", onclick: () => pause(one) }, one.paused ? "Go on" : "Pause") : null,
       may("operator") && one.removable ? make("button", { type: "button", class: "quiet", onclick: () => remove(one) }, "Remove") : null)));
   } catch (error) { failed(error); }
 }

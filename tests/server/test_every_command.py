@@ -1,0 +1,97 @@
+"""Every command, and what it does with a gallery that a server owns: none is refused for the lock without saying what
+to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from reidstream.cli.app import app
+from reidstream.errors import ConfigError, GalleryLocked
+from reidstream.gallery import Gallery
+from reidstream.identities.archive import export_gallery
+from reidstream.identities.outbox import events_after
+from tests.cli.test_options import every_command
+from tests.server.conftest import IDS, VISITS
+from tests.server.process import Served, made_gallery
+from tests.server.test_runs import recorded
+
+# These change a gallery: the words that follow, and whether somebody hears of it by an event.
+WRITING: dict[str, tuple[list[str], bool]] = {
+    "run": (["--replay", "{events}", "--no-resolve"], True),
+    "people label": (["1", "--name", "Ann"], True),
+    "people merge": (["2", "3"], True),
+    "people undo": ([], True),
+    "people split": (["Ann", IDS[2]], True),
+    "people move": ([IDS[2], "Ann"], True),
+    "people reject": ([IDS[4], "2"], True),
+    "people duplicates": ([IDS[0], IDS[1]], True),
+    "people resolve": (["--yes"], True),
+    "gallery rebuild": ([], False),
+    "gallery import": (["{exported}"], True),
+    "gallery erase": ([IDS[3], "--yes"], False),
+    "people erase": (["Ann", "--yes"], True),
+}
+# These would, and say what to do instead.
+SAYING: dict[str, list[str]] = {"people review": [], "serve": []}
+# These look only.
+LOOKING = {
+    *("search", "render", "events", "doctor"),
+    *("gallery info", "gallery list", "gallery show", "gallery check", "gallery export", "gallery sheet"),
+    *("gallery zones", "eval gallery"),
+    *("people list", "people show", "people sheet", "people history", "people clocks"),
+}
+
+
+def of_galleries() -> set[str]:
+    """The commands that are given a gallery."""
+    every = every_command(typer.main.get_command(app))
+    return {
+        name.removeprefix("reidstream ")
+        for name, command in every
+        if any("--gallery" in p.opts for p in command.params)
+    }
+
+
+def test_what_every_command_does_with_a_served_gallery_is_known() -> None:
+    assert of_galleries() == {*WRITING, *SAYING, *LOOKING}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, dict[str, str]]]:
+    folder = tmp_path_factory.mktemp("commands")
+    exported = folder / "exported"
+    with Gallery.open(made_gallery(folder / "other", [(7, "d", 0, 5)])) as other:
+        export_gallery(other, exported)
+    places = {"events": str(recorded(folder / "events.parquet")), "exported": str(exported)}
+    with Served(made_gallery(folder / "shop", VISITS)) as running:
+        yield running, places
+
+
+def told(folder: Path) -> list[Any]:
+    with Gallery.open(folder) as gallery:
+        return [event.seq for event in events_after(gallery, 0)]
+
+
+def test_every_command_that_writes_goes_through_the_server(served: tuple[Served, dict[str, str]]) -> None:
+    running, places = served
+    for name, (words, is_told) in WRITING.items():
+        before = told(running.gallery)
+        given = [word.format(**places) for word in words]
+        done = CliRunner().invoke(app, [*name.split(), *given, "--gallery", str(running.gallery), "--json"])
+        assert done.exit_code == 0, (name, done.output, done.exception)
+        assert not is_told or set(told(running.gallery)) - set(before), name
+
+
+@pytest.mark.parametrize("name", SAYING)
+def test_a_command_that_cannot_go_through_it_says_what_to_do(served: tuple[Served, dict[str, str]], name: str) -> None:
+    done = CliRunner().invoke(app, [*name.split(), *SAYING[name], "--gallery", str(served[0].gallery)])
+    assert isinstance(done.exception, ConfigError | GalleryLocked), done.output
+    words = str(done.exception)
+    assert "server" in words or "written by process" in words
+    assert "Review" in words or "stop it" in words or "Sources" in words
