@@ -194,10 +194,11 @@ class Applying:
         return touched
 
     def _write(self, connection: Connection, parts: Sequence[Part]) -> set[str]:
-        new, rows, unsure = NewPeople(connection), [], []
+        seeds = [part.groups[n][0] for part in parts for n, owner in enumerate(part.owners) if owner is None]
+        new, rows, unsure = NewPeople(connection, seeds), [], []
         events: list[tuple[str, dict[str, Any]]] = []
         ids = [t for part in parts for t in part.tracklets if t not in part.before]
-        ids += [part.groups[n][0] for part in parts for n, owner in enumerate(part.owners) if owner is None]
+        ids += seeds
         seen = {record["id"]: record for record in rows_of(connection, EVERYTHING, sorted(set(ids))).records()}
         changing: list[str] = []
         involved: set[str] = set()

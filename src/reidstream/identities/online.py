@@ -242,7 +242,7 @@ class OnlineIdentities:
     def _assign(self, connection: Connection, batch: list[Tracklet]) -> None:
         memory = self._memory
         events: list[tuple[str, dict[str, Any]]] = []
-        rows, doubts, created = [], [], NewPeople(connection)
+        rows, doubts, created = [], [], NewPeople(connection, [tracklet.id for tracklet in batch])
         for tracklet in batch:
             seen = self._seen(tracklet)
             decision = self.decider.decide(seen, timed=True)

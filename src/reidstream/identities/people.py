@@ -25,6 +25,7 @@ from reidstream.errors import IdentityError, PersonNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.columns import has_column
 from reidstream.gallery.facts import write_facts
+from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import meta, tracklets
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.schema import IDENTITY_MIGRATIONS, links, members, operations, people
@@ -226,8 +227,13 @@ def create_person(connection: Connection, seed: str) -> str:
 class NewPeople:
     """People who are made in one transaction, and written at once; ids as those of ``create_person``."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, seeds: Sequence[str]) -> None:
+        """seeds: of all who may be added."""
         self._connection = connection
+        self._asked = {_id(seed, 0) for seed in seeds}
+        self._there: set[str] = set()
+        for some in in_chunks(sorted(self._asked)):
+            self._there.update(connection.execute(select(people.c.id).where(people.c.id.in_(some))).scalars())
         self._number = _last_number(connection)
         self._rows: dict[str, dict[str, Any]] = {}
 
@@ -246,6 +252,8 @@ class NewPeople:
             self._rows = {}
 
     def _is_there(self, person: str) -> bool:
+        if person in self._asked:
+            return person in self._there
         return self._connection.execute(select(people.c.id).where(people.c.id == person)).first() is not None
 
 
