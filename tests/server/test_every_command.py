@@ -38,7 +38,7 @@ WRITING: dict[str, tuple[list[str], bool]] = {
     "people erase": (["Ann", "--yes"], True),
 }
 # These would, and say what to do instead.
-SAYING: dict[str, list[str]] = {"people review": [], "serve": []}
+SAYING: dict[str, list[str]] = {"people review": [], "serve": [], "gallery reembed": ["person-reid"]}
 # These look only.
 LOOKING = {
     *("search", "render", "events", "doctor"),

@@ -13,6 +13,7 @@ import typer
 
 from reidstream.cli.common import console, console_error, print_json
 from reidstream.cli.options import CONFIG, GALLERY, JSON, SETTINGS
+from reidstream.errors import ConfigError
 from reidstream.wording import counted
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def reembed(
 
     Example: reidstream gallery reembed models/osnet.onnx --gallery shop
     """
+    from reidstream.cli.asked import served
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
     from reidstream.gallery.next_space import abandon_move
@@ -50,6 +52,12 @@ def reembed(
     from reidstream.models import resolve_model
     from reidstream.pipeline.reembedding import reembed as work
 
+    with served(gallery) as client:
+        if client is not None:
+            raise ConfigError(
+                "a server owns this gallery and compares whom cameras see with the present model: stop it, move the "
+                "gallery, and start it again with embedding.model set to the new one"
+            )
     if abandon:
         with Gallery.open(gallery, write=True) as opened, opened.write() as connection:
             abandon_move(connection)
