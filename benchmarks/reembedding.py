@@ -4,8 +4,8 @@
 
 Each labelled scene is read four times into a gallery: with the embedded model; with OSNet x0.25 of MSMT17, then moved
 by reading the recordings again; the same, moved by the one stored crop of each tracklet; and by four of them. Printed
-are the area under the curve of same against different people over all pairs of tracklets, and the mean average precision
-with each tracklet of somebody who was seen again as a query. Needs the shared weights and sequences
+are the area under the curve of same against different people over all pairs of tracklets, and the mean average
+precision with each tracklet of somebody who was seen again as a query. Needs the shared weights and sequences
 (REIDSTREAM_SHARED).
 """
 
