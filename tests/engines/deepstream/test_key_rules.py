@@ -119,7 +119,7 @@ def test_a_key_from_elsewhere_is_renamed_left_or_removed(line: str, cure: str, e
     [
         ("Batch_Size=4", "did you mean batch-size?", (SetLine(2, "batch-size", "4"),)),
         ("batch-sise=4", "did you mean batch-size?", ()),
-        ("zzzz=4", "remove it, or look for the right name in docs/deepstream.md", ()),
+        ("zzzz=4", "remove it, or look for the right name in docs/deepstream-details.md", ()),
         # The right name is one of the other group: it cannot simply be renamed here.
         ("TopK=4", "did you mean topk?", ()),
     ],

@@ -123,7 +123,7 @@ def _nvinfer_key(
         close = get_close_matches(entry.key.lower().replace("_", "-"), [*known, *other], 1, 0.8)
         cause = f"nvinfer does not know {entry.key!r} in {group}; it prints a line and ignores it"
         if not close:
-            cure = "remove it, or look for the right name in docs/deepstream.md"
+            cure = "remove it, or look for the right name in docs/deepstream-details.md"
             yield Finding(file.path, entry.line, Severity.WARNING, "unknown-key", cause, cure)
             return
         meant = close[0]
