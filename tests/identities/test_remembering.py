@@ -289,9 +289,9 @@ class Noting(OnlineIdentities):
         self.concluded = 0
         super().__init__(gallery, CONFIG)
 
-    def _read(self, persons: Collection[str]) -> None:
+    def _read(self, persons: Collection[str], changed: Collection[str] = ()) -> None:
         self.read.append(set(persons))
-        super()._read(persons)
+        super()._read(persons, changed)
 
     def conclude(self, *arguments: object) -> Conclusion:
         self.concluded += 1

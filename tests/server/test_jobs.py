@@ -88,6 +88,9 @@ def test_storing_waits_for_an_import_however_long_it_takes(
     storing.start()
     # As long as whoever stores is not turned away, they wait here.
     storing.join(0.5)
+    assert storing.is_alive()
+    # Others who write for a moment are waited for as ever.
+    monkeypatch.setattr("reidstream.gallery.database.BUSY_SECONDS", 60.0)
     goes_on.set()
     storing.join(60)
     desk.jobs.wait(job["id"])
