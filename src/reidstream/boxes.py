@@ -23,6 +23,13 @@ def pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     return iou
 
 
+def whole_pixels(box: FloatArray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The pixels of an xyxy box (4,) in a picture of this width and height: inside it, and at least one."""
+    x1, y1, x2, y2 = box.tolist()
+    left, top = min(max(int(x1), 0), size[0] - 1), min(max(int(y1), 0), size[1] - 1)
+    return left, top, max(min(round(x2), size[0]), left + 1), max(min(round(y2), size[1]), top + 1)
+
+
 def non_maximum(boxes: FloatArray, scores: FloatArray, threshold: float, most: int = 1000) -> IntArray:
     """Rows to keep, best score first: greedy suppression of boxes whose IoU with a better one is above ``threshold``.
 

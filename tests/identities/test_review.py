@@ -17,16 +17,14 @@ from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.identities.schema import members, people
 from tests.identities.conftest import Fill, made_tracklet
+from tests.identities.three_people import AT_TWO_CAMERAS, decided, ids_of
 
-VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15), (3, "a", 12, 18), (2, "b", 20, 25), (1, "a", 30, 35)]
-IDS = [made_tracklet(*visit).id for visit in VISITS]
+IDS = ids_of(AT_TWO_CAMERAS)
 
 
 @pytest.fixture
 def gallery(fill: Fill) -> Gallery:
-    made = fill(VISITS)
-    OnlineIdentities(made, IdentityConfig()).catch_up()
-    return made
+    return decided(fill, AT_TWO_CAMERAS)
 
 
 def state(gallery: Gallery) -> set[tuple[str, str, frozenset[str]]]:

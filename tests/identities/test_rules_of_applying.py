@@ -15,7 +15,6 @@ from reidstream.gallery import Gallery
 from reidstream.identities.applying import Applying, Held, Part, _changes, batches, held_by, parts_of
 from reidstream.identities.calibration import Calibration
 from reidstream.identities.changes import changes_after, newest_event
-from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.operations import Undertaking, built_on, moves_of, restore
 from reidstream.identities.outbox import append_events
 from reidstream.identities.people import (
@@ -28,21 +27,17 @@ from reidstream.identities.proposal import Proposal, owners_of_groups
 from reidstream.identities.review import Review
 from reidstream.identities.schema import links
 from reidstream.identities.verdicts import Outcome, Verdict
-from tests.identities.conftest import Fill, Visit, made_tracklet
+from tests.identities.conftest import Fill
+from tests.identities.three_people import AT_ONE_DOOR, decided, ids_of
 
 CONFIG = IdentityConfig()
-VISITS: list[Visit] = [(person, "door", 100.0 * person + 20 * n, 100.0 * person + 20 * n + 8) for person, n in
-                       ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (3, 0))]  # fmt: skip
-IDS = [made_tracklet(*visit).id for visit in VISITS]
+IDS = ids_of(AT_ONE_DOOR)
 
 
 @pytest.fixture
 def gallery(fill: Fill) -> Gallery:
     """Person 1 with three tracklets, 2 with two, 3 with one."""
-    made = fill(VISITS)
-    OnlineIdentities(made, CONFIG).catch_up()
-    assert [len(person.tracklets) for person in list_people(made)] == [3, 2, 1]
-    return made
+    return decided(fill, AT_ONE_DOOR)
 
 
 # -- parts of a proposal

@@ -14,7 +14,6 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.storing import EARLIEST, LATEST
 from reidstream.identities.archive_rows import checked_rows
 from reidstream.identities.kept_out import without_erased
-from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import (
     find_person,
     list_people,
@@ -24,21 +23,17 @@ from reidstream.identities.people import (
 from reidstream.identities.profiles import nearest_people, profiles_of
 from reidstream.identities.review import Review
 from reidstream.identities.stores import _forms, _mentions, _words
-from tests.identities.conftest import Fill, Visit, made_tracklet
+from tests.identities.conftest import Fill
+from tests.identities.three_people import AT_ONE_DOOR, decided, ids_of
 
 CONFIG = IdentityConfig()
-VISITS: list[Visit] = [(person, "door", 100.0 * person + 20 * n, 100.0 * person + 20 * n + 8) for person, n in
-                       ((1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (3, 0))]  # fmt: skip
-IDS = [made_tracklet(*visit).id for visit in VISITS]
+IDS = ids_of(AT_ONE_DOOR)
 
 
 @pytest.fixture
 def gallery(fill: Fill) -> Gallery:
     """Person 1 with three tracklets, 2 with two, 3 with one."""
-    made = fill(VISITS)
-    OnlineIdentities(made, CONFIG).catch_up()
-    assert [len(person.tracklets) for person in list_people(made)] == [3, 2, 1]
-    return made
+    return decided(fill, AT_ONE_DOOR)
 
 
 # -- people

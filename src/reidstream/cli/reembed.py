@@ -49,7 +49,7 @@ def reembed(
     from reidstream.gallery import Gallery
     from reidstream.gallery.next_space import abandon_move
     from reidstream.inference import open_embedder
-    from reidstream.models import resolve_model
+    from reidstream.models import name_for_others, resolve_model
     from reidstream.pipeline.reembedding import reembed as work
 
     with served(gallery) as client:
@@ -66,12 +66,11 @@ def reembed(
         return
     tree = load_config(config, settings or [])
     embedder = open_embedder(resolve_model(model, "reid"), tree.embedding, tree.local.device, threads=0)
-    name = str(Path(model).resolve()) if Path(model).is_file() else model
     with _told(shown=not as_json) as progress:
         done = work(
             gallery,
             embedder,
-            name,
+            name_for_others(model),
             tree.embedding,
             prototypes=tree.tracklets.prototypes,
             recordings=not crops,

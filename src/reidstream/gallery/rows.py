@@ -225,6 +225,17 @@ def more_crops_held(connection: Connection, seqs: Sequence[int]) -> dict[int, tu
     return {seq: tuple(several) for seq, several in found.items()}
 
 
+def crops_held(connection: Connection, ids: Sequence[str]) -> dict[str, list[bytes]]:
+    """The pictures of tracklets, JPEG files, the best first; of those that have any."""
+    found: dict[str, list[bytes]] = {}
+    for table, order in ((crops, ()), (more_crops, (more_crops.c.number,))):
+        query = select(tracklets.c.id, table.c.jpeg).join(table, table.c.seq == tracklets.c.seq)
+        for some in in_chunks(ids):
+            for id, jpeg in connection.execute(query.where(tracklets.c.id.in_(some)).order_by(*order)):
+                found.setdefault(id, []).append(jpeg)
+    return found
+
+
 def packed(array: FloatArray) -> bytes:
     """The array's float32 values, little-endian, row by row."""
     return np.ascontiguousarray(array, "<f4").tobytes()

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from reidstream.models.manifest import KnownModel, load_manifest
-from reidstream.models.resolving import resolve_model
+from reidstream.models.resolving import name_for_others, resolve_model
 from reidstream.models.spec import ModelSpec, Preprocessing, ResolvedModel
 
-__all__ = ["KnownModel", "ModelSpec", "Preprocessing", "ResolvedModel", "load_manifest", "resolve_model"]
+__all__ = [
+    "KnownModel",
+    "ModelSpec",
+    "Preprocessing",
+    "ResolvedModel",
+    "load_manifest",
+    "name_for_others",
+    "resolve_model",
+]

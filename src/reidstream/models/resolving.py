@@ -19,6 +19,11 @@ _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 _CHECKPOINTS = {".pt", ".pth", ".tar", ".ckpt", ".safetensors"}
 
 
+def name_for_others(model: str) -> str:
+    """Under which a model is found by whoever stands in another folder: its name, or a file's full path."""
+    return str(Path(model).resolve()) if Path(model).is_file() else model
+
+
 def resolve_model(name_or_path: str, task: Task) -> ResolvedModel:
     """The model behind a manifest name or the path of an ONNX file.
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reidstream.inference import Detector, Embedder
     from reidstream.rendering import Renderer
     from reidstream.sources import Frame
-    from reidstream.types import Observed
+    from reidstream.types import EmbeddingSpace, Observed
 
 EngineName = Literal["local", "deepstream"]
 
@@ -90,7 +90,7 @@ def open_run(
     says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
     """
     from reidstream.gallery.index import process as index_process
-    from reidstream.models import resolve_model
+    from reidstream.models import name_for_others, resolve_model
     from reidstream.sources import expand_configs, redacted, source_ids
     from reidstream.sources.address import Kind, kind_of, local_path
 
@@ -148,25 +148,8 @@ def open_run(
             index_process.start()
         film = None if render is None else stack.enter_context(_film(render, engine, named))
         made = _engine(engine, config, left, gallery, film, detector, embedder)
-        model = config.embedding.model if embedder is None else ""
-        # A file is known by its full path, so that a search from another folder finds it.
-        model = str(Path(model).resolve()) if Path(model).is_file() else model
-        opened: TrackletStore
-        if store is not None:
-            with Gallery.open(gallery, space=made.space):
-                # Its vectors are of the same space: what another process stores may be put in.
-                opened = store
-        else:
-            opening = Gallery.open(
-                gallery,
-                write=True,
-                create=True,
-                space=made.space,
-                model=model,
-                config=config.gallery,
-                keep_empty=False,
-            )
-            opened = stack.enter_context(opening)
+        model = name_for_others(config.embedding.model) if embedder is None else ""
+        opened = stack.enter_context(_stored(gallery, config, made.space, model, store))
         yield GalleryRun(
             made,
             opened,
@@ -206,16 +189,7 @@ def open_replay(
     engine = ReplayEngine(events)
     settings = settings_fingerprint(config, "replay")
     formerly = {settings: settings_fingerprint(config, "replay", former_model=engine.space.fingerprint)}
-    with ExitStack() as stack:
-        opened: TrackletStore
-        if store is not None:
-            with Gallery.open(gallery, space=engine.space):
-                opened = store
-        else:
-            opening = Gallery.open(
-                gallery, write=True, create=True, space=engine.space, config=config.gallery, keep_empty=False
-            )
-            opened = stack.enter_context(opening)
+    with _stored(gallery, config, engine.space, "", store) as opened:
         yield GalleryRun(
             engine,
             opened,
@@ -225,6 +199,24 @@ def open_replay(
             replace=replace,
             decided=decided,
         )
+
+
+@contextmanager
+def _stored(
+    gallery: str | Path, config: Config, space: EmbeddingSpace, model: str, store: TrackletStore | None
+) -> Iterator[TrackletStore]:
+    """Where tracklets of a space are stored: the gallery, made if there is none, or the store of who owns it."""
+    if store is not None:
+        with Gallery.open(gallery, space=space):
+            # Its vectors are of the same space: what another process stores may be put in.
+            pass
+        yield store
+        return
+    opening = Gallery.open(
+        gallery, write=True, create=True, space=space, model=model, config=config.gallery, keep_empty=False
+    )
+    with opening as opened:
+        yield opened
 
 
 def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:

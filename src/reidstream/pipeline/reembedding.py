@@ -17,7 +17,7 @@ from reidstream.config import EmbeddingConfig
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery import Gallery
 from reidstream.gallery.next_space import NextVector, begin_move, finish_move, put, waiting
-from reidstream.gallery.rows import Filter
+from reidstream.gallery.rows import Filter, crops_held
 from reidstream.inference import Embedder
 from reidstream.pipeline.resampling import Cropped, crops_of, file_of
 from reidstream.sources.frame import Pixels
@@ -149,7 +149,9 @@ class _Work:
         """Of the crops that were stored; how many tracklets got their vector."""
         begun = self._done
         for start in range(0, len(ids), _TOGETHER):
-            pictures = {id: _pictures(self._gallery, id) for id in ids[start : start + _TOGETHER]}
+            with self._gallery.read() as connection:
+                stored = crops_held(connection, ids[start : start + _TOGETHER])
+            pictures = {id: _decoded(jpegs) for id, jpegs in stored.items()}
             vectors = iter(self._embedder.embed([picture for several in pictures.values() for picture in several]))
             for id, several in pictures.items():
                 if several:
@@ -184,12 +186,7 @@ def _batches(found: Iterator[Cropped]) -> Iterator[list[Cropped]]:
         yield some
 
 
-def _pictures(gallery: Gallery, id: str) -> list[Pixels]:
-    """The stored crops of a tracklet that can be read, uint8 (height, width, 3), BGR."""
-    tracklet = gallery.tracklet(id)
-    decoded = [
-        cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        for jpeg in (tracklet.crop, *tracklet.more_crops)
-        if jpeg
-    ]
+def _decoded(jpegs: Sequence[bytes]) -> list[Pixels]:
+    """Those that can be read, uint8 (height, width, 3), BGR."""
+    decoded = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) for jpeg in jpegs if jpeg]
     return [picture.astype(np.uint8, copy=False) for picture in decoded if picture is not None]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reidstream.boxes import whole_pixels
 from reidstream.config import SourceConfig
 from reidstream.engines.sampling import box_quality, sharpness
 from reidstream.errors import ReIDStreamError, SourceError
@@ -80,7 +81,7 @@ def crops_of(
                     plan = _plan(tracklets, set(wanted), frame.picture.size, per_track, min_height)
                     left = len(plan)
                 for cut in plan.get(frame.index, ()):
-                    pixels = frame.picture.crop(*_whole(cut.box, frame.picture.size))
+                    pixels = frame.picture.crop(*whole_pixels(cut.box, frame.picture.size))
                     yield Cropped(cut.tracklet, pixels, cut.quality * (0.5 + 0.5 * sharpness(pixels)), cut.last)
                 left -= frame.index in plan
                 if left <= 0:
@@ -117,10 +118,3 @@ def _plan(
             cut = _Cut(tracklet.id, boxes[row], float(quality[row]), row == chosen[-1])
             plan.setdefault(int(frames[row]), []).append(cut)
     return plan
-
-
-def _whole(box: FloatArray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The whole pixels of a box, at least one, inside the picture."""
-    x1, y1, x2, y2 = box.tolist()
-    left, top = min(max(int(x1), 0), size[0] - 1), min(max(int(y1), 0), size[1] - 1)
-    return left, top, max(min(round(x2), size[0]), left + 1), max(min(round(y2), size[1]), top + 1)

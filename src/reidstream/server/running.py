@@ -229,8 +229,8 @@ def open_gallery(place: str, config: Config, *, needed: bool) -> Gallery:
 def _space(config: Config) -> tuple[EmbeddingSpace, str]:
     """The embedding space of the configured model, and under which name others find it."""
     from reidstream.inference import open_embedder
-    from reidstream.models import resolve_model
+    from reidstream.models import name_for_others, resolve_model
 
     model = config.embedding.model
     space = open_embedder(resolve_model(model, "reid"), config.embedding).space
-    return space, str(Path(model).resolve()) if Path(model).is_file() else model
+    return space, name_for_others(model)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from reidstream.boxes import whole_pixels
 from reidstream.config import EmbeddingConfig
 from reidstream.engines.sampling import SampleSlots, box_quality, sharpness
 from reidstream.inference import BoxEmbedder, Embedder
@@ -71,10 +72,7 @@ class FrameCrops:
 
     def _box(self, row: int) -> tuple[int, int, int, int]:
         """The whole pixels of a detection, at least one, inside the picture."""
-        width, height = self._picture.size
-        x1, y1, x2, y2 = self._detections.boxes[row].tolist()
-        left, top = min(max(int(x1), 0), width - 1), min(max(int(y1), 0), height - 1)
-        return left, top, max(min(round(x2), width), left + 1), max(min(round(y2), height), top + 1)
+        return whole_pixels(self._detections.boxes[row], self._picture.size)
 
 
 class _Vectors:
