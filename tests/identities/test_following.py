@@ -24,7 +24,8 @@ from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.types import EndReason, SourceEnded, SourceStarted, Tracklet
 from tests.identities.conftest import SPACE, Fill, Visit, made_tracklet
-from tests.identities.test_review import IDS, VISITS
+from tests.identities.test_review import IDS
+from tests.identities.three_people import AT_TWO_CAMERAS
 
 MORE: list[Visit] = [(1, "b", 40, 45), (4, "a", 41, 46), (4, "b", 50, 55), (2, "a", 60, 65), (5, "b", 61, 66)]
 LESS_RISK = IdentityConfig(false_merges=1e-6)
@@ -124,7 +125,7 @@ class Reviewers:
 @pytest.fixture
 def exported(fill: Fill, tmp_path: Path) -> Path:
     """The same visits and some more, in which others decided something else."""
-    other = fill([*VISITS, (6, "a", 70, 75)], "other")
+    other = fill([*AT_TWO_CAMERAS, (6, "a", 70, 75)], "other")
     OnlineIdentities(other, IdentityConfig()).catch_up()
     review = Review(other, "ben")
     review.apart("1", "2")
@@ -144,7 +145,7 @@ numbers = count()
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 5)), max_size=7))
 def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps: list[tuple[str, int, int]]) -> None:
-    work = Reviewers(fill(VISITS, f"gallery {next(numbers)}"), exported)
+    work = Reviewers(fill(AT_TWO_CAMERAS, f"gallery {next(numbers)}"), exported)
     for step in steps:
         try:
             work.do(*step)
@@ -157,7 +158,7 @@ def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps
 
 
 def test_a_batch_that_could_not_be_written_is_decided_again(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery = fill(VISITS)
+    gallery = fill(AT_TWO_CAMERAS)
     identities = OnlineIdentities(gallery, IdentityConfig())
     write = Gallery.write
 
@@ -175,7 +176,7 @@ def test_a_batch_that_could_not_be_written_is_decided_again(fill: Fill, monkeypa
 
 
 def test_what_fails_at_its_end_leaves_nobody_who_is_not_there(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery = fill(VISITS)
+    gallery = fill(AT_TWO_CAMERAS)
     identities = OnlineIdentities(gallery, IdentityConfig())
 
     def broken(*_: Any) -> None:

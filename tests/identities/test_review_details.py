@@ -18,12 +18,13 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.review import Review
 from reidstream.identities.schema import links
 from tests.identities.conftest import Fill
-from tests.identities.test_review import IDS, VISITS
+from tests.identities.test_review import IDS
+from tests.identities.three_people import AT_TWO_CAMERAS
 
 
 @pytest.fixture
 def gallery(fill: Fill) -> Gallery:
-    made = fill(VISITS)
+    made = fill(AT_TWO_CAMERAS)
     OnlineIdentities(made, IdentityConfig()).catch_up()
     return made
 
@@ -66,7 +67,7 @@ actions = st.lists(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions)
 def test_a_list_kept_up_to_date_is_the_list_read_anew(fill: Fill, actions: list[str]) -> None:
-    made = fill(VISITS, f"gallery {next(numbers)}")
+    made = fill(AT_TWO_CAMERAS, f"gallery {next(numbers)}")
     OnlineIdentities(made, IdentityConfig()).catch_up()
     kept, review = Catalogue(made), Review(made, "ana")
     for number, action in enumerate(actions):

@@ -86,10 +86,14 @@ def test_a_run_for_a_server_elsewhere_is_refused_with_what_to_do() -> None:
 
 def test_what_a_run_reads_is_listed_while_it_reads(folder: Path, cameras: Cameras, desk: Desk) -> None:
     with joined(folder) as store:
-        run = GalleryRun(Scripted(), store, Config(), settings="settings", decided=lambda _: desk.gallery)
+
+        def decided(_: bool) -> Gallery:
+            store.settle()
+            return desk.gallery
+
+        run = GalleryRun(Scripted(), store, Config(), settings="settings", decided=decided)
         with reporting(run, store):
             summary = run.run()
-        store.settle()
         assert (summary.stored, summary.people) == (1, 4)
         (listed,) = cameras.all()
         assert (listed.name, listed.by_run, listed.state) == ("c", True, "complete")
