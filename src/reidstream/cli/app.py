@@ -10,6 +10,7 @@ import typer
 
 from reidstream import __version__
 from reidstream.cli import (
+    decide,
     deepstream,
     demo,
     doctor,
@@ -24,6 +25,8 @@ from reidstream.cli import (
     setup,
     sources,
     synth,
+    worker,
+    workers,
 )
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
@@ -60,8 +63,11 @@ app.command()(run.run)
 app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
+app.command()(decide.decide)
 app.command()(events.events)
 app.command()(synth.synth)
+app.add_typer(worker.app, name="worker")
+app.add_typer(workers.app, name="workers")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
 app.add_typer(deepstream.app, name="deepstream")

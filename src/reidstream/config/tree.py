@@ -23,6 +23,7 @@ from reidstream.config.local import (
 )
 from reidstream.config.redaction import redacted
 from reidstream.config.sources import SourceConfig
+from reidstream.config.workers import WorkerConfig
 from reidstream.errors import ConfigError
 from reidstream.foreign_documents import parsed_toml
 from reidstream.suggestions import did_you_mean
@@ -44,6 +45,7 @@ class Config(Section):
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
+    workers: WorkerConfig = Field(default=WorkerConfig(), description="Workers that share a gallery on PostgreSQL.")
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, GalleryError, ReIDStreamError
+from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable, ReIDStreamError
 from reidstream.gallery import Gallery
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin
@@ -69,6 +69,8 @@ class Desk:
         self.resolver = Resolver()
         self.closing = False
         """Streams of events end when this is set."""
+        self.backlog: tuple[int, float] | None = None
+        """How many tracklets of workers have no person yet, and for how many seconds the oldest; None: no workers."""
         self.stored = 0
         self.slowest_store = 0.0
         self._shelf: ClipShelf | None = None
@@ -126,6 +128,16 @@ class Desk:
             for content in contents:
                 del self._readers[content]
             self.gallery.break_off(contents)
+
+    def heard_of(self, changed: Sequence[str], gone: Sequence[str]) -> None:
+        """Take over what other processes have changed and taken out, and give people to what they have stored."""
+        self.gallery.stored_elsewhere()
+        if changed or gone:
+            with self._deciding:
+                self.gallery.unannounced.changed(changed)
+                self.gallery.unannounced.gone(gone)
+                self._follow()
+        self.wake()
 
     def leave_out(self, batch: Sequence[LeftOut]) -> None:
         """Note what was seen and not worth storing."""
@@ -378,6 +390,8 @@ class Desk:
             try:
                 while self._catch_up():
                     pass
+            except (GalleryLocked, GalleryUnreachable) as error:
+                _log.warning("%s; stored tracklets wait for their people", error)
             except ReIDStreamError:
                 # The tracklets are stored; whoever opens the gallery next gives them people.
                 _log.exception("stored tracklets could not be given people")
