@@ -39,6 +39,17 @@ WRITING: dict[str, tuple[list[str], bool]] = {
 }
 # These would, and say what to do instead.
 SAYING: dict[str, list[str]] = {"people review": [], "serve": [], "gallery reembed": ["person-reid"]}
+# These are for galleries on PostgreSQL, which many processes fill.
+OF_DATABASES: dict[str, list[str]] = {
+    "worker": [],
+    "decide": [],
+    "worker drain": ["gpu-3"],
+    "workers status": [],
+    "workers add": ["door.mp4"],
+    "workers pause": ["door"],
+    "workers resume": ["door"],
+    "workers remove": ["door"],
+}
 # These look only.
 LOOKING = {
     *("search", "render", "events", "doctor"),
@@ -59,7 +70,7 @@ def of_galleries() -> set[str]:
 
 
 def test_what_every_command_does_with_a_served_gallery_is_known() -> None:
-    assert of_galleries() == {*WRITING, *SAYING, *LOOKING}
+    assert of_galleries() == {*WRITING, *SAYING, *OF_DATABASES, *LOOKING}
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +106,12 @@ def test_a_command_that_cannot_go_through_it_says_what_to_do(served: tuple[Serve
     words = str(done.exception)
     assert "server" in words or "written by process" in words
     assert "Review" in words or "stop it" in words or "Sources" in words
+
+
+@pytest.mark.parametrize("name", OF_DATABASES)
+def test_what_workers_do_with_a_folder_is_to_say_what_it_is_for(
+    served: tuple[Served, dict[str, str]], name: str
+) -> None:
+    done = CliRunner().invoke(app, [*name.split(), *OF_DATABASES[name], "--gallery", str(served[0].gallery)])
+    assert isinstance(done.exception, ConfigError), done.output
+    assert "workers need a gallery on PostgreSQL" in str(done.exception)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from reidstream.gallery import recordings
+from reidstream.gallery.facts import storing_turn
 from reidstream.gallery.recordings import Begin
 from reidstream.gallery.storing import check_tracklets, left_over, remove, store
 from reidstream.types import SourceEnded, SourceStarted, Tracklet
@@ -22,7 +23,7 @@ class Batch:
 
     def __init__(self, connection: Connection, size: int) -> None:
         self.connection = connection
-        self.revision = 0
+        self.revision = storing_turn(connection)
         self.kept_out = 0
         self.removed: list[str] = []
         self.changed: list[str] = []

@@ -317,6 +317,7 @@ class Gallery:
 
     def stored_elsewhere(self) -> None:
         """Others store, too: the index takes in what they have."""
+        self._database.ready()
         if self._indexer is not None:
             self._indexer.wake(self.facts().revision)
 
