@@ -60,6 +60,7 @@ WRITERS = {
     "models.exporting": NOBODY,
     "models.onnx_file": NOBODY,
     "models.preparing": NOBODY,
+    "numbers.writing": COPY,
     "rendering.film": COPY,
     "runtime.setting_up": NOBODY,
     "search.photos": COPY,

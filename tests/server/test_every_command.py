@@ -43,7 +43,7 @@ SAYING: dict[str, list[str]] = {"people review": [], "serve": [], "gallery reemb
 LOOKING = {
     *("search", "render", "events", "doctor"),
     *("gallery info", "gallery list", "gallery show", "gallery check", "gallery export", "gallery sheet"),
-    *("gallery zones", "eval gallery"),
+    *("gallery zones", "eval gallery", "numbers"),
     *("people list", "people show", "people sheet", "people history", "people clocks"),
 }
 

@@ -16,6 +16,7 @@ from reidstream.cli import (
     events,
     gallery,
     models,
+    numbers,
     people,
     render,
     run,
@@ -61,6 +62,7 @@ app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
 app.command()(events.events)
+app.command()(numbers.numbers)
 app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
