@@ -19,6 +19,7 @@ from reidstream.cli import (
     numbers,
     people,
     render,
+    retention,
     run,
     search,
     serve,
@@ -66,6 +67,7 @@ app.command()(numbers.numbers)
 app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(retention.app, name="retention")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         TrackerConfig,
         TrackletConfig,
     )
+    from reidstream.config.retention import RetentionConfig
     from reidstream.config.sources import SourceConfig
     from reidstream.config.tree import Config, load_config
 
@@ -29,6 +30,7 @@ _HOMES = {
     "EmbeddingConfig": "reidstream.config.local",
     "GalleryConfig": "reidstream.config.gallery",
     "LocalEngineConfig": "reidstream.config.local",
+    "RetentionConfig": "reidstream.config.retention",
     "Section": "reidstream.config.base",
     "SourceConfig": "reidstream.config.sources",
     "TrackerConfig": "reidstream.config.local",
@@ -44,6 +46,7 @@ __all__ = [
     "EmbeddingConfig",
     "GalleryConfig",
     "LocalEngineConfig",
+    "RetentionConfig",
     "Section",
     "SourceConfig",
     "TrackerConfig",

@@ -22,6 +22,7 @@ from reidstream.config.local import (
     TrackletConfig,
 )
 from reidstream.config.redaction import redacted
+from reidstream.config.retention import RetentionConfig
 from reidstream.config.sources import SourceConfig
 from reidstream.errors import ConfigError
 from reidstream.foreign_documents import parsed_toml
@@ -42,6 +43,7 @@ class Config(Section):
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
+    retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
 

@@ -129,6 +129,7 @@ def _rows(asked: Asked, visits: Visits, there: _Presences, places: list[tuple[st
         camera, zone = places[key // max(len(starts), 1)]
         begin = float(starts[key % max(len(starts), 1)])
         whole = asked.bucket is Bucket.ALL
+        stays, median, mean, longest, joined = dwell.at(n)
         yield PeopleRow(
             camera,
             zone,
@@ -140,7 +141,11 @@ def _rows(asked: Asked, visits: Visits, there: _Presences, places: list[tuple[st
             int(number[n]),
             int(undecided[n]),
             round(float(seconds[n]), 1),
-            *dwell.at(n),
+            stays,
+            median,
+            mean,
+            longest,
+            joined,
         )
 
 

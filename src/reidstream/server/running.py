@@ -34,6 +34,8 @@ from reidstream.types import EmbeddingSpace
 _GRACE = 5
 """Seconds that open connections have when the server ends."""
 _TRIM_EVERY = 3600.0
+_LOOK_EVERY = 30.0
+"""Seconds between two looks whether something is due to be erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +161,12 @@ async def _run(servers: Sequence[_Server], desk: Desk) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    trimming = asyncio.create_task(_trim(desk))
+    beside = [asyncio.create_task(_trim(desk)), asyncio.create_task(_retain(desk))]
     try:
         await asyncio.gather(*(server.serve(sockets=[server.bound]) for server in servers))
     finally:
-        trimming.cancel()
+        for task in beside:
+            task.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
@@ -172,6 +175,15 @@ async def _trim(desk: Desk) -> None:
     while True:
         await asyncio.to_thread(desk.log.trim)
         await asyncio.sleep(_TRIM_EVERY)
+
+
+async def _retain(desk: Desk) -> None:
+    """Erase what is due once a day, by the rules."""
+    while True:
+        if await asyncio.to_thread(desk.retention_due):
+            job = await asyncio.to_thread(desk.retain, "retention")
+            await asyncio.to_thread(desk.jobs.wait, job.id)
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 def _listen(address: Address) -> socket.socket:
