@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,20 @@ from reidstream.cli.common import console, print_json
 from reidstream.cli.filters import SOURCE
 from reidstream.cli.options import GALLERY, JSON
 from reidstream.cli.terminal import TerminalTable
-from reidstream.numbers.buckets import Bucket
 from reidstream.wording import counted
+
+
+class Per(StrEnum):
+    """Over what is counted; the same as ``numbers.Bucket``, which is not imported for the help."""
+
+    HOUR = "hour"
+    DAY = "day"
+    ALL = "all"
 
 
 def numbers(
     gallery: str = GALLERY,
-    by: Bucket = typer.Option(Bucket.HOUR, "--by", help="Per hour, per day, or over the whole time."),
+    by: Per = typer.Option(Per.HOUR, "--by", help="Per hour, per day, or over the whole time."),
     journeys: bool = typer.Option(False, "--journeys", help="How people went from camera to camera instead."),
     source: list[str] | None = SOURCE,
     since: str | None = typer.Option(
