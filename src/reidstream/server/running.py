@@ -34,6 +34,8 @@ from reidstream.types import EmbeddingSpace
 _GRACE = 5
 """Seconds that open connections have when the server ends."""
 _TRIM_EVERY = 3600.0
+_MOST_SAID = 64 * 1024
+"""Bytes of one message that a browser sends by a WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,11 @@ def _server(app: Any, bound: socket.socket, address: Address | None) -> _Server:
             app,
             loop="asyncio",
             http=PeerProtocol if address is None else "httptools",
-            ws="none",
+            # Commands of the gallery's owner need no WebSocket.
+            ws="none" if address is None else "websockets-sansio",
+            ws_max_size=_MOST_SAID,
+            # Pictures are compressed already.
+            ws_per_message_deflate=False,
             lifespan="off",
             proxy_headers=False,
             server_header=False,
