@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from reidstream.config.clips import ClipConfig
     from reidstream.config.deepstream import DeepStreamConfig
     from reidstream.config.gallery import GalleryConfig
+    from reidstream.config.live import LiveConfig
     from reidstream.config.local import (
         DetectorConfig,
         EmbeddingConfig,
@@ -29,6 +30,7 @@ _HOMES = {
     "DetectorConfig": "reidstream.config.local",
     "EmbeddingConfig": "reidstream.config.local",
     "GalleryConfig": "reidstream.config.gallery",
+    "LiveConfig": "reidstream.config.live",
     "LocalEngineConfig": "reidstream.config.local",
     "RetentionConfig": "reidstream.config.retention",
     "Section": "reidstream.config.base",
@@ -45,6 +47,7 @@ __all__ = [
     "DetectorConfig",
     "EmbeddingConfig",
     "GalleryConfig",
+    "LiveConfig",
     "LocalEngineConfig",
     "RetentionConfig",
     "Section",

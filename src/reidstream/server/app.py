@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 import reidstream
@@ -21,6 +21,7 @@ from reidstream.server.api import (
     events,
     health,
     jobs,
+    live,
     numbers,
     people,
     retention,
@@ -40,7 +41,7 @@ from reidstream.server.review_queue import ReviewQueue
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (tracklets, people, decisions, review, search, events, numbers, sources, jobs, retention, account_routes)
+_API = (tracklets, people, decisions, review, search, events, numbers, sources, live, jobs, retention, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 
@@ -95,9 +96,10 @@ def entrances() -> Iterator[Entrance]:
     """Every route of the application."""
     for prefix, router in _ROUTERS:
         for route in router.routes:
-            assert isinstance(route, APIRoute)
+            assert isinstance(route, APIRoute | APIWebSocketRoute)
             demanded = [one.call.role for one in route.dependant.dependencies if isinstance(one.call, Needs)]
-            for method in sorted(route.methods or ()):
+            methods = sorted(route.methods or ()) if isinstance(route, APIRoute) else ["WEBSOCKET"]
+            for method in methods:
                 yield Entrance(method, prefix + route.path, demanded[0] if demanded else None)
 
 

@@ -25,6 +25,7 @@ _TEMPLATES = Environment(
 # Path, title, the role that it is for.
 _MENU = (
     ("/", "People", Role.VIEWER),
+    ("/live", "Live", Role.VIEWER),
     ("/review", "Review", Role.REVIEWER),
     ("/search", "Search", Role.VIEWER),
     ("/numbers", "Numbers", Role.VIEWER),
@@ -48,6 +49,11 @@ def page(name: str, caller: Caller | None, here: str, accounts: Accounts | None 
 @router.get("/")
 def people(caller: Viewer, accounts: TheAccounts) -> Response:
     return page("people.html", caller, "/", accounts)
+
+
+@router.get("/live")
+def live(caller: Viewer, accounts: TheAccounts) -> Response:
+    return page("live.html", caller, "/live", accounts)
 
 
 @router.get("/people/{person}")

@@ -36,6 +36,8 @@ _GRACE = 5
 _TRIM_EVERY = 3600.0
 _LOOK_EVERY = 30.0
 """Seconds between two looks whether something is due to be erased."""
+_MOST_SAID = 64 * 1024
+"""Bytes of one message that a browser sends by a WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,11 @@ def _server(app: Any, bound: socket.socket, address: Address | None) -> _Server:
             app,
             loop="asyncio",
             http=PeerProtocol if address is None else "httptools",
-            ws="none",
+            # Commands of the gallery's owner need no WebSocket.
+            ws="none" if address is None else "websockets-sansio",
+            ws_max_size=_MOST_SAID,
+            # Pictures are compressed already.
+            ws_per_message_deflate=False,
             lifespan="off",
             proxy_headers=False,
             server_header=False,
