@@ -17,8 +17,10 @@ from reidstream.cli import (
     events,
     gallery,
     models,
+    numbers,
     people,
     render,
+    retention,
     run,
     search,
     serve,
@@ -65,11 +67,13 @@ app.command()(search.search)
 app.command()(serve.serve)
 app.command()(decide.decide)
 app.command()(events.events)
+app.command()(numbers.numbers)
 app.command()(synth.synth)
 app.add_typer(worker.app, name="worker")
 app.add_typer(workers.app, name="workers")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(retention.app, name="retention")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")
