@@ -16,8 +16,10 @@ from reidstream.cli import (
     events,
     gallery,
     models,
+    numbers,
     people,
     render,
+    retention,
     run,
     search,
     serve,
@@ -61,9 +63,11 @@ app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
 app.command()(events.events)
+app.command()(numbers.numbers)
 app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(retention.app, name="retention")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from reidstream.config.clips import ClipConfig
     from reidstream.config.deepstream import DeepStreamConfig
     from reidstream.config.gallery import GalleryConfig
+    from reidstream.config.live import LiveConfig
     from reidstream.config.local import (
         DetectorConfig,
         EmbeddingConfig,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         TrackerConfig,
         TrackletConfig,
     )
+    from reidstream.config.retention import RetentionConfig
     from reidstream.config.sources import SourceConfig
     from reidstream.config.tree import Config, load_config
 
@@ -28,7 +30,9 @@ _HOMES = {
     "DetectorConfig": "reidstream.config.local",
     "EmbeddingConfig": "reidstream.config.local",
     "GalleryConfig": "reidstream.config.gallery",
+    "LiveConfig": "reidstream.config.live",
     "LocalEngineConfig": "reidstream.config.local",
+    "RetentionConfig": "reidstream.config.retention",
     "Section": "reidstream.config.base",
     "SourceConfig": "reidstream.config.sources",
     "TrackerConfig": "reidstream.config.local",
@@ -43,7 +47,9 @@ __all__ = [
     "DetectorConfig",
     "EmbeddingConfig",
     "GalleryConfig",
+    "LiveConfig",
     "LocalEngineConfig",
+    "RetentionConfig",
     "Section",
     "SourceConfig",
     "TrackerConfig",

@@ -14,6 +14,7 @@ from reidstream.config.clips import ClipConfig
 from reidstream.config.deepstream import DeepStreamConfig
 from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
+from reidstream.config.live import LiveConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -22,6 +23,7 @@ from reidstream.config.local import (
     TrackletConfig,
 )
 from reidstream.config.redaction import redacted
+from reidstream.config.retention import RetentionConfig
 from reidstream.config.sources import SourceConfig
 from reidstream.errors import ConfigError
 from reidstream.foreign_documents import parsed_toml
@@ -42,6 +44,8 @@ class Config(Section):
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
+    retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
+    live: LiveConfig = Field(default=LiveConfig(), description="Live pictures on the server's page.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
 

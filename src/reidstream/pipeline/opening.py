@@ -30,6 +30,7 @@ from reidstream.regions import Zones
 
 if TYPE_CHECKING:
     from reidstream.clips import Shelf
+    from reidstream.engines.local import Observer
     from reidstream.inference import Detector, Embedder
     from reidstream.rendering import Renderer
     from reidstream.sources import Frame
@@ -77,6 +78,7 @@ def open_run(
     decided: Callable[[bool], Gallery] | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
+    observer: Observer | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
@@ -88,6 +90,9 @@ def open_run(
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
     says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
+
+    observer: called with every frame that was tracked and what was observed in it, on the source's own thread, which
+    waits for it; on the local engine.
     """
     from reidstream.gallery.index import process as index_process
     from reidstream.models import name_for_others, resolve_model
@@ -103,6 +108,8 @@ def open_run(
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
         raise ConfigError(f"a detector or embedder of your own needs the local engine; got engine={engine!r}")
+    if engine != "local" and observer is not None:
+        raise ConfigError(f"an observer of frames needs the local engine; got engine={engine!r}")
     if engine != "local" and any(source.detections or source.tracks for source in chosen):
         raise ConfigError(f"detections or tracks of your own need the local engine; got engine={engine!r}")
     looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
@@ -147,7 +154,7 @@ def open_run(
             # It gets ready while the models are opened.
             index_process.start()
         film = None if render is None else stack.enter_context(_film(render, engine, named))
-        made = _engine(engine, config, left, gallery, film, detector, embedder)
+        made = _engine(engine, config, left, gallery, film, detector, embedder, observer)
         model = name_for_others(config.embedding.model) if embedder is None else ""
         opened = stack.enter_context(_stored(gallery, config, made.space, model, store))
         yield GalleryRun(
@@ -269,6 +276,7 @@ def _engine(
     film: Renderer | None,
     detector: Detector | None,
     embedder: Embedder | None,
+    observer: Observer | None,
 ) -> Engine:
     if name == "deepstream":
         from reidstream.engines.deepstream.running.engine import DeepStreamEngine
@@ -284,9 +292,11 @@ def _engine(
         # Clips are cut where the packets of cameras are, which is the process that reads them.
         config = config.model_copy(update={"local": config.local.model_copy(update={"processes": 1})})
     if film is None or not live:
-        return open_local_engine(config, sources, detector=detector, embedder=embedder)
+        return open_local_engine(config, sources, observer=observer, detector=detector, embedder=embedder)
 
     def draw_live(frame: Frame, observed: Observed) -> None:
+        if observer is not None:
+            observer(frame, observed)
         if frame.source in live:
             film.draw(frame, observed)
 
