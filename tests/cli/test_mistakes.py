@@ -96,8 +96,8 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("people resolve --topology missing.toml --gallery shop", 2, "missing.toml"),
     # Others.
     ("demo --out photos", 2, "photos holds .*not the demo's; choose another folder"),
-    ("events --gallery shop --secret-env NO_SUCH", 2, "--webhook"),
-    ("events --gallery shop --webhook example.org", 2, "http:// or https://"),
+    ("events --gallery shop --secret-env NO_SUCH", 2, "--to"),
+    ("events --gallery shop --to example.org", 2, "https://"),
     ("doctor log missing.log", 1, "missing.log"),
     ("run entrance.mp4 --render seen.gif --gallery new", 2, r"must end with one of \.mp4"),
     ("run entrance.mp4 --render missing/seen.mp4 --gallery new", 2, "no folder missing"),

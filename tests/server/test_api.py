@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from reidstream.cli.app import app as command_line
+from reidstream.config import SourceConfig
 from reidstream.server.access.roles import Role
+from reidstream.server.api.health import backlog_numbers, camera_numbers
+from reidstream.server.cameras import Camera
 from reidstream.server.desk import Desk
+from reidstream.server.guard import LOCAL
 from tests.server.conftest import IDS, VISITS, Asking, Client, picture, with_pictures
 
 
@@ -199,3 +206,38 @@ def test_the_numbers_for_monitoring(owner: Asking, user: Client) -> None:
     assert owner.client.get("/healthz").text == "ok\n"
     assert owner.client.get("/readyz").text == "ready\n"
     assert user(Role.VIEWER, ["a"]).client.get("/metrics").status_code == 403
+
+
+def test_every_camera_has_its_numbers_and_the_dashboard_asks_for_what_is_there(desk: Desk, app: Any) -> None:
+    camera = Camera("door", SourceConfig(uri="rtsp://10.0.0.7/stream"))
+    report = {"state": "running", "error": None, "expected": None, "live": True, "dropped": 3, "frames": 50}
+    camera.take({**report, "reconnects": 2, "latency": 0.25}, 100.0)
+    camera.take({**report, "frames": 90, "reconnects": 2, "latency": 0.25}, 104.0)
+    file = Camera("film", SourceConfig(uri="film.mp4"))
+    said = {
+        f"{one.name}({sample.labels['source']})": sample.value
+        for one in camera_numbers([camera, file])
+        for sample in one.samples
+    }
+    assert said["reidstream_source_fps(door)"] == 10.0
+    assert said["reidstream_frames_dropped_total(door)"] == 3
+    assert said["reidstream_source_reconnects_total(door)"] == 2
+    assert said["reidstream_source_latency_seconds(door)"] == 0.25
+    assert said["reidstream_last_frame_seconds(door)"] == 104.0
+    assert said["reidstream_source_up(film)"] == 0.0
+    # What nobody knows of is not said to be none.
+    assert "reidstream_source_latency_seconds(film)" not in said
+    assert "reidstream_source_reconnects_total(film)" not in said
+    desk.backlog = (0, 0.0)
+    families = [*camera_numbers([camera]), *backlog_numbers(desk)]
+    known = {s.name for one in families for s in one.samples}
+    known |= set(re.findall(r"^(reidstream_\w+)", owner_of(app, "/metrics"), re.MULTILINE))
+    dashboard = (Path(__file__).parents[2] / "docker" / "grafana.json").read_text()
+    asked = set(re.findall(r"reidstream_\w+", " ".join(re.findall(r'"(?:expr|query)": "([^\n]*)"', dashboard))))
+    assert asked
+    assert asked - known == set()
+
+
+def owner_of(app: Any, path: str) -> str:
+    asking = TestClient(app, base_url="http://localhost", client=(f"{LOCAL}{os.getuid()}", 1))
+    return asking.get(path).text

@@ -202,3 +202,13 @@ def test_a_connection_that_fails_as_nobody_expected_ends_the_source(monkeypatch:
     monkeypatch.setattr(live, "connect", connect)
     with pytest.raises(SourceBroken, match=r"reading failed \(a fault of ours\)"):
         next(source)
+
+
+def test_connections_that_were_made_again_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The second one brings no frame, and is not counted.
+    world = World([steady(3), [], steady(3), steady(3)])
+    source = source_of(world, monkeypatch, reconnect_limit=60)
+    assert source.reconnects == 0
+    frames, _ = all_of(source)
+    assert len(frames) >= 3
+    assert source.reconnects == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,25 @@ if TYPE_CHECKING:
     from reidstream.identities.delivery import Position, Subscriber
 
 
+class EventFormat(StrEnum):
+    """How events are written down for others."""
+
+    PLAIN = "plain"
+    CLOUDEVENTS = "cloudevents"
+
+
 def events(
     gallery: str = GALLERY,
     after: int | None = typer.Option(None, "--after", min=0, help="Only events after this number (seq)."),
     since: str | None = typer.Option(None, "--since", help="Only events from this time on: 2026-01-31T17:00 (UTC)."),
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on with what happens from now; Ctrl-C ends it."),
-    webhook: str | None = typer.Option(None, "--webhook", help="Post the events to this address instead."),
+    webhook: str | None = typer.Option(
+        None,
+        "--to",
+        "--webhook",
+        help="Deliver them instead: to a web server (https://), mqtt://, mqtts:// or nats://.",
+    ),
+    envelope: EventFormat = typer.Option(EventFormat.PLAIN, "--format", help="How events are written down, with --to."),
     secret_env: str | None = typer.Option(
         None, "--secret-env", help="Environment variable with the secret that signs requests."
     ),
@@ -31,12 +46,17 @@ def events(
 ) -> None:
     """Print what happens as JSON lines, in order: tracklets stored, people created, seen again, merged and so on.
 
-    Works while a run fills the gallery. A webhook gets every event at least once.
+    Works while a run fills the gallery. Whom they are delivered to gets every event at least once.
 
     Example: reidstream events --gallery shop --follow
-    Example: reidstream events --gallery shop --follow --webhook https://example.org/people --secret-env SECRET
+    Example: reidstream events --gallery shop --follow --to https://example.org/people --secret-env SECRET
+    Example: reidstream events --gallery shop --follow --to mqtt://broker:1883/people --format cloudevents
     """
-    from reidstream.config.secrets import secret
+    from pydantic import ValidationError
+
+    from reidstream.brokers import subscriber_of
+    from reidstream.config import TargetConfig
+    from reidstream.config.redaction import redacted
     from reidstream.gallery import Gallery
     from reidstream.identities import delivery
     from reidstream.identities.outbox import seq_before
@@ -46,14 +66,23 @@ def events(
     if since is not None and since.isdigit() and len(since) < 9:
         raise ConfigError(f"--since takes a time such as 2026-01-31T17:00; for events after a number: --after {since}")
     signing: str | None = None
+    if webhook is None and envelope is not EventFormat.PLAIN:
+        raise ConfigError("--format says how events are delivered; name somebody with --to")
     if secret_env is not None or secret_file is not None:
         if webhook is None:
-            raise ConfigError("--secret-env and --secret-file sign what is sent to a --webhook; there is none")
+            raise ConfigError("--secret-env and --secret-file sign what is sent to a web server (--to); there is none")
         if secret_env is not None and secret_file is not None:
             raise ConfigError("--secret-env and --secret-file exclude each other")
-        signing = secret("env", secret_env) if secret_env is not None else secret("file", str(secret_file))
-    subscriber: Subscriber = delivery.Lines() if webhook is None else delivery.Webhook(webhook, signing)
-    with Gallery.open(gallery) as opened:
+        signing = f"env:{secret_env}" if secret_env is not None else f"file:{secret_file}"
+    with Gallery.open(gallery) as opened, ExitStack() as stack:
+        subscriber: Subscriber = delivery.Lines()
+        if webhook is not None:
+            try:
+                target = TargetConfig(uri=webhook, format=envelope.value, secret=signing)
+            except ValidationError as error:
+                raise ConfigError(f"--to {redacted(webhook)}: {error.errors()[0]['msg']}") from None
+            subscriber = delivered = subscriber_of(target, opened)
+            stack.callback(delivered.close)
         kept: Position | None = None
         if webhook is not None and position is None:
             position = delivery.position_file(opened, webhook)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from reidstream.config.retention import RetentionConfig
     from reidstream.config.sources import SourceConfig
+    from reidstream.config.targets import TargetConfig
     from reidstream.config.tree import Config, load_config
 
 # Imported when first used: naming somebody needs no settings, and starts sooner without pydantic.
@@ -35,6 +36,7 @@ _HOMES = {
     "RetentionConfig": "reidstream.config.retention",
     "Section": "reidstream.config.base",
     "SourceConfig": "reidstream.config.sources",
+    "TargetConfig": "reidstream.config.targets",
     "TrackerConfig": "reidstream.config.local",
     "TrackletConfig": "reidstream.config.local",
     "load_config": "reidstream.config.tree",
@@ -52,6 +54,7 @@ __all__ = [
     "RetentionConfig",
     "Section",
     "SourceConfig",
+    "TargetConfig",
     "TrackerConfig",
     "TrackletConfig",
     "load_config",

@@ -25,6 +25,7 @@ from reidstream.config.local import (
 from reidstream.config.redaction import redacted
 from reidstream.config.retention import RetentionConfig
 from reidstream.config.sources import SourceConfig
+from reidstream.config.targets import TargetConfig
 from reidstream.config.workers import WorkerConfig
 from reidstream.errors import ConfigError
 from reidstream.foreign_documents import parsed_toml
@@ -45,6 +46,7 @@ class Config(Section):
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
+    targets: tuple[TargetConfig, ...] = Field(default=(), description="Who is told what happens, by a server.")
     retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
     live: LiveConfig = Field(default=LiveConfig(), description="Live pictures on the server's page.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")

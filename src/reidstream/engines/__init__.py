@@ -14,12 +14,14 @@ from reidstream.types import EmbeddingSpace, Event
 class EngineStatus:
     """What an engine can say of itself while it runs; read by the progress display from another thread.
 
-    frames, dropped: per source id. stage_seconds: busy time per stage ("decode", "detect", "track", "embed", ...).
+    frames, dropped, reconnects: per source id; reconnects of those only whose engine counts
+    them. stage_seconds: busy time per stage ("decode", "detect", "track", "embed", ...).
     warnings: counted by text.
     """
 
     frames: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
+    reconnects: dict[str, int] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

@@ -55,6 +55,15 @@ class Subscriber(Protocol):
         """
 
 
+class Packing(Protocol):
+    """How a batch of events is written down for a web server. many: its content type."""
+
+    @property
+    def many(self) -> str: ...
+
+    def write_all(self, events: Sequence[OutboxEvent]) -> bytes: ...
+
+
 class Lines:
     """Events as JSON lines on standard output."""
 
@@ -67,10 +76,11 @@ class Lines:
 class Webhook:
     """Events posted to an address as ``{"events": [...]}``; any 2xx answer accepts them.
 
-    secret: signs each request, see ``signature``. timeout: seconds that an attempt may take from connecting to the
-    answer's last header, however slowly anything moves. pause: waits so many seconds between attempts. Another answer,
-    or none, is tried again after growing pauses, ten times in all; answers that blame the request (4xx) are not. Of an
-    answer only status and headers are read (up to about 100 KiB): its body may be endless.
+    envelope: another way to write them down (``brokers.envelopes``). secret: signs each request, see ``signature``.
+    timeout: seconds that an attempt may take from connecting to the answer's last header, however slowly it moves.
+    attempts: another answer, or none, is tried again after growing pauses, so often in all; answers that blame the
+    request (4xx) are not. pause: waits so many seconds. Of an answer only status and headers are read (up to about 100
+    KiB): its body may be endless.
     """
 
     def __init__(
@@ -78,18 +88,24 @@ class Webhook:
         url: str,
         secret: str | None = None,
         *,
+        envelope: Packing | None = None,
         timeout: float = 10.0,
+        attempts: int = _ATTEMPTS,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"a webhook is an http:// or https:// address, got {redacted(url)!r}")
+        self._envelope, self._attempts = envelope, attempts
         self._url, self._secret, self._timeout, self._pause = url, secret, timeout, pause
 
     def deliver(self, events: Sequence[OutboxEvent]) -> None:
         """See Subscriber. Raises DeliveryError when the last attempt has failed."""
-        body = json.dumps({"events": [event.as_dict() for event in events]}, ensure_ascii=False).encode()
+        if self._envelope is None:
+            body = json.dumps({"events": [event.as_dict() for event in events]}, ensure_ascii=False).encode()
+        else:
+            body = self._envelope.write_all(events)
         wait = _FIRST_PAUSE
-        for left in reversed(range(_ATTEMPTS)):
+        for left in reversed(range(self._attempts)):
             trouble, final = self._post(body)
             if trouble is None:
                 return
@@ -101,11 +117,17 @@ class Webhook:
             self._pause(wait)
             wait = min(2 * wait, _LONGEST_PAUSE)
 
+    def close(self) -> None:
+        """Nothing stays open between batches."""
+
     def _post(self, body: bytes) -> tuple[str | None, bool]:
         """What went wrong, if anything, and whether trying again is of no use."""
         import httpx
 
-        headers = {"Content-Type": "application/json", TIMESTAMP: str(int(time.time()))}
+        headers = {
+            "Content-Type": self._envelope.many if self._envelope else "application/json",
+            TIMESTAMP: str(int(time.time())),
+        }
         if self._secret is not None:
             headers[SIGNATURE] = signature(self._secret, headers[TIMESTAMP], body)
         url = filled_in(self._url)

@@ -230,6 +230,8 @@ class GalleryRun:
             source.processed += 1
             source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
+            source.reconnects = self._engine.status.reconnects.get(event.source)
+            source.latency = max(0.0, time.time() - event.wall_time) if source.live else None
         finished = self._with_stays(collector.take(event))
         self.summary.tracklets += len(finished)
         source.tracklets += len(finished)

@@ -29,6 +29,8 @@ class SourceSummary:
     error: why it failed. note: why it was skipped, or that nobody was found in it. expected: frames it will have, None
     when unknown. frames: how far it was read; processed: of them looked at, which are fewer where a rate is thinned.
     tracklets: finished. seen_wall: Unix seconds at which its last frame came, None before the first.
+    reconnects: how often a camera was connected to again, None where the engine does not count it. latency: seconds
+    from the moment at which the newest frame came to the moment at which its people were known; None of files.
     begun: when it was recorded, Unix seconds; dated: what says so. grown: the gallery held a shorter version of it, and
     only what is new in it was added.
     """
@@ -45,6 +47,8 @@ class SourceSummary:
     processed: int = 0
     tracklets: int = 0
     seen_wall: float | None = None
+    reconnects: int | None = None
+    latency: float | None = None
     begun: float | None = None
     dated: str = ""
     grown: bool = False

@@ -28,6 +28,7 @@ from reidstream.server.api import (
     review,
     search,
     sources,
+    targets,
     tracklets,
 )
 from reidstream.server.api.common import Needs
@@ -37,11 +38,26 @@ from reidstream.server.guard import OPEN, Guard, Trust
 from reidstream.server.photos import Photos
 from reidstream.server.problems import add_problems
 from reidstream.server.review_queue import ReviewQueue
+from reidstream.server.telling import Telling
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (tracklets, people, decisions, review, search, events, numbers, sources, live, jobs, retention, account_routes)
+_API = (
+    tracklets,
+    people,
+    decisions,
+    review,
+    search,
+    events,
+    numbers,
+    sources,
+    live,
+    jobs,
+    retention,
+    targets,
+    account_routes,
+)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 
@@ -57,6 +73,7 @@ def create_app(
     accounts: Accounts | None = None,
     photos: Photos | None = None,
     trust: Trust | None = None,
+    telling: Telling | None = None,
 ) -> ASGIApp:
     """The application over a desk, guard included. Who makes the desk closes it."""
     app = FastAPI(
@@ -73,6 +90,7 @@ def create_app(
     app.state.accounts = people_of_server
     app.state.cameras = cameras or Cameras(desk)
     app.state.photos = photos or Photos(desk.gallery, desk.config)
+    app.state.telling = telling or Telling(desk, ())
     app.state.review = ReviewQueue(desk)
     app.state.cookie = cookie
     _demand_roles()

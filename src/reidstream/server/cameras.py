@@ -64,6 +64,8 @@ class Camera:
     error: str | None = None
     frames: int = 0
     dropped: int = 0
+    reconnects: int | None = None
+    latency: float | None = None
     expected: int | None = None
     live: bool = False
     fps: float = 0.0
@@ -76,6 +78,7 @@ class Camera:
         """Take over what its process says of it."""
         self.state, self.error = report["state"], report["error"]
         self.expected, self.live, self.dropped = report["expected"], report["live"], report["dropped"]
+        self.reconnects, self.latency = report.get("reconnects"), report.get("latency")
         if report["frames"] > self.frames:
             self.last_frame_wall = now
         self.frames = report["frames"]
@@ -116,6 +119,8 @@ class Camera:
             "frames": self.frames,
             "expected": self.expected,
             "dropped": self.dropped,
+            "reconnects": self.reconnects,
+            "latency": self.latency,
             "fps": round(self.fps, 2),
             "live": self.live,
             "last_frame": self.last_frame_wall,
@@ -184,6 +189,17 @@ class Cameras:
             running = list(dict.fromkeys(self._running.values()))
         for one in running:
             one.want(wanted)
+
+    def occupied(self) -> dict[str, bool]:
+        """Of every source that is read here: whether somebody is in its view. With DeepStream that is known of all
+        together only, and of none said."""
+        with self._lock:
+            shared = self._engine == "deepstream"
+            return {
+                name: camera.state == "running" and camera.open_tracks > 0
+                for name, camera in self._cameras.items()
+                if not shared
+            }
 
     def of_run(self, run: object, sources: dict[str, Camera] | None) -> None:
         """What a run that stores through this server reads just now; None: it has ended."""

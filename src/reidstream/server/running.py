@@ -29,6 +29,7 @@ from reidstream.server.guard import LOCAL, Trust
 from reidstream.server.photos import Photos
 from reidstream.server.place import SETUP_FILE, SOCKET_FILE, bound_socket, user_of
 from reidstream.server.run_port import RunPort
+from reidstream.server.telling import Telling
 
 _GRACE = 5
 """Seconds that open connections have when the server ends."""
@@ -85,8 +86,17 @@ def serve(
                 "start it on 127.0.0.1 first and make a user there"
             )
         cameras = Cameras(desk, sources, engine)
+        telling = Telling(desk, config.targets, cameras.occupied)
+        stack.callback(telling.close)
         stack.callback(cameras.close)
-        app = create_app(desk, cameras=cameras, accounts=accounts, photos=Photos(gallery, config), trust=address.trust)
+        app = create_app(
+            desk,
+            cameras=cameras,
+            accounts=accounts,
+            photos=Photos(gallery, config),
+            trust=address.trust,
+            telling=telling,
+        )
         servers = [_server(app, listening, address)]
         folder = gallery.place.folder
         if folder is not None:
@@ -104,6 +114,7 @@ def serve(
             stack.enter_context(CommandTable(gallery, app))
         say(f"serving {gallery.place} at {address.url}")
         cameras.start()
+        telling.start()
         asyncio.run(_run(servers, desk))
         say("finishing what the cameras saw")
 

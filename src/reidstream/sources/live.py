@@ -68,6 +68,7 @@ class LiveSource:
         self._skipped = 0
         self._fitted = 0
         self._dropped = 0
+        self._reconnects = 0
         self._broken_at: float | None = None
         self._ring: PacketRing | None = None
         if config.ring_seconds is not None and config.ring_mib is not None:
@@ -92,6 +93,10 @@ class LiveSource:
     @property
     def mended(self) -> int:
         return self._clock.mended
+
+    @property
+    def reconnects(self) -> int:
+        return self._reconnects
 
     def started(self) -> SourceStarted:
         with self._changed:
@@ -199,6 +204,7 @@ class LiveSource:
         if self._broken_at is not None:
             logger.warning("%s: is back after %.0f s", self._id, time.monotonic() - self._broken_at)
             self._broken_at = None
+            self._reconnects += 1
         media_time = self._clock.media_time(arrival.stamp, time.monotonic())
         if self._ring is not None:
             self._ring.align(arrival.stamp, media_time)

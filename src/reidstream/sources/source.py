@@ -41,6 +41,10 @@ class Source(Protocol):
     def mended(self) -> int:
         """Frames whose time stamp was wrong and was replaced."""
 
+    @property
+    def reconnects(self) -> int:
+        """How often a live source was connected to again."""
+
     def started(self) -> SourceStarted:
         """Open the source, wait for its first frame, and say what it is.
 

@@ -61,6 +61,10 @@ class StoredSource(ABC):
     def mended(self) -> int:
         return 0
 
+    @property
+    def reconnects(self) -> int:
+        return 0
+
     def started(self) -> SourceStarted:
         with self._lock:
             if self._info is None:

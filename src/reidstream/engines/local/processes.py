@@ -229,6 +229,7 @@ def _add(status: EngineStatus, before: Spent, now: Spent) -> None:
     """Add what a process has done since its last message."""
     status.frames.update(now.frames)
     status.dropped.update(now.dropped)
+    status.reconnects.update(now.reconnects)
     for stage, seconds in now.stage_seconds.items():
         status.spend(stage, seconds - before.stage_seconds.get(stage, 0.0))
     for text, count in now.warnings.items():

@@ -171,6 +171,7 @@ class SourceReader:
                     # A camera decodes on a thread of its own; what passes here is waiting for its next frame.
                     self._shared.status.spend("decode", time.perf_counter() - before)
                 self._shared.status.dropped[self._id] = source.dropped
+                self._shared.status.reconnects[self._id] = source.reconnects
                 if frame is None:
                     break
                 if self.given is None and frame.index % self._shared.config.detector.every:

@@ -1,0 +1,141 @@
+"""Real brokers in processes of their own, which tests may kill."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.identities.conftest import fill
+
+__all__ = ["fill"]
+
+_PATIENCE = 60.0
+
+_AMQTT = """
+import asyncio, sys, warnings
+warnings.simplefilter("ignore")
+from amqtt.broker import Broker
+
+async def main():
+    anonymous = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    listeners = {"default": {"type": "tcp", "bind": f"127.0.0.1:{sys.argv[1]}"}}
+    await Broker({"listeners": listeners, "plugins": anonymous}).start()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RunningBroker:
+    """A broker at a port of its own, which may be killed and started again."""
+
+    def __init__(self, command: Callable[[int], list[str]]) -> None:
+        self.port = free_port()
+        self._command = command
+        self.child: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self.child = subprocess.Popen(
+            self._command(self.port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+        until(self.answers)
+
+    def answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+            self.child = None
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """Wait until something is so, with a generous limit; what it was."""
+    deadline = time.monotonic() + _PATIENCE
+    while not (found := true()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def mqtt() -> Iterator[RunningBroker]:
+    broker = RunningBroker(lambda port: [sys.executable, "-c", _AMQTT, str(port)])
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[RunningBroker]:
+    server = shutil.which("nats-server", path=str(Path(sys.executable).parent))
+    assert server is not None
+    store = str(tmp_path / "jetstream")
+    broker = RunningBroker(lambda port: [server, "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", store])
+    yield broker
+    broker.kill()
+
+
+class Listener:
+    """Somebody at an MQTT broker who hears everything below some topics. kept: what it retains now, by topic."""
+
+    def __init__(self, port: int, *topics: str) -> None:
+        import paho.mqtt.client as paho
+
+        self.heard: list[tuple[str, bytes, bool]] = []
+        self._subscribed: queue.Queue[bool] = queue.Queue()
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=f"listener{free_port()}")
+        self._client.on_message = lambda _c, _d, m: self.heard.append((m.topic, m.payload, bool(m.retain)))
+        self._client.on_subscribe = lambda *_: self._subscribed.put(True)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        self._client.subscribe([(topic, 1) for topic in topics])
+        self._subscribed.get(timeout=_PATIENCE)
+
+    @property
+    def kept(self) -> dict[str, bytes]:
+        """The last that was heard of each topic, without what was taken away."""
+        return {topic: body for topic, body in {t: b for t, b, _ in self.heard}.items() if body}
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for topic, body, _ in list(self.heard) if "/events/" in topic or "/alerts" in topic]
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listener]]:
+    made: list[Listener] = []
+
+    def start(port: int, *topics: str) -> Listener:
+        made.append(Listener(port, *topics))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.close()

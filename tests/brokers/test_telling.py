@@ -1,0 +1,166 @@
+"""A server tells its targets what happens, and Home Assistant who is where; pictures go with whom they show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reidstream.config import Config, TargetConfig
+from reidstream.config.gallery import GalleryConfig
+from reidstream.gallery import Gallery
+from reidstream.server.access.roles import Caller, Role
+from reidstream.server.desk import Desk
+from reidstream.server.telling import Telling
+from tests.brokers.conftest import Listener, RunningBroker, until
+from tests.identities.conftest import SPACE
+from tests.identities.test_events import Receiver
+from tests.server.conftest import IDS, VISITS, picture, stored, with_pictures
+
+OWNER = Caller("owner", Role.ADMIN)
+PICTURE_A = "shop/cameras/a/picture"
+PICTURE_B = "shop/cameras/b/picture"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    config = GalleryConfig(index="exact")
+    with Gallery.open(tmp_path / "shop", write=True, create=True, space=SPACE, config=config) as gallery:
+        stored(gallery, VISITS)
+        made = Desk(gallery, Config())
+        made.settle()
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def tell(desk: Desk) -> Iterator[Callable[..., Telling]]:
+    """Begin to tell a target; what was told before stops."""
+    with ExitStack() as stack:
+
+        def start(occupied: Callable[[], dict[str, bool]] = dict, **target: Any) -> Telling:
+            telling = Telling(desk, [TargetConfig.model_validate(target)], occupied)
+            telling.start()
+            stack.callback(telling.close)
+            return telling
+
+        yield start
+
+
+def home(port: int, **more: Any) -> dict[str, Any]:
+    return {"uri": f"mqtt://127.0.0.1:{port}/shop", "home_assistant": True, **more}
+
+
+@pytest.mark.setting("targets.home_assistant")
+def test_home_assistant_finds_every_camera_and_hears_who_is_there(
+    tell: Callable[..., Telling], mqtt: RunningBroker, listen: Callable[..., Listener]
+) -> None:
+    there = {"a": False, "back door": True}
+    tell(lambda: dict(there), **home(mqtt.port))
+    late = listen(mqtt.port, "homeassistant/#", "shop/#")
+    (topic,) = until(lambda: [t for t in late.kept if t.startswith("homeassistant/device/")])
+    declared = json.loads(late.kept[topic])
+    node = topic.split("/")[2]
+    assert declared["device"]["identifiers"] == [node]
+    assert declared["availability_topic"] == "shop/availability"
+    occupancy = [one for one in declared["components"].values() if one["platform"] == "binary_sensor"]
+    topics = {one["name"]: one["state_topic"] for one in occupancy}
+    assert set(topics) == {"a occupancy", "back door occupancy"}
+    assert len({one["unique_id"] for one in occupancy}) == 2
+    # Names of topics hold neither spaces nor wildcards.
+    assert " " not in topics["back door occupancy"]
+    until(lambda: late.kept.get(topics["back door occupancy"]) == b"ON")
+    until(lambda: late.kept.get(topics["a occupancy"]) == b"OFF")
+    there["a"] = True
+    until(lambda: late.kept.get(topics["a occupancy"]) == b"ON")
+    # No picture unless it is asked for.
+    assert not any(t.endswith("/picture") for t in late.kept)
+    del there["a"]
+    until(lambda: json.loads(late.kept[topic])["components"]["a_occupancy"] == {"platform": "binary_sensor"})
+
+
+@pytest.mark.setting("targets.pictures")
+def test_the_last_picture_is_withdrawn_when_who_is_on_it_is_erased(
+    desk: Desk, tell: Callable[..., Telling], mqtt: RunningBroker, listen: Callable[..., Listener]
+) -> None:
+    listener = listen(mqtt.port, "shop/cameras/#")
+    tell(lambda: {"a": False, "b": False}, **home(mqtt.port, pictures=True))
+    until(lambda: listener.kept.get(PICTURE_A) == picture(1))
+    until(lambda: listener.kept.get(PICTURE_B) == picture(2))
+    desk.store(with_pictures([(5, "b", 40, 45)]))
+    until(lambda: listener.kept.get(PICTURE_B) == picture(5))
+    erased = desk.erase(OWNER, [IDS[5]])
+    desk.jobs.wait(erased.id)
+    until(lambda: PICTURE_A not in listener.kept)
+    # Nobody who comes later gets it from the broker.
+    late = listen(mqtt.port, "shop/cameras/#")
+    until(lambda: late.kept.get(PICTURE_B) == picture(5))
+    assert PICTURE_A not in late.kept
+    assert any(body == b"" for topic, body, _ in listener.heard if topic == PICTURE_A)
+
+
+def test_what_was_erased_while_the_server_was_away_is_withdrawn_when_it_is_back_and_so_is_what_is_not_wanted(
+    desk: Desk, tell: Callable[..., Telling], mqtt: RunningBroker, listen: Callable[..., Listener]
+) -> None:
+    listener = listen(mqtt.port, "shop/cameras/#")
+    first = tell(lambda: {"a": False, "b": False}, **home(mqtt.port, pictures=True))
+    until(lambda: {PICTURE_A, PICTURE_B} <= set(listener.kept))
+    first.close()
+    desk.jobs.wait(desk.erase(OWNER, [IDS[5]]).id)
+    assert PICTURE_A in listener.kept
+    # The camera is read no more: nothing else would take its picture's place.
+    second = tell(lambda: {"b": False}, **home(mqtt.port, pictures=True))
+    until(lambda: PICTURE_A not in listener.kept)
+    assert PICTURE_B in listener.kept
+    second.close()
+    tell(uri=f"mqtt://127.0.0.1:{mqtt.port}/shop")
+    until(lambda: PICTURE_B not in listener.kept)
+
+
+def test_a_target_goes_on_where_it_was_and_a_new_one_begins_now(
+    desk: Desk, tell: Callable[..., Telling], mqtt: RunningBroker, listen: Callable[..., Listener]
+) -> None:
+    listener = listen(mqtt.port, "shop/events/#")
+    uri = f"mqtt://127.0.0.1:{mqtt.port}/shop"
+    first = tell(uri=uri)
+    begun = desk.last_event()
+    desk.store(with_pictures([(6, "b", 50, 55)]))
+    desk.settle()
+    until(lambda: first.targets[0].as_dict()["behind"] == 0)
+    assert min(event["seq"] for event in listener.events()) == begun + 1
+    first.close()
+    heard = len(listener.events())
+    desk.store(with_pictures([(7, "b", 60, 65)]))
+    desk.settle()
+    mqtt.kill()
+    second = tell(uri=uri)
+    # The broker is away: that is said, and nothing is lost.
+    until(lambda: second.targets[0].trouble)
+    assert second.targets[0].as_dict()["behind"] > 0
+    mqtt.start()
+    again = listen(mqtt.port, "shop/events/#")
+    until(
+        lambda: (
+            second.targets[0].as_dict() | {"target": ""}
+            == {"target": "", "seq": desk.last_event(), "behind": 0, "trouble": ""}
+        )
+    )
+    assert heard > 0
+    assert {event["seq"] for event in again.events()} <= set(range(begun, desk.last_event() + 1))
+
+
+@pytest.mark.setting("targets.kinds", "targets.format")
+def test_a_web_server_hears_of_the_kinds_that_it_wants(desk: Desk, tell: Callable[..., Telling]) -> None:
+    receiver = Receiver()
+    telling = tell(uri=receiver.url, kinds=["IdentityCreated"], format="cloudevents")
+    desk.store(with_pictures([(8, "b", 70, 75)]))
+    desk.settle()
+    until(lambda: telling.targets[0].as_dict()["behind"] == 0)
+    telling.close()
+    receiver.stop()
+    told = [one for _, body in receiver.requests for one in json.loads(body)]
+    assert {one["type"] for one in told} == {"reidstream.identity.created.v1"}
