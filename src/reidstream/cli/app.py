@@ -10,6 +10,7 @@ import typer
 
 from reidstream import __version__
 from reidstream.cli import (
+    alerts,
     deepstream,
     demo,
     doctor,
@@ -24,6 +25,7 @@ from reidstream.cli import (
     setup,
     sources,
     synth,
+    watch,
 )
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
@@ -64,6 +66,8 @@ app.command()(events.events)
 app.command()(synth.synth)
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(watch.app, name="watch")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")

@@ -13,6 +13,8 @@ from sqlalchemy import Connection, func, insert, inspect, select
 from reidstream.gallery import Gallery
 from reidstream.identities.schema import outbox
 
+ALERT_RAISED, ALERT_WITHDRAWN = "AlertRaised", "AlertWithdrawn"
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxEvent:
@@ -20,7 +22,8 @@ class OutboxEvent:
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
     TrackletMoved, TrackletRejected, DuplicatesLabelled, IdentitiesApart, IdentityConfirmed, OperationUndone,
-    IdentitiesResolved, GalleryImported or PersonErased: whoever keeps anything of that person forgets it.
+    IdentitiesResolved, GalleryImported, PersonErased: whoever keeps anything of that person forgets it; AlertRaised or
+    AlertWithdrawn: what was said was wrong, or is about somebody who was erased.
     """
 
     seq: int

@@ -16,7 +16,20 @@ from reidstream.server import pages
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Role
 from reidstream.server.api import accounts as account_routes
-from reidstream.server.api import decisions, events, health, jobs, live, people, review, search, sources, tracklets
+from reidstream.server.api import (
+    alerts,
+    decisions,
+    events,
+    health,
+    jobs,
+    live,
+    people,
+    review,
+    search,
+    sources,
+    tracklets,
+    watch,
+)
 from reidstream.server.api.common import Needs
 from reidstream.server.cameras import Cameras
 from reidstream.server.desk import Desk
@@ -28,7 +41,7 @@ from reidstream.server.review_queue import ReviewQueue
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (tracklets, people, decisions, review, search, events, sources, live, jobs, account_routes)
+_API = (tracklets, people, decisions, review, search, events, sources, live, alerts, watch, jobs, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 
