@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData, Table, inspect
 from reidstream.alerts import Watch
 from reidstream.alerts.lists import rule_settings
 from reidstream.clips import Clip, ClipShelf
-from reidstream.config import Config
+from reidstream.config import Config, RetentionConfig
 from reidstream.engines.recording import Recorder
 from reidstream.gallery import Gallery
 from reidstream.gallery.personal import Store, Subject, component_stores, stores_of
@@ -21,6 +21,7 @@ from reidstream.identities.delivery import Position, follow, position_file
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent
 from reidstream.identities.people import prepare
+from reidstream.retention import retain
 from reidstream.types import EmbeddingSpace, LeftOut, LeftOutReason, SourceStarted
 
 from .alerts.conftest import sighting
@@ -65,6 +66,7 @@ WRITERS = {
     "models.exporting": NOBODY,
     "models.onnx_file": NOBODY,
     "models.preparing": NOBODY,
+    "numbers.writing": COPY,
     "rendering.film": COPY,
     "runtime.setting_up": NOBODY,
     "search.photos": COPY,
@@ -128,6 +130,7 @@ def test_every_table_and_file_that_a_gallery_comes_to_have_is_declared(
         gallery.add([made_tracklet(1, "door", 0.0, 5.0), made_tracklet(2, "door", 10.0, 15.0)])
         OnlineIdentities(gallery, Config().identities).catch_up()
         watched(gallery)
+        retain(gallery, RetentionConfig(days=1), "somebody", now=lambda: 0.0)
         if place == "folder":
             shelf = ClipShelf(gallery)
             for name in ("a.mp4", ".b.77.partial.mkv"):
@@ -193,6 +196,7 @@ def test_every_store_leaves_no_trace_of_who_is_erased(tmp_path: Path) -> None:
         assert shelf.finish(clip, shelf.folder / "written")
         OnlineIdentities(gallery, Config().identities).catch_up()
         watched(gallery)
+        retain(gallery, RetentionConfig(days=1), "somebody", now=lambda: 0.0)
         with gallery.write() as connection:
             person = connection.exec_driver_sql("SELECT id FROM people").scalar_one()
             subject = Subject((made_tracklet(1, "door", 0.0, 5.0).id,), ("content of door",), people=(person,))

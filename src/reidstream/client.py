@@ -109,6 +109,14 @@ class Client:
         """What was seen and not stored, in order of time; filters: camera, since, until, media_since, media_until."""
         return self.get("/left-out", limit=limit, **filters)
 
+    def numbers(self, *, cameras: Sequence[str] = (), **asked: Any) -> Document:
+        """People per camera, zone and hour or day; by, since, until, time_zone and stay as the interface has them."""
+        return self.get("/numbers", camera=list(cameras), **_given(asked))
+
+    def journeys(self, *, cameras: Sequence[str] = (), **asked: Any) -> Document:
+        """How people went from camera to camera; since, until, time_zone, stay and within as the interface has them."""
+        return self.get("/journeys", camera=list(cameras), **_given(asked))
+
     def tracklet(self, id: str) -> Document:
         return self.get(f"/tracklets/{_quoted(id)}")
 
@@ -360,6 +368,10 @@ def _error(response: httpx.Response) -> ReIDStreamError:
     if isinstance(kind, type) and issubclass(kind, ReIDStreamError):
         return kind(text)
     return GalleryNotFound(text) if response.status_code == 404 else GalleryError(text)
+
+
+def _given(asked: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _quoted(word: str) -> str:

@@ -13,6 +13,7 @@ ReIDStreamError
 ├── GalleryError              a gallery cannot be used
 │   ├── GalleryNotFound       nothing at that path
 │   ├── GalleryLocked         another process owns it for writing
+│   ├── GalleryUnreachable    its server is not there just now, or has no room; the same may succeed later
 │   ├── GalleryMismatch       it belongs to another embedding space, schema or settings
 │   └── GalleryCorrupt        what is on disk contradicts itself
 ├── TrackletNotFound          no such tracklet
@@ -87,6 +88,10 @@ class GalleryNotFound(GalleryError):
 
 class GalleryLocked(GalleryError):
     """Another process owns the gallery for writing."""
+
+
+class GalleryUnreachable(GalleryError):
+    """The gallery's server is not there just now, or has no room; the same may succeed later."""
 
 
 class GalleryMismatch(GalleryError):

@@ -49,15 +49,28 @@ WRITING: dict[str, tuple[list[str], bool]] = {
     "watch drop": (["barred"], False),
     "alerts acknowledge": (["{alert}"], False),
     "people erase": (["Ann", "--yes"], True),
+    # Whose rules erase nobody who was seen a moment ago, by the clock of the visits.
+    "retention run": (["--yes"], False),
 }
 # These would, and say what to do instead.
 SAYING: dict[str, list[str]] = {"people review": [], "serve": [], "gallery reembed": ["person-reid"]}
+# These are for galleries on PostgreSQL, which many processes fill.
+OF_DATABASES: dict[str, list[str]] = {
+    "worker": [],
+    "decide": [],
+    "worker drain": ["gpu-3"],
+    "workers status": [],
+    "workers add": ["door.mp4"],
+    "workers pause": ["door"],
+    "workers resume": ["door"],
+    "workers remove": ["door"],
+}
 # These look only.
 LOOKING = {
     *("search", "render", "events", "doctor"),
     *("gallery info", "gallery list", "gallery show", "gallery check", "gallery export", "gallery sheet"),
-    *("gallery zones", "eval gallery"),
     *("watch lists", "watch rules", "alerts list", "alerts picture"),
+    *("gallery zones", "eval gallery", "numbers", "retention plan", "retention log"),
     *("people list", "people show", "people sheet", "people history", "people clocks"),
 }
 
@@ -73,7 +86,7 @@ def of_galleries() -> set[str]:
 
 
 def test_what_every_command_does_with_a_served_gallery_is_known() -> None:
-    assert of_galleries() == {*WRITING, *SAYING, *LOOKING}
+    assert of_galleries() == {*WRITING, *SAYING, *OF_DATABASES, *LOOKING}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +99,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, d
     shop = made_gallery(folder / "shop", VISITS)
     with Gallery.open(shop, write=True) as gallery:
         raised(gallery)
-    with Served(shop) as running:
+    with Served(shop, "--set", "retention.cameras.c=9") as running:
         yield running, places
 
 
@@ -131,3 +144,12 @@ def test_a_command_that_cannot_go_through_it_says_what_to_do(served: tuple[Serve
     words = str(done.exception)
     assert "server" in words or "written by process" in words
     assert "Review" in words or "stop it" in words or "Sources" in words
+
+
+@pytest.mark.parametrize("name", OF_DATABASES)
+def test_what_workers_do_with_a_folder_is_to_say_what_it_is_for(
+    served: tuple[Served, dict[str, str]], name: str
+) -> None:
+    done = CliRunner().invoke(app, [*name.split(), *OF_DATABASES[name], "--gallery", str(served[0].gallery)])
+    assert isinstance(done.exception, ConfigError), done.output
+    assert "workers need a gallery on PostgreSQL" in str(done.exception)

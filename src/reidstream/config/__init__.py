@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TrackerConfig,
         TrackletConfig,
     )
+    from reidstream.config.retention import RetentionConfig
     from reidstream.config.sources import SourceConfig
     from reidstream.config.tree import Config, load_config
 
@@ -33,6 +34,7 @@ _HOMES = {
     "GalleryConfig": "reidstream.config.gallery",
     "LiveConfig": "reidstream.config.live",
     "LocalEngineConfig": "reidstream.config.local",
+    "RetentionConfig": "reidstream.config.retention",
     "Section": "reidstream.config.base",
     "SourceConfig": "reidstream.config.sources",
     "TrackerConfig": "reidstream.config.local",
@@ -50,6 +52,7 @@ __all__ = [
     "GalleryConfig",
     "LiveConfig",
     "LocalEngineConfig",
+    "RetentionConfig",
     "Section",
     "SourceConfig",
     "TrackerConfig",

@@ -24,7 +24,9 @@ from reidstream.config.local import (
     TrackletConfig,
 )
 from reidstream.config.redaction import redacted
+from reidstream.config.retention import RetentionConfig
 from reidstream.config.sources import SourceConfig
+from reidstream.config.workers import WorkerConfig
 from reidstream.errors import ConfigError
 from reidstream.foreign_documents import parsed_toml
 from reidstream.suggestions import did_you_mean
@@ -45,9 +47,11 @@ class Config(Section):
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
     alerts: AlertConfig = Field(default=AlertConfig(), description="Alerts, and how long they are kept.")
+    retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
     live: LiveConfig = Field(default=LiveConfig(), description="Live pictures on the server's page.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
+    workers: WorkerConfig = Field(default=WorkerConfig(), description="Workers that share a gallery on PostgreSQL.")
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:

@@ -26,7 +26,7 @@ from reidstream.pipeline.known import (
     why_held,
 )
 from reidstream.pipeline.run import GalleryRun
-from reidstream.pipeline.store import TrackletStore
+from reidstream.pipeline.store import Checkpoints, TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.watching import Watcher
 from reidstream.regions import Zones
@@ -79,6 +79,7 @@ def open_run(
     store: TrackletStore | None = None,
     shelf: Shelf | None = None,
     decided: Callable[[bool], Gallery] | None = None,
+    checkpoints: Checkpoints | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
     observer: Observer | None = None,
@@ -90,7 +91,7 @@ def open_run(
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw video with people's
     numbers and names to this file, one per source: of recordings at the end of the run, of cameras while it goes on,
     when only the tracks' numbers are known. record: record the events to this file. store, shelf: of the process that
-    owns the gallery, which is then opened for reading only; decided: see GalleryRun.
+    owns the gallery, which is then opened for reading only; decided, checkpoints: see GalleryRun.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
@@ -184,6 +185,7 @@ def open_run(
             film=film,
             shelf=shelf,
             decided=decided,
+            checkpoints=checkpoints,
             files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
             films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
             watcher=watcher,

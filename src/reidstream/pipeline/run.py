@@ -22,7 +22,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import count_people
 from reidstream.identities.settling import settle
 from reidstream.pipeline.second_look import second_look
-from reidstream.pipeline.store import TrackletStore
+from reidstream.pipeline.store import Checkpoints, TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.watching import Watcher
 from reidstream.pipeline.writer import GalleryWriter
@@ -56,6 +56,7 @@ class GalleryRun:
     watcher: for a store: who hears of whoever is in view; a gallery of one's own has one when it has rules of alerts.
     frames: keeps pictures of moments for them, where the engine's frames can be observed.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
+    checkpoints: keeps, every ``workers.checkpoint_seconds``, what the open tracks of live sources have come to.
     """
 
     def __init__(
@@ -81,10 +82,14 @@ class GalleryRun:
         decided: Callable[[bool], Gallery] | None = None,
         watcher: Watcher | None = None,
         frames: FrameShelf | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._engine = engine
         self._watcher, self._frames = watcher, frames
         self._open_tracks: OpenTracks | None = None
+        self._checkpoints = checkpoints
+        # Live source → when its open tracks were kept last, on the monotonic clock.
+        self._kept: dict[str, float] = {}
         self._believed = believed
         self._decided = decided
         self._gallery = gallery
@@ -116,6 +121,10 @@ class GalleryRun:
         """End cleanly: what was seen so far is finished and stored. Safe from a signal handler."""
         self.summary.stopped = True
         self._engine.stop()
+
+    def skip(self, source: str) -> None:
+        """Read no more of one source; what was seen of it is finished and stored. Safe from any thread."""
+        self._engine.skip(source)
 
     def run(self) -> RunSummary:
         """Run to the end of all sources.
@@ -266,6 +275,8 @@ class GalleryRun:
         source.tracklets += len(finished)
         self.summary.open_tracks = collector.open_tracks
         writer.add(finished, collector.left_out())
+        if self._checkpoints is not None and isinstance(event, Observed) and source.live:
+            self._keep_open_tracks(self._checkpoints, event.source, collector, writer)
         if isinstance(event, SourceEnded):
             source.frames, source.dropped, source.error = event.frames, event.dropped, event.error
             whole = SourceState.STOPPED if event.stopped else SourceState.COMPLETE
@@ -273,6 +284,14 @@ class GalleryRun:
             if source.state is SourceState.COMPLETE and not source.tracklets:
                 source.note = "nobody was found in it"
             writer.end_source(event)
+
+    def _keep_open_tracks(
+        self, store: Checkpoints, source: str, collector: TrackletCollector, writer: GalleryWriter
+    ) -> None:
+        now = time.monotonic()
+        if now - self._kept.setdefault(source, now) >= self._config.workers.checkpoint_seconds:
+            self._kept[source] = now
+            writer.checkpoint(store, source, self._with_stays(collector.unfinished(source)))
 
     def _with_stays(self, tracklets: list[Tracklet]) -> list[Tracklet]:
         """The tracklets with their stays in the zones of their cameras."""

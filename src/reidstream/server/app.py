@@ -23,7 +23,9 @@ from reidstream.server.api import (
     health,
     jobs,
     live,
+    numbers,
     people,
+    retention,
     review,
     search,
     sources,
@@ -41,7 +43,8 @@ from reidstream.server.review_queue import ReviewQueue
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (tracklets, people, decisions, review, search, events, sources, live, alerts, watch, jobs, account_routes)
+_PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, watch)
+_API = (*_PEOPLE, sources, live, jobs, retention, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 

@@ -21,8 +21,9 @@ from reidstream.alerts import Watch
 from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, GalleryError, ReIDStreamError
+from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable, ReIDStreamError
 from reidstream.gallery import Gallery
+from reidstream.gallery.erasing import Erasure
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin
 from reidstream.identities.applying import Applied, Applying, Part, batches
@@ -33,6 +34,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
 from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
+from reidstream.retention import next_run, retain
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
@@ -71,6 +73,9 @@ class Desk:
         self.resolver = Resolver()
         self.closing = False
         """Streams of events end when this is set."""
+        self.backlog: tuple[int, float] | None = None
+        """How many tracklets of workers have no person yet, and for how many seconds the oldest; None: no workers."""
+        self.begun = time.time()
         self.stored = 0
         self.slowest_store = 0.0
         self._shelf: ClipShelf | None = None
@@ -140,6 +145,16 @@ class Desk:
                 del self._readers[content]
             self.gallery.break_off(contents)
         self.watching.settle()
+
+    def heard_of(self, changed: Sequence[str], gone: Sequence[str]) -> None:
+        """Take over what other processes have changed and taken out, and give people to what they have stored."""
+        self.gallery.stored_elsewhere()
+        if changed or gone:
+            with self._deciding:
+                self.gallery.unannounced.changed(changed)
+                self.gallery.unannounced.gone(gone)
+                self._follow()
+        self.wake()
 
     def leave_out(self, batch: Sequence[LeftOut]) -> None:
         """Note what was seen and not worth storing."""
@@ -320,31 +335,43 @@ class Desk:
         """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
 
         def work(job: Job) -> dict[str, Any]:
-            # Whoever reads everybody must not find that somebody has vanished.
-            self._read()
-
-            def deleted(subject: Subject) -> None:
-                self._follow(told=[*subject.people], gone=subject.tracklets)
-
-            done = self.gallery.erase(
-                ids,
-                contents,
-                job.advance,
-                left_out=left_out,
-                people=people,
-                author=caller.name,
-                exclusive=self._deciding,
-                deleted=deleted,
-            )
-            self.watching.watch.reload()
-            self.wake()
-            document = erasure_document(done)
+            what = {"contents": contents, "people": people, "left_out": left_out, "author": caller.name}
+            document = erasure_document(self._erase(job, ids, **what))
             for part in ("before", "after"):
                 if document[part] is not None:
                     document[part] = {"files": document[part]["files"], "found": len(document[part]["found"])}
             return document
 
         return self.jobs.start("erase", caller.name, work)
+
+    def retain(self, who: str) -> Job:
+        """Erase what is due by the rules of the configuration."""
+
+        def work(job: Job) -> dict[str, Any]:
+            def erasing(ids: Sequence[str], *, left_out: Sequence[str]) -> Erasure:
+                return self._erase(job, ids, left_out=left_out, author=who)
+
+            return retain(self.gallery, self.config.retention, who, erasing)
+
+        return self.jobs.start("retention", who, work)
+
+    def retention_due(self) -> bool:
+        """Whether it is time to erase what is due; see ``retention.next_run``."""
+        now = time.time()
+        following = next_run(self.gallery, self.config.retention, self.begun, now)
+        return following is not None and following <= now
+
+    def _erase(self, job: Job, ids: Sequence[str], **what: Any) -> Erasure:
+        # Whoever reads everybody must not find that somebody has vanished.
+        self._read()
+
+        def deleted(subject: Subject) -> None:
+            self._follow(told=[*subject.people], gone=subject.tracklets)
+
+        done = self.gallery.erase(ids, progress=job.advance, exclusive=self._deciding, deleted=deleted, **what)
+        self.watching.watch.reload()
+        self.wake()
+        return done
 
     def rebuild(self, caller: Caller) -> Job:
         """Make the index's files anew from the rows. Storing and deciding go on meanwhile."""
@@ -415,6 +442,8 @@ class Desk:
             try:
                 while self._catch_up():
                     pass
+            except (GalleryLocked, GalleryUnreachable) as error:
+                _log.warning("%s; stored tracklets wait for their people", error)
             except ReIDStreamError:
                 # The tracklets are stored; whoever opens the gallery next gives them people.
                 _log.exception("stored tracklets could not be given people")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import reidstream
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Caller, Role
-from reidstream.server.api.common import Operator, Reviewer, TheAccounts, Viewer
+from reidstream.server.api.common import Operator, Reviewer, TheAccounts, TheDesk, Viewer
+from reidstream.server.numbers_page import NumbersForm, numbers_page
 
 router = APIRouter(include_in_schema=False)
 
@@ -28,6 +29,7 @@ _MENU = (
     ("/alerts", "Alerts", Role.VIEWER),
     ("/review", "Review", Role.REVIEWER),
     ("/search", "Search", Role.VIEWER),
+    ("/numbers", "Numbers", Role.VIEWER),
     ("/sources", "Sources", Role.VIEWER),
     ("/jobs", "Jobs", Role.OPERATOR),
     ("/users", "Users", Role.VIEWER),
@@ -73,6 +75,12 @@ def review(caller: Reviewer, accounts: TheAccounts) -> Response:
 @router.get("/search")
 def search(caller: Viewer) -> Response:
     return page("search.html", caller, "/search")
+
+
+@router.get("/numbers")
+def numbers(desk: TheDesk, caller: Viewer, form: Annotated[NumbersForm, Query()]) -> Response:
+    values = numbers_page(desk.gallery, None if caller.cameras is None else caller.sources, form)
+    return page("numbers.html", caller, "/numbers", **values)
 
 
 @router.get("/sources")
