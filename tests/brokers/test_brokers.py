@@ -7,28 +7,25 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from reidstream.brokers import subscriber_of
-from reidstream.brokers.envelopes import CloudEvents, type_of
+from reidstream.brokers.envelopes import CloudEvents
 from reidstream.brokers.mqtt import Mqtt
 from reidstream.children import command_of, environment
-from reidstream.cli.app import app
-from reidstream.config import TargetConfig, load_config
+from reidstream.config import TargetConfig
 from reidstream.config.identities import IdentityConfig
-from reidstream.errors import ConfigError, DeliveryError
+from reidstream.errors import DeliveryError
 from reidstream.gallery import Gallery
-from reidstream.identities.delivery import follow, signature
+from reidstream.identities.delivery import follow
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after, append_events
 from tests.brokers.conftest import Listener, RunningBroker, until
 from tests.identities.conftest import Fill
-from tests.identities.test_events import Receiver
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15)]
 
@@ -172,65 +169,6 @@ def test_jetstream_stores_each_event_once_and_says_what_is_missing(gallery: Gall
     append(gallery, 1)
     follow(gallery, target, 0)
     assert [event["seq"] for event in asyncio.run(stored(nats.port))] == seqs(gallery)
-
-
-def test_an_envelope_has_what_the_specification_demands(gallery: Gallery) -> None:
-    uuid = gallery.facts().uuid
-    for event in all_events_after(gallery, 0):
-        written = json.loads(CloudEvents(uuid).write(event))
-        assert written["specversion"] == "1.0"
-        assert {type(written[name]) for name in ("id", "source", "type", "subject")} == {str}
-        assert datetime.fromisoformat(written["time"]).timestamp() == pytest.approx(event.wall, abs=0.001)
-        assert written["data"] == json.loads(json.dumps(event.as_dict()))
-        # Names of attributes are small letters and digits.
-        assert all(name.isascii() and name.isalnum() and name == name.lower() for name in written)
-    assert type_of("IdentitySeenAgain") == "reidstream.identity.seen_again.v1"
-    assert type_of("AlertRaised") == "reidstream.alert.raised.v1"
-    alone = json.loads(CloudEvents(uuid).write(OutboxEvent(1, 0.0, "IdentitiesResolved", {"people": 3})))
-    assert "subject" not in alone
-
-
-def test_a_web_server_gets_signed_batches_of_cloud_events(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET", "s3cret")
-    receiver = Receiver()
-    receiver.answers = [503]
-    words = ["--to", receiver.url, "--format", "cloudevents", "--secret-env", "SECRET"]
-    done = CliRunner().invoke(app, ["events", "--gallery", str(gallery.place.folder), *words])
-    receiver.stop()
-    assert done.exit_code == 0, (done.output, done.exception)
-    # The first attempt was refused.
-    (_, _), (headers, body) = receiver.requests
-    assert headers["Content-Type"] == "application/cloudevents-batch+json"
-    assert [int(one["id"]) for one in json.loads(body)] == seqs(gallery)
-    assert headers["X-ReIDStream-Signature"] == signature("s3cret", headers["X-ReIDStream-Timestamp"], body)
-
-
-@pytest.mark.setting("targets.uri", "targets.secret", "targets.format", "targets.pictures", "targets.home_assistant")
-@pytest.mark.parametrize(
-    ("target", "said"),
-    [
-        ({"uri": "kafka://host/topic"}, "must begin with"),
-        ({"uri": "mqtt://"}, "must begin with"),
-        ({"uri": "mqtt://host/a", "secret": "env:S"}, "signs requests"),
-        ({"uri": "https://host/a", "secret": "hunter2"}, "where the secret stands"),
-        ({"uri": "https://host/a", "home_assistant": True}, "MQTT"),
-        ({"uri": "mqtt://host/a", "pictures": True}, "home_assistant"),
-        ({"uri": "https://host/a", "format": "xml"}, "cloudevents"),
-    ],
-)
-def test_targets_that_make_no_sense_are_refused_in_words(tmp_path: Path, target: dict[str, Any], said: str) -> None:
-    lines = [f"{key} = {json.dumps(value)}" for key, value in target.items()]
-    path = tmp_path / "settings.toml"
-    path.write_text("[[targets]]\n" + "\n".join(lines) + "\n")
-    with pytest.raises(ConfigError, match=said) as caught:
-        load_config(path)
-    assert "hunter2" not in str(caught.value) or target.get("secret") == "hunter2"
-
-
-@pytest.mark.parametrize("uri", ["mqtt://host/a/#", "mqtt://:1883/a", "nats://host/a b", "nats://host/a.*"])
-def test_addresses_that_cannot_be_one_are_refused(gallery: Gallery, uri: str) -> None:
-    with pytest.raises(ConfigError, match="address is"):
-        subscriber_of(TargetConfig(uri=uri), gallery)
 
 
 def test_a_password_is_filled_in_when_connecting_and_never_said(gallery: Gallery) -> None:

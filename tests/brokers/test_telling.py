@@ -3,52 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from reidstream.config import Config, TargetConfig
-from reidstream.config.gallery import GalleryConfig
-from reidstream.gallery import Gallery
 from reidstream.server.access.roles import Caller, Role
 from reidstream.server.desk import Desk
 from reidstream.server.telling import Telling
 from tests.brokers.conftest import Listener, RunningBroker, until
-from tests.identities.conftest import SPACE
-from tests.identities.test_events import Receiver
-from tests.server.conftest import IDS, VISITS, picture, stored, with_pictures
+from tests.server.conftest import IDS, picture, with_pictures
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 OWNER = Caller("owner", Role.ADMIN)
 PICTURE_A = "shop/cameras/a/picture"
 PICTURE_B = "shop/cameras/b/picture"
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    config = GalleryConfig(index="exact")
-    with Gallery.open(tmp_path / "shop", write=True, create=True, space=SPACE, config=config) as gallery:
-        stored(gallery, VISITS)
-        made = Desk(gallery, Config())
-        made.settle()
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def tell(desk: Desk) -> Iterator[Callable[..., Telling]]:
-    """Begin to tell a target; what was told before stops."""
-    with ExitStack() as stack:
-
-        def start(occupied: Callable[[], dict[str, bool]] = dict, **target: Any) -> Telling:
-            telling = Telling(desk, [TargetConfig.model_validate(target)], occupied)
-            telling.start()
-            stack.callback(telling.close)
-            return telling
-
-        yield start
 
 
 def home(port: int, **more: Any) -> dict[str, Any]:
@@ -151,16 +121,3 @@ def test_a_target_goes_on_where_it_was_and_a_new_one_begins_now(
     )
     assert heard > 0
     assert {event["seq"] for event in again.events()} <= set(range(begun, desk.last_event() + 1))
-
-
-@pytest.mark.setting("targets.kinds", "targets.format")
-def test_a_web_server_hears_of_the_kinds_that_it_wants(desk: Desk, tell: Callable[..., Telling]) -> None:
-    receiver = Receiver()
-    telling = tell(uri=receiver.url, kinds=["IdentityCreated"], format="cloudevents")
-    desk.store(with_pictures([(8, "b", 70, 75)]))
-    desk.settle()
-    until(lambda: telling.targets[0].as_dict()["behind"] == 0)
-    telling.close()
-    receiver.stop()
-    told = [one for _, body in receiver.requests for one in json.loads(body)]
-    assert {one["type"] for one in told} == {"reidstream.identity.created.v1"}

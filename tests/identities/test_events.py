@@ -436,7 +436,7 @@ def test_the_command_posts_once_and_goes_on_where_it_stopped(
     [
         (("--secret-env", "X"), "there is none"),
         (("--webhook", "http://127.0.0.1:1/", "--secret-env", "NO_SUCH_VARIABLE"), "holds no secret"),
-        (("--webhook", "127.0.0.1"), "http:// or https://"),
+        (("--webhook", "127.0.0.1"), "http://, https://"),
     ],
 )
 def test_wrong_use_is_explained(run: Run, arguments: tuple[str, ...], says: str) -> None:

@@ -32,14 +32,14 @@ class Mqtt:
     """
 
     def __init__(self, uri: str, envelope: Envelope, name: str, timeout: float = 10.0) -> None:
-        try:
-            import paho.mqtt.client as paho
-        except ModuleNotFoundError:
-            raise ConfigError("MQTT needs the package paho-mqtt: pip install 'reidstream[mqtt]'") from None
         parts = urlsplit(uri)
         self.prefix = parts.path.strip("/") or "reidstream"
         if not parts.hostname or "#" in uri or any(letter in self.prefix for letter in "+\0"):
             raise ConfigError(f"an MQTT address is mqtt://host:port/topic without + and #, got {redacted(uri)!r}")
+        try:
+            import paho.mqtt.client as paho
+        except ModuleNotFoundError:
+            raise ConfigError("MQTT needs the package paho-mqtt: pip install 'reidstream[mqtt]'") from None
         self._uri, self._said, self._scheme = uri, redacted(uri), parts.scheme
         self._envelope, self._name, self._timeout = envelope, name, timeout
         self._paho: Any = paho

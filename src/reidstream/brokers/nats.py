@@ -25,14 +25,14 @@ class Nats:
     """
 
     def __init__(self, uri: str, envelope: Envelope, gallery: str, timeout: float = 10.0) -> None:
-        try:
-            import nats
-        except ModuleNotFoundError:
-            raise ConfigError("NATS needs the package nats-py: pip install 'reidstream[nats]'") from None
         parts = urlsplit(uri)
         self.subject = parts.path.strip("/") or "reidstream"
         if not parts.hostname or any(letter in self.subject for letter in " *>/"):
             raise ConfigError(f"a NATS address is nats://host:port/subject, got {redacted(uri)!r}")
+        try:
+            import nats
+        except ModuleNotFoundError:
+            raise ConfigError("NATS needs the package nats-py: pip install 'reidstream[nats]'") from None
         self._nats: Any = nats
         self._uri, self._said = uri, redacted(uri)
         self._envelope, self._gallery, self._timeout = envelope, gallery, timeout

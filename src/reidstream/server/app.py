@@ -17,6 +17,7 @@ from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Role
 from reidstream.server.api import accounts as account_routes
 from reidstream.server.api import (
+    alerts,
     decisions,
     events,
     health,
@@ -30,6 +31,7 @@ from reidstream.server.api import (
     sources,
     targets,
     tracklets,
+    watch,
 )
 from reidstream.server.api.common import Needs
 from reidstream.server.cameras import Cameras
@@ -43,21 +45,8 @@ from reidstream.server.telling import Telling
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (
-    tracklets,
-    people,
-    decisions,
-    review,
-    search,
-    events,
-    numbers,
-    sources,
-    live,
-    jobs,
-    retention,
-    targets,
-    account_routes,
-)
+_PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, watch)
+_API = (*_PEOPLE, sources, live, jobs, retention, targets, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 

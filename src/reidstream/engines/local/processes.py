@@ -168,7 +168,7 @@ class _Child:
     def run(self, status: EngineStatus, out: Channel[Event]) -> None:
         """Hand its events on until its end. Raises what its engine raised."""
         open_sources = {source: _Open() for source in self.sources}
-        spent = Spent({}, {}, {}, {})
+        spent = Spent({}, {}, {}, {}, {})
         while True:
             try:
                 kind, *values = self._answers.recv()
