@@ -215,7 +215,7 @@ def test_every_camera_has_its_numbers_and_the_dashboard_asks_for_what_is_there(d
     camera.take({**report, "frames": 90, "reconnects": 2, "latency": 0.25}, 104.0)
     file = Camera("film", SourceConfig(uri="film.mp4"))
     said = {
-        f"{one.name}({sample.labels['source']})": sample.value
+        f"{sample.name}({sample.labels['source']})": sample.value
         for one in camera_numbers([camera, file])
         for sample in one.samples
     }
