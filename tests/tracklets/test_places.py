@@ -28,6 +28,8 @@ class Film:
         self._collector.take(SourceStarted("gate", "gate.mp4", "abc", (640, 480), FPS, 1000.0, None))
         self._frame = 0
         self._track = 0
+        self.asks = False
+        """Whether open tracks are asked for with every frame."""
 
     def track(
         self,
@@ -55,6 +57,8 @@ class Film:
             f = self._frame
             self._collector.take(Observed("gate", f, f / FPS, 1000 + f / FPS, ids, at, sure, samples))
             self._frame += 1
+            if self.asks:
+                self._collector.unfinished("gate")
         kept = self._collector.take(TrackEnded("gate", self._track, EndReason.LOST))
         self._frame += 2
         return len(kept) == 1
@@ -117,3 +121,11 @@ def test_without_pictures_boxes_alone_say_display() -> None:
     """As on DeepStream without crops: only that what came to the place never moved by a pixel."""
     film = Film()
     assert [film.track(4, who, at_rest, pictures=False) for who in (0, 1, 2)] == [True, True, False]
+
+
+def test_asking_for_open_tracks_changes_nothing() -> None:
+    asked, left_alone = Film(), Film()
+    for film in (asked, left_alone):
+        film.asks = film is asked
+    answers = [[film.track(4, who, at_rest) for who in (0, 1, 2, 0)] for film in (asked, left_alone)]
+    assert answers[0] == answers[1] == [True, True, False, False]

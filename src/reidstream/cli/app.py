@@ -10,6 +10,8 @@ import typer
 
 from reidstream import __version__
 from reidstream.cli import (
+    alerts,
+    decide,
     deepstream,
     demo,
     doctor,
@@ -26,6 +28,9 @@ from reidstream.cli import (
     setup,
     sources,
     synth,
+    watch,
+    worker,
+    workers,
 )
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
@@ -62,11 +67,16 @@ app.command()(run.run)
 app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
+app.command()(decide.decide)
 app.command()(events.events)
 app.command()(numbers.numbers)
 app.command()(synth.synth)
+app.add_typer(worker.app, name="worker")
+app.add_typer(workers.app, name="workers")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(watch.app, name="watch")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(retention.app, name="retention")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")

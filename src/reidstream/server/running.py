@@ -29,7 +29,6 @@ from reidstream.server.guard import LOCAL, Trust
 from reidstream.server.photos import Photos
 from reidstream.server.place import SETUP_FILE, SOCKET_FILE, bound_socket, user_of
 from reidstream.server.run_port import RunPort
-from reidstream.types import EmbeddingSpace
 
 _GRACE = 5
 """Seconds that open connections have when the server ends."""
@@ -98,6 +97,10 @@ def serve(
             stack.enter_context(RunPort(desk, cameras, folder))
             stack.enter_context(_setup_link(accounts, folder, address, say))
         else:
+            # Workers on other machines may store in it, too.
+            from reidstream.cluster.deciding import Deciding
+
+            stack.enter_context(Deciding(desk, config.workers.lease_seconds))
             stack.enter_context(CommandTable(gallery, app))
         say(f"serving {gallery.place} at {address.url}")
         cameras.start()
@@ -240,15 +243,7 @@ def open_gallery(place: str, config: Config, *, needed: bool) -> Gallery:
     except GalleryNotFound:
         if not needed:
             raise
-    space, model = _space(config)
+    from reidstream.inference.configured import configured_space
+
+    space, model = configured_space(config)
     return Gallery.open(place, write=True, create=True, space=space, model=model, config=config.gallery)
-
-
-def _space(config: Config) -> tuple[EmbeddingSpace, str]:
-    """The embedding space of the configured model, and under which name others find it."""
-    from reidstream.inference import open_embedder
-    from reidstream.models import name_for_others, resolve_model
-
-    model = config.embedding.model
-    space = open_embedder(resolve_model(model, "reid"), config.embedding).space
-    return space, name_for_others(model)

@@ -67,10 +67,12 @@ class StillPlaces:
         boxes: Sequence[FloatArray],
         crops: Sequence[bytes | None],
         embeddings: Sequence[FloatArray],
+        remembers: bool = True,
     ) -> bool:
-        """Whether a finished track is that of a thing, by what was at its place before; it is remembered.
+        """Whether a track is that of a thing, by what was at its place before.
 
-        The arguments are those of ``is_thing``, with the embedding of each picture, float32 (d,).
+        The arguments are those of ``is_thing``, with the embedding of each picture, float32 (d,). remembers: the track
+        is over, and counts when it is asked for the next one.
         """
         if walked(path):
             return False
@@ -86,22 +88,26 @@ class StillPlaces:
             boxes=tuple(boxes[row] for row in few),
             crops=tuple(crops[row] for row in few),
         )
-        place = self._place_of(np.median(path.boxes[path.confidences >= 0], axis=0).astype(np.float64))
-        place.stays = [*place.stays, stay][-_MOST_VISITS:]
-        still = [stay for stay in place.stays if stay.unmoving]
+        box = np.median(path.boxes[path.confidences >= 0], axis=0).astype(np.float64)
+        place = self._place_of(box, remembers)
+        stays = [*place.stays, stay][-_MOST_VISITS:]
+        if remembers:
+            place.stays = stays
+        still = [stay for stay in stays if stay.unmoving]
         if not stay.unmoving or stay.end - still[0].start < self._seconds:
             return False
         return _changes(still) >= _CHANGES or self._always_the_same(still)
 
-    def _place_of(self, box: npt.NDArray[np.float64]) -> _Place:
-        """The place that a box lies on, made anew when there is none; the one used last is the last."""
-        found = None
+    def _place_of(self, box: npt.NDArray[np.float64], remembers: bool) -> _Place:
+        """The place that a box lies on, a new one when there is none; the one used last is the last."""
+        place = _Place(box)
         if self._places:
             shared = overlaps(np.stack([place.box for place in self._places]), box)
             if shared.max() >= _SAME_PLACE:
-                found = self._places.pop(int(shared.argmax()))
-        place = found or _Place(box)
-        self._places = [*self._places[-(_MOST_PLACES - 1) :], place]
+                place = self._places[int(shared.argmax())]
+        if remembers:
+            others = [other for other in self._places if other is not place]
+            self._places = [*others[-(_MOST_PLACES - 1) :], place]
         return place
 
     def _always_the_same(self, stays: Sequence[_Stay]) -> bool:
