@@ -25,12 +25,13 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from reidstream.engines.deepstream.metadata.object_table import (  # noqa: E402
+from reidstream.engines.deepstream.metadata import BatchReader, Layout, open_bindings  # noqa: E402
+from reidstream.engines.deepstream.metadata.arrays import EveryRow  # noqa: E402
+from reidstream.engines.deepstream.metadata.pyds_access import (  # noqa: E402
     AttributeObjects,
     list_nodes,
     open_object_reader,
 )
-from reidstream.engines.deepstream.metadata.reading import BatchReader, EveryRow, Layout  # noqa: E402
 from reidstream.engines.deepstream.running.sampling import BestSamples  # noqa: E402
 from tests.deepstream import standins  # noqa: E402
 
@@ -97,12 +98,17 @@ def main() -> None:
     layout = Layout(mux_size=(1920, 1080), layer="embedding")
     best = BatchReader(layout, pyds, BestSamples(8, 5.0, (16, 32), (1920, 1080), sparse=False))
     every = BatchReader(layout, pyds, EveryRow())
+    library = open_bindings("memory")
+    memory_best = BatchReader(layout, library, BestSamples(8, 5.0, (16, 32), (1920, 1080), sparse=False))
+    memory_every = BatchReader(layout, library, EveryRow())
     by_attribute, copied = AttributeObjects(pyds, lambda: None), open_object_reader(pyds, lambda: None)
     cases: dict[str, Read] = {
         "ids and boxes through pyds' attributes": lambda buffer: by_attribute.read(object_lists(pyds, buffer)),
         "ids and boxes copied": lambda buffer: copied.read(object_lists(pyds, buffer)),
         "best samples (the engine's way)": best.read,
         "every embedding": every.read,
+        "best samples, out of memory": memory_best.read,
+        "every embedding, out of memory": memory_every.read,
     }
     times = measure(options.streams, options.people, options.size, options.batches, cases)
     report: dict[str, dict[str, float]] = {}
@@ -115,7 +121,8 @@ def main() -> None:
             "us_per_person": round(mean * 1000 / options.streams / options.people, 2),
             "share_of_a_frame": round(mean / (1000 / FPS), 3),
         }
-    for name, reader in (("best samples (the engine's way)", best), ("every embedding", every)):
+    readers = dict(zip(list(cases)[2:], (best, every, memory_best, memory_every), strict=True))
+    for name, reader in readers.items():
         report[name]["embeddings_per_batch"] = round(reader.counts["embeddings"] / (options.batches + WARM_UP), 1)
     kind = "real" if real else "stand-in"
     if options.json:

@@ -109,6 +109,14 @@ class Client:
         """What was seen and not stored, in order of time; filters: camera, since, until, media_since, media_until."""
         return self.get("/left-out", limit=limit, **filters)
 
+    def numbers(self, *, cameras: Sequence[str] = (), **asked: Any) -> Document:
+        """People per camera, zone and hour or day; by, since, until, time_zone and stay as the interface has them."""
+        return self.get("/numbers", camera=list(cameras), **_given(asked))
+
+    def journeys(self, *, cameras: Sequence[str] = (), **asked: Any) -> Document:
+        """How people went from camera to camera; since, until, time_zone, stay and within as the interface has them."""
+        return self.get("/journeys", camera=list(cameras), **_given(asked))
+
     def tracklet(self, id: str) -> Document:
         return self.get(f"/tracklets/{_quoted(id)}")
 
@@ -279,6 +287,32 @@ class Client:
         document: Document = self._send("POST", path, json=sent).json()
         return document
 
+    def patch(self, path: str, sent: Any) -> Document:
+        document: Document = self._send("PATCH", path, json=sent).json()
+        return document
+
+    def delete(self, path: str) -> Document:
+        document: Document = self._send("DELETE", path).json()
+        return document
+
+    # -- watching
+
+    def put_photo_on_list(self, name: str, photo: Path, *, days: float, whole: bool = False) -> Document:
+        """Put whoever a photo shows on a watch list."""
+        try:
+            data = photo.read_bytes()
+        except OSError as error:
+            raise errors.SourceNotFound(f"no picture at {photo} ({error.strerror})") from None
+        headers = {"Content-Type": "application/octet-stream"}
+        params = {"days": days, "whole": whole}
+        path = f"/watch/lists/{_quoted(name)}/photos"
+        document: Document = self._send("POST", path, params=params, content=data, headers=headers).json()
+        return document
+
+    def alert_picture(self, id: str) -> bytes:
+        """The picture of an alert as a JPEG file."""
+        return self._send("GET", f"/alerts/{_quoted(id)}/frame").content
+
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **how)
@@ -334,6 +368,10 @@ def _error(response: httpx.Response) -> ReIDStreamError:
     if isinstance(kind, type) and issubclass(kind, ReIDStreamError):
         return kind(text)
     return GalleryNotFound(text) if response.status_code == 404 else GalleryError(text)
+
+
+def _given(asked: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def _quoted(word: str) -> str:

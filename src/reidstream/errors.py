@@ -13,6 +13,7 @@ ReIDStreamError
 ├── GalleryError              a gallery cannot be used
 │   ├── GalleryNotFound       nothing at that path
 │   ├── GalleryLocked         another process owns it for writing
+│   ├── GalleryUnreachable    its server is not there just now, or has no room; the same may succeed later
 │   ├── GalleryMismatch       it belongs to another embedding space, schema or settings
 │   └── GalleryCorrupt        what is on disk contradicts itself
 ├── TrackletNotFound          no such tracklet
@@ -24,6 +25,7 @@ ReIDStreamError
 │   ├── AccessDenied          known, but not allowed to
 │   └── TooManyAttempts       wait before the next one
 ├── JobNotFound               no such job
+├── WatchNotFound             no such watch list, entry, rule or alert
 ├── DeliveryError             events could not be handed over to a subscriber
 ├── EngineError               an engine stopped in the middle of its work
 └── MissingDependency         an optional package is needed for this
@@ -88,6 +90,10 @@ class GalleryLocked(GalleryError):
     """Another process owns the gallery for writing."""
 
 
+class GalleryUnreachable(GalleryError):
+    """The gallery's server is not there just now, or has no room; the same may succeed later."""
+
+
 class GalleryMismatch(GalleryError):
     """The gallery belongs to another embedding space, schema version or settings."""
 
@@ -138,6 +144,10 @@ class TooManyAttempts(AccessError):
 
 class JobNotFound(ReIDStreamError):
     """No job with that number."""
+
+
+class WatchNotFound(ReIDStreamError):
+    """No such watch list, entry of one, rule or alert."""
 
 
 class DeliveryError(ReIDStreamError):

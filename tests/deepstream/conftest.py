@@ -12,11 +12,12 @@ from types import ModuleType
 
 import pytest
 
+from reidstream.engines.deepstream.metadata.bindings import Bindings
 from tests.deepstream import standins
 from tests.deepstream.standins import STANDIN, missing, real_pyds_file
 from tests.rtsp import PROBE, Server
 
-BINDINGS = ["stand-in", *(["real"] if real_pyds_file() else [])]
+BINDINGS = ["stand-in", "memory", *(["real"] if real_pyds_file() else [])]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,19 +39,30 @@ def _load(name: str, file: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def bindings() -> dict[str, ModuleType]:
-    """Every pyds there is, by kind."""
+def bindings() -> dict[str, Bindings]:
+    """Every pyds there is, by kind, and NVIDIA's library for reading without one."""
     import nvds
 
+    from reidstream.engines.deepstream.metadata import open_bindings
+
     nvds.libraries()
-    found = {"stand-in": _load("pyds_standin", STANDIN / "pyds.py")}
+    found: dict[str, Bindings] = {
+        "stand-in": _load("pyds_standin", STANDIN / "pyds.py"),
+        "memory": open_bindings("memory"),
+    }
     if file := real_pyds_file():
         found["real"] = _load("pyds", file)
     return found
 
 
 @pytest.fixture(params=BINDINGS)
-def pyds(request: pytest.FixtureRequest, bindings: dict[str, ModuleType]) -> ModuleType:
+def reads_with(request: pytest.FixtureRequest, bindings: dict[str, Bindings]) -> Bindings:
+    """The stand-in for pyds, NVIDIA's library, and the real pyds as well where one can be imported."""
+    return bindings[request.param]
+
+
+@pytest.fixture(params=[kind for kind in BINDINGS if kind != "memory"])
+def pyds(request: pytest.FixtureRequest, bindings: dict[str, Bindings]) -> Bindings:
     """The stand-in, and the real pyds as well where one can be imported."""
     return bindings[request.param]
 

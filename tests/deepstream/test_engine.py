@@ -105,14 +105,14 @@ def test_both_engines_find_the_same_people(shared_data: Path, tmp_path: Path, mo
     moves boxes and is no matter of this engine. Every crop counts on both: which few of them are chosen depends on
     thousandths of quality, and would compare different crops.
     """
-    from reidstream.engines.sampling import SampleSlots
+    from reidstream.engines.sampling import SlotRows
 
-    def every(slots: Any, track_ids: Any, quality: Any, time: float) -> Any:
+    def every(slots: Any, rows: Any, quality: Any, times: Any) -> Any:
         return np.flatnonzero(quality > 0)
 
     monkeypatch.setattr("reidstream.engines.deepstream.running.sampling._SPACING", 0.0)
-    monkeypatch.setattr(SampleSlots, "wanted", every)
-    monkeypatch.setattr(SampleSlots, "take", every)
+    monkeypatch.setattr(SlotRows, "wanted", every)
+    monkeypatch.setattr(SlotRows, "take", every)
     from reidstream.engines.local import LocalEngine
     from reidstream.tracklets import TrackletCollector
 
@@ -244,6 +244,25 @@ def test_crops_are_jpeg_files_of_the_people(tmp_path: Path) -> None:
         pixels = cv2.imdecode(np.frombuffer(crop, np.uint8), cv2.IMREAD_COLOR)
         assert pixels.shape[0] > pixels.shape[1]
         assert pixels.reshape(-1, 3).mean(axis=0).argmax() == 2
+
+
+def test_without_pyds_the_same_is_read_out_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also that a missing encoder is said before any source is opened."""
+    clip = write_blobs(tmp_path / "a.mp4", [0], 60)
+    config = blob_models.config(tmp_path, ["deepstream.crops=false"])
+    through_pyds = frames_of(list(engine_for(config, [("a", clip)]).events()), "a")
+    monkeypatch.setitem(sys.modules, "pyds", None)
+    in_memory = frames_of(list(engine_for(config, [("a", clip)]).events()), "a")
+    assert len(in_memory) == len(through_pyds) == 60
+    for one, other in zip(in_memory, through_pyds, strict=True):
+        np.testing.assert_array_equal(one.track_ids, other.track_ids)
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        assert (one.samples is None) == (other.samples is None)
+        if one.samples is not None and other.samples is not None:
+            np.testing.assert_array_equal(one.samples.embeddings, other.samples.embeddings)
+    assert any(frame.samples is not None for frame in in_memory)
+    with pytest.raises(MissingDependency, match=r"libnvds_batch_jpegenc.so.*deepstream.crops=false"):
+        engine_for(blob_models.config(tmp_path, ["deepstream.crops=true"]), [("a", clip)])
 
 
 def test_type_1_embeds_now_and_then_and_every_embedding_counts(tmp_path: Path) -> None:

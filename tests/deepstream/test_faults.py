@@ -171,7 +171,7 @@ def test_the_camera_list_adds_and_removes_while_running(tmp_path: Path) -> None:
 
 def test_ids_that_come_again_are_other_tracks(tmp_path: Path) -> None:
     """After a reset a tracker may count from the start; nobody is taken for somebody who was there before."""
-    from reidstream.engines.deepstream.metadata.reading import FrameArrays
+    from reidstream.engines.deepstream.metadata.arrays import FrameArrays
     from reidstream.engines.deepstream.running.source_events import SourceEvents
 
     started = SourceStarted("cam", "rtsp://x", "c", (100, 100), 10.0, 0.0, live=True)

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from reidstream.engines.deepstream.metadata.reading import FrameArrays
+from reidstream.engines.deepstream.metadata.arrays import FrameArrays
 from reidstream.engines.deepstream.running.handover import Handover, Item, PipelineOver, StreamOver
 
 LIVE, FILE = 1, 0

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reidstream.engines.deepstream.metadata.reading import UNTRACKED, BatchReader, CropCutter, Layout
+from reidstream.engines.deepstream.metadata import BatchReader, Layout, open_cutter
+from reidstream.engines.deepstream.metadata.bindings import Bindings
+from reidstream.engines.deepstream.metadata.reading import UNTRACKED
 from reidstream.errors import EngineError, MissingDependency
 
 pytestmark = pytest.mark.gstreamer
@@ -86,12 +88,12 @@ def test_the_library_allocates_the_layout_that_the_stand_ins_use() -> None:
     assert NvDsUserMeta.user_meta_data.offset == 40
 
 
-def test_ids_boxes_and_embeddings_arrive_unchanged(pyds: ModuleType, ledger: Any) -> None:
+def test_ids_boxes_and_embeddings_arrive_unchanged(reads_with: Bindings, ledger: Any) -> None:
     batch, wanted = Batch(), vectors(3, 512)
     frame = batch.frame(pad=4, number=17, buf_pts=1_000_000_000, ntp_timestamp=1_700_000_000_000_000_000)
     for index, object_id in enumerate((7, 1 << 63 | 5, 2)):
         batch.tensor(batch.person(frame, (10.0 + index, 20, 30, 40), object_id, confidence=0.5), wanted[index])
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     (read,) = batch.read(reader).frames
     batch.drop()
     assert (read.source_index, read.number, read.pts, read.ntp) == (4, 17, 1_000_000_000, 1_700_000_000_000_000_000)
@@ -102,8 +104,8 @@ def test_ids_boxes_and_embeddings_arrive_unchanged(pyds: ModuleType, ledger: Any
     assert (ledger.attached - ledger.alive, ledger.alive) == (ledger.released, 0)
 
 
-def test_the_real_pyds_and_the_stand_in_read_the_same(bindings: dict[str, ModuleType], ledger: Any) -> None:
-    """Compares every binding there is: the stand-in alone where no real pyds is installed."""
+def test_whatever_reads_reads_the_same(bindings: dict[str, Bindings], ledger: Any) -> None:
+    """The stand-in for pyds, memory, and a real pyds where one is installed."""
     batch, rng = Batch(8), np.random.default_rng(11)
     for pad in range(8):
         frame = batch.frame(pad, int(rng.integers(1000)), (640, 480))
@@ -128,7 +130,7 @@ def test_the_real_pyds_and_the_stand_in_read_the_same(bindings: dict[str, Module
 
 def test_copied_objects_are_what_the_attributes_say(pyds: ModuleType, ledger: Any) -> None:
     """Where an object's numbers lie is learned from pyds itself; where it shows nothing, it is asked for each."""
-    from reidstream.engines.deepstream.metadata.object_table import AttributeObjects, CopiedObjects, open_object_reader
+    from reidstream.engines.deepstream.metadata.pyds_access import AttributeObjects, CopiedObjects, open_object_reader
 
     def broken() -> None:
         raise AssertionError
@@ -160,7 +162,7 @@ def test_copied_objects_are_what_the_attributes_say(pyds: ModuleType, ledger: An
     batch.drop()
 
 
-def test_an_object_list_that_leads_back_to_itself_gives_each_object_once(pyds: ModuleType, ledger: Any) -> None:
+def test_an_object_list_that_leads_back_to_itself_gives_each_object_once(reads_with: Bindings, ledger: Any) -> None:
     from nvds_layout import NvDsFrameMeta
 
     batch = Batch()
@@ -170,7 +172,7 @@ def test_an_object_list_that_leads_back_to_itself_gives_each_object_once(pyds: M
     head = NvDsFrameMeta.from_address(frame).obj_meta_list
     last = head.contents.next.contents.next
     last.contents.next = head
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     (read,) = batch.read(reader).frames
     last.contents.next = None
     batch.drop()
@@ -178,11 +180,11 @@ def test_an_object_list_that_leads_back_to_itself_gives_each_object_once(pyds: M
     assert reader.counts["broken list"] == 1
 
 
-def test_embeddings_are_copies_that_survive_the_buffer(pyds: ModuleType, ledger: Any) -> None:
+def test_embeddings_are_copies_that_survive_the_buffer(reads_with: Bindings, ledger: Any) -> None:
     batch = Batch()
     batch.tensor(batch.person(batch.frame(), (0, 0, 50, 100), 1), vectors(1, 128))
     before = ledger.released
-    (read,) = batch.read(BatchReader(LAYOUT, pyds)).frames
+    (read,) = batch.read(BatchReader(LAYOUT, reads_with)).frames
     batch.drop()  # nvinfer's memory goes back to its pool: the stand-in overwrites it with NaN
     assert ledger.released == before + 1
     np.testing.assert_allclose(read.embeddings, vectors(1, 128), atol=1e-7)
@@ -191,17 +193,17 @@ def test_embeddings_are_copies_that_survive_the_buffer(pyds: ModuleType, ledger:
 @pytest.mark.parametrize("size", [1, 128, 256, 512, 2048])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_any_embedding_size_in_float_and_half(
-    pyds: ModuleType, ledger: Any, size: int, dtype: type[np.generic]
+    reads_with: Bindings, ledger: Any, size: int, dtype: type[np.generic]
 ) -> None:
     batch, wanted = Batch(), vectors(1, size)
     batch.tensor(batch.person(batch.frame(), (0, 0, 50, 100), 1), (wanted * 3).astype(dtype).reshape(1, -1)[0])
-    (read,) = batch.read(BatchReader(LAYOUT, pyds)).frames
+    (read,) = batch.read(BatchReader(LAYOUT, reads_with)).frames
     batch.drop()
     assert read.embeddings.dtype == np.float32
     np.testing.assert_allclose(read.embeddings, wanted, atol=2e-3 if dtype == np.float16 else 1e-6)
 
 
-def test_other_user_metadata_may_come_first_and_last(pyds: ModuleType, ledger: Any) -> None:
+def test_other_user_metadata_may_come_first_and_last(reads_with: Bindings, ledger: Any) -> None:
     """The reference application loops for ever here."""
     batch = Batch()
     obj = batch.person(batch.frame(), (0, 0, 50, 100), 1)
@@ -210,35 +212,35 @@ def test_other_user_metadata_may_come_first_and_last(pyds: ModuleType, ledger: A
     batch.tensor(obj, vectors(1, 64, seed=2))
     batch.tensor(obj, vectors(1, 64, seed=3), unique_id=6)
     batch.user(obj, 11)
-    (read,) = batch.read(BatchReader(LAYOUT, pyds)).frames
+    (read,) = batch.read(BatchReader(LAYOUT, reads_with)).frames
     batch.drop()
     np.testing.assert_allclose(read.embeddings, vectors(1, 64, seed=2), atol=1e-7)
 
 
-def test_the_layer_is_chosen_by_name(pyds: ModuleType, ledger: Any) -> None:
+def test_the_layer_is_chosen_by_name(reads_with: Bindings, ledger: Any) -> None:
     batch = Batch()
     obj = batch.person(batch.frame(), (0, 0, 50, 100), 1)
     outputs = {"logits": np.ones(7, np.float32), "embedding": vectors(1, 64)[0], "mask": np.ones((2, 3), np.int32)}
     batch.nvds.add_tensors(batch.meta, obj, outputs, 2)
-    (read,) = batch.read(BatchReader(LAYOUT, pyds)).frames
+    (read,) = batch.read(BatchReader(LAYOUT, reads_with)).frames
     np.testing.assert_allclose(read.embeddings, vectors(1, 64), atol=1e-7)
     with pytest.raises(EngineError, match=r"no output 'features'; it has logits, embedding, mask"):
-        batch.read(BatchReader(replace(LAYOUT, layer="features"), pyds))
+        batch.read(BatchReader(replace(LAYOUT, layer="features"), reads_with))
     with pytest.raises(EngineError, match=r"3 outputs .*deepstream.sgie.layer"):
-        batch.read(BatchReader(replace(LAYOUT, layer=None), pyds))
+        batch.read(BatchReader(replace(LAYOUT, layer=None), reads_with))
     with pytest.raises(EngineError, match=r"'mask'.*data type 3"):
-        batch.read(BatchReader(replace(LAYOUT, layer="mask"), pyds))
+        batch.read(BatchReader(replace(LAYOUT, layer="mask"), reads_with))
     batch.drop()
 
 
-def test_boxes_without_a_track_are_left_out_and_counted(pyds: ModuleType, ledger: Any) -> None:
+def test_boxes_without_a_track_are_left_out_and_counted(reads_with: Bindings, ledger: Any) -> None:
     batch = Batch()
     frame = batch.frame()
     batch.person(frame, (0, 0, 50, 100), UNTRACKED)
     batch.person(frame, (0, 0, 50, 100), 3, class_id=2)
     batch.person(frame, (0, 0, 50, 100), 4, component=7)
     batch.person(frame, (0, 0, 50, 100), 5, confidence=-0.1)
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     (read,) = batch.read(reader).frames
     batch.drop()
     assert read.object_ids.tolist() == [5]
@@ -259,12 +261,12 @@ def test_boxes_without_a_track_are_left_out_and_counted(pyds: ModuleType, ledger
         (3.4e38, 0, 3.4e38, 10),
     ],
 )
-def test_broken_boxes_are_left_out_and_counted(pyds: ModuleType, ledger: Any, box: tuple[float, ...]) -> None:
+def test_broken_boxes_are_left_out_and_counted(reads_with: Bindings, ledger: Any, box: tuple[float, ...]) -> None:
     batch = Batch()
     frame = batch.frame()
     batch.person(frame, box, 1)
     batch.tensor(batch.person(frame, (0, 0, 50, 100), 2), vectors(1, 64))
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     (read,) = batch.read(reader).frames
     batch.drop()
     assert np.isfinite(read.boxes).all()
@@ -274,7 +276,7 @@ def test_broken_boxes_are_left_out_and_counted(pyds: ModuleType, ledger: Any, bo
     assert len(read.embeddings) == 1
 
 
-def test_broken_tensors_are_left_out_and_counted(pyds: ModuleType, ledger: Any) -> None:
+def test_broken_tensors_are_left_out_and_counted(reads_with: Bindings, ledger: Any) -> None:
     batch = Batch()
     frame = batch.frame()
     people = [batch.person(frame, (0, 0, 50, 100), object_id) for object_id in range(1, 8)]
@@ -285,7 +287,7 @@ def test_broken_tensors_are_left_out_and_counted(pyds: ModuleType, ledger: Any) 
     batch.tensor(people[4], vectors(1, 32)[0])  # another size
     batch.nvds.add_tensors(batch.meta, people[5], {}, 2)
     batch.tensor(people[6], np.zeros(0, np.float32))
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     (read,) = batch.read(reader).frames
     batch.drop()
     assert read.object_ids.tolist() == [1, 2, 3, 4, 5, 6, 7]
@@ -294,7 +296,7 @@ def test_broken_tensors_are_left_out_and_counted(pyds: ModuleType, ledger: Any) 
     assert reader.counts["embeddings"] == 1
 
 
-def test_a_list_that_leads_back_to_itself_does_not_hold_the_stream(pyds: ModuleType, ledger: Any) -> None:
+def test_a_list_that_leads_back_to_itself_does_not_hold_the_stream(reads_with: Bindings, ledger: Any) -> None:
     from nvds_layout import NvDsObjectMeta
 
     batch = Batch()
@@ -302,7 +304,7 @@ def test_a_list_that_leads_back_to_itself_does_not_hold_the_stream(pyds: ModuleT
     batch.user(obj, 8193)
     head = NvDsObjectMeta.from_address(obj).obj_user_meta_list
     head.contents.next = head
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     (read,) = batch.read(reader).frames
     head.contents.next = None
     batch.drop()
@@ -310,10 +312,10 @@ def test_a_list_that_leads_back_to_itself_does_not_hold_the_stream(pyds: ModuleT
     assert reader.counts["broken list"] == 1
 
 
-def test_no_people_and_no_frames(pyds: ModuleType, ledger: Any) -> None:
+def test_no_people_and_no_frames(reads_with: Bindings, ledger: Any) -> None:
     from gi.repository import Gst
 
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     empty = Batch()
     assert empty.read(reader).frames == ()
     empty.frame(pad=2, number=9)
@@ -324,18 +326,18 @@ def test_no_people_and_no_frames(pyds: ModuleType, ledger: Any) -> None:
     empty.drop()
 
 
-def test_two_hundred_people_in_one_frame(pyds: ModuleType, ledger: Any) -> None:
+def test_two_hundred_people_in_one_frame(reads_with: Bindings, ledger: Any) -> None:
     batch, wanted = Batch(), vectors(200, 256)
     frame = batch.frame()
     for index in range(200):
         batch.tensor(batch.person(frame, (index, 0, 50, 100), index + 1), wanted[index])
-    (read,) = batch.read(BatchReader(LAYOUT, pyds)).frames
+    (read,) = batch.read(BatchReader(LAYOUT, reads_with)).frames
     batch.drop()
     assert read.object_ids.tolist() == list(range(1, 201))
     np.testing.assert_allclose(read.embeddings, wanted, atol=1e-7)
 
 
-def test_only_the_rows_that_are_wanted_are_read(pyds: ModuleType, ledger: Any) -> None:
+def test_only_the_rows_that_are_wanted_are_read(reads_with: Bindings, ledger: Any) -> None:
     batch, wanted = Batch(), vectors(5, 64)
     frame = batch.frame(pad=3)
     for index in range(5):
@@ -344,23 +346,23 @@ def test_only_the_rows_that_are_wanted_are_read(pyds: ModuleType, ledger: Any) -
 
     class Odd:
         def wanted(self, seen: Any) -> Any:
-            asked.append((seen.source_index, seen.size, seen.object_ids.tolist()))
+            asked.append((seen.source_indices, seen.sizes.tolist(), seen.starts.tolist(), seen.object_ids.tolist()))
             return np.array([1, 3]), np.array([0.5, 0.75], np.float32)
 
-        def took(self, source_index: int, object_ids: Any, quality: Any, time: float) -> None:
-            asked.append((source_index, object_ids.tolist(), quality.tolist()))
+        def took(self, seen: Any, rows: Any, quality: Any) -> None:
+            asked.append((seen.object_ids[rows].tolist(), quality.tolist()))
 
-    reader = BatchReader(LAYOUT, pyds, sampling=Odd())
+    reader = BatchReader(LAYOUT, reads_with, sampling=Odd())
     (read,) = batch.read(reader).frames
     batch.drop()
-    assert asked == [(3, FULL_HD, [1, 2, 3, 4, 5]), (3, [2, 4], [0.5, 0.75])]
+    assert asked == [([3], [list(FULL_HD)], [0, 5], [1, 2, 3, 4, 5]), ([2, 4], [0.5, 0.75])]
     assert read.quality.tolist() == [0.5, 0.75]
     assert read.rows.tolist() == [1, 3]
     np.testing.assert_allclose(read.embeddings, wanted[[1, 3]], atol=1e-7)
     assert reader.counts["embeddings"] == 2
 
 
-def test_the_trackers_own_vectors_can_be_used_instead(pyds: ModuleType, ledger: Any) -> None:
+def test_the_trackers_own_vectors_can_be_used_instead(reads_with: Bindings, ledger: Any) -> None:
     batch, wanted = Batch(), vectors(2, 256)
     frame = batch.frame()
     batch.nvds.add_reid(batch.meta, batch.person(frame, (0, 0, 50, 100), 1), wanted[0] * 4)
@@ -368,21 +370,21 @@ def test_the_trackers_own_vectors_can_be_used_instead(pyds: ModuleType, ledger: 
     batch.tensor(both, vectors(1, 64))
     batch.nvds.add_reid(batch.meta, both, wanted[1])
     batch.person(frame, (0, 0, 50, 100), 3)
-    (read,) = batch.read(BatchReader(replace(LAYOUT, embedder_id=None), pyds)).frames
+    (read,) = batch.read(BatchReader(replace(LAYOUT, embedder_id=None), reads_with)).frames
     batch.drop()
     assert read.rows.tolist() == [0, 1]
     np.testing.assert_allclose(read.embeddings, wanted, atol=1e-6)
 
 
-def test_the_new_mux_keeps_the_sources_sizes(pyds: ModuleType, ledger: Any) -> None:
+def test_the_new_mux_keeps_the_sources_sizes(reads_with: Bindings, ledger: Any) -> None:
     batch = Batch()
     batch.person(batch.frame(size=(640, 480)), (600, 400, 100, 100), 1)
-    (read,) = batch.read(BatchReader(replace(LAYOUT, mux_size=None), pyds)).frames
+    (read,) = batch.read(BatchReader(replace(LAYOUT, mux_size=None), reads_with)).frames
     batch.drop()
     assert read.boxes.tolist() == [[600, 400, 640, 480]]
 
 
-def test_ten_thousand_frames_leak_nothing(pyds: ModuleType, ledger: Any) -> None:
+def test_ten_thousand_frames_leak_nothing(reads_with: Bindings, ledger: Any) -> None:
     import psutil
 
     wanted = vectors(1, 512)
@@ -395,7 +397,7 @@ def test_ten_thousand_frames_leak_nothing(pyds: ModuleType, ledger: Any) -> None
             assert len(batch.read(reader).frames) == 20
             del batch
 
-    reader = BatchReader(LAYOUT, pyds)
+    reader = BatchReader(LAYOUT, reads_with)
     before = ledger.released
     run(100, reader)
     gc.collect()
@@ -406,10 +408,11 @@ def test_ten_thousand_frames_leak_nothing(pyds: ModuleType, ledger: Any) -> None
     assert psutil.Process().memory_info().rss - resident < 8 << 20
 
 
-def test_crops_come_through_the_object_encoder(bindings: dict[str, ModuleType]) -> None:
-    pyds = bindings["stand-in"]  # the real encoder needs a GPU
+def test_crops_need_an_object_encoder(bindings: dict[str, Bindings]) -> None:
     with pytest.raises(MissingDependency, match="object encoder"):
-        CropCutter(0, 90, ModuleType("pyds"))
-    cutter = CropCutter(0, 90, pyds)
+        open_cutter(ModuleType("pyds"), 0, 90)
+    with pytest.raises(MissingDependency, match=r"libnvds_batch_jpegenc.so.*deepstream.crops=false"):
+        open_cutter(bindings["memory"], 0, 90)
+    cutter = open_cutter(bindings["stand-in"], 0, 90)  # the real encoder needs a GPU
     cutter.close()
     cutter.close()

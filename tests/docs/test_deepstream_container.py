@@ -70,6 +70,15 @@ def test_both_architectures_have_a_checksum_of_their_own() -> None:
     assert len(set(sums)) == 2
 
 
+def test_without_pyds_nothing_of_it_is_fetched_or_installed(tmp_path: Path) -> None:
+    (line,) = [line for line in stage("run") if line.startswith("RUN") and "/tmp/pyds" in line]
+    folder = tmp_path / "pyds"
+    folder.mkdir()
+    command = line.removeprefix("RUN ").replace("/tmp/pyds", str(folder))
+    run = subprocess.run(["/bin/bash", "-c", command], env={"PYDS_VERSION": "none", "PATH": "/bin"}, check=False)
+    assert (run.returncode, folder.exists()) == (0, False)
+
+
 @pytest.mark.parametrize(
     ("minutes", "host", "healthy"), [(0, "this", True), (5, "this", False), (5, "another", True), (None, "this", True)]
 )

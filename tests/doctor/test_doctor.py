@@ -197,7 +197,30 @@ def test_pyds_must_be_that_of_the_sdk(
     (tmp_path / "pyds.py").write_text(pyds)
     monkeypatch.setattr(nvidia, "SDK", tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    assert nvidia.pyds(QUESTION).status is status
+    question = Question(load_config(None, ["deepstream.metadata=pyds"]), "deepstream")
+    assert nvidia.metadata_access(question).status is status
+
+
+@pytest.mark.parametrize(
+    ("pyds", "kind", "library", "status"),
+    [
+        ("raise ImportError('no pyds')", "auto", '{"file": "libnvds_meta.so", "versions": "9.0 and 9.1"}', Status.OK),
+        ("raise ImportError('no pyds')", "auto", '{"absent": "cannot be loaded"}', Status.ABSENT),
+        ("raise ImportError('no pyds')", "pyds", '{"file": "libnvds_meta.so", "versions": "8.0"}', Status.ABSENT),
+        ("class NvDsTargetMiscDataBatch: pass", "auto", '{"absent": "cannot be loaded"}', Status.OK),
+        ("raise SystemExit('not asked')", "memory", '{"file": "libnvds_meta.so", "versions": "8.0"}', Status.OK),
+        ("raise SystemExit('not asked')", "memory", "not an answer", Status.FAILURE),
+    ],
+)
+def test_without_pyds_the_library_is_asked(
+    pyds: str, kind: str, library: str, status: Status, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyds.py").write_text(pyds)
+    monkeypatch.setattr(nvidia, "SDK", tmp_path)
+    monkeypatch.setattr(nvidia, "_METADATA", f"print({library!r})")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    question = Question(load_config(None, [f"deepstream.metadata={kind}"]), "deepstream")
+    assert nvidia.metadata_access(question).status is status
 
 
 @pytest.mark.parametrize(

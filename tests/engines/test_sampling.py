@@ -107,3 +107,18 @@ def test_blur_lowers_sharpness_and_brightness_does_not() -> None:
     assert sharpness((crop // 2).astype(np.uint8)) == pytest.approx(sharpness(crop), abs=0.05)
     assert sharpness(np.full((64, 32, 3), 128, np.uint8)) == 0.0
     assert sharpness(np.zeros((0, 0, 3), np.uint8)) == 0.0
+
+
+def test_frames_are_judged_together_as_each_alone() -> None:
+    random = np.random.default_rng(8)
+    counts, sizes = [4, 0, 1, 13, 0, 2], random.integers(400, 1200, (6, 2)).astype(np.float32)
+    frames = []
+    for count in counts:
+        corner = random.uniform(0, 500, (count, 2))
+        boxes = np.hstack([corner, corner + random.uniform(20, 300, (count, 2))]).astype(np.float32)
+        frames.append((boxes, random.uniform(0, 1, count).astype(np.float32)))
+    alone = [box_quality(*frame, (int(w), int(h))) for frame, (w, h) in zip(frames, sizes, strict=True)]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    boxes, confidences = (np.concatenate(part) for part in zip(*frames, strict=True))
+    together = box_quality(boxes, confidences, np.repeat(sizes, counts, axis=0), starts)
+    np.testing.assert_array_equal(together, np.concatenate(alone))

@@ -34,6 +34,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "facts": lambda g: g.facts(),
     "find": lambda g: g.find("a"),
     "flush": lambda g: g.flush(),
+    "stored_elsewhere": lambda gallery: gallery.stored_elsewhere(),
     "leave_out": lambda g: g.leave_out([]),
     "left_out": lambda g: g.left_out(),
     "left_out_counts": lambda g: g.left_out_counts(),

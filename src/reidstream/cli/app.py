@@ -10,20 +10,27 @@ import typer
 
 from reidstream import __version__
 from reidstream.cli import (
+    alerts,
+    decide,
     deepstream,
     demo,
     doctor,
     events,
     gallery,
     models,
+    numbers,
     people,
     render,
+    retention,
     run,
     search,
     serve,
     setup,
     sources,
     synth,
+    watch,
+    worker,
+    workers,
 )
 from reidstream.cli import eval as evaluation
 from reidstream.cli.common import console_error
@@ -60,10 +67,17 @@ app.command()(run.run)
 app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
+app.command()(decide.decide)
 app.command()(events.events)
+app.command()(numbers.numbers)
 app.command()(synth.synth)
+app.add_typer(worker.app, name="worker")
+app.add_typer(workers.app, name="workers")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(watch.app, name="watch")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(retention.app, name="retention")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")

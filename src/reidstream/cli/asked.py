@@ -92,6 +92,16 @@ class Here:
 
         return left_out_document(self.gallery.left_out(where, limit), self.gallery.left_out_counts(where))
 
+    def numbers(self, **asked: Any) -> Document:
+        from reidstream.numbers.asking import numbers_document
+
+        return numbers_document(self.gallery, **asked)
+
+    def journeys(self, **asked: Any) -> Document:
+        from reidstream.numbers.asking import journeys_document
+
+        return journeys_document(self.gallery, **asked)
+
 
 def is_elsewhere(gallery: str) -> bool:
     """Whether the words for a gallery are a server's address."""

@@ -90,7 +90,7 @@ def _machine(settings: Config) -> list[Verdict]:
 
     report = examine([check for check in CHECKS if "deepstream" in check.needed_by], Question(settings, "deepstream"))
     bad = [line for line in report.lines if line.status in (Status.FAILURE, Status.WARNING)]
-    named = ("driver", "deepstream", "tensorrt", "pyds")
+    named = ("driver", "deepstream", "tensorrt", "metadata")
     found = "; ".join(line.found for line in report.lines if line.check.id in named)
     wrong = "; ".join(f"{line.check.title}: {line.found}" for line in bad if line.check.id not in named)
     return [

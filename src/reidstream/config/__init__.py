@@ -6,10 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reidstream.config.alerts import AlertConfig
     from reidstream.config.base import Section
     from reidstream.config.clips import ClipConfig
     from reidstream.config.deepstream import DeepStreamConfig
     from reidstream.config.gallery import GalleryConfig
+    from reidstream.config.live import LiveConfig
     from reidstream.config.local import (
         DetectorConfig,
         EmbeddingConfig,
@@ -17,18 +19,22 @@ if TYPE_CHECKING:
         TrackerConfig,
         TrackletConfig,
     )
+    from reidstream.config.retention import RetentionConfig
     from reidstream.config.sources import SourceConfig
     from reidstream.config.tree import Config, load_config
 
 # Imported when first used: naming somebody needs no settings, and starts sooner without pydantic.
 _HOMES = {
+    "AlertConfig": "reidstream.config.alerts",
     "ClipConfig": "reidstream.config.clips",
     "Config": "reidstream.config.tree",
     "DeepStreamConfig": "reidstream.config.deepstream",
     "DetectorConfig": "reidstream.config.local",
     "EmbeddingConfig": "reidstream.config.local",
     "GalleryConfig": "reidstream.config.gallery",
+    "LiveConfig": "reidstream.config.live",
     "LocalEngineConfig": "reidstream.config.local",
+    "RetentionConfig": "reidstream.config.retention",
     "Section": "reidstream.config.base",
     "SourceConfig": "reidstream.config.sources",
     "TrackerConfig": "reidstream.config.local",
@@ -37,13 +43,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "AlertConfig",
     "ClipConfig",
     "Config",
     "DeepStreamConfig",
     "DetectorConfig",
     "EmbeddingConfig",
     "GalleryConfig",
+    "LiveConfig",
     "LocalEngineConfig",
+    "RetentionConfig",
     "Section",
     "SourceConfig",
     "TrackerConfig",

@@ -222,6 +222,11 @@ class DeepStreamConfig(Section):
             "has ended or was given up is opened again after a minute."
         ),
     )
+    metadata: Literal["auto", "pyds", "memory"] = Field(
+        default="auto",
+        description="How NVIDIA's metadata are read: through pyds, or out of memory, which needs no bindings and has "
+        "been checked for DeepStream 8.0 to 9.1; auto: through pyds where it can be imported.",
+    )
     crops: bool = Field(default=True, description="Keep JPEG crops of the best samples, cut by NVIDIA's encoder.")
     queue: int = Field(
         default=256,

@@ -24,6 +24,11 @@ def filled_in(address: str) -> str:
     return _PLACEHOLDER.sub(lambda found: quote(secret(found["kind"], found["name"]), safe=""), address)
 
 
+def without_secrets(address: str) -> str:
+    """The address with ``***`` in the places of the secrets that it names, as if they were hidden ones."""
+    return _PLACEHOLDER.sub("***", address)
+
+
 def secret(kind: str, name: str) -> str:
     """The secret in an environment variable (kind env) or in a file, without the line's end (kind file).
 

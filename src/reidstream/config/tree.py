@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from reidstream.config.alerts import AlertConfig
 from reidstream.config.base import Section
 from reidstream.config.clips import ClipConfig
 from reidstream.config.deepstream import DeepStreamConfig
 from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
+from reidstream.config.live import LiveConfig
 from reidstream.config.local import (
     DetectorConfig,
     EmbeddingConfig,
@@ -22,7 +24,9 @@ from reidstream.config.local import (
     TrackletConfig,
 )
 from reidstream.config.redaction import redacted
+from reidstream.config.retention import RetentionConfig
 from reidstream.config.sources import SourceConfig
+from reidstream.config.workers import WorkerConfig
 from reidstream.errors import ConfigError
 from reidstream.foreign_documents import parsed_toml
 from reidstream.suggestions import did_you_mean
@@ -42,8 +46,12 @@ class Config(Section):
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
+    alerts: AlertConfig = Field(default=AlertConfig(), description="Alerts, and how long they are kept.")
+    retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
+    live: LiveConfig = Field(default=LiveConfig(), description="Live pictures on the server's page.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
+    workers: WorkerConfig = Field(default=WorkerConfig(), description="Workers that share a gallery on PostgreSQL.")
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:

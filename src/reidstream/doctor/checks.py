@@ -145,11 +145,12 @@ CHECKS: tuple[Check, ...] = (
         gstreamer.elements,
     ),
     Check(
-        "pyds",
-        "pyds",
-        "NVIDIA's bindings can be imported, and are those of this DeepStream (8.0: pyds 1.2.2)",
-        "install the pyds wheel of your DeepStream version from NVIDIA's deepstream_python_apps releases",
+        "metadata",
+        "DeepStream's metadata",
+        "pyds can be imported and is that of this DeepStream (8.0: 1.2.2), or NVIDIA's library has structures that are "
+        "known (8.0 to 9.1)",
+        "run inside DeepStream's container, whose libraries are looked for in /opt/nvidia/deepstream/deepstream/lib",
         ("deepstream",),
-        nvidia.pyds,
+        nvidia.metadata_access,
     ),
 )

@@ -1,4 +1,4 @@
-"""NVIDIA's driver, CUDA, NVDEC, TensorRT, DeepStream and pyds.
+"""NVIDIA's driver, CUDA, NVDEC, TensorRT, DeepStream and what its metadata are read with.
 
 What belongs together: DeepStream 8.0 is built on CUDA 12.8 and TensorRT 10.9 (x86; 10.13 on Jetson), and pyds 1.2.2
 is its binding (NVIDIA-AI-IOT/deepstream_dockers, tag ds8.0). CUDA 12.8 wants a driver of branch 570 or newer (CUDA
@@ -63,6 +63,16 @@ except ImportError as error:
 import numpy
 print(json.dumps({"file": pyds.__file__, "version": getattr(pyds, "__version__", ""), "numpy": numpy.__version__,
                   "terminated": hasattr(pyds, "NvDsTargetMiscDataBatch")}))
+"""
+_METADATA = """
+import json
+from reidstream.engines.deepstream.metadata import open_bindings
+from reidstream.errors import ReIDStreamError
+try:
+    library = open_bindings("memory")
+except ReIDStreamError as error:
+    print(json.dumps({"absent": str(error)})); raise SystemExit
+print(json.dumps({"file": library.name, "versions": library.layout.versions}))
 """
 _NVDEC = """
 import json, sys
@@ -172,7 +182,27 @@ def deepstream(question: Question) -> Result:
     return Result(Status.OK, f"DeepStream {version} in {SDK}")
 
 
-def pyds(question: Question) -> Result:
+def metadata_access(question: Question) -> Result:
+    """What metadata will be read with: pyds, or NVIDIA's library, as ``deepstream.metadata`` says."""
+    kind = question.config.deepstream.metadata
+    result = _in_memory() if kind == "memory" else _pyds()
+    if kind == "auto" and result.status is Status.ABSENT:
+        other = _in_memory()
+        return Result(other.status, f"{result.found}; {other.found}")
+    return result
+
+
+def _in_memory() -> Result:
+    answer = ask_python(_METADATA)
+    if "error" in answer:
+        return Result(Status.FAILURE, f"trying out NVIDIA's metadata library ends the process: {answer['error']}")
+    if "absent" in answer:
+        return Result(Status.ABSENT, answer["absent"])
+    found = f"metadata are read out of memory: {answer['file']} has the structures of DeepStream {answer['versions']}"
+    return Result(Status.OK, found)
+
+
+def _pyds() -> Result:
     """NVIDIA's Python bindings, and whether they are those of this DeepStream."""
     answer = ask_python(_PYDS)
     if "absent" in answer:
@@ -188,7 +218,7 @@ def pyds(question: Question) -> Result:
     wanted = PYDS_FOR.get(sdk)
     if wanted is not None and version and version != wanted:
         found += f", but DeepStream {sdk} wants pyds {wanted}: structures differ, and reading them may crash"
-        return Result(Status.FAILURE, found)
+        return Result(Status.FAILURE, found, "install that one, or set deepstream.metadata=memory")
     if not answer["terminated"]:
         return Result(Status.WARNING, f"{found} cannot read terminated tracks; they are closed by time-out")
     return Result(Status.OK, found)

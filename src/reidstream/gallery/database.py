@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from reidstream.config.secrets import filled_in
-from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, MissingDependency
+from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, GalleryUnreachable, MissingDependency
 from reidstream.gallery.fencing import Fence, check_fence
 
 DATABASE_FILE = "gallery.db"
@@ -75,15 +76,21 @@ def place_of(path_or_url: str | Path) -> Place:
 class Database:
     """Short transactions on the facts; safe to use from several threads."""
 
-    def __init__(self, place: Place, *, write: bool) -> None:
-        """``place`` must exist already. A reader cannot change anything, the database sees to it."""
+    def __init__(self, place: Place, *, write: bool, idle_seconds: float | None = None) -> None:
+        """``place`` must exist already. A reader cannot change anything, the database sees to it.
+
+        idle_seconds: a server breaks off a transaction in which nothing was asked for so long, so that a process that
+        stands still in the middle of one holds up nobody for longer.
+        """
         self.place = place
         self._write = write
         self._closed = False
         self._writing = threading.Lock()
         self._fence: Fence | None = None
         self._confirm: Callable[[], None] | None = None
-        self._engine = _sqlite_engine(place.folder, write) if place.folder is not None else _postgres_engine(place)
+        self._engine = (
+            _sqlite_engine(place.folder, write) if place.folder is not None else _postgres_engine(place, idle_seconds)
+        )
 
     @property
     def is_sqlite(self) -> bool:
@@ -202,6 +209,8 @@ class Database:
         try:
             yield
         except DBAPIError as error:
+            if is_passing(error):
+                raise GalleryUnreachable(str(_explained(str(error.orig), self.place))) from error
             raise _explained(str(error.orig), self.place) from error
         except SQLAlchemyError as error:
             raise GalleryError(f"gallery {self.place}: {error}") from error
@@ -230,6 +239,11 @@ def _explained(text: str, place: Place) -> GalleryError:
         return GalleryError(
             f"the disk under gallery {place} fails ({text}); what was stored before is as safe as the disk is: look "
             "into the system's log"
+        )
+    if "permission denied" in lowered or "must be owner" in lowered:
+        return GalleryError(
+            f"gallery {place}: {text.strip()}; the database's user may not do that: make it the owner of the gallery's "
+            "tables, or grant it what is missing"
         )
     if "readonly" in lowered or "read-only" in lowered:
         return GalleryError(f"gallery {place} cannot be written ({text}); check the folder's owner and permissions")
@@ -304,10 +318,34 @@ def demand_psycopg() -> None:
         raise MissingDependency("a gallery on PostgreSQL needs psycopg: pip install 'reidstream[postgres]'") from None
 
 
-def _postgres_engine(place: Place) -> Engine:
+def process_name() -> str:
+    """How this process is called in PostgreSQL's list of connections, at most 63 bytes."""
+    return f"reidstream {socket.gethostname()} pid {os.getpid()}"[:63]
+
+
+# Of those, SQLSTATE classes: connections, resources (a full disk among them), whoever was in the way, shutting down.
+_PASSING = ("08", "40", "53", "57P", "25P03", "55P03")
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the same may succeed later: the server starts again, has no space left, or somebody was in the way."""
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if state:
+        return state.startswith(_PASSING)
+    # Without a state nothing came back: there is no connection.
+    return error.connection_invalidated or type(error.orig).__module__.startswith("psycopg")
+
+
+def _postgres_engine(place: Place, idle_seconds: float | None = None) -> Engine:
     demand_psycopg()
     assert place.url is not None
-    engine = create_engine(place.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    arguments: dict[str, Any] = {"connect_timeout": 10, "application_name": process_name()}
+    if idle_seconds is not None:
+        arguments["options"] = f"-c idle_in_transaction_session_timeout={round(1000 * idle_seconds)}"
+        # A connection whose other end is gone without a word is noticed in about as long.
+        arguments |= {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+        arguments["tcp_user_timeout"] = round(1000 * idle_seconds)
+    engine = create_engine(place.url, pool_pre_ping=True, connect_args=arguments)
     try:
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT 1"))

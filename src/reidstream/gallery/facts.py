@@ -6,7 +6,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from reidstream.errors import GalleryCorrupt, GalleryMismatch
 from reidstream.gallery.schema import meta
@@ -67,9 +67,20 @@ def read_facts(connection: Connection) -> Facts:
 
 def write_facts(connection: Connection, **values: str | int | float | bool) -> None:
     """Set some values, by their names in Facts (and space_fingerprint, space_model, space_size)."""
-    plain = {key: str(int(value) if isinstance(value, bool) else value) for key, value in values.items()}
-    connection.execute(delete(meta).where(meta.c.key.in_(plain)))
-    connection.execute(insert(meta), [{"key": key, "value": value} for key, value in plain.items()])
+    for key, value in values.items():
+        plain = str(int(value) if isinstance(value, bool) else value)
+        # In place: whoever waits for a row that is deleted and made anew would find none.
+        if not connection.execute(update(meta).where(meta.c.key == key).values(value=plain)).rowcount:
+            connection.execute(insert(meta).values(key=key, value=plain))
+
+
+def storing_turn(connection: Connection) -> int:
+    """The last revision that was given to a row; whoever else wants to store waits until this transaction ends.
+
+    So revisions appear in their order, however many processes store: a reader who has seen one has seen all before it.
+    """
+    last = connection.execute(select(meta.c.value).where(meta.c.key == "revision").with_for_update()).scalar_one()
+    return int(last)
 
 
 def write_all_facts(connection: Connection, facts: Facts) -> None:

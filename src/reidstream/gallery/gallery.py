@@ -67,7 +67,6 @@ class Gallery:
         self._facts = facts
         self._ownership = ownership
         self._writing = threading.Lock()
-        self._revision = facts.revision
         self._attempts: dict[str, int] = {}
         self._open_sources: dict[str, str] = {}
         self.unannounced = Unannounced()
@@ -286,13 +285,12 @@ class Gallery:
         check_tracklets(batch, self.space.size, self._attempts)
         with self._writing:
             with self.write() as connection:
-                stored = store(connection, batch, self._attempts, self._revision)
+                stored = store(connection, batch, self._attempts)
             self.unannounced.changed(stored.changed)
-            self._revision = stored.revision
             self.kept_out += stored.kept_out
         if self._indexer is not None:
             self._indexer.wake(stored.revision)
-        return stored.new
+        return len(stored.new)
 
     def leave_out(self, batch: Sequence[LeftOut]) -> None:
         """Note what of a source that has begun was not worth storing, and why."""
@@ -307,16 +305,21 @@ class Gallery:
         self._database.ready()
         with self._writing:
             with self.write() as connection:
-                batch = Batch(connection, self.space.size, self._revision)
+                batch = Batch(connection, self.space.size)
                 yield batch
             self.unannounced.changed(batch.changed)
             self.unannounced.gone(batch.removed)
-            self._revision = batch.revision
             self.kept_out += batch.kept_out
         if self._indexer is not None:
             if batch.removed:
                 self._indexer.remove(batch.removed, lambda: None)
             self._indexer.wake(batch.revision)
+
+    def stored_elsewhere(self) -> None:
+        """Others store, too: the index takes in what they have."""
+        self._database.ready()
+        if self._indexer is not None:
+            self._indexer.wake(self.facts().revision)
 
     def flush(self) -> None:
         """Wait until the index holds everything that was added. Raises GalleryError when it cannot."""
@@ -418,7 +421,10 @@ class Gallery:
                 return found
             folder = self.place.folder
             writer = writer_on(connection) if folder is None else writer_of(folder)
-        return found if writer is not None else list(map(recordings.broken_off, found))
+            elsewhere = recordings.read_elsewhere(connection)
+        if writer is not None:
+            return found
+        return [one if one.content in elsewhere else recordings.broken_off(one) for one in found]
 
     def rows(self, where: Filter = EVERYTHING, ids: Sequence[str] | None = None) -> Rows:
         """The metadata of tracklets, in the order in which they were stored (with ``ids``: in chunks of that order)."""

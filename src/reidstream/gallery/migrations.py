@@ -72,6 +72,11 @@ def _more_crops(connection: Connection) -> None:
     more_crops.create(connection, checkfirst=True)
 
 
+def _readers(connection: Connection) -> None:
+    if "reader" not in {column["name"] for column in inspect(connection).get_columns("recordings")}:
+        connection.execute(text("ALTER TABLE recordings ADD COLUMN reader TEXT"))
+
+
 GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for recordings, tracklets, embeddings, details and crops", _first_tables),
     Migration("an index of the times at which tracklets end, for searches since a time", _index_of_ends),
@@ -82,6 +87,7 @@ GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("stays in named zones", _stays),
     Migration("vectors for the embedding space that a gallery is moved to", _next_embeddings),
     Migration("more than one picture of a tracklet", _more_crops),
+    Migration("who reads a recording, when it is not the owner", _readers),
 )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from reidstream.errors import GalleryMismatch
-from reidstream.gallery.facts import read_facts, write_facts
+from reidstream.gallery.facts import read_facts, storing_turn, write_facts
 from reidstream.gallery.rows import in_chunks, packed
 from reidstream.gallery.schema import details, embeddings, meta, next_embeddings, tracklets
 from reidstream.gallery.storing import remove
@@ -121,6 +121,8 @@ def finish_move(connection: Connection, left: Sequence[str] = ()) -> None:
     left: tracklets without a new vector that go, with all that belongs to them. Raises GalleryMismatch while any other
     tracklet has none.
     """
+    # Nobody stores another vector of the old space from here on.
+    storing_turn(connection)
     move = move_of(connection)
     if move is None:
         raise GalleryMismatch("no move to another embedding space has begun")

@@ -20,6 +20,7 @@ from sqlalchemy.pool import NullPool
 from reidstream.errors import GalleryError, GalleryLocked
 from reidstream.files import access_of, new_file
 from reidstream.foreign_documents import parsed_json
+from reidstream.gallery.database import process_name
 
 LOCK_FILE = "writer.lock"
 OWNER_FILE = "writer.json"
@@ -106,7 +107,7 @@ class ServerOwnership:
     def __init__(self, url: URL, shown: str) -> None:
         """Raises GalleryLocked when another process holds the lock."""
         self._shown = shown
-        self._name = f"reidstream {socket.gethostname()} pid {os.getpid()}"[:63]
+        self._name = process_name()
         self._using = threading.Lock()
         arguments = {"application_name": self._name, "connect_timeout": 10}
         self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args=arguments)

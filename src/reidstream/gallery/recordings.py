@@ -74,11 +74,12 @@ class Recording:
 
 
 def begin(
-    connection: Connection, started: SourceStarted, settings: str, formerly: str = ""
+    connection: Connection, started: SourceStarted, settings: str, formerly: str = "", reader: str | None = None
 ) -> tuple[Begin, int, list[str]]:
     """Note that a source has started; what to do with it, which attempt this is, and whose source has another name now.
 
-    formerly: how an earlier version wrote the same settings.
+    formerly: how an earlier version wrote the same settings. reader: under which fence (``fencing``) a process that is
+    not the gallery's owner reads it; None for the owner.
 
     Raises GalleryMismatch when the content was read with other settings before.
     """
@@ -99,6 +100,7 @@ def begin(
         "error": None,
         "beginning": started.beginning or None,
         "length": started.length or None,
+        "reader": reader,
     }
     # The same recording read again when it has grown: there is more in it than the gallery has.
     more = known is not None and started.length > (known.length or 0) > 0
@@ -151,12 +153,16 @@ BROKEN_OFF = "the run that read it ended without a word: it was killed, or could
 def break_off(connection: Connection, contents: Sequence[str] | None = None) -> None:
     """Note of recordings that nobody reads any more what their runs did not.
 
-    contents: of these; else of all, which whoever has just become the owner knows.
+    contents: of these; else of all that are the owner's, which whoever has just become it knows.
     """
     running = recordings.c.state == State.RUNNING.value
-    if contents is not None:
-        running &= recordings.c.content.in_(contents)
+    running &= recordings.c.content.in_(contents) if contents is not None else recordings.c.reader.is_(None)
     connection.execute(update(recordings).where(running).values(state=State.STOPPED.value, error=BROKEN_OFF))
+
+
+def read_elsewhere(connection: Connection) -> set[str]:
+    """Contents that processes other than the gallery's owner read, or were the last to read."""
+    return set(connection.execute(select(recordings.c.content).where(recordings.c.reader.is_not(None))).scalars())
 
 
 def broken_off(recording: Recording) -> Recording:

@@ -71,6 +71,8 @@ recordings = Table(
     # By which a longer version of it is known; see sources.fingerprint.
     Column("beginning", Text),
     Column("length", BigInteger),
+    # The fence under which a process that is not the owner reads it; none for the owner.
+    Column("reader", Text),
 )
 
 tracklets = Table(

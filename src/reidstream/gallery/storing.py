@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from reidstream.errors import GalleryMismatch
-from reidstream.gallery.facts import read_facts, write_facts
+from reidstream.gallery.facts import read_facts, storing_turn, write_facts
 from reidstream.gallery.recordings import UNFINISHED
 from reidstream.gallery.rows import blobs_of, in_chunks, more_crops_of, values_of
 from reidstream.gallery.schema import crops, details, embeddings, more_crops, stays, tracklets
@@ -28,11 +28,11 @@ _UNIT = 1e-3
 class Stored:
     """What became of the tracklets that were handed over.
 
-    changed: ids of those that were replaced. kept_out: how many were left out because they were erased before.
-    revision: the last one that was given away.
+    new: ids of those that were not there. changed: of those that were replaced. kept_out: how many were left out
+    because they were erased before. revision: the last one that was given away.
     """
 
-    new: int
+    new: tuple[str, ...]
     changed: tuple[str, ...]
     kept_out: int
     revision: int
@@ -60,13 +60,14 @@ def check_tracklets(batch: Sequence[Tracklet], size: int, attempts: Mapping[str,
             raise ValueError(f"embedding and prototypes of tracklet {tracklet.id} must have unit length")
 
 
-def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[str, int], revision: int) -> Stored:
+def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[str, int]) -> Stored:
     """Insert the tracklets that are not there yet.
 
     A track that was cut short when an earlier run stopped is replaced by what a later attempt saw of it; every
-    other tracklet that is there already stays as it is, and what was erased stays away. ``revision``: the last one
-    given away so far.
+    other tracklet that is there already stays as it is, and what was erased stays away. One transaction at a time
+    stores, whichever process it is of.
     """
+    revision = storing_turn(connection)
     fresh = {tracklet.id: tracklet for tracklet in batch}
     changed: list[tuple[int, Tracklet]] = []
     c = tracklets.c
@@ -80,7 +81,7 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
         fresh = {id: tracklet for id, tracklet in fresh.items() if id not in erased}
         write_facts(connection, kept_out=read_facts(connection).kept_out + len(erased))
     if not fresh and not changed:
-        return Stored(0, (), len(erased), revision)
+        return Stored((), (), len(erased), revision)
     inserted = [(revision + n, tracklet) for n, tracklet in enumerate(fresh.values(), start=1)]
     if inserted:
         _insert(connection, inserted, attempts)
@@ -89,7 +90,7 @@ def store(connection: Connection, batch: Sequence[Tracklet], attempts: Mapping[s
         revision += 1
     revision += len(inserted)
     write_facts(connection, revision=revision)
-    return Stored(len(inserted), tuple(tracklet.id for _, tracklet in changed), len(erased), revision)
+    return Stored(tuple(fresh), tuple(tracklet.id for _, tracklet in changed), len(erased), revision)
 
 
 def _insert(connection: Connection, batch: Sequence[tuple[int, Tracklet]], attempts: Mapping[str, int]) -> None:

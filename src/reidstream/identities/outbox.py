@@ -8,10 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, func, insert, inspect, select, text
 
 from reidstream.gallery import Gallery
 from reidstream.identities.schema import outbox
+
+ALERT_RAISED, ALERT_WITHDRAWN = "AlertRaised", "AlertWithdrawn"
+_ORDER = 0x5265_4944_6F75_7462
+"""A lock of PostgreSQL, held from an event's number to its commit: the letters "ReIDoutb"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class OutboxEvent:
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
     TrackletMoved, TrackletRejected, DuplicatesLabelled, IdentitiesApart, IdentityConfirmed, OperationUndone,
-    IdentitiesResolved, GalleryImported or PersonErased: whoever keeps anything of that person forgets it.
+    IdentitiesResolved, GalleryImported, PersonErased: whoever keeps anything of that person forgets it; AlertRaised or
+    AlertWithdrawn: what was said was wrong, or is about somebody who was erased.
     """
 
     seq: int
@@ -61,6 +66,10 @@ def append_events(connection: Connection, events: Sequence[tuple[str, dict[str, 
     name tracklets.
     """
     now = time.time()
+    if events and connection.dialect.name == "postgresql":
+        # Numbers are given out before transactions end: without this one could appear after a later one, and whoever
+        # follows would have passed it. SQLite lets one transaction write at a time.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ORDER})
     if events:
         rows = [
             {

@@ -7,10 +7,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from reidstream.alerts.frames import FrameShelf
+from reidstream.alerts.lists import WatchLists
 from reidstream.allocator import give_back_free_memory
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
-from reidstream.errors import ConfigError
+from reidstream.errors import ConfigError, GalleryNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import State as RecordingState
 from reidstream.pipeline.known import (
@@ -24,12 +26,14 @@ from reidstream.pipeline.known import (
     why_held,
 )
 from reidstream.pipeline.run import GalleryRun
-from reidstream.pipeline.store import TrackletStore
+from reidstream.pipeline.store import Checkpoints, TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
+from reidstream.pipeline.watching import Watcher
 from reidstream.regions import Zones
 
 if TYPE_CHECKING:
     from reidstream.clips import Shelf
+    from reidstream.engines.local import Observer
     from reidstream.inference import Detector, Embedder
     from reidstream.rendering import Renderer
     from reidstream.sources import Frame
@@ -75,19 +79,26 @@ def open_run(
     store: TrackletStore | None = None,
     shelf: Shelf | None = None,
     decided: Callable[[bool], Gallery] | None = None,
+    checkpoints: Checkpoints | None = None,
     detector: Detector | None = None,
     embedder: Embedder | None = None,
+    observer: Observer | None = None,
+    watcher: Watcher | None = None,
+    frames: FrameShelf | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
     sources: addresses or SourceConfig; with none, those of the configuration. render: draw video with people's
     numbers and names to this file, one per source: of recordings at the end of the run, of cameras while it goes on,
     when only the tracks' numbers are known. record: record the events to this file. store, shelf: of the process that
-    owns the gallery, which is then opened for reading only; decided: see GalleryRun.
+    owns the gallery, which is then opened for reading only; decided, checkpoints: see GalleryRun.
 
     detector, embedder: objects of your own (``reidstream.inference`` has the protocols) instead of the configured
     models, on the local engine. A gallery tells detectors apart by their class; one that comes with several weights
     says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
+
+    observer: called with every frame that was tracked and what was observed in it, on the source's own thread, which
+    waits for it; on the local engine. watcher, frames: see GalleryRun; who observes fills the frames.
     """
     from reidstream.gallery.index import process as index_process
     from reidstream.models import name_for_others, resolve_model
@@ -103,6 +114,8 @@ def open_run(
         raise ConfigError("nothing to read: name a video, folder or camera, or a configuration with [[sources]]")
     if engine != "local" and (detector is not None or embedder is not None):
         raise ConfigError(f"a detector or embedder of your own needs the local engine; got engine={engine!r}")
+    if engine != "local" and observer is not None:
+        raise ConfigError(f"an observer of frames needs the local engine; got engine={engine!r}")
     if engine != "local" and any(source.detections or source.tracks for source in chosen):
         raise ConfigError(f"detections or tracks of your own need the local engine; got engine={engine!r}")
     looks = resolve_model(config.embedding.model, "reid").sha256 if embedder is None else embedder.space.fingerprint
@@ -146,8 +159,12 @@ def open_run(
         if left and store is None and "://" not in str(gallery) and index_of(gallery, config) == "chroma":
             # It gets ready while the models are opened.
             index_process.start()
+        if store is None and engine == "local" and observer is None and left and _is_watched(gallery):
+            # Alerts have the picture of their moment.
+            frames = FrameShelf()
+            observer = frames.observe
         film = None if render is None else stack.enter_context(_film(render, engine, named))
-        made = _engine(engine, config, left, gallery, film, detector, embedder)
+        made = _engine(engine, config, left, gallery, film, detector, embedder, observer)
         model = name_for_others(config.embedding.model) if embedder is None else ""
         opened = stack.enter_context(_stored(gallery, config, made.space, model, store))
         yield GalleryRun(
@@ -168,8 +185,11 @@ def open_run(
             film=film,
             shelf=shelf,
             decided=decided,
+            checkpoints=checkpoints,
             files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
             films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
+            watcher=watcher,
+            frames=frames,
         )
 
 
@@ -182,8 +202,10 @@ def open_replay(
     replace: bool = False,
     store: TrackletStore | None = None,
     decided: Callable[[bool], Gallery] | None = None,
+    watcher: Watcher | None = None,
 ) -> Iterator[GalleryRun]:
-    """A run that takes its events from a recording instead of sources and models. store, decided: see ``open_run``."""
+    """A run that takes its events from a recording instead of sources and models. store, decided, watcher: see
+    ``open_run``."""
     from reidstream.engines.replay import ReplayEngine
 
     engine = ReplayEngine(events)
@@ -198,6 +220,7 @@ def open_replay(
             former_settings=formerly,
             replace=replace,
             decided=decided,
+            watcher=watcher,
         )
 
 
@@ -217,6 +240,15 @@ def _stored(
     )
     with opening as opened:
         yield opened
+
+
+def _is_watched(gallery: str | Path) -> bool:
+    """Whether a gallery that is there has rules of alerts that hold."""
+    try:
+        with Gallery.open(gallery) as opened:
+            return any(rule.active for rule in WatchLists(opened).rules())
+    except GalleryNotFound:
+        return False
 
 
 def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:
@@ -269,6 +301,7 @@ def _engine(
     film: Renderer | None,
     detector: Detector | None,
     embedder: Embedder | None,
+    observer: Observer | None,
 ) -> Engine:
     if name == "deepstream":
         from reidstream.engines.deepstream.running.engine import DeepStreamEngine
@@ -284,9 +317,11 @@ def _engine(
         # Clips are cut where the packets of cameras are, which is the process that reads them.
         config = config.model_copy(update={"local": config.local.model_copy(update={"processes": 1})})
     if film is None or not live:
-        return open_local_engine(config, sources, detector=detector, embedder=embedder)
+        return open_local_engine(config, sources, observer=observer, detector=detector, embedder=embedder)
 
     def draw_live(frame: Frame, observed: Observed) -> None:
+        if observer is not None:
+            observer(frame, observed)
         if frame.source in live:
             film.draw(frame, observed)
 

@@ -25,3 +25,10 @@ class TrackletStore(Protocol):
     def leave_out(self, batch: Sequence[LeftOut]) -> None: ...
 
     def end_source(self, ended: SourceEnded) -> None: ...
+
+
+class Checkpoints(Protocol):
+    """A store that also keeps what cameras' open tracks have come to, for the case that nobody lives to end them."""
+
+    def checkpoint(self, source: str, unfinished: Sequence[Tracklet]) -> None:
+        """Keep these, and no longer what was kept of the source before."""

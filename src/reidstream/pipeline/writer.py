@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -13,11 +14,20 @@ from reidstream.errors import GalleryError
 from reidstream.types import LeftOut, SourceEnded, Tracklet
 
 if TYPE_CHECKING:
-    from reidstream.pipeline.store import TrackletStore
+    from reidstream.pipeline.store import Checkpoints, TrackletStore
 
 # Tracklets that may wait for their commit; with about 30 KB each this bounds memory when the disk is slow.
 _WAITING = 1000
 _BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """What the open tracks of a source have come to, and who keeps it."""
+
+    store: Checkpoints
+    source: str
+    unfinished: Sequence[Tracklet]
 
 
 class GalleryWriter:
@@ -37,7 +47,7 @@ class GalleryWriter:
         self._gallery = gallery
         self._on_failure = on_failure
         self._after = stored
-        self._waiting: Channel[Tracklet | LeftOut | SourceEnded] = Channel(_WAITING)
+        self._waiting: Channel[Tracklet | LeftOut | SourceEnded | _Checkpoint] = Channel(_WAITING)
         self._error: BaseException | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._write, name="gallery writer", daemon=True)
@@ -56,6 +66,11 @@ class GalleryWriter:
         """Note the source's end after everything added before."""
         self._ready()
         self._waiting.put(ended)
+
+    def checkpoint(self, store: Checkpoints, source: str, unfinished: Sequence[Tracklet]) -> None:
+        """Have the state of a source's open tracks kept, after everything added before."""
+        self._ready()
+        self._waiting.put(_Checkpoint(store, source, unfinished))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -84,11 +99,14 @@ class GalleryWriter:
                 elif isinstance(item, LeftOut):
                     left_out.append(item)
                 # Whatever has gathered during the last commit makes up the next one.
-                if len(batch) + len(left_out) >= _BATCH or isinstance(item, SourceEnded) or not len(self._waiting):
+                marks = isinstance(item, SourceEnded | _Checkpoint)
+                if len(batch) + len(left_out) >= _BATCH or marks or not len(self._waiting):
                     self._commit(batch, left_out)
                     batch, left_out = [], []
                 if isinstance(item, SourceEnded):
                     self._gallery.end_source(item)
+                elif isinstance(item, _Checkpoint):
+                    item.store.checkpoint(item.source, item.unfinished)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that leaves the context
             self._error = error
             self._waiting.abandon()

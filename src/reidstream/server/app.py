@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIWebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 import reidstream
@@ -16,7 +16,22 @@ from reidstream.server import pages
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Role
 from reidstream.server.api import accounts as account_routes
-from reidstream.server.api import decisions, events, health, jobs, people, review, search, sources, tracklets
+from reidstream.server.api import (
+    alerts,
+    decisions,
+    events,
+    health,
+    jobs,
+    live,
+    numbers,
+    people,
+    retention,
+    review,
+    search,
+    sources,
+    tracklets,
+    watch,
+)
 from reidstream.server.api.common import Needs
 from reidstream.server.cameras import Cameras
 from reidstream.server.desk import Desk
@@ -28,7 +43,8 @@ from reidstream.server.review_queue import ReviewQueue
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (tracklets, people, decisions, review, search, events, sources, jobs, account_routes)
+_PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, watch)
+_API = (*_PEOPLE, sources, live, jobs, retention, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 
@@ -83,9 +99,10 @@ def entrances() -> Iterator[Entrance]:
     """Every route of the application."""
     for prefix, router in _ROUTERS:
         for route in router.routes:
-            assert isinstance(route, APIRoute)
+            assert isinstance(route, APIRoute | APIWebSocketRoute)
             demanded = [one.call.role for one in route.dependant.dependencies if isinstance(one.call, Needs)]
-            for method in sorted(route.methods or ()):
+            methods = sorted(route.methods or ()) if isinstance(route, APIRoute) else ["WEBSOCKET"]
+            for method in methods:
                 yield Entrance(method, prefix + route.path, demanded[0] if demanded else None)
 
 

@@ -1,7 +1,8 @@
 """The process that reads sources for a server: frames become tracklets here, and are stored by the server.
 
 Requests go out on what was standard output and answers come in on standard input, as ``multiprocessing`` pickles them.
-The first message on standard input is the ``Order``. A tracklet counts as stored when its answer has come. SIGTERM ends
+The first message on standard input is the ``Order``. Live pictures go their own way: by the connection whose descriptor
+is the only argument. A tracklet counts as stored when its answer has come. SIGTERM ends
 the run cleanly; when the server dies, the next request fails and the run ends as well.
 """
 
@@ -12,15 +13,20 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from reidstream.alerts.frames import FrameShelf
 from reidstream.clips.shelf import FOLDER
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import GalleryError, ReIDStreamError
 from reidstream.pipeline import EngineName, open_run
-from reidstream.server.remote import RemoteShelf, RemoteStore, reporting
+from reidstream.server.live.publisher import Publisher
+from reidstream.server.remote import RemoteShelf, RemoteStore, RemoteWatcher, reporting
+from reidstream.sources.frame import Frame
+from reidstream.types import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,27 @@ class Order:
     engine: EngineName
 
 
-def run(order: Order, store: RemoteStore) -> None:
+def run(order: Order, store: RemoteStore, publisher: Publisher) -> None:
     """Read the sources to their ends, or until SIGTERM."""
     shelf = RemoteShelf(store, Path(order.gallery) / FOLDER) if order.config.clips.keep else None
-    opened = open_run(order.sources, order.config, order.gallery, engine=order.engine, store=store, shelf=shelf)
+    watcher, frames = RemoteWatcher(store), FrameShelf()
+
+    def observe(frame: Frame, observed: Observed) -> None:
+        publisher.observe(frame, observed)
+        frames.observe(frame, observed)
+
+    opened = open_run(
+        order.sources,
+        order.config,
+        order.gallery,
+        engine=order.engine,
+        store=store,
+        shelf=shelf,
+        # DeepStream's frames stay with it.
+        observer=observe if order.engine == "local" else None,
+        watcher=watcher,
+        frames=frames,
+    )
     with opened as job:
 
         def stop(_number: int, _frame: object) -> None:
@@ -44,7 +67,7 @@ def run(order: Order, store: RemoteStore) -> None:
             threading.Thread(target=job.stop, name="stop", daemon=True).start()
 
         signal.signal(signal.SIGTERM, stop)
-        with reporting(job, store):
+        with reporting(job, store, watcher), closing(watcher):
             job.run()
 
 
@@ -57,8 +80,10 @@ def main() -> None:
     answers = Connection(os.dup(0), writable=False)
     order: Order = answers.recv()
     store = RemoteStore(requests, answers)
+    publisher = Publisher(Connection(int(sys.argv[1])), order.config.live)
+    publisher.start()
     try:
-        run(order, store)
+        run(order, store, publisher)
     except ReIDStreamError as error:
         with contextlib.suppress(GalleryError):
             store.tell({"error": str(error)})

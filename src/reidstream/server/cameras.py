@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,6 +28,8 @@ from reidstream.pipeline import EngineName
 from reidstream.server.access.schema import notes, source_settings
 from reidstream.server.camera_process import Order
 from reidstream.server.desk import Desk
+from reidstream.server.live.hub import Hub
+from reidstream.server.live.picture import LivePicture, Wanted
 from reidstream.server.reader import Reader
 from reidstream.sources import redacted, source_ids
 from reidstream.sources.address import Kind, kind_of
@@ -138,6 +141,9 @@ class Cameras:
         self._runs: dict[object, dict[str, Camera]] = {}
         self._timers: list[threading.Timer] = []
         self._closing = False
+        self.live = Hub(self._want)
+        """Who looks at what the cameras see just now."""
+        desk.looked_at = lambda: self.live.wanted.keys()
         for name, config in zip(source_ids(given), given, strict=True):
             self._cameras[name] = Camera(name, config.model_copy(update={"name": name}), given=True)
         with desk.gallery.read() as connection:
@@ -164,6 +170,21 @@ class Cameras:
         with self._lock:
             own = [self._cameras[name] for name in sorted(self._cameras)]
             return own + [run[name] for run in self._runs.values() for name in sorted(run)]
+
+    def shows(self, camera: Camera) -> str:
+        """Why there are no live pictures of a camera, in words; nothing if there are."""
+        if camera.by_run:
+            return "read by a command (reidstream run), which sends no pictures"
+        if self._engine == "deepstream":
+            return "DeepStream keeps its frames to itself: no live pictures"
+        return ""
+
+    def _want(self, wanted: Wanted) -> None:
+        """Tell every process which of its sources somebody looks at."""
+        with self._lock:
+            running = list(dict.fromkeys(self._running.values()))
+        for one in running:
+            one.want(wanted)
 
     def of_run(self, run: object, sources: dict[str, Camera] | None) -> None:
         """What a run that stores through this server reads just now; None: it has ended."""
@@ -272,7 +293,7 @@ class Cameras:
         order = Order(desk.config, tuple(camera.config for camera in wanted), desk.gallery.place.address, self._engine)
         for camera in wanted:
             camera.state, camera.error = "starting", None
-        running = _Running(order, desk, wanted, self._ended)
+        running = _Running(order, desk, wanted, self._ended, self.live)
         for camera in wanted:
             self._running[camera.name] = running
 
@@ -328,15 +349,28 @@ def _corners(polygon: Polygon) -> Polygon:
 class _Running:
     """A process that reads some sources, and the thread that answers it."""
 
-    def __init__(self, order: Order, desk: Desk, cameras: list[Camera], ended: Callable[[_Running, int], None]) -> None:
+    def __init__(
+        self, order: Order, desk: Desk, cameras: list[Camera], ended: Callable[[_Running, int], None], live: Hub
+    ) -> None:
         self.cameras = cameras
+        self._live = live
         self.said: str | None = None
         self._desk, self._ended = desk, ended
         self._answered = threading.Event()
+        self._wanting = threading.Lock()
+        self._wanted: Wanted = {}
+        # Pictures go their own way, so that what is stored never waits for them.
+        self._pictures, theirs = Pipe()
         # A group of its own: the terminal's Ctrl-C goes to the server alone.
         self._child = python_child(
-            "reidstream.server.camera_process", stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
+            "reidstream.server.camera_process",
+            str(theirs.fileno()),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            process_group=0,
+            pass_fds=(theirs.fileno(),),
         )
+        theirs.close()
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._answers = Connection(os.dup(self._child.stdin.fileno()), readable=False)
@@ -347,6 +381,16 @@ class _Running:
             self._answers.send(order)
         self._thread = threading.Thread(target=self._answer, name=f"camera {cameras[0].name}", daemon=True)
         self._thread.start()
+        self.want(live.wanted)
+        threading.Thread(target=self._show, name=f"pictures of {cameras[0].name}", daemon=True).start()
+
+    def want(self, wanted: Wanted) -> None:
+        """Say which of its sources somebody looks at."""
+        own = {camera.name: wanted[camera.name] for camera in self.cameras if camera.name in wanted}
+        with contextlib.suppress(OSError), self._wanting:
+            if own != self._wanted:
+                self._pictures.send(own)
+                self._wanted = own
 
     def ask_to_stop(self) -> None:
         with contextlib.suppress(OSError):
@@ -369,6 +413,21 @@ class _Running:
         self._requests.close()
         self._answered.set()
         self._ended(self, status)
+
+    def _show(self) -> None:
+        """Hand on the pictures that come, until the process has ended."""
+        own = {camera.name for camera in self.cameras}
+        while True:
+            try:
+                picture: LivePicture = self._pictures.recv()
+            except (EOFError, OSError):
+                break
+            if picture.source in own:
+                self._live.publish(picture)
+        for name in own:
+            self._live.forget(name)
+        with self._wanting:
+            self._pictures.close()
 
     def _take(self, report: dict[str, Any]) -> bool:
         if "error" in report:

@@ -60,7 +60,8 @@ class CommandTable:
     ) -> None:
         self._closing.set()
         self._thread.join()
-        with self._gallery.write() as connection:
+        # Who owns the gallery by now, or finds nobody, writes its own.
+        with contextlib.suppress(GalleryError), self._gallery.write() as connection:
             connection.execute(delete(notes).where(notes.c.key == _OWNER))
 
     async def _answer(self) -> None:

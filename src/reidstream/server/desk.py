@@ -17,11 +17,13 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from reidstream.alerts import Watch
 from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, GalleryError, ReIDStreamError
+from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable, ReIDStreamError
 from reidstream.gallery import Gallery
+from reidstream.gallery.erasing import Erasure
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin
 from reidstream.identities.applying import Applied, Applying, Part, batches
@@ -32,6 +34,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
 from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
+from reidstream.retention import next_run, retain
 from reidstream.search.person import Conclusion, Identity, conclusion_of
 from reidstream.search.query import Query
 from reidstream.server.access.log import AccessLog
@@ -42,6 +45,7 @@ from reidstream.server.decisions import Decision, Undo, execute, people_of, trac
 from reidstream.server.jobs import Job, Jobs
 from reidstream.server.people_table import PeopleTables
 from reidstream.server.resolver import Resolver
+from reidstream.server.watching import Watching
 from reidstream.types import LeftOut, SourceEnded, SourceStarted, Tracklet
 
 _log = logging.getLogger(__name__)
@@ -69,6 +73,9 @@ class Desk:
         self.resolver = Resolver()
         self.closing = False
         """Streams of events end when this is set."""
+        self.backlog: tuple[int, float] | None = None
+        """How many tracklets of workers have no person yet, and for how many seconds the oldest; None: no workers."""
+        self.begun = time.time()
         self.stored = 0
         self.slowest_store = 0.0
         self._shelf: ClipShelf | None = None
@@ -83,6 +90,16 @@ class Desk:
         self._closing = False
         self._working = False
         self._identities: OnlineIdentities | None = None
+        self.looked_at: Callable[[], Collection[str]] = tuple
+        """Sources that somebody looks at just now: who is in view there is wanted with names."""
+        watch = Watch(
+            gallery,
+            self._read,
+            exclusive=self._deciding,
+            clocks=self.config.identities.clocks,
+            days=self.config.alerts.days,
+        )
+        self.watching = Watching(watch)
         # Content → who is reading it.
         self._readers: dict[str, object] = {}
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
@@ -118,6 +135,7 @@ class Desk:
             self.gallery.end_source(ended, content)
             self._readers.pop(content, None)
             self._follow()
+        self.watching.settle()
 
     def break_off(self, reader: object) -> None:
         """Somebody reads no more, and has not said of everything that it had ended."""
@@ -126,11 +144,23 @@ class Desk:
             for content in contents:
                 del self._readers[content]
             self.gallery.break_off(contents)
+        self.watching.settle()
+
+    def heard_of(self, changed: Sequence[str], gone: Sequence[str]) -> None:
+        """Take over what other processes have changed and taken out, and give people to what they have stored."""
+        self.gallery.stored_elsewhere()
+        if changed or gone:
+            with self._deciding:
+                self.gallery.unannounced.changed(changed)
+                self.gallery.unannounced.gone(gone)
+                self._follow()
+        self.wake()
 
     def leave_out(self, batch: Sequence[LeftOut]) -> None:
         """Note what was seen and not worth storing."""
         with self._taking_in:
             self.gallery.leave_out(batch)
+        self.watching.settle()
 
     def store(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets; they are given people soon after. How many were new."""
@@ -156,6 +186,27 @@ class Desk:
         with self._waiting:
             self._awake = True
             self._waiting.notify_all()
+
+    # -- watching
+
+    def watches(self, source: str) -> bool:
+        """Whether open tracks of a source are of interest."""
+        return self.watching.watch.wants(source) or source in self.looked_at()
+
+    def names_in_view(self, caller: Caller, source: str) -> dict[int, dict[str, Any]]:
+        """What a caller may know of who is in view: by track, a name that is sure enough, and whether there is an alert
+        about it."""
+        needed = 1.0 - self.config.identities.false_merges
+        found: dict[int, dict[str, Any]] = {}
+        for track, (person, sure, alert) in self.watching.watch.in_view(source).items():
+            entry = self.catalogue.get(person) if person is not None and sure >= needed else None
+            seen = entry.within(caller.cameras) if entry is not None and not entry.undecided else None
+            said: dict[str, Any] = {"alert": True} if alert else {}
+            if seen is not None:
+                said |= {"name": seen.person.title, "person": seen.person.id, "sure": round(sure, 3)}
+            if said:
+                found[track] = said
+        return found
 
     # -- deciding
 
@@ -284,30 +335,43 @@ class Desk:
         """Erase tracklets for good, and people with all that is known of them; see ``Gallery.erase``."""
 
         def work(job: Job) -> dict[str, Any]:
-            # Whoever reads everybody must not find that somebody has vanished.
-            self._read()
-
-            def deleted(subject: Subject) -> None:
-                self._follow(told=[*subject.people], gone=subject.tracklets)
-
-            done = self.gallery.erase(
-                ids,
-                contents,
-                job.advance,
-                left_out=left_out,
-                people=people,
-                author=caller.name,
-                exclusive=self._deciding,
-                deleted=deleted,
-            )
-            self.wake()
-            document = erasure_document(done)
+            what = {"contents": contents, "people": people, "left_out": left_out, "author": caller.name}
+            document = erasure_document(self._erase(job, ids, **what))
             for part in ("before", "after"):
                 if document[part] is not None:
                     document[part] = {"files": document[part]["files"], "found": len(document[part]["found"])}
             return document
 
         return self.jobs.start("erase", caller.name, work)
+
+    def retain(self, who: str) -> Job:
+        """Erase what is due by the rules of the configuration."""
+
+        def work(job: Job) -> dict[str, Any]:
+            def erasing(ids: Sequence[str], *, left_out: Sequence[str]) -> Erasure:
+                return self._erase(job, ids, left_out=left_out, author=who)
+
+            return retain(self.gallery, self.config.retention, who, erasing)
+
+        return self.jobs.start("retention", who, work)
+
+    def retention_due(self) -> bool:
+        """Whether it is time to erase what is due; see ``retention.next_run``."""
+        now = time.time()
+        following = next_run(self.gallery, self.config.retention, self.begun, now)
+        return following is not None and following <= now
+
+    def _erase(self, job: Job, ids: Sequence[str], **what: Any) -> Erasure:
+        # Whoever reads everybody must not find that somebody has vanished.
+        self._read()
+
+        def deleted(subject: Subject) -> None:
+            self._follow(told=[*subject.people], gone=subject.tracklets)
+
+        done = self.gallery.erase(ids, progress=job.advance, exclusive=self._deciding, deleted=deleted, **what)
+        self.watching.watch.reload()
+        self.wake()
+        return done
 
     def rebuild(self, caller: Caller) -> Job:
         """Make the index's files anew from the rows. Storing and deciding go on meanwhile."""
@@ -378,6 +442,8 @@ class Desk:
             try:
                 while self._catch_up():
                     pass
+            except (GalleryLocked, GalleryUnreachable) as error:
+                _log.warning("%s; stored tracklets wait for their people", error)
             except ReIDStreamError:
                 # The tracklets are stored; whoever opens the gallery next gives them people.
                 _log.exception("stored tracklets could not be given people")
@@ -389,6 +455,7 @@ class Desk:
             given = identities.catch_up(_AT_ONCE)
         if given:
             self.catalogue.refresh()
+            self.watching.settle()
         if identities.outgrown:
             # Takes a second; whoever decides does not wait for it.
             concluded = identities.conclude()
@@ -425,3 +492,4 @@ class Desk:
             self._closing = self._awake = True
             self._waiting.notify_all()
         self._thread.join()
+        self.watching.close()

@@ -10,6 +10,7 @@ import ipaddress
 import pwd
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -85,9 +86,8 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] != "http":
-            # There are no WebSockets; whoever opens one is turned away before the handshake.
-            await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "websocket":
+            await self._converse(scope, receive, send)
             return
         body = _Bounded(receive)
         outgoing = _Outgoing(send, scope)
@@ -105,6 +105,31 @@ class Guard:
             await problem_of(error)(scope, receive, outgoing)
         except ValueError:
             await problem(400, "Bad Request", "the request's headers cannot be read")(scope, receive, outgoing)
+
+    async def _converse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket: whoever may not open it is turned away before the handshake, in words where the server can."""
+        state = scope.setdefault("state", {})
+        try:
+            state["caller"] = caller = await self._caller(scope)
+            state["holds"] = partial(self._holds, scope, caller)
+        except (ReIDStreamError, ValueError) as error:
+            if "websocket.http.response" not in scope.get("extensions", {}):
+                await send({"type": "websocket.close", "code": 1008})
+            elif isinstance(error, ReIDStreamError):
+                await problem_of(error)(scope, receive, send)
+            else:
+                await problem(400, "Bad Request", "the request's headers cannot be read")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _holds(self, scope: Scope, caller: Caller | None) -> bool:
+        """Whether whoever opened a WebSocket may still do what they might then; being asked is no use of a session."""
+        if caller is not None and caller.session is not None:
+            return await run_sync(self._accounts.holds, caller.session)
+        try:
+            return await self._caller(scope) == caller
+        except ReIDStreamError:
+            return False
 
     def _unknown(self, scope: Scope, error: NotAuthenticated) -> Response:
         wants_page = "text/html" in Headers(scope=scope).get("accept", "")
@@ -137,10 +162,11 @@ class Guard:
                 raise NotAuthenticated("this token is not known; it may have been ended")
             return caller
         # A bearer is sent by nobody by accident; cookies are.
-        if scope["method"] not in _SAFE:
+        if scope.get("method") not in _SAFE:
+            # What comes by a WebSocket is read by the page that opened it, which no other site's may.
             self._demand_own_origin(scope, headers)
         caller = None
-        secret = connection.cookies.get(cookie_name(self._cookie, scope["scheme"]))
+        secret = connection.cookies.get(cookie_name(self._cookie, _scheme(scope)))
         if secret:
             caller = await run_sync(self._accounts.caller_of_session, secret, address)
         if caller is None and proxied and self._trust.user_header:
@@ -163,13 +189,19 @@ class Guard:
 
     def _demand_own_origin(self, scope: Scope, headers: Headers) -> None:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        own = f"{scope['scheme']}://{headers.get('host', '')}"
+        own = f"{_scheme(scope)}://{headers.get('host', '')}"
         if site is not None and site not in {"same-origin", "none"}:
             raise AccessDenied("this request comes from a page of another site")
         if origin is not None and origin != own:
             raise AccessDenied("this request comes from a page of another site")
         if site is None and origin is None:
             raise AccessDenied("a request that changes something needs an Origin, or a token instead of a cookie")
+
+
+def _scheme(scope: Scope) -> str:
+    """http or https, of a WebSocket too."""
+    scheme: str = scope["scheme"]
+    return {"ws": "http", "wss": "https"}.get(scheme, scheme)
 
 
 def cookie_name(name: str, scheme: str) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import reidstream
 from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Caller, Role
-from reidstream.server.api.common import Operator, Reviewer, TheAccounts, Viewer
+from reidstream.server.api.common import Operator, Reviewer, TheAccounts, TheDesk, Viewer
+from reidstream.server.numbers_page import NumbersForm, numbers_page
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,8 +25,11 @@ _TEMPLATES = Environment(
 # Path, title, the role that it is for.
 _MENU = (
     ("/", "People", Role.VIEWER),
+    ("/live", "Live", Role.VIEWER),
+    ("/alerts", "Alerts", Role.VIEWER),
     ("/review", "Review", Role.REVIEWER),
     ("/search", "Search", Role.VIEWER),
+    ("/numbers", "Numbers", Role.VIEWER),
     ("/sources", "Sources", Role.VIEWER),
     ("/jobs", "Jobs", Role.OPERATOR),
     ("/users", "Users", Role.VIEWER),
@@ -48,6 +52,16 @@ def people(caller: Viewer, accounts: TheAccounts) -> Response:
     return page("people.html", caller, "/", accounts)
 
 
+@router.get("/live")
+def live(caller: Viewer, accounts: TheAccounts) -> Response:
+    return page("live.html", caller, "/live", accounts)
+
+
+@router.get("/alerts")
+def alerts(caller: Viewer, accounts: TheAccounts) -> Response:
+    return page("alerts.html", caller, "/alerts", accounts)
+
+
 @router.get("/people/{person}")
 def person(person: str, caller: Viewer, accounts: TheAccounts) -> Response:
     return page("person.html", caller, "/", accounts, person=person)
@@ -61,6 +75,12 @@ def review(caller: Reviewer, accounts: TheAccounts) -> Response:
 @router.get("/search")
 def search(caller: Viewer) -> Response:
     return page("search.html", caller, "/search")
+
+
+@router.get("/numbers")
+def numbers(desk: TheDesk, caller: Viewer, form: Annotated[NumbersForm, Query()]) -> Response:
+    values = numbers_page(desk.gallery, None if caller.cameras is None else caller.sources, form)
+    return page("numbers.html", caller, "/numbers", **values)
 
 
 @router.get("/sources")

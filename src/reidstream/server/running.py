@@ -29,11 +29,14 @@ from reidstream.server.guard import LOCAL, Trust
 from reidstream.server.photos import Photos
 from reidstream.server.place import SETUP_FILE, SOCKET_FILE, bound_socket, user_of
 from reidstream.server.run_port import RunPort
-from reidstream.types import EmbeddingSpace
 
 _GRACE = 5
 """Seconds that open connections have when the server ends."""
 _TRIM_EVERY = 3600.0
+_LOOK_EVERY = 30.0
+"""Seconds between two looks whether something is due to be erased."""
+_MOST_SAID = 64 * 1024
+"""Bytes of one message that a browser sends by a WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,10 @@ def serve(
             stack.enter_context(RunPort(desk, cameras, folder))
             stack.enter_context(_setup_link(accounts, folder, address, say))
         else:
+            # Workers on other machines may store in it, too.
+            from reidstream.cluster.deciding import Deciding
+
+            stack.enter_context(Deciding(desk, config.workers.lease_seconds))
             stack.enter_context(CommandTable(gallery, app))
         say(f"serving {gallery.place} at {address.url}")
         cameras.start()
@@ -133,7 +140,11 @@ def _server(app: Any, bound: socket.socket, address: Address | None) -> _Server:
             app,
             loop="asyncio",
             http=PeerProtocol if address is None else "httptools",
-            ws="none",
+            # Commands of the gallery's owner need no WebSocket.
+            ws="none" if address is None else "websockets-sansio",
+            ws_max_size=_MOST_SAID,
+            # Pictures are compressed already.
+            ws_per_message_deflate=False,
             lifespan="off",
             proxy_headers=False,
             server_header=False,
@@ -159,11 +170,12 @@ async def _run(servers: Sequence[_Server], desk: Desk) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-    trimming = asyncio.create_task(_trim(desk))
+    beside = [asyncio.create_task(_trim(desk)), asyncio.create_task(_retain(desk))]
     try:
         await asyncio.gather(*(server.serve(sockets=[server.bound]) for server in servers))
     finally:
-        trimming.cancel()
+        for task in beside:
+            task.cancel()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
@@ -172,6 +184,15 @@ async def _trim(desk: Desk) -> None:
     while True:
         await asyncio.to_thread(desk.log.trim)
         await asyncio.sleep(_TRIM_EVERY)
+
+
+async def _retain(desk: Desk) -> None:
+    """Erase what is due once a day, by the rules."""
+    while True:
+        if await asyncio.to_thread(desk.retention_due):
+            job = await asyncio.to_thread(desk.retain, "retention")
+            await asyncio.to_thread(desk.jobs.wait, job.id)
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 def _listen(address: Address) -> socket.socket:
@@ -222,15 +243,7 @@ def open_gallery(place: str, config: Config, *, needed: bool) -> Gallery:
     except GalleryNotFound:
         if not needed:
             raise
-    space, model = _space(config)
+    from reidstream.inference.configured import configured_space
+
+    space, model = configured_space(config)
     return Gallery.open(place, write=True, create=True, space=space, model=model, config=config.gallery)
-
-
-def _space(config: Config) -> tuple[EmbeddingSpace, str]:
-    """The embedding space of the configured model, and under which name others find it."""
-    from reidstream.inference import open_embedder
-    from reidstream.models import name_for_others, resolve_model
-
-    model = config.embedding.model
-    space = open_embedder(resolve_model(model, "reid"), config.embedding).space
-    return space, name_for_others(model)

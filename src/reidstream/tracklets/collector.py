@@ -10,6 +10,7 @@ import numpy as np
 
 from reidstream.config import TrackletConfig
 from reidstream.tracklets.observations import ObservationLog, TrackPath
+from reidstream.tracklets.places import StillPlaces
 from reidstream.tracklets.pooling import Pool, pool, seam
 from reidstream.tracklets.second_look import SecondLook
 from reidstream.tracklets.spread import spread
@@ -53,6 +54,10 @@ class _Samples:
             values = getattr(self, name)
             setattr(self, name, [values[i] for i in chosen])
 
+    def copy(self) -> _Samples:
+        names = ("frames", "times", "quality", "embeddings", "boxes", "crops")
+        return _Samples(*(list(getattr(self, name)) for name in names))
+
 
 @dataclass(slots=True)
 class _OpenTrack:
@@ -63,6 +68,7 @@ class _OpenTrack:
 @dataclass(slots=True)
 class _OpenSource:
     started: SourceStarted
+    places: StillPlaces
     log: ObservationLog = field(default_factory=ObservationLog)
     tracks: dict[int, _OpenTrack] = field(default_factory=dict)
     oldest: float = float("inf")
@@ -131,7 +137,7 @@ class TrackletCollector:
         """
         if isinstance(event, SourceStarted):
             finished = self._finish_all(event.source, EndReason.SOURCE_ENDED)
-            self._sources[event.source] = _OpenSource(event)
+            self._sources[event.source] = _OpenSource(event, StillPlaces(self._config.still_seconds))
             return finished
         if isinstance(event, SourceEnded):
             reason = EndReason.SHUTDOWN if event.stopped else EndReason.SOURCE_ENDED
@@ -154,6 +160,27 @@ class TrackletCollector:
     def finish(self) -> list[Tracklet]:
         """End every open track, for an event stream that broke off."""
         return [t for name in list(self._sources) for t in self._finish_all(name, EndReason.SHUTDOWN)]
+
+    def unfinished(self, name: str) -> list[Tracklet]:
+        """What the open tracks of a source would be if they ended now (``shutdown``); nothing changes by asking.
+
+        What would not be worth storing is not among them.
+        """
+        source = self._sources.get(name)
+        if source is None:
+            return []
+        found = []
+        for track_id, track in source.tracks.items():
+            path, looked = self._path(source, track_id, track)
+            if self._why_not_as_a_whole(track, path) is not None:
+                continue
+            # Parts of a track that stays whole would be pooled out of its own lists.
+            parts = self._parts(track.samples.copy(), path)
+            for number, (samples, piece) in enumerate(parts):
+                if self._why_not(source, samples, piece, looked, over=False) is None:
+                    of = (source.started, track_id, EndReason.SHUTDOWN, number, len(parts))
+                    found.append(self._tracklet(*of, samples, piece))
+        return found
 
     def _observe(self, source: _OpenSource, event: Observed) -> None:
         source.log.append(event)
@@ -202,21 +229,16 @@ class TrackletCollector:
         if track is None:
             # It ended before it was confirmed, or was cut as too long and not seen again since.
             return []
-        path = source.log.path(track_id, track.start_media).to_last_detection()
-        looked = source.log.detected(track.start_media)
+        path, looked = self._path(source, track_id, track)
         source.log.forget_before(min((t.start_media for t in source.tracks.values()), default=float("inf")))
-        seconds = path.media[-1] - path.media[0]
-        if len(path) < self._config.min_observations or seconds < self._config.min_seconds:
-            self._leave_out(source.started, track_id, 0, LeftOutReason.TOO_SHORT, path, track.samples)
-            return []
-        if not track.samples.times:
-            self._leave_out(source.started, track_id, 0, LeftOutReason.NO_CROP, path, track.samples)
+        if (whole := self._why_not_as_a_whole(track, path)) is not None:
+            self._leave_out(source.started, track_id, 0, whole, path, track.samples)
             return []
         parts = self._parts(track.samples, path)
         self.counts.split += len(parts) > 1
         finished = []
         for number, (samples, piece) in enumerate(parts):
-            why = self._why_not(source.started.source, samples, piece, looked)
+            why = self._why_not(source, samples, piece, looked)
             if why is None:
                 finished.append(self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece))
             else:
@@ -224,8 +246,24 @@ class TrackletCollector:
         self.counts.tracklets += len(finished)
         return finished
 
-    def _why_not(self, source: str, samples: _Samples, path: TrackPath, looked: IntArray) -> LeftOutReason | None:
-        """Why a part of a track is not worth storing; None when it is."""
+    def _path(self, source: _OpenSource, track_id: int, track: _OpenTrack) -> tuple[TrackPath, IntArray]:
+        """Where a track was, and the frames since its beginning in which anybody was detected."""
+        path = source.log.path(track_id, track.start_media).to_last_detection()
+        return path, source.log.detected(track.start_media)
+
+    def _why_not_as_a_whole(self, track: _OpenTrack, path: TrackPath) -> LeftOutReason | None:
+        """Why nothing of a track is worth storing; None when its parts have to be looked at."""
+        seconds = path.media[-1] - path.media[0]
+        if len(path) < self._config.min_observations or seconds < self._config.min_seconds:
+            return LeftOutReason.TOO_SHORT
+        return None if track.samples.times else LeftOutReason.NO_CROP
+
+    def _why_not(
+        self, source: _OpenSource, samples: _Samples, path: TrackPath, looked: IntArray, over: bool = True
+    ) -> LeftOutReason | None:
+        """Why a part of a track is not worth storing; None when it is. over: whether the track is, and what was at its
+        place can be remembered.
+        """
         if max(samples.quality) < self._config.min_quality:
             return LeftOutReason.NO_CROP
         found = int((path.confidences >= 0).sum())
@@ -235,7 +273,10 @@ class TrackletCollector:
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
         if long and is_thing(path, samples.times, samples.boxes, samples.crops):
             return LeftOutReason.THING
-        look = None if source in self._believed else self._second_look
+        shown = (samples.times, samples.boxes, samples.crops, samples.embeddings)
+        if source.places.says_thing(path, *shown, remembers=over):
+            return LeftOutReason.THING
+        look = None if source.started.source in self._believed else self._second_look
         if look is not None and look.says_thing(np.stack(samples.embeddings), np.stack(samples.boxes)):
             return LeftOutReason.NO_PERSON
         return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reidstream.engines.deepstream.metadata import Seen
 from reidstream.engines.deepstream.running import mux_pads
 from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.sampling import BestSamples
+from tests.engines.deepstream.batches import seen_alone
 
 
 @pytest.fixture
@@ -71,8 +71,8 @@ def test_a_source_may_be_forgotten_while_its_last_frame_is_read() -> None:
     """Forgetting happens on the thread that reads events, sampling on NVIDIA's."""
     sampling = BestSamples(2, timeout=1.0, min_size=(16, 32), mux_size=None, sparse=False)
     box = np.array([[400, 200, 500, 500]], np.float32)
-    seen = Seen(0, 0.0, (960, 540), np.array([7], np.uint64), box, np.ones(1, np.float32))
+    seen = seen_alone(0, 0.0, (960, 540), [7], box)
     rows, quality = sampling.wanted(seen)
     sampling.forget(0)
-    sampling.took(0, seen.object_ids[rows], quality, 0.0)
+    sampling.took(seen, rows, quality)
     assert len(sampling.wanted(seen)[0]) == 1

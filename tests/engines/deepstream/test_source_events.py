@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reidstream.engines.deepstream.metadata import FrameArrays, Seen
+from reidstream.engines.deepstream.metadata import FrameArrays
 from reidstream.engines.deepstream.running.sampling import BestSamples
 from reidstream.engines.deepstream.running.source_events import SourceEvents
 from reidstream.types import Event, Observed, SourceStarted, TrackEnded
+from tests.engines.deepstream.batches import seen_alone
 
 FPS = 10
 BOX = np.array([[400, 200, 500, 500]], np.float32)
@@ -73,9 +74,9 @@ def test_behind_a_gap_an_object_id_is_sampled_anew_and_an_odd_stamp_stops_no_sam
         sampling = BestSamples(2, timeout=1.0, min_size=(16, 32), mux_size=None, sparse=False)
         times = []
         for time in seconds:
-            frame = Seen(0, time, (960, 540), np.array([7], np.uint64), BOX, np.ones(1, np.float32))
+            frame = seen_alone(0, time, (960, 540), [7], BOX)
             rows, quality = sampling.wanted(frame)
-            sampling.took(0, frame.object_ids[rows], quality, time)
+            sampling.took(frame, rows, quality)
             times += [time] * len(rows)
         return times
 

@@ -192,9 +192,9 @@ PYTHON_LINES: tuple[KnownLine, ...] = (
         "no-pyds",
         "Python and pip",
         r"No module named ['\"‘`]?pyds",
-        "NVIDIA's bindings are in no package registry and in no image.",
-        "Install the wheel of your DeepStream version (8.0: pyds 1.2.2) from NVIDIA's deepstream_python_apps releases; "
-        "docker/Dockerfile.deepstream does it.",
+        "NVIDIA's bindings are in no package registry and in no image, and from DeepStream 9.0 on there is no wheel.",
+        "Not needed here: ReIDStream reads out of memory where it is missing (deepstream.metadata=memory). Elsewhere: "
+        "the wheel of your DeepStream version (8.0: pyds 1.2.2) from NVIDIA's deepstream_python_apps releases.",
         "ModuleNotFoundError: No module named 'pyds'",
     ),
     KnownLine(
@@ -210,8 +210,7 @@ PYTHON_LINES: tuple[KnownLine, ...] = (
         "Python and pip",
         r"No module named ['\"‘`]?pyservicemaker",
         "The wheel comes with DeepStream, but is not installed.",
-        "Not needed here, ReIDStream uses pyds. Elsewhere: pip install the wheel in "
-        "/opt/nvidia/deepstream/deepstream/service-maker/python.",
+        "Not needed here. Elsewhere: pip install the wheel in /opt/nvidia/deepstream/deepstream/service-maker/python.",
         "ModuleNotFoundError: No module named 'pyservicemaker'",
     ),
     KnownLine(

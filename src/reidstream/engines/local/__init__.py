@@ -11,7 +11,7 @@ from reidstream.engines.local.processes import LocalProcesses, processes_for
 from reidstream.engines.local.source_reader import Observer
 from reidstream.inference import Detector, Embedder
 
-__all__ = ["LocalEngine", "LocalProcesses", "open_local_engine"]
+__all__ = ["LocalEngine", "LocalProcesses", "Observer", "open_local_engine"]
 
 
 def open_local_engine(

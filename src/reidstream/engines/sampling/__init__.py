@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from reidstream.engines.sampling.quality import box_quality, sharpness
-from reidstream.engines.sampling.slots import SampleSlots
+from reidstream.engines.sampling.slots import SampleSlots, SlotRows
 
-__all__ = ["SampleSlots", "box_quality", "sharpness"]
+__all__ = ["SampleSlots", "SlotRows", "box_quality", "sharpness"]

@@ -228,5 +228,7 @@ class Indexer:
             index.close()
         with self._state:
             self._error = error
+            # Whoever waited hears of it, and is in no hurry any more: it is tried again after a pause.
+            self._hurry = False
             self._checked = False
             self._state.notify_all()

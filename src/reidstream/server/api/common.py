@@ -7,8 +7,9 @@ import binascii
 import json
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query
 from fastapi.responses import JSONResponse
+from starlette.requests import HTTPConnection
 
 from reidstream.errors import AccessDenied, ConfigError, NotAuthenticated, TrackletNotFound
 from reidstream.identities.catalogue import Entry
@@ -23,7 +24,7 @@ class Needs:
     def __init__(self, role: Role) -> None:
         self.role = role
 
-    def __call__(self, request: Request) -> Caller:
+    def __call__(self, request: HTTPConnection) -> Caller:
         caller: Caller | None = request.state.caller
         if caller is None:
             raise NotAuthenticated("log in first, or send a token")
@@ -32,12 +33,12 @@ class Needs:
         return caller
 
 
-def _desk(request: Request) -> Desk:
+def _desk(request: HTTPConnection) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 
 
-def _accounts(request: Request) -> Accounts:
+def _accounts(request: HTTPConnection) -> Accounts:
     accounts: Accounts = request.app.state.accounts
     return accounts
 

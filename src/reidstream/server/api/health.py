@@ -70,4 +70,15 @@ class _Numbers:
             deaths.add_metric([camera.name], camera.deaths)
             if camera.last_frame_wall is not None:
                 last.add_metric([camera.name], camera.last_frame_wall)
-        return [*found, frames, dropped, up, deaths, last]
+        return [*found, *backlog_numbers(desk), frames, dropped, up, deaths, last]
+
+
+def backlog_numbers(desk: Desk) -> list[GaugeMetricFamily | CounterMetricFamily]:
+    """How far deciding is behind what workers have stored, where there are workers."""
+    if desk.backlog is None:
+        return []
+    waiting, seconds = desk.backlog
+    return [
+        GaugeMetricFamily("reidstream_inbox_waiting", "Tracklets of workers without a person yet", waiting),
+        GaugeMetricFamily("reidstream_inbox_lag_seconds", "For how long the oldest of them waits", seconds),
+    ]

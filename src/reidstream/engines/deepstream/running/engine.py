@@ -18,7 +18,7 @@ from reidstream.config.deepstream import PropertyValue
 from reidstream.engines import EngineStatus
 from reidstream.engines.deepstream.files.nvinfer_config import RenderedConfigs, render_configs
 from reidstream.engines.deepstream.files.nvtracker_config import shadow_frames
-from reidstream.engines.deepstream.metadata.reading import BatchReader, CropCutter, FrameArrays, Layout
+from reidstream.engines.deepstream.metadata import BatchReader, FrameArrays, Layout, open_bindings, open_cutter
 from reidstream.engines.deepstream.running.alive import AliveFile
 from reidstream.engines.deepstream.running.bus import BusWatch
 from reidstream.engines.deepstream.running.camera_list import CameraList, camera_key
@@ -97,7 +97,6 @@ class DeepStreamEngine:
             embedder_id=self._rendered.sgie_id,
             layer=self._rendered.layer if self._rendered.sgie_id is not None else None,
         )
-        self._cutter = CropCutter(deepstream.gpu_id, _CROP_QUALITY) if deepstream.crops else None
         self._sampling = sampling = BestSamples(
             config.embedding.per_track,
             timeout=config.tracker.timeout,
@@ -105,10 +104,13 @@ class DeepStreamEngine:
             mux_size=mux_size,
             sparse=self._rendered.sgie_id is not None and deepstream.sgie.network_type == 1,
         )
-        self._reader = BatchReader(
-            layout, sampling=sampling, cut=self._cutter, keeps=self._keeps, source=self._pads.source
-        )
         self._pipeline = Pipeline(self._rendered.elements, deepstream.mux.new_mux, self._pads)
+        # Behind the elements, which have loaded the libraries that have to be read with.
+        bindings = open_bindings(deepstream.metadata, self._pipeline.gst.Buffer.new)
+        self._cutter = open_cutter(bindings, deepstream.gpu_id, _CROP_QUALITY) if deepstream.crops else None
+        self._reader = BatchReader(
+            layout, bindings, sampling=sampling, cut=self._cutter, keeps=self._keeps, source=self._pads.source
+        )
         self._probe = Probe(self._pipeline.gst, self._reader, self._handover, self._pads)
         self._probe.attach(self._pipeline.last_pad)
         self._bus = BusWatch(self._pipeline, self._handover, self._pads, self._warn)

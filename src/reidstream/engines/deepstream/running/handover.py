@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reidstream.engines.deepstream.metadata.reading import FrameArrays
+from reidstream.engines.deepstream.metadata.arrays import FrameArrays
 from reidstream.types import TrackIds
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.engines.deepstream.metadata.reading import FrameArrays
+from reidstream.engines.deepstream.metadata.arrays import FrameArrays
 from reidstream.engines.deepstream.running.spent_ids import SpentIds
 from reidstream.engines.sampling import sharpness
 from reidstream.foreign_text import storable

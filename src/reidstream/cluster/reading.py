@@ -1,0 +1,122 @@
+"""One engine over a group of leases, in a thread of a worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection
+
+from reidstream.cluster import leases
+from reidstream.cluster.leases import Lease
+from reidstream.cluster.storing import WorkerStore
+from reidstream.config import SourceConfig
+from reidstream.errors import (
+    EngineError,
+    GalleryLocked,
+    GalleryNotFound,
+    GalleryUnreachable,
+    ReIDStreamError,
+    SourceError,
+)
+from reidstream.gallery.database import Database
+from reidstream.pipeline import GalleryRun, SourceState
+from reidstream.types import EmbeddingSpace
+
+_log = logging.getLogger(__name__)
+
+Opener = Callable[[Sequence[SourceConfig], WorkerStore], AbstractContextManager[GalleryRun]]
+"""Opens a run over some sources, with models and all, that stores where it is told."""
+
+
+class Reading:
+    """Reads from when it is made until its sources have ended, or are taken away; ``finished`` says so.
+
+    fatal: an error that no other source of this worker would be spared, once it has finished.
+    """
+
+    def __init__(self, database: Database, space: EmbeddingSpace, held: Sequence[Lease], opener: Opener) -> None:
+        self.held = {lease.source: lease for lease in held}
+        self.store = WorkerStore(database, space, held, self._skip)
+        self.fatal: ReIDStreamError | None = None
+        self._database, self._opener = database, opener
+        self._lock = threading.Lock()
+        self._run: GalleryRun | None = None
+        self._stopping = False
+        self._skipped: set[str] = set()
+        self._why: str | None = None
+        self._thread = threading.Thread(target=self._read, name=f"reading {next(iter(self.held))}", daemon=True)
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        return not self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End soon: what was seen is finished and stored, and the leases are given back."""
+        self.store.end_soon()
+        with self._lock:
+            self._stopping = True
+            run = self._run
+        if run is not None:
+            run.stop()
+
+    def rest(self, source: str) -> None:
+        """Read no more of a source; what was seen of it is stored."""
+        self._skip(source)
+
+    def taken(self, source: str) -> None:
+        """The lease of a source is another worker's."""
+        self.held.pop(source, None)
+        self.store.drop(source)
+
+    def give_back(self) -> None:
+        """After it has finished: give back what did not come to an end of its own. Raises GalleryUnreachable."""
+        with self._database.write() as connection:
+            for source, lease in self.held.items():
+                self._settle(connection, source, lease)
+
+    def _settle(self, connection: Connection, source: str, lease: Lease) -> None:
+        summary = self._run.summary.sources.get(source) if self._run is not None else None
+        if source in self.store.refused:
+            leases.failed(connection, lease, self.store.refused[source], final=True)
+        elif self._why is not None:
+            leases.failed(connection, lease, self._why)
+        elif summary is not None and summary.state is SourceState.SKIPPED and not lease.live:
+            leases.done(connection, lease, summary.note)
+        elif summary is not None and summary.state is SourceState.FAILED:
+            leases.failed(connection, lease, summary.error or "it could not be read")
+        else:
+            leases.give_back(connection, lease)
+
+    def _skip(self, source: str) -> None:
+        with self._lock:
+            self._skipped.add(source)
+            run = self._run
+        if run is not None:
+            run.skip(source)
+
+    def _read(self) -> None:
+        configs = [lease.config for lease in self.held.values()]
+        try:
+            with self._opener(configs, self.store) as run:
+                with self._lock:
+                    self._run = run
+                    stopping, skipped = self._stopping, set(self._skipped)
+                if stopping:
+                    run.stop()
+                for source in skipped:
+                    run.skip(source)
+                run.run()
+        except (GalleryUnreachable, GalleryNotFound) as error:
+            _log.warning("%s; its sources are given back", error)
+        except (SourceError, EngineError, GalleryLocked) as error:
+            _log.warning("reading ended: %s", error)
+            self._why = str(error)
+        except ReIDStreamError as error:
+            self.fatal = error
+        except Exception as error:  # noqa: BLE001 - the worker goes on with its other sources
+            _log.exception("reading ended by an error of the program")
+            self._why = f"{type(error).__name__}: {error}"

@@ -1,0 +1,198 @@
+"""The live page in a real browser, over a real socket; the pictures come from the test."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from reidstream.config import SourceConfig
+from reidstream.gallery import Gallery
+from reidstream.server.access.accounts import Accounts
+from reidstream.server.access.roles import Role
+from reidstream.server.app import create_app
+from reidstream.server.cameras import Cameras
+from reidstream.server.desk import Desk
+from reidstream.server.live.picture import LivePicture, View
+from reidstream.server.running import Address, _server
+from tests.browser.test_served_pages import browser
+from tests.server.conftest import PASSWORD, VISITS
+from tests.server.process import made_gallery
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+__all__ = ["browser"]
+
+MANY = 30
+_PATIENCE = 6000
+"""Hundredths of a second that something is waited for."""
+
+
+class Studio:
+    """A server in this process with cameras that nobody reads. ``address``: where it is."""
+
+    def __init__(self, desk: Desk, cameras: Cameras, address: str) -> None:
+        self.desk, self.cameras, self.address = desk, cameras, address
+
+    def wanted(self) -> dict[str, frozenset[View]]:
+        return dict(self.cameras.live.wanted)
+
+    def until(self, condition: Any) -> None:
+        for _ in range(_PATIENCE):
+            if condition(self.wanted()):
+                return
+            threading.Event().wait(0.01)
+        raise AssertionError(f"wanted is {self.wanted()}")
+
+    def show(
+        self, source: str, people: int, view: View = View.TILE, colour: tuple[int, int, int] = (90, 60, 30)
+    ) -> None:
+        shape = (720, 1280, 3) if view is View.LARGE else (360, 640, 3)
+        _, jpeg = cv2.imencode(".jpg", np.full(shape, colour, np.uint8))
+        boxes = [(n + 1, (0.1 + 0.2 * n, 0.3, 0.2 + 0.2 * n, 0.8), n % 2 == 0) for n in range(people)]
+        self.cameras.live.publish(
+            LivePicture(source, view, 1_800_000_000.0, 1, (1280, 720), tuple(boxes), jpeg.tobytes())
+        )
+
+
+@contextmanager
+def serving(desk: Desk, cameras: Cameras) -> Iterator[str]:
+    """A server on a free port of this machine, in a thread; its address."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    bound.listen(64)
+    bound.setblocking(False)
+    server = _server(create_app(desk, cameras=cameras), bound, Address())
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])), daemon=True)
+    thread.start()
+    try:
+        yield f"http://localhost:{bound.getsockname()[1]}"
+    finally:
+        desk.closing = True
+        server.should_exit = True
+        thread.join()
+        bound.close()
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    with Gallery.open(made_gallery(tmp_path / "shop", VISITS), write=True) as gallery:
+        desk = Desk(gallery)
+        given = [SourceConfig(uri=f"rtsp://127.0.0.1:9/{n}", name=f"camera {n:02d}") for n in range(MANY)]
+        cameras = Cameras(desk, given)
+        for camera in cameras.all():
+            camera.state, camera.fps, camera.live = "running", 12.5, True
+        Accounts(gallery).add("grace", PASSWORD, Role.ADMIN)
+        with serving(desk, cameras) as address:
+            yield Studio(desk, cameras, address)
+        desk.close()
+
+
+@pytest.fixture
+def page(browser: Any, studio: Studio) -> Iterator[Any]:
+    context = browser.new_context(base_url=studio.address, viewport={"width": 1200, "height": 700})
+    opened = context.new_page()
+    opened.problems = []
+    opened.on("console", lambda m: opened.problems.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.goto("/login")
+    opened.fill("[name=name]", "grace")
+    opened.fill("[name=password]", PASSWORD)
+    opened.click("form button")
+    opened.wait_for_selector("#grid .card")
+    opened.goto("/live")
+    opened.wait_for_selector(".tile")
+    yield opened
+    context.close()
+
+
+def pixel(page: Any, selector: str, x: float, y: float) -> list[int]:
+    """Red, green and blue of a canvas, at parts of it."""
+    script = """([selector, x, y]) => {
+        const canvas = document.querySelector(selector);
+        const at = [Math.round(x * canvas.width), Math.round(y * canvas.height)];
+        return [...canvas.getContext("2d").getImageData(...at, 1, 1).data].slice(0, 3);
+    }"""
+    found: list[int] = page.evaluate(script, [selector, x, y])
+    return found
+
+
+def test_tiles_show_what_their_cameras_see_and_only_those_on_the_screen_are_asked_for(
+    page: Any, studio: Studio
+) -> None:
+    studio.until(lambda wanted: len(wanted) > 3)
+    assert len(studio.wanted()) < MANY
+    assert "camera 00" in studio.wanted()
+    assert f"camera {MANY - 1:02d}" not in studio.wanted()
+    studio.show("camera 00", 3)
+    first = "[data-camera='camera 00']"
+    page.wait_for_selector(f"{first}.has-picture >> text=3 people")
+    # The picture is blue (BGR), and the first box is drawn on its left edge.
+    red, _, blue = pixel(page, f"{first} canvas", 0.95, 0.9)
+    assert blue > red + 40
+    red, green, blue = pixel(page, f"{first} canvas", 0.1, 0.5)
+    assert green > 180
+    assert green > max(red, blue) + 40
+    assert "12.5 frames a second" in page.text_content(f"{first} p")
+    # Scrolled away, nothing more is made of it.
+    page.keyboard.press("End")
+    page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+    studio.until(lambda wanted: "camera 00" not in wanted and f"camera {MANY - 1:02d}" in wanted)
+    assert page.problems == []
+
+
+def test_one_camera_is_shown_large_by_keys_alone_and_back(page: Any, studio: Studio) -> None:
+    studio.until(lambda wanted: "camera 01" in wanted)
+    page.focus(".tile .open")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#large:not([hidden]) >> text=camera 01")
+    studio.until(lambda wanted: wanted == {"camera 01": frozenset({View.LARGE})})
+    studio.show("camera 01", 1, View.LARGE)
+    page.wait_for_selector("#large canvas[aria-label*='1 person']")
+    assert page.evaluate("document.querySelector('#large canvas').width") == 1280
+    page.keyboard.press("ArrowRight")
+    studio.until(lambda wanted: wanted == {"camera 02": frozenset({View.LARGE})})
+    page.keyboard.press("Escape")
+    studio.until(lambda wanted: wanted.get("camera 02") == frozenset({View.TILE}))
+    assert page.evaluate("document.activeElement.closest('.tile').dataset.camera") == "camera 02"
+    assert page.problems == []
+
+
+def test_how_a_camera_is_doing_stands_on_its_tile_in_words(page: Any, studio: Studio) -> None:
+    camera = studio.cameras.get("camera 00")
+    camera.state, camera.error = "failed", "rtsp://user:secret@camera refuses the password"
+    page.wait_for_selector("[data-camera='camera 00'].stale >> text=refuses the password")
+    assert "secret" not in page.content()
+
+
+def test_the_page_connects_again_and_asks_who_was_logged_out_to_log_in(page: Any, studio: Studio) -> None:
+    studio.until(lambda wanted: "camera 00" in wanted)
+    accounts = Accounts(studio.desk.gallery)
+    for session in accounts.sessions():
+        accounts.end_session(session["id"])
+    page.wait_for_url("**/login", timeout=60_000)
+
+
+def test_the_live_page_fits_a_telephone_and_is_accessible(page: Any, studio: Studio) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
+    studio.until(lambda wanted: "camera 00" in wanted)
+    studio.show("camera 00", 2)
+    page.wait_for_selector(".has-picture")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1200, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert over <= 0, f"{over} pixels too wide at {width}"
+        found = axe.Axe().run(page).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
+        assert not serious, f"{scheme}: {serious}"
