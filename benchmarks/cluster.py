@@ -1,6 +1,8 @@
 """Workers, deciders and PostgreSQL: is anything lost, how long is a camera without a worker, how much fits?
 
-    python -m benchmarks.cluster [--part kills|takeover|load] [--blows 100] [--minutes M] [--seed 1]
+    python -m benchmarks.cluster [--part load|takeover|kills] [--blows N] [--minutes M] [--seed 1]
+
+Without --part: load and takeover.
 
 kills: three workers and two deciders read recordings of made-up people, as commands in processes of their own, while
 they are killed and stopped at random, connections are cut and PostgreSQL is started again; at the end everything must
@@ -50,6 +52,7 @@ from tests.postgres import PostgresServer
 
 SPACE = EmbeddingSpace("made-up 512", "made-up 512", 512)
 _PICTURE = 20_000
+_TOGETHER = 64
 
 
 @contextlib.contextmanager
@@ -192,18 +195,21 @@ def _store(url: str, number: int, rate: float, seconds: float, people: int, answ
         store = WorkerStore(there.database, SPACE, [lease])
         store.begin_source(SourceStarted(name, name, f"content of {name}", (640, 480), 25, time.time()), "settings")
         means, deviation = means_of(people, np.random.default_rng(0))
-        at = began = time.time()
+        ends = np.cumsum(rng.exponential(1 / rate, size=round(rate * seconds))) + time.time()
         count = 0
-        while at - began < seconds:
-            at += float(rng.exponential(1 / rate))
-            time.sleep(max(0.0, at - time.time()))
-            person = int(rng.integers(people))
-            looks = seen(np.repeat(means[person : person + 1], 4, axis=0), deviation, rng)
-            tracklet = _tracklet(name, number, count, person, at, looks, rng)
-            count += 1
-            asked = at if rate < 1000 else time.time()
-            store.add([tracklet])
-            done[tracklet.id] = (asked, time.time())
+        while count < len(ends):
+            time.sleep(max(0.0, ends[count] - time.time()))
+            # What has gathered while the last was stored goes in at once, as in a worker.
+            due = min(max(int(np.searchsorted(ends, time.time())), count + 1), count + _TOGETHER)
+            batch = []
+            for k in range(count, due):
+                person = int(rng.integers(people))
+                looks = seen(np.repeat(means[person : person + 1], 4, axis=0), deviation, rng)
+                batch.append(_tracklet(name, number, k, person, float(ends[k]), looks, rng))
+            store.add(batch)
+            now = time.time()
+            done.update((t.id, (float(ends[count + k]), now)) for k, t in enumerate(batch))
+            count = due
     answers.put(done)
 
 
@@ -246,7 +252,7 @@ def _say(words: str) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("kills", "takeover", "load"))
-    parser.add_argument("--blows", type=int, default=100)
+    parser.add_argument("--blows", type=int, help="100 for kills, 3 for takeover")
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rates", type=float, nargs="*", default=[1.0, 10.0, 50.0, 100.0])
@@ -260,9 +266,9 @@ def main(words: Sequence[str] | None = None) -> None:
         for rate in asked.rates:
             load(rate, asked.seconds, asked.workers, asked.people, not asked.no_decider)
     if asked.part in (None, "takeover"):
-        well &= takeover(min(asked.blows, 10), asked.seed)
-    if asked.part in (None, "kills"):
-        well &= kills(asked.blows, asked.minutes, asked.seed)
+        well &= takeover(asked.blows or 3, asked.seed)
+    if asked.part == "kills":
+        well &= kills(asked.blows or 100, asked.minutes, asked.seed)
     if not well:
         raise SystemExit(1)
 
