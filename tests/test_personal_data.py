@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, MetaData, Table, inspect
 
+from reidstream.alerts import Watch
+from reidstream.alerts.lists import rule_settings
 from reidstream.clips import Clip, ClipShelf
 from reidstream.config import Config, RetentionConfig
 from reidstream.engines.recording import Recorder
@@ -21,6 +24,7 @@ from reidstream.identities.people import prepare
 from reidstream.retention import retain
 from reidstream.types import EmbeddingSpace, LeftOut, LeftOutReason, SourceStarted
 
+from .alerts.conftest import sighting
 from .identities.conftest import SPACE, made_tracklet
 
 SOURCE = Path(__file__).parents[1] / "src" / "reidstream"
@@ -36,6 +40,7 @@ WRITERS = {
     "cli.gallery": COPY,
     "cli.sources": COPY,
     "client": COPY,
+    "cli.alerts": COPY,
     "clips.cutting": "clips of visits",
     "doctor.inference": NOBODY,
     "doctor.nvidia": NOBODY,
@@ -124,6 +129,7 @@ def test_every_table_and_file_that_a_gallery_comes_to_have_is_declared(
         gallery.begin_source(SourceStarted("door", "door.mp4", "content of door", (640, 480), 10, 0.0), "settings")
         gallery.add([made_tracklet(1, "door", 0.0, 5.0), made_tracklet(2, "door", 10.0, 15.0)])
         OnlineIdentities(gallery, Config().identities).catch_up()
+        watched(gallery)
         retain(gallery, RetentionConfig(days=1), "somebody", now=lambda: 0.0)
         if place == "folder":
             shelf = ClipShelf(gallery)
@@ -139,6 +145,19 @@ def test_every_table_and_file_that_a_gallery_comes_to_have_is_declared(
             strangers = [p for p in files_of(tmp_path) if not any(s.holds_file(p, "shop") for s in stores)]
             assert strangers == []
             assert any(path.startswith("../shop.events-") for path in files_of(tmp_path))
+
+
+def watched(gallery: Gallery) -> None:
+    """Somebody on a watch list, and an alert about them."""
+    identities = OnlineIdentities(gallery, Config().identities)
+    watch = Watch(gallery, lambda: identities)
+    made = watch.lists.make("greeted", "to be greeted", time.time() + 3600, "test")
+    watch.lists.add_person(made.id, made_tracklet(1, "door", 0.0, 5.0).id, "test")
+    watch.lists.add_photo(made.id, made_tracklet(1, "door", 0.0, 5.0).embedding, b"somebody", "test")
+    rule = {"name": "seen", "purpose": "to be greeted", "who": "anybody"}
+    watch.lists.add_rule(rule_settings(rule), "test")
+    watch.reload()
+    assert watch.saw([sighting(1, 0.0, 2.0, source="door")])
 
 
 class Deaf:
@@ -176,6 +195,7 @@ def test_every_store_leaves_no_trace_of_who_is_erased(tmp_path: Path) -> None:
         (shelf.folder / "written").write_bytes(b"somebody")
         assert shelf.finish(clip, shelf.folder / "written")
         OnlineIdentities(gallery, Config().identities).catch_up()
+        watched(gallery)
         retain(gallery, RetentionConfig(days=1), "somebody", now=lambda: 0.0)
         with gallery.write() as connection:
             person = connection.exec_driver_sql("SELECT id FROM people").scalar_one()

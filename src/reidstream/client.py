@@ -287,6 +287,32 @@ class Client:
         document: Document = self._send("POST", path, json=sent).json()
         return document
 
+    def patch(self, path: str, sent: Any) -> Document:
+        document: Document = self._send("PATCH", path, json=sent).json()
+        return document
+
+    def delete(self, path: str) -> Document:
+        document: Document = self._send("DELETE", path).json()
+        return document
+
+    # -- watching
+
+    def put_photo_on_list(self, name: str, photo: Path, *, days: float, whole: bool = False) -> Document:
+        """Put whoever a photo shows on a watch list."""
+        try:
+            data = photo.read_bytes()
+        except OSError as error:
+            raise errors.SourceNotFound(f"no picture at {photo} ({error.strerror})") from None
+        headers = {"Content-Type": "application/octet-stream"}
+        params = {"days": days, "whole": whole}
+        path = f"/watch/lists/{_quoted(name)}/photos"
+        document: Document = self._send("POST", path, params=params, content=data, headers=headers).json()
+        return document
+
+    def alert_picture(self, id: str) -> bytes:
+        """The picture of an alert as a JPEG file."""
+        return self._send("GET", f"/alerts/{_quoted(id)}/frame").content
+
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **how)

@@ -25,6 +25,7 @@ ReIDStreamError
 │   ├── AccessDenied          known, but not allowed to
 │   └── TooManyAttempts       wait before the next one
 ├── JobNotFound               no such job
+├── WatchNotFound             no such watch list, entry, rule or alert
 ├── DeliveryError             events could not be handed over to a subscriber
 ├── EngineError               an engine stopped in the middle of its work
 └── MissingDependency         an optional package is needed for this
@@ -143,6 +144,10 @@ class TooManyAttempts(AccessError):
 
 class JobNotFound(ReIDStreamError):
     """No job with that number."""
+
+
+class WatchNotFound(ReIDStreamError):
+    """No such watch list, entry of one, rule or alert."""
 
 
 class DeliveryError(ReIDStreamError):

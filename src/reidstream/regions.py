@@ -43,6 +43,11 @@ class Zones:
     def __bool__(self) -> bool:
         return bool(self._polygons)
 
+    def holding(self, boxes: FloatArray, size: tuple[int, int]) -> dict[str, Mask]:
+        """Zone → bool (n,): which boxes float32 (n, 4), xyxy in pixels of such a picture, stand in it."""
+        x, y = feet(boxes, size)
+        return {name: _inside(x, y, polygon) for name, polygon in self._polygons.items()}
+
     def stays(self, tracklet: Tracklet, size: tuple[int, int]) -> tuple[Stay, ...]:
         """When a tracklet was in which zone, in order of time. size: width and height of the source's frames.
 

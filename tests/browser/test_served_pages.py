@@ -29,7 +29,7 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PAGES = ["/", "/people/1", "/live", "/review", "/search", "/numbers", "/sources", "/jobs", "/users", "/log"]
+PAGES = ["/", "/people/1", "/live", "/alerts", "/review", "/search", "/numbers", "/sources", "/jobs", "/users", "/log"]
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,16 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from reidstream.alerts import Alerts, Watch, WatchLists
+from reidstream.alerts.lists import rule_settings
 from reidstream.cli.app import app
+from reidstream.config import Config
 from reidstream.errors import ConfigError, GalleryLocked
 from reidstream.gallery import Gallery
 from reidstream.identities.archive import export_gallery
+from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import events_after
+from tests.alerts.conftest import sighting
 from tests.cli.test_options import every_command
 from tests.server.conftest import IDS, VISITS
 from tests.server.process import Served, made_gallery
@@ -35,6 +40,14 @@ WRITING: dict[str, tuple[list[str], bool]] = {
     "gallery rebuild": ([], False),
     "gallery import": (["{exported}"], True),
     "gallery erase": ([IDS[3], "--yes"], False),
+    "watch make": (["barred", "--purpose", "banned by a court"], False),
+    "watch add": (["barred", "1"], False),
+    "watch rule": (["seen", "--purpose", "banned by a court", "--who", "listed", "--list", "barred"], False),
+    "watch switch": (["seen", "--off"], False),
+    "watch remove": (["barred", "{entry}"], False),
+    "watch drop-rule": (["seen"], False),
+    "watch drop": (["barred"], False),
+    "alerts acknowledge": (["{alert}"], False),
     "people erase": (["Ann", "--yes"], True),
     # Whose rules erase nobody who was seen a moment ago, by the clock of the visits.
     "retention run": (["--yes"], False),
@@ -56,6 +69,7 @@ OF_DATABASES: dict[str, list[str]] = {
 LOOKING = {
     *("search", "render", "events", "doctor"),
     *("gallery info", "gallery list", "gallery show", "gallery check", "gallery export", "gallery sheet"),
+    *("watch lists", "watch rules", "alerts list", "alerts picture"),
     *("gallery zones", "eval gallery", "numbers", "retention plan", "retention log"),
     *("people list", "people show", "people sheet", "people history", "people clocks"),
 }
@@ -82,8 +96,30 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, d
     with Gallery.open(made_gallery(folder / "other", [(7, "d", 0, 5)])) as other:
         export_gallery(other, exported)
     places = {"events": str(recorded(folder / "events.parquet")), "exported": str(exported)}
-    with Served(made_gallery(folder / "shop", VISITS), "--set", "retention.cameras.c=9") as running:
+    shop = made_gallery(folder / "shop", VISITS)
+    with Gallery.open(shop, write=True) as gallery:
+        raised(gallery)
+    with Served(shop, "--set", "retention.cameras.c=9") as running:
         yield running, places
+
+
+def raised(gallery: Gallery) -> None:
+    """An alert of a rule about anybody, of somebody who is in view."""
+    identities = OnlineIdentities(gallery, Config().identities)
+    watch = Watch(gallery, lambda: identities)
+    watch.lists.add_rule(rule_settings({"name": "anybody", "purpose": "to be greeted", "who": "anybody"}), "test")
+    watch.reload()
+    assert watch.saw([sighting(1, 100.0, 2.0)])
+
+
+def watched(folder: Path, words: list[str]) -> dict[str, str]:
+    """The entry of the first watch list and an alert, where the words ask for one."""
+    if not {"{entry}", "{alert}"} & set(words):
+        return {}
+    with Gallery.open(folder) as gallery:
+        entries = [entry.id for one in WatchLists(gallery).all() for entry in one.entries]
+        alerts = [alert["id"] for alert in Alerts(gallery).page()]
+    return {"entry": entries[0] if entries else "", "alert": alerts[0] if alerts else ""}
 
 
 def told(folder: Path) -> list[Any]:
@@ -95,7 +131,7 @@ def test_every_command_that_writes_goes_through_the_server(served: tuple[Served,
     running, places = served
     for name, (words, is_told) in WRITING.items():
         before = told(running.gallery)
-        given = [word.format(**places) for word in words]
+        given = [word.format(**{**places, **watched(running.gallery, words)}) for word in words]
         done = CliRunner().invoke(app, [*name.split(), *given, "--gallery", str(running.gallery), "--json"])
         assert done.exit_code == 0, (name, done.output, done.exception)
         assert not is_told or set(told(running.gallery)) - set(before), name

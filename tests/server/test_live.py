@@ -30,9 +30,10 @@ from reidstream.server.desk import Desk
 from reidstream.server.guard import LOCAL
 from reidstream.server.live.hub import Hub
 from reidstream.server.live.picture import LivePicture, View
-from reidstream.server.live.publisher import Publisher, jpeg_of
+from reidstream.server.live.publisher import Publisher
 from reidstream.server.running import open_gallery
 from reidstream.sources.frame import ArrayPicture, Frame
+from reidstream.sources.jpeg import jpeg_of
 from reidstream.types import Observed
 from tests.blobs import write_blobs
 from tests.server.conftest import PASSWORD, Asking, Client

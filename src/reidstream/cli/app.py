@@ -10,6 +10,7 @@ import typer
 
 from reidstream import __version__
 from reidstream.cli import (
+    alerts,
     decide,
     deepstream,
     demo,
@@ -27,6 +28,7 @@ from reidstream.cli import (
     setup,
     sources,
     synth,
+    watch,
     worker,
     workers,
 )
@@ -73,6 +75,8 @@ app.add_typer(worker.app, name="worker")
 app.add_typer(workers.app, name="workers")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
+app.add_typer(watch.app, name="watch")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(retention.app, name="retention")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")

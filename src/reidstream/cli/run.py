@@ -99,7 +99,7 @@ def run(
         owner = stack.enter_context(owner_of(gallery, tree))
         there: dict[str, Any] = {}
         if owner is not None:
-            there = {"store": owner.store, "decided": owner.decided}
+            there = {"store": owner.store, "decided": owner.decided, "watcher": owner.watcher}
             if not silent:
                 sys.stderr.write("a server owns this gallery: it stores what is found here, and decides who it is\n")
         opened: AbstractContextManager[GalleryRun]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,10 @@ class Owner:
     def __init__(
         self, gallery: Gallery, store: RemoteStore, client: Client, shelf: RemoteShelf | None, config: Config
     ) -> None:
+        from reidstream.server.remote import RemoteWatcher
+
         self.store, self.shelf = store, shelf
+        self.watcher = RemoteWatcher(store)
         self._gallery, self._client, self._config = gallery, client, config
         self.resolved: dict[str, Any] | None = None
 
@@ -39,11 +42,13 @@ class Owner:
                 console_error(f"everybody was not decided anew: {error}")
         return self._gallery
 
-    def told_of(self, job: GalleryRun) -> AbstractContextManager[None]:
-        """While it is entered, the server is told how the run goes, and may end it."""
+    @contextmanager
+    def told_of(self, job: GalleryRun) -> Iterator[None]:
+        """While it is entered, the server is told how the run goes and who is in view, and may end it."""
         from reidstream.server.remote import reporting
 
-        return reporting(job, self.store)
+        with reporting(job, self.store, self.watcher), closing(self.watcher):
+            yield
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reidstream.config.alerts import AlertConfig
     from reidstream.config.base import Section
     from reidstream.config.clips import ClipConfig
     from reidstream.config.deepstream import DeepStreamConfig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 # Imported when first used: naming somebody needs no settings, and starts sooner without pydantic.
 _HOMES = {
+    "AlertConfig": "reidstream.config.alerts",
     "ClipConfig": "reidstream.config.clips",
     "Config": "reidstream.config.tree",
     "DeepStreamConfig": "reidstream.config.deepstream",
@@ -41,6 +43,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AlertConfig",
     "ClipConfig",
     "Config",
     "DeepStreamConfig",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from reidstream.config.alerts import AlertConfig
 from reidstream.config.base import Section
 from reidstream.config.clips import ClipConfig
 from reidstream.config.deepstream import DeepStreamConfig
@@ -45,6 +46,7 @@ class Config(Section):
     gallery: GalleryConfig = Field(default=GalleryConfig(), description="How a new gallery is kept.")
     identities: IdentityConfig = Field(default=IdentityConfig(), description="Deciding which tracklets are one person.")
     clips: ClipConfig = Field(default=ClipConfig(), description="Short clips of visits, beside the gallery.")
+    alerts: AlertConfig = Field(default=AlertConfig(), description="Alerts, and how long they are kept.")
     retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
     live: LiveConfig = Field(default=LiveConfig(), description="Live pictures on the server's page.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")

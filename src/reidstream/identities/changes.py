@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from reidstream.gallery.rows import in_chunks
+from reidstream.identities.outbox import ALERT_RAISED, ALERT_WITHDRAWN
 from reidstream.identities.schema import former_members, former_people, members, outbox
 
 # After so many events it is quicker to read everybody.
@@ -23,6 +24,8 @@ _NAMING = frozenset(
 )
 # These change more than they name; whoever makes them says what (``told``).
 _TOLD = frozenset({"IdentitiesResolved", "GalleryImported", "PersonErased"})
+# These tell of people and change nobody.
+_SAYING = frozenset({ALERT_RAISED, ALERT_WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ def changes_after(connection: Connection, seq: int, *, told: bool = False, fewer
         return Changes(newest, named=False)
     if newest <= seq:
         return Changes(newest)
-    events = connection.execute(select(outbox).where(outbox.c.seq > seq).limit(_MANY + 1)).all()
+    since = select(outbox).where(outbox.c.seq > seq, outbox.c.kind.not_in(_SAYING))
+    events = connection.execute(since.limit(_MANY + 1)).all()
     known = _NAMING | _TOLD if told else _NAMING
     if len(events) > _MANY or any(event.kind not in known for event in events):
         return Changes(newest, named=False)

@@ -127,6 +127,24 @@ class Decider:
         chance = 1.0 / (1.0 + np.exp(-odds))
         return [(self.memory.people[k].id, float(c)) for k, c in zip(people, chance.tolist(), strict=True)]
 
+    def alone(self, person: str, seen: Seen) -> float:
+        """How probable it is that somebody seen at no known time is this known person, if there were no other."""
+        row = self.memory.row(person)
+        if row is None:
+            return 0.0
+        return float(shares(self._calibration.prior + self._ratios([row], seen, False)[0])[0])
+
+    def odds_of(
+        self, similarity: npt.NDArray[np.float64], strangers: list[tuple[float, float]], seen: Seen
+    ) -> list[float]:
+        """Log-odds that somebody seen is each of some others, of whom one fair crop each is known.
+
+        similarity: float64 (k,). strangers: of those others.
+        """
+        clarity = np.full(len(similarity), float(clarity_of(QUERY_STRENGTH)) * seen.clarity)
+        found = self._calibration.prior + self._log_ratio(similarity, strangers, seen.strangers, clarity)
+        return [float(odds) for odds in found]
+
     def known(self, strangers: Strangers) -> Known:
         """How tracklets with these strangers are read."""
         return Known(self._calibration, strangers, self._odds)

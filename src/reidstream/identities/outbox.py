@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, insert, inspect, select, text
 from reidstream.gallery import Gallery
 from reidstream.identities.schema import outbox
 
+ALERT_RAISED, ALERT_WITHDRAWN = "AlertRaised", "AlertWithdrawn"
 _ORDER = 0x5265_4944_6F75_7462
 """A lock of PostgreSQL, held from an event's number to its commit: the letters "ReIDoutb"."""
 
@@ -23,7 +24,8 @@ class OutboxEvent:
 
     kind: TrackletStored, IdentityCreated, IdentitySeenAgain, IdentityMerged, IdentitySplit, IdentityLabelled,
     TrackletMoved, TrackletRejected, DuplicatesLabelled, IdentitiesApart, IdentityConfirmed, OperationUndone,
-    IdentitiesResolved, GalleryImported or PersonErased: whoever keeps anything of that person forgets it.
+    IdentitiesResolved, GalleryImported, PersonErased: whoever keeps anything of that person forgets it; AlertRaised or
+    AlertWithdrawn: what was said was wrong, or is about somebody who was erased.
     """
 
     seq: int

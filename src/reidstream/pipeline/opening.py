@@ -7,10 +7,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from reidstream.alerts.frames import FrameShelf
+from reidstream.alerts.lists import WatchLists
 from reidstream.allocator import give_back_free_memory
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
-from reidstream.errors import ConfigError
+from reidstream.errors import ConfigError, GalleryNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.recordings import State as RecordingState
 from reidstream.pipeline.known import (
@@ -26,6 +28,7 @@ from reidstream.pipeline.known import (
 from reidstream.pipeline.run import GalleryRun
 from reidstream.pipeline.store import Checkpoints, TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
+from reidstream.pipeline.watching import Watcher
 from reidstream.regions import Zones
 
 if TYPE_CHECKING:
@@ -80,6 +83,8 @@ def open_run(
     detector: Detector | None = None,
     embedder: Embedder | None = None,
     observer: Observer | None = None,
+    watcher: Watcher | None = None,
+    frames: FrameShelf | None = None,
 ) -> Iterator[GalleryRun]:
     """A run with everything it needs opened, models first, so that what cannot work fails before anything is written.
 
@@ -93,7 +98,7 @@ def open_run(
     says which by an attribute ``fingerprint``, text. Embedders are told apart by their space.
 
     observer: called with every frame that was tracked and what was observed in it, on the source's own thread, which
-    waits for it; on the local engine.
+    waits for it; on the local engine. watcher, frames: see GalleryRun; who observes fills the frames.
     """
     from reidstream.gallery.index import process as index_process
     from reidstream.models import name_for_others, resolve_model
@@ -154,6 +159,10 @@ def open_run(
         if left and store is None and "://" not in str(gallery) and index_of(gallery, config) == "chroma":
             # It gets ready while the models are opened.
             index_process.start()
+        if store is None and engine == "local" and observer is None and left and _is_watched(gallery):
+            # Alerts have the picture of their moment.
+            frames = FrameShelf()
+            observer = frames.observe
         film = None if render is None else stack.enter_context(_film(render, engine, named))
         made = _engine(engine, config, left, gallery, film, detector, embedder, observer)
         model = name_for_others(config.embedding.model) if embedder is None else ""
@@ -179,6 +188,8 @@ def open_run(
             checkpoints=checkpoints,
             files={name: local_path(source.uri) for name, source in named if kind_of(source.uri) is Kind.FILE},
             films=[(name, source) for name, source in named if _recorded(source) and name not in beginnings],
+            watcher=watcher,
+            frames=frames,
         )
 
 
@@ -191,8 +202,10 @@ def open_replay(
     replace: bool = False,
     store: TrackletStore | None = None,
     decided: Callable[[bool], Gallery] | None = None,
+    watcher: Watcher | None = None,
 ) -> Iterator[GalleryRun]:
-    """A run that takes its events from a recording instead of sources and models. store, decided: see ``open_run``."""
+    """A run that takes its events from a recording instead of sources and models. store, decided, watcher: see
+    ``open_run``."""
     from reidstream.engines.replay import ReplayEngine
 
     engine = ReplayEngine(events)
@@ -207,6 +220,7 @@ def open_replay(
             former_settings=formerly,
             replace=replace,
             decided=decided,
+            watcher=watcher,
         )
 
 
@@ -226,6 +240,15 @@ def _stored(
     )
     with opening as opened:
         yield opened
+
+
+def _is_watched(gallery: str | Path) -> bool:
+    """Whether a gallery that is there has rules of alerts that hold."""
+    try:
+        with Gallery.open(gallery) as opened:
+            return any(rule.active for rule in WatchLists(opened).rules())
+    except GalleryNotFound:
+        return False
 
 
 def _chosen(sources: Sequence[SourceConfig | str | Path]) -> list[SourceConfig]:

@@ -10,6 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reidstream.alerts import Watch
+from reidstream.alerts.frames import FrameShelf
+from reidstream.alerts.lists import watches
+from reidstream.alerts.sightings import OpenTracks
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.gallery import Gallery
@@ -20,6 +24,7 @@ from reidstream.identities.settling import settle
 from reidstream.pipeline.second_look import second_look
 from reidstream.pipeline.store import Checkpoints, TrackletStore
 from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
+from reidstream.pipeline.watching import Watcher
 from reidstream.pipeline.writer import GalleryWriter
 from reidstream.regions import Zones
 from reidstream.tracklets import TrackletCollector
@@ -48,6 +53,8 @@ class GalleryRun:
     decided: for a store: called at the end with whether the rest of something that was stopped will be read later;
     waits until its owner has decided who everybody is, and gives the gallery, open for reading.
     believed: sources whose people were found by what is not ours: a detector object, boxes or tracks from a file.
+    watcher: for a store: who hears of whoever is in view; a gallery of one's own has one when it has rules of alerts.
+    frames: keeps pictures of moments for them, where the engine's frames can be observed.
     film: where videos with people's numbers are drawn when everybody is known; films: the recordings that are.
     checkpoints: keeps, every ``workers.checkpoint_seconds``, what the open tracks of live sources have come to.
     """
@@ -73,9 +80,13 @@ class GalleryRun:
         shelf: Shelf | None = None,
         believed: Collection[str] = (),
         decided: Callable[[bool], Gallery] | None = None,
+        watcher: Watcher | None = None,
+        frames: FrameShelf | None = None,
         checkpoints: Checkpoints | None = None,
     ) -> None:
         self._engine = engine
+        self._watcher, self._frames = watcher, frames
+        self._open_tracks: OpenTracks | None = None
         self._checkpoints = checkpoints
         # Live source → when its open tracks were kept last, on the monotonic clock.
         self._kept: dict[str, float] = {}
@@ -132,12 +143,15 @@ class GalleryRun:
             if isinstance(self._gallery, Gallery):
                 identities = OnlineIdentities(self._gallery, self._config.identities)
                 identities.catch_up()
+            watch = self._watch(self._gallery, identities)
             self._clips = self._clip_keeper(stack)
 
             def stored(batch: Sequence[Tracklet]) -> None:
                 if identities is not None:
                     with self._deciding:
                         identities.catch_up()
+                if watch is not None:
+                    watch.settle()
                 if self._clips is not None:
                     self._clips.take(batch)
 
@@ -153,6 +167,9 @@ class GalleryRun:
             finally:
                 # An engine that broke off without ending its sources must not cost what was seen.
                 writer.add(self._with_stays(collector.finish()), collector.left_out())
+        if watch is not None:
+            # What was not worth storing is known as well by now.
+            watch.settle()
         self.summary.stored = writer.stored
         self.summary.people = identities.people if identities is not None else 0
         self.summary.clips = self._clips.kept if self._clips is not None else 0
@@ -172,6 +189,25 @@ class GalleryRun:
         if whole is not None and self._film is not None:
             self._draw(whole, self._film)
         return self.summary
+
+    def _watch(self, gallery: TrackletStore, identities: OnlineIdentities | None) -> Watch | None:
+        """Who looks at a gallery's own rules, if it has any; whoever hears of open tracks is made ready."""
+        watch = None
+        if isinstance(gallery, Gallery) and identities is not None and watches(gallery):
+            watch = Watch(
+                gallery,
+                lambda: identities,
+                exclusive=self._deciding,
+                clocks=self._config.identities.clocks,
+                days=self._config.alerts.days,
+            )
+            self._watcher = watch if watch.watching else None
+        if self._watcher is not None:
+            if self._frames is not None:
+                self._frames.wanted = self._watcher.wants
+            at = self._frames.at if self._frames is not None else lambda _source, _frame: None
+            self._open_tracks = OpenTracks(self._config.tracklets, self._zones, at)
+        return watch
 
     def _draw(self, gallery: Gallery, film: Renderer) -> None:
         """Draw the recordings, now that everybody in them is known."""
@@ -230,6 +266,10 @@ class GalleryRun:
             source.processed += 1
             source.seen_wall = event.wall_time
             source.dropped = self._engine.status.dropped.get(event.source, 0)
+        if self._open_tracks is not None and self._watcher is not None:
+            seen = self._open_tracks.take(event, self._watcher.wants(event.source))
+            if seen:
+                self._watcher.saw(seen)
         finished = self._with_stays(collector.take(event))
         self.summary.tracklets += len(finished)
         source.tracklets += len(finished)

@@ -17,6 +17,7 @@ from reidstream.server.access.accounts import Accounts
 from reidstream.server.access.roles import Role
 from reidstream.server.api import accounts as account_routes
 from reidstream.server.api import (
+    alerts,
     decisions,
     events,
     health,
@@ -29,6 +30,7 @@ from reidstream.server.api import (
     search,
     sources,
     tracklets,
+    watch,
 )
 from reidstream.server.api.common import Needs
 from reidstream.server.cameras import Cameras
@@ -41,7 +43,8 @@ from reidstream.server.review_queue import ReviewQueue
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_API = (tracklets, people, decisions, review, search, events, numbers, sources, live, jobs, retention, account_routes)
+_PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, watch)
+_API = (*_PEOPLE, sources, live, jobs, retention, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 

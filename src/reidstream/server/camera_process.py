@@ -13,16 +13,20 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from reidstream.alerts.frames import FrameShelf
 from reidstream.clips.shelf import FOLDER
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import GalleryError, ReIDStreamError
 from reidstream.pipeline import EngineName, open_run
 from reidstream.server.live.publisher import Publisher
-from reidstream.server.remote import RemoteShelf, RemoteStore, reporting
+from reidstream.server.remote import RemoteShelf, RemoteStore, RemoteWatcher, reporting
+from reidstream.sources.frame import Frame
+from reidstream.types import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,12 @@ class Order:
 def run(order: Order, store: RemoteStore, publisher: Publisher) -> None:
     """Read the sources to their ends, or until SIGTERM."""
     shelf = RemoteShelf(store, Path(order.gallery) / FOLDER) if order.config.clips.keep else None
+    watcher, frames = RemoteWatcher(store), FrameShelf()
+
+    def observe(frame: Frame, observed: Observed) -> None:
+        publisher.observe(frame, observed)
+        frames.observe(frame, observed)
+
     opened = open_run(
         order.sources,
         order.config,
@@ -46,7 +56,9 @@ def run(order: Order, store: RemoteStore, publisher: Publisher) -> None:
         store=store,
         shelf=shelf,
         # DeepStream's frames stay with it.
-        observer=publisher.observe if order.engine == "local" else None,
+        observer=observe if order.engine == "local" else None,
+        watcher=watcher,
+        frames=frames,
     )
     with opened as job:
 
@@ -55,7 +67,7 @@ def run(order: Order, store: RemoteStore, publisher: Publisher) -> None:
             threading.Thread(target=job.stop, name="stop", daemon=True).start()
 
         signal.signal(signal.SIGTERM, stop)
-        with reporting(job, store):
+        with reporting(job, store, watcher), closing(watcher):
             job.run()
 
 

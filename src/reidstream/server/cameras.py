@@ -143,6 +143,7 @@ class Cameras:
         self._closing = False
         self.live = Hub(self._want)
         """Who looks at what the cameras see just now."""
+        desk.looked_at = lambda: self.live.wanted.keys()
         for name, config in zip(source_ids(given), given, strict=True):
             self._cameras[name] = Camera(name, config.model_copy(update={"name": name}), given=True)
         with desk.gallery.read() as connection:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from reidstream.alerts import Watch
 from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.documents import erasure_document
@@ -44,6 +45,7 @@ from reidstream.server.decisions import Decision, Undo, execute, people_of, trac
 from reidstream.server.jobs import Job, Jobs
 from reidstream.server.people_table import PeopleTables
 from reidstream.server.resolver import Resolver
+from reidstream.server.watching import Watching
 from reidstream.types import LeftOut, SourceEnded, SourceStarted, Tracklet
 
 _log = logging.getLogger(__name__)
@@ -88,6 +90,16 @@ class Desk:
         self._closing = False
         self._working = False
         self._identities: OnlineIdentities | None = None
+        self.looked_at: Callable[[], Collection[str]] = tuple
+        """Sources that somebody looks at just now: who is in view there is wanted with names."""
+        watch = Watch(
+            gallery,
+            self._read,
+            exclusive=self._deciding,
+            clocks=self.config.identities.clocks,
+            days=self.config.alerts.days,
+        )
+        self.watching = Watching(watch)
         # Content → who is reading it.
         self._readers: dict[str, object] = {}
         self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
@@ -123,6 +135,7 @@ class Desk:
             self.gallery.end_source(ended, content)
             self._readers.pop(content, None)
             self._follow()
+        self.watching.settle()
 
     def break_off(self, reader: object) -> None:
         """Somebody reads no more, and has not said of everything that it had ended."""
@@ -131,6 +144,7 @@ class Desk:
             for content in contents:
                 del self._readers[content]
             self.gallery.break_off(contents)
+        self.watching.settle()
 
     def heard_of(self, changed: Sequence[str], gone: Sequence[str]) -> None:
         """Take over what other processes have changed and taken out, and give people to what they have stored."""
@@ -146,6 +160,7 @@ class Desk:
         """Note what was seen and not worth storing."""
         with self._taking_in:
             self.gallery.leave_out(batch)
+        self.watching.settle()
 
     def store(self, batch: Sequence[Tracklet]) -> int:
         """Store tracklets; they are given people soon after. How many were new."""
@@ -171,6 +186,27 @@ class Desk:
         with self._waiting:
             self._awake = True
             self._waiting.notify_all()
+
+    # -- watching
+
+    def watches(self, source: str) -> bool:
+        """Whether open tracks of a source are of interest."""
+        return self.watching.watch.wants(source) or source in self.looked_at()
+
+    def names_in_view(self, caller: Caller, source: str) -> dict[int, dict[str, Any]]:
+        """What a caller may know of who is in view: by track, a name that is sure enough, and whether there is an alert
+        about it."""
+        needed = 1.0 - self.config.identities.false_merges
+        found: dict[int, dict[str, Any]] = {}
+        for track, (person, sure, alert) in self.watching.watch.in_view(source).items():
+            entry = self.catalogue.get(person) if person is not None and sure >= needed else None
+            seen = entry.within(caller.cameras) if entry is not None and not entry.undecided else None
+            said: dict[str, Any] = {"alert": True} if alert else {}
+            if seen is not None:
+                said |= {"name": seen.person.title, "person": seen.person.id, "sure": round(sure, 3)}
+            if said:
+                found[track] = said
+        return found
 
     # -- deciding
 
@@ -333,6 +369,7 @@ class Desk:
             self._follow(told=[*subject.people], gone=subject.tracklets)
 
         done = self.gallery.erase(ids, progress=job.advance, exclusive=self._deciding, deleted=deleted, **what)
+        self.watching.watch.reload()
         self.wake()
         return done
 
@@ -418,6 +455,7 @@ class Desk:
             given = identities.catch_up(_AT_ONCE)
         if given:
             self.catalogue.refresh()
+            self.watching.settle()
         if identities.outgrown:
             # Takes a second; whoever decides does not wait for it.
             concluded = identities.conclude()
@@ -454,3 +492,4 @@ class Desk:
             self._closing = self._awake = True
             self._waiting.notify_all()
         self._thread.join()
+        self.watching.close()

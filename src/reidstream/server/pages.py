@@ -26,6 +26,7 @@ _TEMPLATES = Environment(
 _MENU = (
     ("/", "People", Role.VIEWER),
     ("/live", "Live", Role.VIEWER),
+    ("/alerts", "Alerts", Role.VIEWER),
     ("/review", "Review", Role.REVIEWER),
     ("/search", "Search", Role.VIEWER),
     ("/numbers", "Numbers", Role.VIEWER),
@@ -54,6 +55,11 @@ def people(caller: Viewer, accounts: TheAccounts) -> Response:
 @router.get("/live")
 def live(caller: Viewer, accounts: TheAccounts) -> Response:
     return page("live.html", caller, "/live", accounts)
+
+
+@router.get("/alerts")
+def alerts(caller: Viewer, accounts: TheAccounts) -> Response:
+    return page("alerts.html", caller, "/alerts", accounts)
 
 
 @router.get("/people/{person}")

@@ -27,6 +27,7 @@ from reidstream.errors import (
     SourceError,
     TooManyAttempts,
     TrackletNotFound,
+    WatchNotFound,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -39,6 +40,7 @@ _STATUS: tuple[tuple[type[ReIDStreamError], int], ...] = (
     (PersonNotFound, 404),
     (TrackletNotFound, 404),
     (JobNotFound, 404),
+    (WatchNotFound, 404),
     (IdentityError, 409),
     (ConfigError, 422),
     (SourceError, 422),

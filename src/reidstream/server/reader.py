@@ -47,6 +47,10 @@ class Reader:
                 desk.end_source(*arguments)
             case "clip":
                 return desk.about_clip(*arguments)
+            case "watched":
+                return [name for name in arguments[0] if desk.watches(name)]
+            case "saw":
+                desk.watching.put(*arguments)
             case "settle":
                 desk.settle()
             case "report":

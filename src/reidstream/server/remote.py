@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from reidstream.alerts.sightings import Sighting
 from reidstream.clips import Clip
 from reidstream.errors import GalleryError
 from reidstream.gallery.recordings import Begin
@@ -58,6 +59,14 @@ class RemoteStore:
         """Say how it goes; whether it may go on."""
         return bool(self._ask("report", report))
 
+    def watched(self, sources: Sequence[str]) -> list[str]:
+        """Of which of these sources somebody wants to hear of open tracks."""
+        return list(self._ask("watched", list(sources)))
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Tell of whoever is in view."""
+        self._ask("saw", list(sightings))
+
     def settle(self) -> None:
         """Wait until everything that was stored has a person."""
         self._ask("settle")
@@ -72,6 +81,60 @@ class RemoteStore:
         if not done:
             raise GalleryError(answer)
         return answer
+
+
+class RemoteWatcher:
+    """A Watcher whose rules another process looks at. Tracking does not wait for it: a thread tells of what is in view,
+    the newest of each track. ``close`` tells what is left."""
+
+    def __init__(self, store: RemoteStore) -> None:
+        self._store = store
+        self._wanted: frozenset[str] = frozenset()
+        self._asked: set[str] = set()
+        self._waiting: dict[tuple[str, int], Sighting] = {}
+        self._ready = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._tell, name="who is in view", daemon=True)
+        self._thread.start()
+
+    def wants(self, source: str) -> bool:
+        if source not in self._asked:
+            self._asked.add(source)
+            self.refresh()
+        return source in self._wanted
+
+    def refresh(self) -> None:
+        """Ask anew of which sources is to be told."""
+        self._wanted = frozenset(self._store.watched(sorted(self._asked)))
+
+    def saw(self, sightings: Iterable[Sighting]) -> None:
+        with self._ready:
+            for one in sightings:
+                key = one.content, one.track
+                before = self._waiting.pop(key, None)
+                if before is not None and one.frame is None:
+                    one = replace(one, frame=before.frame, frame_box=before.frame_box)
+                self._waiting[key] = one
+            self._ready.notify()
+
+    def close(self) -> None:
+        with self._ready:
+            self._ended = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        while True:
+            with self._ready:
+                self._ready.wait_for(lambda: self._waiting or self._ended)
+                told, self._waiting = list(self._waiting.values()), {}
+            if not told:
+                return
+            try:
+                self._store.saw(told)
+            except GalleryError:
+                # The server has gone; the run hears of it when it stores.
+                return
 
 
 class RemoteShelf:
@@ -100,10 +163,13 @@ class RemoteShelf:
 
 
 @contextlib.contextmanager
-def reporting(job: GalleryRun, store: RemoteStore) -> Iterator[None]:
-    """While a run goes on, and once at its end, the server is told how it goes; the run ends when it is told to."""
+def reporting(job: GalleryRun, store: RemoteStore, watcher: RemoteWatcher | None = None) -> Iterator[None]:
+    """While a run goes on, and once at its end, the server is told how it goes; the run ends when it is told to.
+
+    watcher: hears which sources are watched now.
+    """
     ended = threading.Event()
-    reporter = threading.Thread(target=_report, args=(job, store, ended), name="reports", daemon=True)
+    reporter = threading.Thread(target=_report, args=(job, store, ended, watcher), name="reports", daemon=True)
     reporter.start()
     try:
         yield
@@ -113,10 +179,12 @@ def reporting(job: GalleryRun, store: RemoteStore) -> Iterator[None]:
     store.tell(_state(job))
 
 
-def _report(job: GalleryRun, store: RemoteStore, ended: threading.Event) -> None:
+def _report(job: GalleryRun, store: RemoteStore, ended: threading.Event, watcher: RemoteWatcher | None = None) -> None:
     while not ended.wait(TELL_EVERY):
         try:
             goes_on = store.tell(_state(job))
+            if watcher is not None:
+                watcher.refresh()
         except GalleryError:
             goes_on = False
         if not goes_on:

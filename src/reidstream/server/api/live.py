@@ -109,7 +109,9 @@ async def _show(websocket: WebSocket, desk: Desk, cameras: Cameras, caller: Call
             taken = await viewer.next(HEALTH_EVERY)
             if taken is not None:
                 picture, lost = taken
-                await websocket.send_bytes(picture.message({}, lost))
+                named = picture.tracks and desk.watching.watch.in_view(picture.source)
+                names = await run_sync(desk.names_in_view, caller, picture.source) if named else {}
+                await websocket.send_bytes(picture.message(names, lost))
     except (WebSocketDisconnect, RuntimeError):
         # Starlette says so when somebody sends after the other side has gone.
         return 0, ""

@@ -12,17 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-import cv2
 import numpy as np
 
 from reidstream.config.live import LiveConfig
 from reidstream.server.live.picture import LivePicture, View, Wanted
 from reidstream.sources.frame import Frame, Picture
+from reidstream.sources.jpeg import jpeg_of
 from reidstream.types import Observed
 
 LARGE_FPS = 10.0
 _WIDTH = {View.TILE: 640, View.LARGE: 1280}
-_QUALITY = 70
 
 
 @dataclass(slots=True)
@@ -137,13 +136,3 @@ class Publisher:
                 self.want(self._connection.recv())
             except (EOFError, OSError):
                 return
-
-
-def jpeg_of(picture: Picture, width: int) -> bytes:
-    """A picture as JPEG, no wider than this many pixels."""
-    own_width, own_height = picture.size
-    scale = min(1.0, width / own_width)
-    # Halved colour planes want even sides.
-    pixels = picture.scaled(max(2, round(own_width * scale / 2) * 2), max(2, round(own_height * scale / 2) * 2))
-    _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return data.tobytes()

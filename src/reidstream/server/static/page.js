@@ -206,7 +206,7 @@ export function listen(changed, wait = 1000) {
   };
   for (const kind of ["TrackletStored", "IdentityCreated", "IdentitySeenAgain", "IdentityMerged", "IdentitySplit", "IdentityLabelled",
     "TrackletMoved", "TrackletRejected", "DuplicatesLabelled", "IdentitiesApart", "IdentityConfirmed", "OperationUndone",
-    "IdentitiesResolved", "GalleryImported"]) source.addEventListener(kind, soon);
+    "IdentitiesResolved", "GalleryImported", "AlertRaised", "AlertWithdrawn"]) source.addEventListener(kind, soon);
   addEventListener("pagehide", () => source.close());
   return source;
 }

@@ -1,0 +1,98 @@
+"""The page of alerts in a real browser: a list, somebody on it, a rule, an alert, and that somebody has seen to it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.alerts.conftest import sighting
+from tests.browser.test_live_page import Studio, page, studio
+from tests.browser.test_served_pages import browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+__all__ = ["browser", "page", "studio"]
+
+
+def fill(page: Any, form: str, **values: str) -> None:
+    for name, value in values.items():
+        field = page.locator(f"{form} [name={name}]")
+        if field.evaluate("one => one.tagName") == "SELECT":
+            # Lists have ids that nobody knows beforehand.
+            field.select_option(label=value) if name == "list" else field.select_option(value)
+        else:
+            field.fill(value)
+    page.locator(f"{form} button:not([type=button])").click()
+
+
+def seen(studio: Studio, person: int, at: float, colour: tuple[int, int, int] = (90, 60, 30)) -> None:
+    _, frame = cv2.imencode(".jpg", np.full((360, 640, 3), colour, np.uint8))
+    studio.desk.watching.put([sighting(person, at, 2.0, frame=frame.tobytes(), frame_box=(0.2, 0.1, 0.4, 0.9))])
+    studio.desk.watching.wait()
+
+
+def test_from_a_list_to_an_alert_that_somebody_has_seen_to(page: Any, studio: Studio) -> None:
+    page.goto("/alerts")
+    page.wait_for_selector("text=Nothing needs to be seen to.")
+    for summary in ("Make a list", "Add a rule"):
+        page.click(f"summary >> text={summary}")
+    soon = (datetime.date.today() + datetime.timedelta(days=20)).isoformat()  # noqa: DTZ011 - as the browser's
+    fill(page, "#add-list", name="barred", purpose="banned by a court", until=soon)
+    page.click("#lists button >> text=Add somebody")
+    fill(page, "#add-entry", person="1")
+    page.wait_for_selector("#lists .entries >> text=person 1")
+    fill(page, "#add-rule", name="barred person", purpose="banned by a court", who="listed", list="barred", risk="40")
+    page.wait_for_selector("#rules >> text=holds")
+    seen(studio, 1, 500.0)
+    page.wait_for_selector(".alert >> text=barred person")
+    text = page.text_content(".alert")
+    assert "person 1 is on the list" in text
+    assert "accepted risk 40 %" in text
+    shown = page.locator(".alert img")
+    shown.wait_for()
+    assert shown.evaluate("one => one.decode().then(() => one.naturalWidth)") == 640
+    outline = page.locator(".alert .outlined .over")
+    assert float(outline.get_attribute("width")) == pytest.approx(128)
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    page.wait_for_selector("text=Nothing needs to be seen to.")
+    page.select_option("#filters [name=state]", "")
+    page.wait_for_selector(".alert >> text=seen to by grace")
+    page.click("#rules button >> text=Switch off")
+    page.wait_for_selector("#rules >> text=does not hold")
+    assert page.problems == []
+
+
+def test_what_does_not_fit_is_said_beside_the_form(page: Any, studio: Studio) -> None:
+    page.goto("/alerts")
+    page.click("summary >> text=Add a rule")
+    fill(page, "#add-rule", name="x", purpose="because of it", who="listed")
+    page.wait_for_selector("#rule-problem >> text=names its list")
+
+
+def test_the_alerts_page_fits_a_telephone_and_is_accessible(page: Any, studio: Studio) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
+    from reidstream.alerts.lists import rule_settings
+
+    watch = studio.desk.watching.watch
+    made = watch.lists.make("barred", "banned by a court", watch._clock() + 86_400, "test")
+    watch.lists.add_photo(made.id, sighting(1, 1.0, 1.0).vectors[0], b"", "test")
+    watch.lists.add_rule(rule_settings({"name": "anybody", "purpose": "to be greeted", "who": "anybody"}), "test")
+    watch.reload()
+    seen(studio, 1, 500.0)
+    page.goto("/alerts")
+    page.wait_for_selector(".alert")
+    page.click("summary >> text=Make a list")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in (1200, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert over <= 0, f"{over} pixels too wide at {width}"
+        found = axe.Axe().run(page).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
+        assert not serious, f"{scheme}: {serious}"
