@@ -29,6 +29,13 @@ def test_a_scene_is_made_and_summarised_as_json(tmp_path: Path, capsys: pytest.C
     assert header == "camera,track_id,person,first_frame,last_frame"
 
 
+def test_things_are_put_in_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reidstream("synth", tmp_path / "scene", *SMALL, "--things", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["things"] > 0
+    assert (tmp_path / "scene" / "things.csv").read_text().splitlines()[0] == "camera,thing_id,kind"
+    assert (tmp_path / "scene" / "identities.csv").read_text().splitlines()[0].endswith(",posture")
+
+
 def test_an_earlier_scene_is_replaced_only_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert reidstream("synth", tmp_path / "scene", *SMALL) == 0
     assert reidstream("synth", tmp_path / "scene", *SMALL) == 2

@@ -21,6 +21,12 @@ def synth(
     size: str = typer.Option("960x540", help="Frame size, WIDTHxHEIGHT in pixels, both even."),
     fps: float = typer.Option(25.0, min=1, max=120, help="Frames per second."),
     hard: bool = typer.Option(False, "--hard", help="Dress most people much like somebody else."),
+    things: bool = typer.Option(
+        False,
+        "--things",
+        help="Put in what looks like people (mannequins, posters, coat stands, displays, mirrors, birds, shadows), and "
+        "people who sit, stand and wait.",
+    ),
     workers: int | None = typer.Option(None, min=1, help="Processes that render; default: one per core."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier scene in OUT."),
     json: bool = JSON,
@@ -50,6 +56,7 @@ def synth(
             size=(int(found[1]), int(found[2])),
             fps=fps,
             similar=0.8 if hard else 0.25,
+            things=things,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -75,6 +82,7 @@ def synth(
                 "videos": [camera.video for camera in scene.cameras],
                 "persons": len(scene.persons),
                 "tracks": len(scene.tracks),
+                "things": len(scene.things),
                 "boxes": sum(len(camera.frames) for camera in scene.cameras),
                 "footage_seconds": round(footage, 2),
                 "seconds": round(seconds, 2),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from reidstream.synthetic.crops import Crop, render_crops
 from reidstream.synthetic.render import RenderedFrame
 from reidstream.synthetic.scene import write_scene
-from reidstream.synthetic.truth import CameraTruth, SceneTruth, TrackTruth, load_scene
+from reidstream.synthetic.truth import CameraTruth, SceneTruth, ThingRows, ThingTruth, TrackTruth, load_scene
 from reidstream.synthetic.world import World
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Crop",
     "RenderedFrame",
     "SceneTruth",
+    "ThingRows",
+    "ThingTruth",
     "TrackTruth",
     "World",
     "load_scene",

@@ -42,12 +42,17 @@ class Body:
     height: float
     coarse: Body | None = None
 
-    def posed(self, cycle: float, walking: float) -> npt.NDArray[np.float32]:
-        """The vertices at a point of the cycle (0..1); ``walking`` blends from standing (0) to walking (1)."""
+    def posed(self, cycle: float, walking: float, idle: float | None = None) -> npt.NDArray[np.float32]:
+        """The vertices at a point of the cycle (0..1); ``walking`` blends from standing (0) to walking (1).
+
+        idle: the point of the cycle of standing, where it is another.
+        """
+        if walking <= 0:
+            return _between(self.stand, cycle if idle is None else idle)
         walk = _between(self.walk, cycle)
         if walking >= 1:
             return walk
-        return walking * walk + (1 - walking) * _between(self.stand, cycle)
+        return walking * walk + (1 - walking) * _between(self.stand, cycle if idle is None else idle)
 
 
 def _between(table: npt.NDArray[np.float32], cycle: float) -> npt.NDArray[np.float32]:
@@ -58,10 +63,10 @@ def _between(table: npt.NDArray[np.float32], cycle: float) -> npt.NDArray[np.flo
     return result
 
 
-def make_body(look: Look) -> Body:
-    """The surface of one person, in both gaits and both resolutions."""
+def make_body(look: Look, staying: Skeleton | None = None) -> Body:
+    """The surface of one person, in both gaits and both resolutions. staying: another way of standing."""
     walk = skeleton(look.build, look.arms, np.arange(WALK_STEPS) / WALK_STEPS, 1.0)
-    stand = skeleton(look.build, look.arms, np.arange(STAND_STEPS) / STAND_STEPS, 0.0)
+    stand = staying or skeleton(look.build, look.arms, np.arange(STAND_STEPS) / STAND_STEPS, 0.0)
     return _sewn(look, walk, stand, 1.0, _sewn(look, walk, stand, 0.55, None))
 
 

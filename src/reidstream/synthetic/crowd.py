@@ -28,7 +28,8 @@ class Visit:
     """One person's way through one place, from the moment they come in to the moment they are gone.
 
     start: seconds. way: float64 (n, 2) metres, one row per STEP. heading: (n,) radians, unwrapped. walking: (n,) 0..1.
-    distance: (n,) metres walked so far.
+    distance: (n,) metres walked so far. posture: walking; standing, sitting or waiting of who stays. idle: (n,) rounds
+    of fidgeting so far of who stays, see ``staying``.
     """
 
     person: int
@@ -38,13 +39,15 @@ class Visit:
     heading: npt.NDArray[np.float64]
     walking: npt.NDArray[np.float64]
     distance: npt.NDArray[np.float64]
+    posture: str = "walking"
+    idle: npt.NDArray[np.float64] | None = None
 
     @property
     def end(self) -> float:
         return self.start + (len(self.way) - 1) * STEP
 
-    def at(self, time: float) -> tuple[npt.NDArray[np.float64], float, float, float] | None:
-        """Place (2,), heading, walking and distance at ``time`` seconds; None when not there."""
+    def at(self, time: float) -> tuple[npt.NDArray[np.float64], float, float, float, float | None] | None:
+        """Place (2,), heading, walking, distance and idling at ``time`` seconds; None when not there."""
         step = (time - self.start) / STEP
         if step < 0 or step > len(self.way) - 1:
             return None
@@ -60,6 +63,7 @@ class Visit:
             float(between(self.heading)),
             float(between(self.walking)),
             float(between(self.distance)),
+            None if self.idle is None else float(between(self.idle)),
         )
 
 

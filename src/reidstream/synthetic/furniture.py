@@ -14,12 +14,15 @@ Array = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Furniture:
     """A thing on the ground. quads: (f, 4, 3) metres, counter-clockwise from outside. albedo: (f, 3) BGR 0..255.
-    place: its middle on the ground (x, y). radius: metres that people keep away from its middle."""
+    place: its middle on the ground (x, y). radius: metres that people keep away from its middle. kind: what it is.
+    turn: radians, counter-clockwise."""
 
     quads: Array
     albedo: Array
     place: tuple[float, float]
     radius: float
+    kind: str = ""
+    turn: float = 0.0
 
 
 def make_furniture(kind: str, rng: np.random.Generator, x: float, y: float) -> Furniture:
@@ -33,14 +36,14 @@ def make_furniture(kind: str, rng: np.random.Generator, x: float, y: float) -> F
     turned[..., 0] = quads[..., 0] * c - quads[..., 1] * s + x
     turned[..., 1] = quads[..., 0] * s + quads[..., 1] * c + y
     albedo = np.clip(albedo * (1 + 0.05 * rng.normal(size=(len(albedo), 1))), 0, 250)
-    return Furniture(turned, albedo, (x, y), radius)
+    return Furniture(turned, albedo, (x, y), radius, kind, float(turn))
 
 
 Part = tuple[Array, Array]
 Parts = tuple[list[Part], float]
 
 
-def _box(
+def box_quads(
     x: tuple[float, float],
     y: tuple[float, float],
     z: tuple[float, float],
@@ -63,7 +66,7 @@ def _box(
     return np.array(quads), np.tile(np.asarray(colour, float), (len(quads), 1))
 
 
-def _column(
+def column_quads(
     radius: tuple[float, float], z: tuple[float, float], colour: tuple[float, float, float], n: int = 20
 ) -> Part:
     """A round body from the lower to the upper radius, closed on top."""
@@ -100,51 +103,51 @@ def _tint(rng: np.random.Generator, *choices: tuple[float, float, float]) -> tup
 
 def _bench(rng: np.random.Generator) -> Parts:
     wood = _tint(rng, (58, 92, 132), (80, 116, 150), (90, 90, 92))
-    slats = [_box((-0.85, 0.85), (-0.25 + 0.13 * i, -0.15 + 0.13 * i), (0.42, 0.46), wood, 2) for i in range(4)]
-    back = [_box((-0.85, 0.85), (0.27, 0.31), (0.52 + 0.14 * i, 0.62 + 0.14 * i), wood, 2) for i in range(3)]
-    legs = [_box((s - 0.04, s + 0.04), (-0.24, 0.28), (0, 0.42), (50, 50, 52), 2) for s in (-0.7, 0.7)]
+    slats = [box_quads((-0.85, 0.85), (-0.25 + 0.13 * i, -0.15 + 0.13 * i), (0.42, 0.46), wood, 2) for i in range(4)]
+    back = [box_quads((-0.85, 0.85), (0.27, 0.31), (0.52 + 0.14 * i, 0.62 + 0.14 * i), wood, 2) for i in range(3)]
+    legs = [box_quads((s - 0.04, s + 0.04), (-0.24, 0.28), (0, 0.42), (50, 50, 52), 2) for s in (-0.7, 0.7)]
     return [*legs, *slats, *back], 1.0
 
 
 def _plant(rng: np.random.Generator) -> Parts:
-    pot = _column((0.22, 0.32), (0, 0.5), _tint(rng, (70, 96, 150), (120, 120, 122), (200, 204, 206)))
+    pot = column_quads((0.22, 0.32), (0, 0.5), _tint(rng, (70, 96, 150), (120, 120, 122), (200, 204, 206)))
     return [pot, _leaves(rng, 260, 1.05, (0.5, 0.6), 0.13)], 0.7
 
 
 def _tree(rng: np.random.Generator) -> Parts:
-    trunk = _column((0.16, 0.11), (0, 2.4), (52, 70, 88))
+    trunk = column_quads((0.16, 0.11), (0, 2.4), (52, 70, 88))
     return [trunk, _leaves(rng, 520, 3.1, (1.3, 1.1), 0.2)], 0.55
 
 
 def _pillar(rng: np.random.Generator) -> Parts:
-    return [_column((0.28, 0.28), (0, 3.6), _tint(rng, (168, 176, 180), (140, 140, 140), (190, 196, 206)))], 0.7
+    return [column_quads((0.28, 0.28), (0, 3.6), _tint(rng, (168, 176, 180), (140, 140, 140), (190, 196, 206)))], 0.7
 
 
 def _bin(rng: np.random.Generator) -> Parts:
-    body = _column((0.22, 0.24), (0, 0.85), _tint(rng, (60, 90, 50), (70, 70, 72), (120, 70, 40)))
-    return [body, _column((0.25, 0.2), (0.85, 0.95), (40, 40, 42))], 0.55
+    body = column_quads((0.22, 0.24), (0, 0.85), _tint(rng, (60, 90, 50), (70, 70, 72), (120, 70, 40)))
+    return [body, column_quads((0.25, 0.2), (0.85, 0.95), (40, 40, 42))], 0.55
 
 
 def _table(rng: np.random.Generator) -> Parts:
-    top = _column((0.42, 0.42), (0.7, 0.74), _tint(rng, (120, 150, 178), (200, 204, 208), (60, 80, 104)))
+    top = column_quads((0.42, 0.42), (0.7, 0.74), _tint(rng, (120, 150, 178), (200, 204, 208), (60, 80, 104)))
     stool = [_tint(rng, (60, 60, 140), (60, 60, 62), (140, 110, 60))] * 2
     seats = []
     for side, colour in zip((-0.7, 0.7), stool, strict=True):
-        quads, albedo = _column((0.17, 0.17), (0.42, 0.47), colour)
-        leg, grey = _column((0.03, 0.03), (0, 0.42), (90, 90, 92), 8)
+        quads, albedo = column_quads((0.17, 0.17), (0.42, 0.47), colour)
+        leg, grey = column_quads((0.03, 0.03), (0, 0.42), (90, 90, 92), 8)
         seats += [(quads + np.array([side, 0.1, 0]), albedo), (leg + np.array([side, 0.1, 0]), grey)]
-    return [_column((0.05, 0.04), (0, 0.7), (90, 90, 92), 10), top, *seats], 1.05
+    return [column_quads((0.05, 0.04), (0, 0.7), (90, 90, 92), 10), top, *seats], 1.05
 
 
 def _shelf(rng: np.random.Generator) -> Parts:
     frame = _tint(rng, (190, 194, 196), (90, 116, 140))
-    parts = [_box((-0.9, 0.9), (-0.25, 0.25), (0, 1.32), frame, 4)]
+    parts = [box_quads((-0.9, 0.9), (-0.25, 0.25), (0, 1.32), frame, 4)]
     for level in range(3):
         for at in np.arange(-0.84, 0.8, 0.14):
             goods = _tint(rng, (60, 60, 170), (170, 120, 50), (70, 150, 80), (60, 170, 200), (220, 220, 220))
             tall = rng.uniform(0.16, 0.3)
             parts.append(
-                _box((at, at + 0.11), (-0.31, -0.25), (0.1 + 0.41 * level, 0.1 + 0.41 * level + tall), goods, 1)
+                box_quads((at, at + 0.11), (-0.31, -0.25), (0.1 + 0.41 * level, 0.1 + 0.41 * level + tall), goods, 1)
             )
     return parts, 1.15
 
@@ -152,25 +155,25 @@ def _shelf(rng: np.random.Generator) -> Parts:
 def _counter(rng: np.random.Generator) -> Parts:
     front = _tint(rng, (150, 130, 100), (90, 110, 140), (176, 180, 184))
     return [
-        _box((-1.1, 1.1), (-0.3, 0.3), (0, 1.0), front, 4),
-        _box((-1.15, 1.15), (-0.35, 0.35), (1.0, 1.05), (60, 66, 74), 3),
+        box_quads((-1.1, 1.1), (-0.3, 0.3), (0, 1.0), front, 4),
+        box_quads((-1.15, 1.15), (-0.35, 0.35), (1.0, 1.05), (60, 66, 74), 3),
     ], 1.35
 
 
 def _bollard(rng: np.random.Generator) -> Parts:
-    return [_column((0.09, 0.09), (0, 0.9), _tint(rng, (60, 60, 62), (180, 180, 182)), 12)], 0.4
+    return [column_quads((0.09, 0.09), (0, 0.9), _tint(rng, (60, 60, 62), (180, 180, 182)), 12)], 0.4
 
 
 def _sign(rng: np.random.Generator) -> Parts:
-    board = _box((-0.34, 0.34), (-0.04, 0.04), (0.1, 1.25), _tint(rng, (230, 230, 230), (80, 60, 40)), 2)
-    poster = _box(
+    board = box_quads((-0.34, 0.34), (-0.04, 0.04), (0.1, 1.25), _tint(rng, (230, 230, 230), (80, 60, 40)), 2)
+    poster = box_quads(
         (-0.27, 0.27), (-0.06, -0.04), (0.35, 1.15), _tint(rng, (70, 90, 200), (190, 120, 40), (70, 180, 210)), 3
     )
     return [board, poster], 0.6
 
 
 def _planter(rng: np.random.Generator) -> Parts:
-    trough = _box((-0.9, 0.9), (-0.25, 0.25), (0, 0.5), _tint(rng, (110, 114, 118), (60, 84, 116)), 4)
+    trough = box_quads((-0.9, 0.9), (-0.25, 0.25), (0, 0.5), _tint(rng, (110, 114, 118), (60, 84, 116)), 4)
     bushes = []
     for at in (-0.6, 0.0, 0.6):
         quads, albedo = _leaves(rng, 140, 0.75, (0.36, 0.36), 0.1)

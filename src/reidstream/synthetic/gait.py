@@ -51,19 +51,21 @@ def stride_length(build: Build) -> float:
     return 0.82 * build.height * build.legs
 
 
-def skeleton(build: Build, arms: tuple[str, str], cycle: Array, swing: float) -> Skeleton:
+def skeleton(build: Build, arms: tuple[str, str], cycle: Array, swing: float, seated: bool = False) -> Skeleton:
     """The joints at the moments ``cycle`` (0..1; 0 is the left heel's strike).
 
     swing: 1 for walking, 0 for standing at ease (then the cycle only shifts the weight a little).
-    arms: what the (left, right) arm does: swing, pocket, phone, strap, carry.
+    arms: what the (left, right) arm does: swing, pocket, phone, strap, carry. seated: thighs forward, on a seat as
+    high as the knees.
     """
     h = build.height
     leg = (HIP - FOOT_HEIGHT) * h * build.legs
     thigh, shank = leg * 0.5, leg * 0.5
     k = len(cycle)
     zero = np.zeros(k)
-    left = _leg(cycle, swing)
-    right = _leg((cycle + 0.5) % 1, swing)
+    left, right = (
+        (_seated_leg(cycle), _seated_leg(-cycle)) if seated else (_leg(cycle, swing), _leg((cycle + 0.5) % 1, swing))
+    )
     half_hip = 0.052 * h * build.hips
     hips, knees, ankles, heels, toes = [], [], [], [], []
     for side, (hip, knee, foot) in ((-1.0, left), (1.0, right)):
@@ -145,6 +147,12 @@ def _leg(cycle: Array, swing: float) -> tuple[Array, Array, Array]:
         np.radians(swing * knee + (1 - swing) * (3 + rest)),
         np.radians(swing * foot),
     )
+
+
+def _seated_leg(cycle: Array) -> tuple[Array, Array, Array]:
+    """The same for a leg of somebody who sits; the foot is moved a little now and then."""
+    moved = 6 * np.tanh(3 * np.sin(2 * np.pi * cycle))
+    return np.radians(83 + 0 * moved), np.radians(83 + moved), np.radians(0 * moved)
 
 
 def _arm(style: str, cycle: Array, swing: float, girth: float) -> tuple[Array, Array, float]:

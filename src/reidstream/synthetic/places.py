@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +52,11 @@ class View:
             if all(np.hypot(x - f.place[0], y - f.place[1]) > f.radius + 0.35 for f in self.furniture):
                 return float(x), float(y)
         return 0.0, self.back / 2
+
+    def kept_clear(self, spots: Sequence[tuple[float, float]]) -> View:
+        """The place for people who walk about: they keep away from these spots, too."""
+        none, grey = np.zeros((0, 4, 3)), np.zeros((0, 3))
+        return replace(self, furniture=(*self.furniture, *(Furniture(none, grey, spot, 0.45) for spot in spots)))
 
 
 @dataclass(frozen=True, slots=True)

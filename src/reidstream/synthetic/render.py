@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from reidstream.synthetic.body import Body
-from reidstream.synthetic.camera import Camera
+from reidstream.synthetic.camera import Camera, Light
 from reidstream.synthetic.crowd import Visit
 from reidstream.synthetic.figure import Sprite, draw, resolved, standing
 from reidstream.synthetic.places import View
 from reidstream.synthetic.scenery import Backdrop, make_backdrop
+from reidstream.synthetic.things import Thing
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.uint16]
@@ -21,6 +22,8 @@ Floats = npt.NDArray[np.float32]
 
 _SHADOW_SCALE = 4
 _SMALLEST = 6
+REFLECTED = 1_000_000
+"""Numbers of things from here on are those of visits seen in a mirror."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class RenderedFrame:
     index: from 0. time: seconds. image: uint8 (h, w, 3) BGR. persons: int64 (n,). visits: int64 (n,), which visit of
     the world (two visits of one person to one camera are two tracks). boxes: float32 (n, 4), xyxy of the whole
     person without bags, clipped to the frame. visibility: float32 (n,), the share of the person's whole
-    silhouette that can be seen: neither hidden by people or things nor outside the frame.
+    silhouette that can be seen: neither hidden by people or things nor outside the frame. things: int64 (k,), numbers
+    of the place's things; those of the people in mirrors come after them, ``REFLECTED`` + visit. thing_boxes,
+    thing_visibility: of what looks like a person.
     """
 
     index: int
@@ -40,14 +45,30 @@ class RenderedFrame:
     visits: npt.NDArray[np.int64]
     boxes: npt.NDArray[np.float32]
     visibility: npt.NDArray[np.float32]
+    things: npt.NDArray[np.int64]
+    thing_boxes: npt.NDArray[np.float32]
+    thing_visibility: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A sprite and whose it is: person -1 for a thing, whose number stands for the visit's."""
+
+    depth: float
+    number: int
+    person: int
+    sprite: Sprite
 
 
 class Painter:
     """Draws the frames of one place. Bodies are shared between the painters of one process."""
 
-    def __init__(self, place: View, bodies: dict[int, Body], seed: int) -> None:
+    def __init__(self, place: View, bodies: dict[int, Body], seed: int, things: tuple[Thing, ...] = ()) -> None:
         self.place = place
         self.bodies = bodies
+        self.things = things
+        self._still: dict[tuple[int, int], Sprite | None] = {}
+        """Sprites of things that look the same again and again."""
         self.backdrop: Backdrop = make_backdrop(place)
         rng = np.random.default_rng([seed, 5])
         width, height = place.camera.size
@@ -68,39 +89,108 @@ class Painter:
     def frame(self, index: int, time: float, present: list[tuple[int, Visit]]) -> RenderedFrame:
         """The frame at ``time`` seconds; present: (number of the visit, visit) of those who may be there."""
         camera, light = self.place.camera, self.place.light
-        sprites: list[tuple[float, int, int, Sprite]] = []
+        sprites: list[_Drawn] = []
         shadows: list[tuple[Body, Floats]] = []
+        there: list[tuple[int, Body, Floats]] = []
         for number, visit in present:
             moment = visit.at(time)
             if moment is None:
                 continue
-            place, heading, walking, distance = moment
+            place, heading, walking, distance, idle = moment
             if _far_outside(camera, place):
                 continue
             body = resolved(self.bodies[visit.person], camera, place)
-            world = standing(body.posed(distance / body.stride, walking), place, heading)
+            world = standing(body.posed(distance / body.stride, walking, idle), place, heading)
             sprite = draw(body, world, camera, light, self.place.sensor.tone)
             shadows.append((body, world))
+            there.append((number, body, world))
             if sprite is not None:
-                sprites.append((sprite.depth, number, visit.person, sprite))
-        sprites.sort(key=lambda item: -item[0])
+                sprites.append(_Drawn(sprite.depth, number, visit.person, sprite))
+        shades = self._add_things(time, there, sprites, shadows)
+        sprites.sort(key=lambda drawn: -drawn.depth)
         image = self._empty.copy()
         self._cast_shadows(image, shadows)
         owners = np.zeros(image.shape[:2], np.uint16)
-        whole = [self._paste(image, owners, sprite, label + 1) for label, (_, _, _, sprite) in enumerate(sprites)]
-        return self._finished(index, time, image, owners, whole, sprites)
+        whole = [self._paste(image, owners, drawn.sprite, label + 1) for label, drawn in enumerate(sprites)]
+        return self._finished(index, time, image, owners, whole, sprites, shades)
+
+    def _add_things(
+        self,
+        time: float,
+        people: list[tuple[int, Body, Floats]],
+        sprites: list[_Drawn],
+        shadows: list[tuple[Body, Floats]],
+    ) -> list[tuple[int, Floats]]:
+        """Draws the things and who is in the mirrors; returns number and box of those that are shadows alone."""
+        camera, light, tone = self.place.camera, self.place.light, self.place.sensor.tone
+        shades: list[tuple[int, Floats]] = []
+        for number, thing in enumerate(self.things):
+            moment = thing.at(time)
+            if moment is None:
+                continue
+            if thing.casts:
+                shadows.append((moment.surface, moment.world))
+                pixels, depth = camera.project(_on_the_floor(moment.world, light))
+                if float(depth.min()) >= 0.5:
+                    shades.append((number, np.concatenate([pixels.min(0), pixels.max(0)])))
+                continue
+            key = None if moment.key is None else (number, moment.key)
+            if key is None or key not in self._still:
+                sprite = draw(moment.surface, moment.world, camera, light, tone)
+                if key is not None:
+                    self._still[key] = sprite
+            else:
+                sprite = self._still[key]
+            if thing.ground is not None or thing.kind == "bird":
+                shadows.append((moment.surface, moment.world))
+            if sprite is None:
+                continue
+            middle = moment.world[: moment.surface.figure].mean(0)
+            nearer = float(camera.to_camera(middle)[2]) - thing.nearer
+            sprites.append(_Drawn(nearer, number, -1, replace(sprite, depth=nearer)))
+            if thing.glass is not None:
+                sprites += self._reflections(thing, nearer, people)
+        return shades
+
+    def _reflections(self, mirror: Thing, depth: float, people: list[tuple[int, Body, Floats]]) -> list[_Drawn]:
+        """Who is seen in a mirror on the rear wall, cut off at its glass."""
+        camera, light = self.place.camera, self.place.light
+        assert mirror.glass is not None
+        glass, _ = camera.project(mirror.glass.astype(np.float32))
+        found = []
+        for visit, body, world in people:
+            behind = world.copy()
+            behind[:, 1] = np.float32(2 * mirror.glass[0, 1]) - behind[:, 1]
+            if behind[:, 1].min() < mirror.glass[0, 1]:
+                continue
+            # Left and right change places, and so does the order of corners.
+            sprite = draw(replace(body, faces=body.faces[::-1]), behind, camera, light, self.place.sensor.tone)
+            if sprite is None:
+                continue
+            mask = np.zeros(sprite.rgba.shape[:2], np.uint8)
+            corners = np.rint((glass - np.array(sprite.corner)) * 16).astype(np.int32)
+            cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_8, 4)
+            rgba = cv2.bitwise_and(sprite.rgba, cv2.merge([mask] * 4))
+            if cv2.countNonZero(rgba[..., 3]) < _SMALLEST**2:
+                continue
+            # A mirror takes some of the light.
+            rgba[..., :3] = cv2.convertScaleAbs(rgba[..., :3], alpha=0.88)
+            low, high = glass.min(0), glass.max(0)
+            box = np.concatenate([np.maximum(sprite.box[:2], low), np.minimum(sprite.box[2:], high)])
+            nearer = depth - 0.01
+            number = REFLECTED + visit
+            # Of two in the mirror the one farther behind it is hidden by the other.
+            order = nearer - 0.001 / max(sprite.depth, 1.0)
+            found.append(_Drawn(order, number, -1, Sprite(rgba, sprite.corner, box.astype(np.float32), nearer)))
+        return found
 
     def _cast_shadows(self, image: Pixels, people: list[tuple[Body, Floats]]) -> None:
         """Darken the floor where bodies keep the light off."""
         camera, light = self.place.camera, self.place.light
         strength = self._shadow_strength
         mask = np.zeros(strength.shape, np.uint8)
-        slope = np.asarray(light.direction[:2], np.float32) / np.float32(max(light.direction[2], 0.35))
         for body, world in people:
-            flat = world.copy()
-            flat[:, :2] -= world[:, 2:] * slope
-            flat[:, 2] = 0
-            pixels, depth = camera.project(flat)
+            pixels, depth = camera.project(_on_the_floor(world, light))
             if float(depth.min()) < 0.5:
                 continue
             points = np.rint(pixels * np.float32(16 / _SHADOW_SCALE)).astype(np.int32)
@@ -142,17 +232,26 @@ class Painter:
         image: Pixels,
         owners: Labels,
         whole: list[int],
-        sprites: list[tuple[float, int, int, Sprite]],
+        sprites: list[_Drawn],
+        shades: list[tuple[int, Floats]],
     ) -> RenderedFrame:
         height, width = owners.shape
         labels = len(whole) + 1
         seen = cv2.calcHist([owners], [0], None, [labels], [0, labels]).ravel()[1:]
-        rows = []
-        for (_, number, person, sprite), total, visible in zip(sprites, whole, seen, strict=True):
-            box = np.clip(sprite.box, 0, np.array([width, height, width, height], np.float32))
+        rows: list[tuple[int, int, Floats, float]] = []
+        things: list[tuple[int, int, Floats, float]] = []
+        frame = np.array([width, height, width, height], np.float32)
+        for drawn, total, visible in zip(sprites, whole, seen, strict=True):
+            box = np.clip(drawn.sprite.box, 0, frame)
             if box[2] - box[0] >= _SMALLEST and box[3] - box[1] >= _SMALLEST and total:
-                rows.append((number, person, box, visible / total))
+                (things if drawn.person < 0 else rows).append((drawn.number, drawn.person, box, visible / total))
+        for number, whole_box in shades:
+            box = np.clip(whole_box, 0, frame)
+            if box[2] - box[0] >= _SMALLEST and box[3] - box[1] >= _SMALLEST:
+                area, all_of_it = (float((b[2] - b[0]) * (b[3] - b[1])) for b in (box, whole_box))
+                things.append((number, -1, box, area / max(all_of_it, 1e-6)))
         rows.sort(key=lambda row: row[0])
+        things.sort(key=lambda row: row[0])
         return RenderedFrame(
             index=index,
             time=time,
@@ -161,6 +260,9 @@ class Painter:
             visits=np.array([row[0] for row in rows], np.int64),
             boxes=np.array([row[2] for row in rows], np.float32).reshape(-1, 4),
             visibility=np.array([row[3] for row in rows], np.float32),
+            things=np.array([row[0] for row in things], np.int64),
+            thing_boxes=np.array([row[2] for row in things], np.float32).reshape(-1, 4),
+            thing_visibility=np.array([row[3] for row in things], np.float32),
         )
 
     def _sensed(self, image: Pixels, index: int) -> Pixels:
@@ -172,6 +274,15 @@ class Painter:
         noise = self._noise[dy : dy + image.shape[0], dx : dx + image.shape[1]]
         result: Pixels = cv2.add(image, noise, dtype=cv2.CV_8U)
         return result
+
+
+def _on_the_floor(world: Floats, light: Light) -> Floats:
+    """Where the shadows of these points (v, 3) fall."""
+    slope = np.asarray(light.direction[:2], np.float32) / np.float32(max(light.direction[2], 0.35))
+    flat = world.copy()
+    flat[:, :2] -= world[:, 2:] * slope
+    flat[:, 2] = 0
+    return flat
 
 
 def _far_outside(camera: Camera, place: npt.NDArray[np.float64]) -> bool:

@@ -10,7 +10,7 @@ import os
 import queue
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +20,19 @@ import numpy as np
 
 from reidstream.encoders import add_video
 from reidstream.errors import ConfigError
-from reidstream.synthetic.truth import SceneTruth, Sighting, TrackTruth, load_scene, write_camera, write_identities
+from reidstream.synthetic.render import REFLECTED
+from reidstream.synthetic.truth import (
+    SceneTruth,
+    Sighting,
+    ThingRows,
+    ThingTruth,
+    TrackTruth,
+    load_scene,
+    write_camera,
+    write_identities,
+    write_thing_table,
+    write_things,
+)
 from reidstream.synthetic.world import World
 
 if TYPE_CHECKING:
@@ -60,8 +72,10 @@ def write_scene(
             f"cannot write a scene at {out}: {error.strerror}; choose a folder you can write to"
         ) from None
     try:
-        tracks = _render_all(building, world, workers or os.cpu_count() or 1, progress)
-        write_identities(building / "identities.csv", tracks)
+        tracks, things = _render_all(building, world, workers or os.cpu_count() or 1, progress)
+        write_identities(building / "identities.csv", tracks, postures=world.things)
+        if world.things:
+            write_thing_table(building / "things.csv", things)
         (building / "scene.json").write_text(json.dumps(parameters_of(world), indent=2) + "\n", encoding="utf-8")
         building.chmod(0o755)
         if out.exists():
@@ -91,6 +105,7 @@ def parameters_of(world: World) -> dict[str, Any]:
         "size": list(world.size),
         "fps": world.fps,
         "similar": world.similar,
+        **({"things": True} if world.things else {}),
         "cameras": [
             {
                 "name": place.name,
@@ -112,13 +127,24 @@ def parameters_of(world: World) -> dict[str, Any]:
     return parsed
 
 
-def _render_all(folder: Path, world: World, workers: int, progress: Progress | None) -> list[TrackTruth]:
+_Truth = tuple[list[TrackTruth], list[ThingTruth]]
+
+
+def _joined(parts: Iterable[_Truth]) -> _Truth:
+    tracks, things = [], []
+    for of_camera in parts:
+        tracks += of_camera[0]
+        things += of_camera[1]
+    return tracks, things
+
+
+def _render_all(folder: Path, world: World, workers: int, progress: Progress | None) -> _Truth:
     workers = min(workers, world.cameras)
     if workers == 1:
         report = (
             (lambda camera, done: progress(camera, done, world.frames)) if progress else (lambda camera, done: None)
         )
-        return [track for camera in range(world.cameras) for track in _render_camera(folder, world, camera, report)]
+        return _joined(_render_camera(folder, world, camera, report) for camera in range(world.cameras))
     # A fresh interpreter per worker: forking a process that has threads (ONNX Runtime's, ChromaDB's) can hang it.
     context = multiprocessing.get_context("spawn")
     reports: Queue[tuple[str, int]] = context.Queue()
@@ -131,11 +157,11 @@ def _render_all(folder: Path, world: World, workers: int, progress: Progress | N
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-        return [track for future in futures for track in future.result()]
+        return _joined(future.result() for future in futures)
 
 
 def _follow(
-    futures: list[Future[list[TrackTruth]]], reports: Queue[tuple[str, int]], frames: int, progress: Progress | None
+    futures: list[Future[_Truth]], reports: Queue[tuple[str, int]], frames: int, progress: Progress | None
 ) -> None:
     """Pass on progress until all workers are done; the first failure is raised at once."""
     while not all(future.done() for future in futures):
@@ -165,7 +191,7 @@ def _connect(reports: Queue[tuple[str, int]], stop: Event) -> None:
     _reports, _stop = reports, stop
 
 
-def _render_in_worker(folder: Path, world: World, camera: int) -> list[TrackTruth]:
+def _render_in_worker(folder: Path, world: World, camera: int) -> _Truth:
     reports, stop = _reports, _stop
     assert reports is not None and stop is not None
 
@@ -177,12 +203,13 @@ def _render_in_worker(folder: Path, world: World, camera: int) -> list[TrackTrut
     return _render_camera(folder, world, camera, report)
 
 
-def _render_camera(folder: Path, world: World, camera: int, report: Callable[[str, int], None]) -> list[TrackTruth]:
+def _render_camera(folder: Path, world: World, camera: int, report: Callable[[str, int], None]) -> _Truth:
     """One camera: its video and its truth."""
     place = world.places[camera]
     target = folder / place.name
     target.mkdir()
     frames, visits, persons, boxes, visibility = [], [], [], [], []
+    seen: list[ThingRows] = []
     with _Encoder(target / f"{place.name}.mp4", world.size, world.fps, place.sensor.quality) as encoder:
         for frame in world.render_frames(camera):
             encoder.write(frame.image)
@@ -191,6 +218,8 @@ def _render_camera(folder: Path, world: World, camera: int, report: Callable[[st
             persons.append(frame.persons)
             boxes.append(frame.boxes)
             visibility.append(frame.visibility)
+            at = np.full(len(frame.things), frame.index, np.int64)
+            seen.append(ThingRows(at, frame.things + 1, frame.thing_boxes, frame.thing_visibility))
             if frame.index % 25 == 24:
                 report(place.name, frame.index + 1)
     sighting = Sighting(
@@ -201,8 +230,24 @@ def _render_camera(folder: Path, world: World, camera: int, report: Callable[[st
         visibility=np.concatenate(visibility),
     )
     tracks = write_camera(target, place.name, sighting, world.size, world.fps, world.frames)
+    postures = {visit.person: visit.posture for visit in world.visits}
+    tracks = [dataclasses.replace(track, posture=postures[track.person]) for track in tracks]
+    things: list[ThingTruth] = []
+    if world.things:
+        rows = ThingRows(
+            frames=np.concatenate([part.frames for part in seen]),
+            ids=np.concatenate([part.ids for part in seen]),
+            boxes=np.concatenate([part.boxes for part in seen]),
+            visibility=np.concatenate([part.visibility for part in seen]),
+        )
+        write_things(target, rows)
+        put = world.put_in(camera)
+        things = [
+            ThingTruth(place.name, number, "reflection" if number > REFLECTED else put[number - 1].kind)
+            for number in np.unique(rows.ids).tolist()
+        ]
     report(place.name, world.frames)
-    return tracks
+    return tracks, things
 
 
 class _Encoder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,25 @@ CONSIDERED_FROM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class ThingRows:
+    """What looks like a person and is none, on one camera. frames: int64 (k,), from 0. ids: int64 (k,), of ThingTruth.
+    boxes: float32 (k, 4), xyxy clipped to the frame. visibility: float32 (k,), 0..1.
+    """
+
+    frames: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    ids: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    boxes: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    visibility: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
 class CameraTruth:
     """What one camera saw.
 
     name: the camera's. video: its file. size: (width, height). fps: frames per second. length: number of frames.
     frames: int64 (m,), from 0. track_ids: uint64 (m,). boxes: float32 (m, 4), xyxy clipped to the frame.
     visibility: float32 (m,), 0..1. considered: bool (m,), False for rows that MOTChallenge scoring ignores.
-    Rows are ordered by frame, then track.
+    Rows are ordered by frame, then track. things: rows of what looks like people.
     """
 
     name: str
@@ -40,27 +52,43 @@ class CameraTruth:
     boxes: FloatArray
     visibility: FloatArray
     considered: npt.NDArray[np.bool_]
+    things: ThingRows = field(default_factory=ThingRows)
+
+
+@dataclass(frozen=True, slots=True)
+class ThingTruth:
+    """kind: mannequin, coat stand, poster, display, mirror, bird, shadow, or reflection: somebody in a mirror."""
+
+    camera: str
+    thing_id: int
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrackTruth:
-    """Who a track is. person: number of the person, from 0. first_frame, last_frame: from 0, inclusive."""
+    """Who a track is. person: number of the person, from 0. first_frame, last_frame: from 0, inclusive. posture:
+    walking, standing, sitting or waiting (who comes, stands and goes).
+    """
 
     camera: str
     track_id: int
     person: int
     first_frame: int
     last_frame: int
+    posture: str = "walking"
 
 
 @dataclass(frozen=True, slots=True)
 class SceneTruth:
-    """A scene as it lies in a folder. parameters: what the world was made with (scene.json)."""
+    """A scene as it lies in a folder. parameters: what the world was made with (scene.json). things: what was put in
+    that looks like people, nothing in most scenes.
+    """
 
     folder: Path
     cameras: tuple[CameraTruth, ...]
     tracks: tuple[TrackTruth, ...]
     parameters: dict[str, Any]
+    things: tuple[ThingTruth, ...] = ()
 
     @property
     def persons(self) -> tuple[int, ...]:
@@ -141,13 +169,35 @@ def write_camera(
     return tracks
 
 
-def write_identities(path: Path, tracks: list[TrackTruth]) -> None:
-    """The table that links every track to its person; frames count from 1 as in gt.txt."""
+def write_things(folder: Path, rows: ThingRows) -> None:
+    """Write gt/things.txt of one camera: as gt.txt, with 0 in the seventh column, MOTChallenge's class of what is none
+    (8, distractor) in the eighth, and the thing's id where the track's is.
+    """
+    lines = []
+    for row in np.lexsort((rows.ids, rows.frames)):
+        x1, y1, x2, y2 = (float(n) for n in rows.boxes[row])
+        box = f"{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f}"
+        lines.append(f"{rows.frames[row] + 1},{rows.ids[row]},{box},0,8,{float(rows.visibility[row]):.3f}\n")
+    (folder / "gt" / "things.txt").write_text("".join(lines), encoding="ascii")
+
+
+def write_identities(path: Path, tracks: list[TrackTruth], postures: bool = False) -> None:
+    """The table that links every track to its person; frames count from 1 as in gt.txt. postures: a column of them."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["camera", "track_id", "person", "first_frame", "last_frame"])
+    table.writerow(["camera", "track_id", "person", "first_frame", "last_frame", *(["posture"] if postures else [])])
     for track in tracks:
-        table.writerow([track.camera, track.track_id, track.person, track.first_frame + 1, track.last_frame + 1])
+        row = [track.camera, track.track_id, track.person, track.first_frame + 1, track.last_frame + 1]
+        table.writerow([*row, *([track.posture] if postures else [])])
+    path.write_text(text.getvalue(), encoding="ascii")
+
+
+def write_thing_table(path: Path, things: list[ThingTruth]) -> None:
+    """The table of what kind each thing is."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["camera", "thing_id", "kind"])
+    table.writerows([thing.camera, thing.thing_id, thing.kind] for thing in things)
     path.write_text(text.getvalue(), encoding="ascii")
 
 
@@ -173,9 +223,16 @@ def load_scene(folder: Path | str) -> SceneTruth:
                     person=int(row["person"]),
                     first_frame=int(row["first_frame"]) - 1,
                     last_frame=int(row["last_frame"]) - 1,
+                    posture=row.get("posture") or "walking",
                 )
                 for row in csv.DictReader(file)
             )
+        things: tuple[ThingTruth, ...] = ()
+        if (folder / "things.csv").is_file():
+            with (folder / "things.csv").open(encoding="ascii", newline="") as file:
+                things = tuple(
+                    ThingTruth(row["camera"], int(row["thing_id"]), row["kind"]) for row in csv.DictReader(file)
+                )
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise SourceBroken(
             f"the scene in {folder} cannot be read: {type(error).__name__}: {error}; make it again"
@@ -184,7 +241,7 @@ def load_scene(folder: Path | str) -> SceneTruth:
     missing = sorted({track.camera for track in tracks} - names)
     if missing:
         raise SourceBroken(f"{table} names cameras without a folder: {', '.join(missing)}; make the scene again")
-    return SceneTruth(folder, cameras, tracks, parameters)
+    return SceneTruth(folder, cameras, tracks, parameters, things)
 
 
 def _load_camera(folder: Path) -> CameraTruth:
@@ -193,10 +250,9 @@ def _load_camera(folder: Path) -> CameraTruth:
     try:
         info.read_string((folder / "seqinfo.ini").read_text(encoding="utf-8"))
         sequence = info["Sequence"]
-        text = truth.read_text(encoding="ascii")
-        rows = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2) if text else np.zeros((0, 9))
-        if rows.shape[1] != 9:
-            raise ValueError(f"{truth}: expected 9 columns, found {rows.shape[1]}")
+        rows = _rows_of(truth)
+        beside = folder / "gt" / "things.txt"
+        of_things = _rows_of(beside) if beside.is_file() else np.zeros((0, 9))
         return CameraTruth(
             name=sequence["name"],
             video=folder / sequence["video"],
@@ -205,12 +261,30 @@ def _load_camera(folder: Path) -> CameraTruth:
             length=int(sequence["seqLength"]),
             frames=rows[:, 0].astype(np.int64) - 1,
             track_ids=rows[:, 1].astype(np.uint64),
-            boxes=np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32),
+            boxes=_corners(rows),
             visibility=rows[:, 8].astype(np.float32),
             considered=rows[:, 6] > 0,
+            things=ThingRows(
+                frames=of_things[:, 0].astype(np.int64) - 1,
+                ids=of_things[:, 1].astype(np.int64),
+                boxes=_corners(of_things),
+                visibility=of_things[:, 8].astype(np.float32),
+            ),
         )
     except (KeyError, ValueError, OSError, configparser.Error) as error:
         raise SourceBroken(f"the truth of camera {folder} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _rows_of(file: Path) -> npt.NDArray[np.float64]:
+    text = file.read_text(encoding="ascii")
+    rows = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2) if text else np.zeros((0, 9))
+    if rows.shape[1] != 9:
+        raise ValueError(f"{file}: expected 9 columns, found {rows.shape[1]}")
+    return rows
+
+
+def _corners(rows: npt.NDArray[np.float64]) -> FloatArray:
+    return np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)
 
 
 def _natural(path: Path) -> tuple[int, str]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from reidstream.config import TrackletConfig
 from reidstream.tracklets.observations import ObservationLog, TrackPath
+from reidstream.tracklets.places import StillPlaces
 from reidstream.tracklets.pooling import Pool, pool, seam
 from reidstream.tracklets.second_look import SecondLook
 from reidstream.tracklets.spread import spread
@@ -67,6 +68,7 @@ class _OpenTrack:
 @dataclass(slots=True)
 class _OpenSource:
     started: SourceStarted
+    places: StillPlaces
     log: ObservationLog = field(default_factory=ObservationLog)
     tracks: dict[int, _OpenTrack] = field(default_factory=dict)
     oldest: float = float("inf")
@@ -135,7 +137,7 @@ class TrackletCollector:
         """
         if isinstance(event, SourceStarted):
             finished = self._finish_all(event.source, EndReason.SOURCE_ENDED)
-            self._sources[event.source] = _OpenSource(event)
+            self._sources[event.source] = _OpenSource(event, StillPlaces(self._config.still_seconds))
             return finished
         if isinstance(event, SourceEnded):
             reason = EndReason.SHUTDOWN if event.stopped else EndReason.SOURCE_ENDED
@@ -175,7 +177,7 @@ class TrackletCollector:
             # Parts of a track that stays whole would be pooled out of its own lists.
             parts = self._parts(track.samples.copy(), path)
             for number, (samples, piece) in enumerate(parts):
-                if self._why_not(name, samples, piece, looked) is None:
+                if self._why_not(source, samples, piece, looked, over=False) is None:
                     of = (source.started, track_id, EndReason.SHUTDOWN, number, len(parts))
                     found.append(self._tracklet(*of, samples, piece))
         return found
@@ -236,7 +238,7 @@ class TrackletCollector:
         self.counts.split += len(parts) > 1
         finished = []
         for number, (samples, piece) in enumerate(parts):
-            why = self._why_not(source.started.source, samples, piece, looked)
+            why = self._why_not(source, samples, piece, looked)
             if why is None:
                 finished.append(self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece))
             else:
@@ -256,8 +258,12 @@ class TrackletCollector:
             return LeftOutReason.TOO_SHORT
         return None if track.samples.times else LeftOutReason.NO_CROP
 
-    def _why_not(self, source: str, samples: _Samples, path: TrackPath, looked: IntArray) -> LeftOutReason | None:
-        """Why a part of a track is not worth storing; None when it is."""
+    def _why_not(
+        self, source: _OpenSource, samples: _Samples, path: TrackPath, looked: IntArray, over: bool = True
+    ) -> LeftOutReason | None:
+        """Why a part of a track is not worth storing; None when it is. over: whether the track is, and what was at its
+        place can be remembered.
+        """
         if max(samples.quality) < self._config.min_quality:
             return LeftOutReason.NO_CROP
         found = int((path.confidences >= 0).sum())
@@ -267,7 +273,10 @@ class TrackletCollector:
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
         if long and is_thing(path, samples.times, samples.boxes, samples.crops):
             return LeftOutReason.THING
-        look = None if source in self._believed else self._second_look
+        shown = (samples.times, samples.boxes, samples.crops, samples.embeddings)
+        if source.places.says_thing(path, *shown, remembers=over):
+            return LeftOutReason.THING
+        look = None if source.started.source in self._believed else self._second_look
         if look is not None and look.says_thing(np.stack(samples.embeddings), np.stack(samples.boxes)):
             return LeftOutReason.NO_PERSON
         return None

@@ -24,9 +24,10 @@ _AWAY_DETECTIONS = 3
 _AWAY_SECONDS = 0.25
 """So many detections in a row, for so long, are a walk: single boxes jump."""
 
-_SAME_PICTURE = 0.975
-"""Correlation of a thing's pictures, above: those of things stay above .98 under compression and noise, and those of
-people who stand for ten seconds come to .94 and less, rarely .97."""
+SAME_PICTURE = 0.985
+"""Correlation of a thing's pictures, above: those of things come to .99 and more under compression and noise, and to
+.98 where they are small or noise is strong. Those of people who stand for ten seconds come to .94 and less, rarely .97,
+and of people who sit in a synthetic scene for a minute to .98 in three cases of fourteen."""
 _LEAST_PICTURES = 4
 _MOST_PICTURES = 24
 """So many are compared, evenly chosen: tracks may keep hundreds, and every pair costs a tenth of a millisecond."""
@@ -52,7 +53,7 @@ def is_thing(
     if walked(path):
         return False
     likeness = picture_likeness(times, boxes, crops)
-    return path.travel() < _STILL if likeness is None else likeness >= _SAME_PICTURE
+    return path.travel() < _STILL if likeness is None else likeness >= SAME_PICTURE
 
 
 def walked(path: TrackPath) -> bool:

@@ -1,0 +1,131 @@
+"""What stands at one place again and again is a thing, however short each of its tracks is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from reidstream.config import TrackletConfig
+from reidstream.tracklets import TrackletCollector
+from reidstream.types import EndReason, FloatArray, Observed, Samples, SourceEnded, SourceStarted, TrackEnded
+from tests.tracklets.test_stillness import drawn
+
+FPS = 10
+BOX = (200.0, 100.0, 280.0, 300.0)
+Arm = Callable[[int], float]
+
+
+def somebody(number: int) -> FloatArray:
+    return np.eye(8, dtype=np.float32)[number]
+
+
+class Film:
+    """One camera, in which one track follows the other; what was stored and left out of each."""
+
+    def __init__(self, config: TrackletConfig | None = None) -> None:
+        self._collector = TrackletCollector(config or TrackletConfig())
+        self._collector.take(SourceStarted("gate", "gate.mp4", "abc", (640, 480), FPS, 1000.0, None))
+        self._frame = 0
+        self._track = 0
+        self.asks = False
+        """Whether open tracks are asked for with every frame."""
+
+    def track(
+        self,
+        seconds: float,
+        who: int,
+        arm: Arm,
+        box: Sequence[float] = BOX,
+        walks: bool = False,
+        pictures: bool = True,
+    ) -> bool:
+        """Whether a track that shows this is stored. arm: degrees at a frame; a thing's does not move."""
+        self._track += 1
+        ids, sure = np.array([self._track], np.uint64), np.full(1, 0.9, np.float32)
+        frames = round(seconds * FPS)
+        for n in range(frames):
+            at = np.array([box], np.float32)
+            if walks:
+                at[:, 0::2] -= max(0, 10 - n) * 12
+            samples = None
+            if n % 5 == 0:
+                size = (round(box[3] - box[1]), round(box[2] - box[0]))
+                # Each slide is another drawing; noise and compression differ from picture to picture.
+                crop = drawn(40.0 * who + arm(n), size, noise=3, seed=self._frame) if pictures else None
+                samples = Samples(np.zeros(1, np.int64), somebody(who)[None], np.full(1, 0.8, np.float32), (crop,))
+            f = self._frame
+            self._collector.take(Observed("gate", f, f / FPS, 1000 + f / FPS, ids, at, sure, samples))
+            self._frame += 1
+            if self.asks:
+                self._collector.unfinished("gate")
+        kept = self._collector.take(TrackEnded("gate", self._track, EndReason.LOST))
+        self._frame += 2
+        return len(kept) == 1
+
+    def left_out(self) -> list[str]:
+        self._collector.take(SourceEnded("gate", self._frame, 0.0))
+        return [one.why.value for one in self._collector.left_out()]
+
+
+def at_rest(_: int) -> float:
+    return 0.0
+
+
+def fidgeting(n: int) -> float:
+    return float(50 * np.sin(n / 6))
+
+
+def test_a_display_that_shows_one_after_the_other_is_a_thing_from_its_third_picture_on() -> None:
+    film = Film()
+    assert [film.track(4, who, at_rest) for who in (0, 1, 2, 0, 3)] == [True, True, False, False, False]
+    assert film.left_out() == ["thing"] * 3
+
+
+def test_short_pictures_count_by_their_boxes() -> None:
+    """With three samples each nothing can be compared."""
+    film = Film()
+    assert [film.track(1.5, who, at_rest) for who in (0, 1, 2, 3, 4, 5, 6, 7)][-2:] == [False, False]
+
+
+def test_people_who_sit_down_one_after_the_other_stay_people() -> None:
+    film = Film()
+    assert all(film.track(6, who, fidgeting) for who in (0, 1, 2, 3))
+    assert all(film.track(6, who, at_rest, walks=True) for who in (4, 5, 6, 7))
+
+
+def test_people_at_different_places_say_nothing_of_each_other() -> None:
+    film = Film()
+    boxes = [(left, 100.0, left + 80, 300.0) for left in (0.0, 120.0, 240.0, 360.0)]
+    assert all(film.track(4, who, at_rest, box) for who, box in enumerate(boxes))
+
+
+def test_a_thing_whose_track_breaks_off_again_and_again_is_one_thing() -> None:
+    """Each piece is shorter than what a thing is told by; together they show one picture for half a minute."""
+    film = Film()
+    assert [film.track(7, 0, at_rest) for _ in range(4)] == [True, False, False, False]
+
+
+def test_somebody_whose_track_breaks_off_is_judged_by_all_of_it() -> None:
+    film = Film()
+    # Sits still for some seconds, and otherwise the next time.
+    assert all(film.track(4, 0, lambda n, turn=turn: turn) for turn in (0.0, 70.0, 20.0, 110.0))  # type: ignore[misc]
+
+
+def test_a_longer_time_asks_for_more() -> None:
+    film = Film(TrackletConfig(still_seconds=3600))
+    assert all(film.track(4, who, at_rest) for who in (0, 1, 2, 0, 3))
+
+
+def test_without_pictures_boxes_alone_say_display() -> None:
+    """As on DeepStream without crops: only that what came to the place never moved by a pixel."""
+    film = Film()
+    assert [film.track(4, who, at_rest, pictures=False) for who in (0, 1, 2)] == [True, True, False]
+
+
+def test_asking_for_open_tracks_changes_nothing() -> None:
+    asked, left_alone = Film(), Film()
+    for film in (asked, left_alone):
+        film.asks = film is asked
+    answers = [[film.track(4, who, at_rest) for who in (0, 1, 2, 0)] for film in (asked, left_alone)]
+    assert answers[0] == answers[1] == [True, True, False, False]
