@@ -76,9 +76,10 @@ fuzz: $(VENV)/.ready  ## Every reader of foreign bytes for a while (SECONDS_EACH
 	$(PY) -m tests.fuzz $(SECONDS_EACH) $(READERS)
 
 MINUTES ?= 60
-soak: $(VENV)/.ready  ## An hour of short runs in one process: does it grow? Then reviewers while cameras die (MINUTES=60 CAMERAS="rtsp://...")
+soak: $(VENV)/.ready  ## An hour of short runs in one process: does it grow? Then reviewers while cameras die, workers that are killed (MINUTES=60 CAMERAS="rtsp://...")
 	$(PY) -m benchmarks.soak --minutes $(MINUTES) $(foreach camera,$(CAMERAS),--camera "$(camera)")
 	$(PY) -m benchmarks.reviewers --minutes $(MINUTES) --kill 30
+	$(PY) -m benchmarks.cluster --part kills --minutes $(MINUTES)
 
 requirements:  ## Compile the pinned requirement files anew
 	cd requirements && ./compile

@@ -32,7 +32,13 @@ class PostgresServer:
 
     def restart(self) -> None:
         """What an administrator does: every connection breaks, every lock is gone, all that was committed is there."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
         self._server.stop()
+
+    def start(self) -> None:
         self._server.ensure_postgres_running()
 
     def psql(self, command: str) -> str:

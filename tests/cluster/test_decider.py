@@ -136,3 +136,26 @@ def test_what_a_worker_takes_out_is_forgotten_by_who_decides(postgres: str) -> N
             wait_until(taken_over, "the inbox to be empty")
             assert sum(len(entry.person.tracklets) for entry in desk.catalogue.entries()) == before - 1
         desk.close()
+
+
+def test_who_decides_erases_what_was_kept_long_enough(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reidstream.cluster import decider
+    from reidstream.config.retention import RetentionConfig
+    from reidstream.server.desk import Desk
+    from tests.server.conftest import VISITS
+    from tests.server.conftest import stored as stored_visits
+
+    monkeypatch.setattr(decider, "_LOOK_EVERY", 0.01)
+    with Gallery.open(postgres, write=True, create=True, space=SPACE) as gallery:
+        stored_visits(gallery, VISITS)
+        desk = Desk(gallery, Config(retention=RetentionConfig(days=30)))
+        # For longer than it takes until the hour of the rules.
+        desk.begun -= 2 * 24 * 3600
+        desk.settle()
+        ended = threading.Event()
+        retaining = threading.Thread(target=decider._retain, args=(desk, ended))
+        retaining.start()
+        wait_until(lambda: len(gallery) == 0, "everything to be erased")
+        ended.set()
+        retaining.join()
+        desk.close()

@@ -17,7 +17,15 @@ from reidstream.cluster.leases import Lease
 from reidstream.cluster.opening import opened
 from reidstream.cluster.storing import WorkerStore
 from reidstream.config import Config, SourceConfig
-from reidstream.errors import ConfigError, GalleryCorrupt, GalleryError, GalleryLocked, GalleryMismatch, GalleryNotFound
+from reidstream.errors import (
+    ConfigError,
+    GalleryCorrupt,
+    GalleryError,
+    GalleryLocked,
+    GalleryMismatch,
+    GalleryNotFound,
+    GalleryUnreachable,
+)
 from reidstream.gallery import Begin, Gallery
 from reidstream.gallery.database import Database
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, schema_version
@@ -288,3 +296,27 @@ def test_another_owner_does_not_call_workers_recordings_broken_off(database: Dat
         gallery.add([made_tracklet(2, "own", 6, 9)])
         assert gallery.search(made_tracklet(1, "door", 0, 5).embedding, 3)[0][0].tracklet == gallery.rows().id[1]
         assert gallery.facts().revision == 3
+
+
+def test_a_database_that_starts_again_is_waited_for_by_who_works(
+    database: Database, postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = database.place.address
+    database.close()
+    postgres_server.stop()
+    spaces = []
+
+    def start() -> None:
+        with opened(address, Config(), None, patience=120.0) as there:
+            spaces.append(there.space)
+
+    working = threading.Thread(target=start)
+    try:
+        with pytest.raises(GalleryUnreachable, match="cannot be reached"), opened(address, Config(), None):
+            pytest.fail("it was opened")
+        working.start()
+        wait_until(lambda: "waiting for it" in caplog.text, "the warning")
+    finally:
+        postgres_server.start()
+    working.join()
+    assert spaces == [SPACE]

@@ -71,7 +71,8 @@ def owner_of(gallery: str, config: Config) -> Iterator[Owner | None]:
             return
         if "://" in gallery:
             raise ConfigError(
-                "a server owns this gallery in PostgreSQL: add the videos on its page Sources, or end it first"
+                "a server or a decider owns this gallery in PostgreSQL: add the videos on its page Sources, or to the "
+                "list of workers (reidstream workers add), or end it first"
             )
         from reidstream.clips.shelf import FOLDER
         from reidstream.gallery import Gallery

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 DATABASE: Any = typer.Option(..., "--gallery", "-g", help="Database of the gallery: postgresql://user@host/name.")
 
+_PATIENCE = 60.0
+"""Seconds that a worker waits for a database that is not there when it starts."""
+
 app = typer.Typer(
     help="Read some of the sources of a gallery on PostgreSQL, beside other workers.", invoke_without_command=True
 )
@@ -85,7 +88,7 @@ def worker(
         raise ConfigError("clips (clips.keep) are files in a gallery's folder; workers keep none: leave them off")
     wanted = listing.listed(expand_sources(cameras or []) or [*tree.sources])
     say: Callable[[str], None] = (lambda _text: None) if quiet else lambda text: console().print(text, markup=False)
-    with opened(gallery, tree, lambda: _space(tree, wanted, engine)) as there:
+    with opened(gallery, tree, lambda: _space(tree, wanted, engine), patience=_PATIENCE) as there:
         if wanted:
             with there.database.write() as connection:
                 new = listing.add(connection, wanted)

@@ -15,7 +15,7 @@ from reidstream.cluster.opening import opened, server_of
 from reidstream.cluster.schema import workers
 from reidstream.cluster.worker import own_name, register
 from reidstream.config import Config
-from reidstream.errors import GalleryLocked, GalleryMismatch, GalleryNotFound, GalleryUnreachable
+from reidstream.errors import GalleryError, GalleryLocked, GalleryMismatch, GalleryNotFound, GalleryUnreachable
 from reidstream.gallery import Gallery
 from reidstream.gallery.database import Database, process_name
 from reidstream.gallery.ownership import writer_on
@@ -24,6 +24,9 @@ from reidstream.server.command_table import CommandTable
 from reidstream.server.desk import Desk
 
 _log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 30.0
+"""Seconds between two looks whether anything was kept long enough."""
 
 
 class Decider:
@@ -67,6 +70,10 @@ class Decider:
             stack.enter_context(CommandTable(gallery, create_app(desk)))
             self._watched(deciding)
             stack.callback(self._watched, None)
+            ended = threading.Event()
+            retaining = threading.Thread(target=_retain, args=(desk, ended), name="retention", daemon=True)
+            retaining.start()
+            stack.callback(ended.set)
             self._tell(f"deciding who is who in {self._place}")
             while not self._stopping.wait(self._every / HEARTBEATS):
                 if deciding.lost.is_set():
@@ -124,3 +131,13 @@ class Decider:
         if words != self._said:
             self._said = words
             self._say(words)
+
+
+def _retain(desk: Desk, ended: threading.Event) -> None:
+    """Erase what is due once a day, by the rules, as a server does."""
+    while not ended.wait(_LOOK_EVERY):
+        try:
+            if desk.retention_due():
+                desk.jobs.wait(desk.retain("retention").id)
+        except GalleryError as error:
+            _log.warning("%s; what is due is looked for again", error)

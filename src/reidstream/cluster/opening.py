@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,12 +12,21 @@ from sqlalchemy import Connection, func, inspect, select, text
 
 from reidstream.cluster.schema import CLUSTER_MIGRATIONS
 from reidstream.config import Config
-from reidstream.errors import ConfigError, GalleryError, GalleryLocked, GalleryMismatch, GalleryNotFound
+from reidstream.errors import (
+    ConfigError,
+    GalleryError,
+    GalleryLocked,
+    GalleryMismatch,
+    GalleryNotFound,
+    GalleryUnreachable,
+)
 from reidstream.gallery import Gallery
 from reidstream.gallery.database import Database, Place, place_of
 from reidstream.gallery.migrations import migrate, schema_version
 from reidstream.gallery.opening import existing_facts
 from reidstream.types import EmbeddingSpace
+
+_log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 10.0
 """A worker's transaction in which nothing happens for so long is broken off by the server."""
@@ -49,13 +59,32 @@ def server_of(address: str) -> Place:
 
 
 @contextlib.contextmanager
-def opened(address: str, config: Config, sized: Sized | None) -> Iterator[Opened]:
+def opened(address: str, config: Config, sized: Sized | None, *, patience: float = 0.0) -> Iterator[Opened]:
     """A gallery with the tables of workers, up to date; made if there is none and ``sized`` is given.
+
+    patience: seconds that a server is waited for that is not there just now.
 
     Raises ConfigError for a folder, GalleryNotFound, GalleryMismatch for tables of another version, GalleryError when
     the database's user may not write or this machine's clock is wrong.
     """
     place = server_of(address)
+    until = time.monotonic() + patience
+    while True:
+        try:
+            there = _opened(place, address, config, sized)
+            break
+        except GalleryUnreachable as error:
+            if time.monotonic() >= until:
+                raise
+            _log.warning("%s; waiting for it", error)
+            time.sleep(_PAUSE)
+    try:
+        yield there
+    finally:
+        there.database.close()
+
+
+def _opened(place: Place, address: str, config: Config, sized: Sized | None) -> Opened:
     database = Database(place, write=True, idle_seconds=IDLE_SECONDS)
     try:
         try:
@@ -67,9 +96,10 @@ def opened(address: str, config: Config, sized: Sized | None) -> Iterator[Opened
             facts = existing_facts(database)
         _prepare(database)
         _demand_clock(database)
-        yield Opened(database, facts.space)
-    finally:
+    except BaseException:
         database.close()
+        raise
+    return Opened(database, facts.space)
 
 
 def make(address: str, config: Config, sized: Sized) -> None:

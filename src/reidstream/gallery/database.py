@@ -336,6 +336,13 @@ def is_passing(error: DBAPIError) -> bool:
     return error.connection_invalidated or type(error.orig).__module__.startswith("psycopg")
 
 
+# What is said of a server that is not there at the moment; of a wrong name, user or password it says something else.
+_AWAY = (
+    *("starting up", "shutting down", "recovery mode", "too many", "terminating", "closed the connection"),
+    *("refused", "No such file", "timeout", "timed out"),
+)
+
+
 def _postgres_engine(place: Place, idle_seconds: float | None = None) -> Engine:
     demand_psycopg()
     assert place.url is not None
@@ -350,5 +357,8 @@ def _postgres_engine(place: Place, idle_seconds: float | None = None) -> Engine:
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT 1"))
     except DBAPIError as error:
-        raise GalleryNotFound(f"no gallery at {place}: {str(error.orig).strip()}") from None
+        words = str(error.orig).strip()
+        if any(sign in words for sign in _AWAY):
+            raise GalleryUnreachable(f"the server of gallery {place} cannot be reached: {words}") from None
+        raise GalleryNotFound(f"no gallery at {place}: {words}") from None
     return engine
