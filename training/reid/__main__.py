@@ -9,33 +9,37 @@ the ONNX file and its checksum). ``--only`` runs some of them, so that only what
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 
 import torch
 
-from training.blend import averages, blended
+from reidstream.models.osnet import OSNet
+from training.blend import averages
 from training.reid.dataset import WORLDS, WORLDS_ASIDE, Crops, encode, from_pictures, market, worlds
-from training.reid.network import Deployed, OSNet, load_network
-from training.reid.train import Recipe, train
+from training.reid.network import LARGE, SMALL, Deployed
+from training.reid.statistics import mixture, restated
+from training.reid.train import Packs, Recipe, train
 
-# Three trainings from one start whose mean is shipped: they hold on to what the start knew less or more tightly.
+# The large network holds on to what the start knows; the small one follows the large one more than the start. "alone"
+# is the small network without a larger one, for comparison. Chosen on the people held out.
 RECIPES = {
-    "loose": Recipe(everyone=True, seed=13),
-    "middle": Recipe(everyone=True, seed=23, hide=0.3, keep_direction=10.0, keep_relations=200.0, keep_market=40.0),
-    "tight": Recipe(
-        everyone=True,
-        seed=17,
-        others=160,
-        synthetic_people=40,
-        keep_direction=16.0,
-        keep_relations=300.0,
-        keep_market=60.0,
+    "large": Recipe(architecture=LARGE, seed=13),
+    "small": Recipe(
+        teacher="large",
+        people=96,
+        others=128,
+        synthetic_people=64,
+        rate=2e-3,
+        keep_direction=2.0,
+        keep_relations=50.0,
+        keep_market=0.0,
+        learn_direction=16.0,
+        learn_relations=300.0,
+        seed=31,
     ),
+    "alone": Recipe(seed=23),
 }
-# How much of the trained weights is shipped, the rest is what they began from (docs/models/person-reid.md).
-SHARE = 1.0
 STAGES = ("prepare", "render", "train", "ship")
 
 
@@ -51,29 +55,33 @@ def render(work: Path) -> None:
     worlds(WORLDS).write(work / "synthetic.npz")
 
 
-def run(shared: Path, work: Path, slot: float, chosen: list[str], aside: bool) -> bool:
-    """Train for a slot of time each; whether all trainings are done. ``aside``: hold the 100 people out."""
+def read_packs(work: Path) -> Packs:
+    return Packs(*(Crops.read(work / f"{name}.npz") for name in ("market", "others", "synthetic", "synthetic-aside")))
+
+
+def run(shared: Path, work: Path, slot: float, chosen: list[str]) -> bool:
+    """Train for a slot of time each; whether all trainings are done."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    packs = [Crops.read(work / f"{name}.npz") for name in ("market", "others", "synthetic", "synthetic-aside")]
+    packs = read_packs(work)
     done = True
     for name in chosen:
-        out = work / (f"{name}-aside" if aside else name)
+        recipe, out = RECIPES[name], work / name
         out.mkdir(exist_ok=True)
-        recipe = dataclasses.replace(RECIPES[name], everyone=not aside)
+        teacher = work / recipe.teacher / "reid.pt" if recipe.teacher else None
         start = shared / "models" / "osnet_x0_25_msmt17.onnx"
-        done &= train(start, *packs, recipe, out, slot, device)
+        done &= train(start, teacher, packs, recipe, out, slot, device)
     return done
 
 
-def ship(shared: Path, work: Path) -> Path:
-    """Average, export and put into the package."""
-    # Only here is the package itself needed, so that the GPU's machine gets by without its dependencies.
+def ship(work: Path) -> Path:
+    """Take the statistics anew, export the small network and put it into the package."""
+    # Only here is the whole package needed, so that the GPU's machine gets by without its dependencies.
     from training.shipping import ship as embed
 
-    start = load_network(shared / "models" / "osnet_x0_25_msmt17.onnx").state_dict()
-    network = OSNet()
-    network.load_state_dict(blended(start, averages([work / name / "reid.pt" for name in RECIPES]), SHARE))
-    return embed(Deployed(network.eval()), torch.rand(2, 3, 256, 128) * 255, "person-reid", "embeddings", {0: "batch"})
+    network = OSNet(SMALL)
+    network.load_state_dict(averages([work / "small" / "reid.pt"])[0])
+    network = restated(network, mixture(read_packs(work)))
+    return embed(Deployed(network), torch.rand(2, 3, 256, 128) * 255, "person-reid", "embeddings", {0: "batch"})
 
 
 def main() -> None:
@@ -83,7 +91,6 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, default=Path("build/detector/real.npz"), help="the detector's pack")
     parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of each training in this run")
     parser.add_argument("--recipe", choices=RECIPES, help="train this one alone, to run both side by side")
-    parser.add_argument("--aside", action="store_true", help="hold 100 people out and only train: for choices")
     parser.add_argument("--only", nargs="+", choices=STAGES, default=STAGES)
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
@@ -92,11 +99,11 @@ def main() -> None:
     if "render" in given.only and not (given.work / "synthetic.npz").exists():
         render(given.work)
     chosen = [given.recipe] if given.recipe else list(RECIPES)
-    if "train" in given.only and not run(given.shared, given.work, given.slot, chosen, given.aside):
+    if "train" in given.only and not run(given.shared, given.work, given.slot, chosen):
         print("not done: run again to go on")
         return
-    if "ship" in given.only and not given.aside:
-        print(ship(given.shared, given.work))
+    if "ship" in given.only:
+        print(ship(given.work))
 
 
 if __name__ == "__main__":

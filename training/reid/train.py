@@ -14,7 +14,7 @@ from torch.nn import functional
 from reidstream.evaluation.retrieval import LabelledImages, score_retrieval
 from training.clock import Average, Clock, Curve, cosine, save
 from training.reid.dataset import WORLD_PEOPLE, Crops, held_out
-from training.reid.network import OSNet, load_network
+from training.reid.network import EMBEDDING, LARGE, SMALL, OSNet, compiled, load_network, widened
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
 from training.reid.retrieval import auc, cross_camera_pairs, query_rows
 from training.reid.views import normalise, placed, plain, varied
@@ -22,14 +22,20 @@ from training.reid.views import normalise, placed, plain, varied
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training depends on besides its data. The ``keep_`` weights hold on to what the start network knows."""
+    """What a training depends on besides its data.
 
+    The ``keep_`` weights hold on to what the start network knows, the ``learn_`` weights say what else counts:
+    synthetic people, and what a larger network (``teacher``, the name of its recipe) says of the same crops.
+    """
+
+    architecture: str = SMALL
+    teacher: str | None = None
     seconds: float = 420
-    people: int = 32
+    people: int = 48
     views: int = 4
-    others: int = 128
+    others: int = 96
     worlds: int = 4
-    synthetic_people: int = 48
+    synthetic_people: int = 40
     rate: float = 1e-3
     decay: float = 5e-4
     strength: float = 1.0
@@ -39,10 +45,21 @@ class Recipe:
     keep_relations: float = 150.0
     keep_market: float = 30.0
     learn_synthetic: float = 1.0
+    learn_direction: float = 8.0
+    learn_relations: float = 200.0
     average: float = 0.999
     seed: int = 7
-    everyone: bool = False
     checks: int = 6
+
+
+@dataclass(frozen=True)
+class Packs:
+    """What is trained on: Market-1501, crops of unknown people, synthetic people, and others of those for choices."""
+
+    market: Crops
+    others: Crops
+    synthetic: Crops
+    synthetic_aside: Crops
 
 
 class Identities:
@@ -54,9 +71,7 @@ class Identities:
     def __init__(
         self, crops: Crops, rows: np.ndarray, size: tuple[int, int], device: torch.device, group: int = 0
     ) -> None:
-        self.pictures = torch.from_numpy(
-            Crops([crops.jpegs[i] for i in np.flatnonzero(rows)], crops.people, crops.cameras).pictures(*size)
-        ).to(device)
+        self.pictures = torch.from_numpy(crops.chosen(np.flatnonzero(rows)).pictures(*size)).to(device)
         numbers, self.people = np.unique(crops.people[rows], return_inverse=True)
         groups = np.unique(numbers // group if group else numbers, return_inverse=True)[1]
         self.group = torch.from_numpy(groups).to(device)
@@ -91,37 +106,38 @@ def embed(network: OSNet, pictures: Tensor, batch: int = 256) -> Tensor:
 
 def train(
     start: Path,
-    market: Crops,
-    others: Crops,
-    synthetic: Crops,
-    synthetic_aside: Crops,
+    teacher: Path | None,
+    packs: Packs,
     recipe: Recipe,
     out: Path,
     slot: float,
     device: torch.device,
 ) -> bool:
-    """Train from the weights ``start``, or go on from ``out/reid.pt``; whether the training is done.
+    """Train from the weights ``start`` (of the small network), or go on from ``out/reid.pt``; whether it is done.
 
-    ``others`` are crops of unknown people from other cameras: on them the network stays close to what it was. The
-    teacher runs with the same BatchNorm mode on the same batch, so that both see the same normalisation. On synthetic
-    people it has no say: those who dress alike look alike to it.
+    On crops of unknown people the network stays close to what it was. The start network runs with the same BatchNorm
+    mode on the same batch, so that both see the same normalisation; on synthetic people it has no say: those who dress
+    alike look alike to it. ``teacher`` are weights of the large network, asked as it is deployed.
     """
     torch.manual_seed(recipe.seed)
-    aside = held_out(market.people)
-    known = Identities(market, np.ones_like(aside) if recipe.everyone else ~aside, (128, 64), device)
-    checked = torch.from_numpy(market.pictures(128, 64)[aside]).to(device)
-    checked_people, checked_cameras = market.people[aside], market.cameras[aside]
+    aside = held_out(packs.market.people)
+    known = Identities(packs.market, ~aside, (128, 64), device)
+    checked = torch.from_numpy(packs.market.pictures(128, 64)[aside]).to(device)
+    checked_people, checked_cameras = packs.market.people[aside], packs.market.cameras[aside]
     is_query = query_rows(checked_people, checked_cameras)
-    foreign = torch.from_numpy(others.pictures(192, 96)).to(device)
-    made = Identities(synthetic, np.ones(len(synthetic.people), bool), (144, 72), device, WORLD_PEOPLE)
-    actors = torch.from_numpy(synthetic_aside.pictures(144, 72)).to(device)
+    foreign = torch.from_numpy(packs.others.pictures(192, 96)).to(device)
+    made = Identities(packs.synthetic, np.ones(len(packs.synthetic.people), bool), (144, 72), device, WORLD_PEOPLE)
+    actors = torch.from_numpy(packs.synthetic_aside.pictures(144, 72)).to(device)
 
     torch.backends.cudnn.benchmark = True
-    network = load_network(start).to(device, memory_format=torch.channels_last)
-    teacher = copy.deepcopy(network).requires_grad_(False).train()
+    first = load_network(start)
+    network = first if recipe.architecture == SMALL else widened(first, recipe.architecture)
+    network = network.to(device, memory_format=torch.channels_last)
+    before = copy.deepcopy(first).to(device, memory_format=torch.channels_last).requires_grad_(False).train()
+    larger = None if teacher is None else load_network(teacher, LARGE)
 
     def centroids(group: Identities) -> Tensor:
-        means = torch.zeros(group.count, 512, device=device)
+        means = torch.zeros(group.count, EMBEDDING, device=device)
         return means.index_add_(0, torch.from_numpy(group.people).to(device), embed(network, group.pictures))
 
     heads = torch.nn.ModuleList([CosineClassifier(centroids(g)) for g in (known, made)]).to(device)
@@ -130,7 +146,7 @@ def train(
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.decay},
         {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(grouped, lr=recipe.rate)
+    optimiser = torch.optim.AdamW(grouped, lr=recipe.rate, fused=device.type == "cuda")
     average = Average(network, recipe.average)
     checkpoint, step, used = out / "reid.pt", 0, 0.0
     if checkpoint.exists():
@@ -140,11 +156,60 @@ def train(
         optimiser.load_state_dict(stored["optimiser"])
         step, used = stored["step"], stored["used"]
         average.resume(stored["average"], step)
+
+    if larger is not None:
+        larger = larger.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()
+    if device.type == "cuda":
+        for each in (network, before, larger):
+            if each is not None:
+                compiled(each)
+
+    def losses() -> dict[str, Tensor]:
+        with torch.no_grad():
+            mine, who = known.draw(recipe.people, recipe.views)
+            strange = foreign[torch.randint(len(foreign), (recipe.others,), device=device)]
+            drawn, actor = made.draw(recipe.synthetic_people, recipe.views, recipe.worlds)
+            clear = torch.cat([placed(mine), placed(strange), placed(drawn)])
+            views = varied(clear, recipe.strength, recipe.erase, recipe.hide).contiguous(
+                memory_format=torch.channels_last
+            )
+            clear = normalise(255 * clear).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            features = network(views)
+            with torch.no_grad():
+                kept = before(clear[: len(mine) + len(strange)])
+                taught = None if larger is None else larger(clear)
+        features, kept = functional.normalize(features.float()), functional.normalize(kept.float())
+        own = slice(0, len(mine))
+        other = slice(len(mine), len(mine) + len(strange))
+        acted = slice(other.stop, None)
+        found = {
+            "class": heads[0](features[own], who),
+            "triplet": hardest_triplet(features[own], who),
+            "direction": recipe.keep_direction * direction(features[other], kept[other]),
+            "relations": recipe.keep_relations * relations(features[other], kept[other]),
+            "market": recipe.keep_market * relations(features[own], kept[own]),
+            "synthetic": recipe.learn_synthetic
+            * (heads[1](features[acted], actor) + hardest_triplet(features[acted], actor)),
+        }
+        if taught is not None:
+            taught = functional.normalize(taught.float())
+            found["taught"] = recipe.learn_direction * direction(features, taught)
+            found["taught_relations"] = recipe.learn_relations * relations(features, taught)
+        return found
+
+    # What is compiled is compiled before the clock runs, and leaves no trace in the network's statistics.
+    network.train()
+    untouched = {k: v.clone() for k, v in network.state_dict().items()}
+    sum(losses().values()).backward()
+    optimiser.zero_grad(set_to_none=True)
+    network.load_state_dict(untouched)
+
     clock, curve = Clock(recipe.seconds, slot, used), Curve(out / "reid.csv")
     since, seen, sums = clock.used, 0, {}
 
     def averaged() -> OSNet:
-        result = OSNet().to(device)
+        result = OSNet(recipe.architecture).to(device)
         result.load_state_dict(average.state)
         return result.eval()
 
@@ -159,7 +224,7 @@ def train(
         scored = score_retrieval(queries, gallery)
         score = {"rank1": round(100 * scored.rank(1), 2), "mAP": round(100 * scored.mean_ap, 2)}
         acted = embed(averaged(), actors).cpu().numpy()
-        score["auc_made"] = round(auc(*cross_camera_pairs(acted, synthetic_aside, WORLD_PEOPLE)), 4)
+        score["auc_made"] = round(auc(*cross_camera_pairs(acted, packs.synthetic_aside, WORLD_PEOPLE)), 4)
         curve.add({"step": step, "seconds": round(clock.used, 1), "per_second": round(seen / spent), **score, **row})
         everything = {"network": network.state_dict(), "heads": heads.state_dict(), "optimiser": optimiser.state_dict()}
         save(
@@ -169,55 +234,21 @@ def train(
         since, seen, sums = clock.used, 0, {}
 
     batch = recipe.people * recipe.views + recipe.synthetic_people * recipe.views + recipe.others
-    network.train()
     while not clock.over:
         factor = cosine(clock.progress)
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * factor
-        with torch.no_grad():
-            mine, who = known.draw(recipe.people, recipe.views)
-            strange = foreign[torch.randint(len(foreign), (recipe.others,), device=device)]
-            clear = [placed(mine), placed(strange)]
-            drawn, actor = made.draw(recipe.synthetic_people, recipe.views, recipe.worlds)
-            clear = torch.cat([*clear, placed(drawn)])
-            views = varied(clear, recipe.strength, recipe.erase, recipe.hide).contiguous(
-                memory_format=torch.channels_last
-            )
-            clear = normalise(255 * clear).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16):
-            features = network(views)
-            with torch.no_grad():
-                taught = teacher(clear)
-        features, taught = functional.normalize(features.float()), functional.normalize(taught.float())
-        own = slice(0, len(mine))
-        other = slice(len(mine), len(mine) + len(strange))
-        acted = slice(other.stop, None)
-        losses = {
-            "class": heads[0](features[own], who),
-            "triplet": hardest_triplet(features[own], who),
-            "direction": direction(features[other], taught[other]),
-            "relations": relations(features[other], taught[other]),
-            "market": relations(features[own], taught[own]),
-            "synthetic": heads[1](features[acted], actor) + hardest_triplet(features[acted], actor),
-        }
-        weights = {
-            "class": 1.0,
-            "triplet": 1.0,
-            "direction": recipe.keep_direction,
-            "relations": recipe.keep_relations,
-            "market": recipe.keep_market,
-            "synthetic": recipe.learn_synthetic,
-        }
-        total = sum(weights[name] * loss for name, loss in losses.items())
+        each = losses()
         optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        sum(each.values()).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimiser.step()
         average.update(network)
         step, seen = step + 1, seen + batch
-        for name, loss in losses.items():
+        for name, loss in each.items():
             sums[name] = sums.get(name, 0.0) + loss.detach()
         if clock.used - since > recipe.seconds / recipe.checks:
             report()
-    report()
+    if seen:
+        report()
     return clock.progress >= 1
