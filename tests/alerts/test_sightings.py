@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reidstream.alerts.frames import FrameShelf
-from reidstream.alerts.sightings import EVERY, OpenTracks, Sighting
+from reidstream.alerts.sightings import EVERY, Moment, OpenTracks, Sighting
 from reidstream.config import TrackletConfig
 from reidstream.regions import Zones
 from reidstream.sources.frame import ArrayPicture, Frame
@@ -91,6 +91,16 @@ def test_the_end_of_a_track_and_of_its_source_is_told() -> None:
     (ended,) = tracks.take(SourceEnded("door", 5, 1001.0), True)
     assert ended.ended
     assert tracks.take(observed(6, quality=0.5), True) == []
+
+
+def test_whoever_leaves_has_the_newest_picture_that_shows_them() -> None:
+    def shown(_source: str, frame: int) -> Moment | None:
+        return Moment(b"at %d" % frame, {1: (0.0, 0.0, 0.5, 0.5)} if frame < 4 else {2: (0.5, 0.5, 1.0, 1.0)})
+
+    tracks = OpenTracks(TrackletConfig(), frame=shown)
+    walked(tracks, (observed(n, quality=0.5) for n in range(6)))
+    (ended,) = tracks.take(TrackEnded("door", 1, EndReason.LEFT), True)
+    assert (ended.frame, ended.frame_box) == (b"at 3", (0.0, 0.0, 0.5, 0.5))
 
 
 def test_nothing_is_collected_while_nobody_asks() -> None:

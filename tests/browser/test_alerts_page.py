@@ -50,7 +50,7 @@ def test_from_a_list_to_an_alert_that_somebody_has_seen_to(page: Any, studio: St
     seen(studio, 1, 500.0)
     page.wait_for_selector(".alert >> text=barred person")
     text = page.text_content(".alert")
-    assert "person 1 is on the list" in text
+    assert "Person 1 is on the list" in text
     assert "accepted risk 40 %" in text
     shown = page.locator(".alert img")
     shown.wait_for()

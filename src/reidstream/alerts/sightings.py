@@ -65,7 +65,8 @@ class Sighting:
 
 @dataclass(slots=True)
 class _Open:
-    """A track that goes on. zones: since when it is in which, and when it was last, media time."""
+    """A track that goes on. zones: since when it is in which, and when it was last, media time. moment: the newest
+    picture that shows it."""
 
     start_media: float
     start_wall: float
@@ -77,6 +78,7 @@ class _Open:
     vectors: list[FloatArray] = field(default_factory=list)
     crops: list[bytes | None] = field(default_factory=list)
     zones: dict[str, tuple[float, float]] = field(default_factory=dict)
+    moment: Moment | None = None
     told: float = -np.inf
     fresh: bool = False
 
@@ -161,8 +163,10 @@ class OpenTracks:
         found = []
         for track in ids:
             one = source.tracks[track]
+            if moment is not None and track in moment.boxes:
+                one.moment = moment
             if one.fresh or event.media_time - one.told >= EVERY:
-                sighting = self._sighting(event.source, source, track, one, False, moment)
+                sighting = self._sighting(event.source, source, track, one, False)
                 if sighting is not None:
                     one.told, one.fresh = event.media_time, False
                     found.append(sighting)
@@ -176,9 +180,7 @@ class OpenTracks:
         elif name in one.zones and now - last >= _OUT:
             del one.zones[name]
 
-    def _sighting(
-        self, name: str, source: _Source, track: int, one: _Open, ended: bool, moment: Moment | None = None
-    ) -> Sighting | None:
+    def _sighting(self, name: str, source: _Source, track: int, one: _Open, ended: bool) -> Sighting | None:
         """None for a track that would not be stored yet, or of which there is no crop."""
         short = one.observations < self._config.min_observations
         if short or one.media - one.start_media < self._config.min_seconds or not one.vectors:
@@ -190,7 +192,7 @@ class OpenTracks:
             np.array(one.quality, np.float32),
             one.crops[best],
             {zone: last - since for zone, (since, last) in one.zones.items()},
-            None if moment is None else moment.jpeg,
-            None if moment is None else moment.boxes.get(track),
+            None if one.moment is None else one.moment.jpeg,
+            None if one.moment is None else one.moment.boxes[track],
             ended,
         )
