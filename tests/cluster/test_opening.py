@@ -15,6 +15,7 @@ from reidstream.cluster import leases, opening, sources
 from reidstream.cluster.checkpoints import packed_tracklet, unpacked_tracklet
 from reidstream.cluster.leases import Lease
 from reidstream.cluster.opening import opened
+from reidstream.cluster.status import status
 from reidstream.cluster.storing import WorkerStore
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import (
@@ -166,6 +167,17 @@ def test_a_lease_is_one_workers_until_it_runs_out(database: Database) -> None:
         leases.give_back(connection, yard)
     # A former holder gives nothing back.
     assert leases.renew(database, "three", 60.0).tokens == {"yard": yard.fence.token + 1}
+
+
+def test_what_is_done_stays_done_when_its_reader_leaves(database: Database) -> None:
+    listed(database, "door")
+    door = taken(database, "one")
+    with database.write() as connection:
+        leases.done(connection, door)
+    with database.write() as connection:
+        leases.give_back(connection, door)
+    assert [source["state"] for source in status(database)["sources"]] == ["done"]
+    assert leases.take(database, "two", 60.0) is None
 
 
 def test_what_a_former_holder_writes_is_refused_and_counted(database: Database) -> None:

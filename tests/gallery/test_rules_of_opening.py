@@ -15,10 +15,10 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from sqlalchemy import inspect, select, update
+from sqlalchemy import inspect, make_url, select, update
 
 from reidstream.config import GalleryConfig
-from reidstream.errors import GalleryError, GalleryLocked, TrackletNotFound
+from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access
 from reidstream.gallery import Filter, Gallery, erasing, opening
 from reidstream.gallery.database import BUSY_SECONDS, DATABASE_FILE, place_of
@@ -26,7 +26,7 @@ from reidstream.gallery.facts import write_facts
 from reidstream.gallery.fencing import check_fence, take_fence
 from reidstream.gallery.index import chroma
 from reidstream.gallery.opening import make_folder, open_to, own, unmake
-from reidstream.gallery.ownership import LOCK_FILE, OWNER_FILE, FolderOwnership, writer_of
+from reidstream.gallery.ownership import LOCK_FILE, OWNER_FILE, FolderOwnership, ServerOwnership, writer_of
 from reidstream.gallery.reranking import Reranking
 from reidstream.gallery.schema import details, tombstones, tracklets
 from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock
@@ -442,3 +442,9 @@ def test_emptying_the_log_does_not_keep_writers_waiting_for_readers(tmp_path: Pa
         assert gallery._database.fold_log() is False
         # Those who use the connection afterwards are as patient as before.
         assert int(gallery._database._alone("PRAGMA busy_timeout")[0][0]) == round(1000 * BUSY_SECONDS)
+
+
+def test_a_server_that_goes_away_while_a_gallery_is_taken_can_be_waited_for(tmp_path: Path) -> None:
+    nobody = make_url(f"postgresql+psycopg://shop@/shop?host={tmp_path}")
+    with pytest.raises(GalleryUnreachable, match="the server of gallery shop cannot be reached"):
+        ServerOwnership(nobody, "shop")

@@ -210,12 +210,12 @@ def test_a_person_whose_visits_are_gone_already_can_be_erased(fill: Fill) -> Non
 def test_nothing_is_erased_while_a_table_is_declared_nowhere(fill: Fill) -> None:
     gallery = peopled(fill)
     with gallery.write() as connection:
-        connection.exec_driver_sql("CREATE TABLE alerts (person TEXT, seen REAL)")
-    with pytest.raises(GalleryError, match=r"what erases people from the table 'alerts'.*nothing was erased"):
+        connection.exec_driver_sql("CREATE TABLE sightings (person TEXT, seen REAL)")
+    with pytest.raises(GalleryError, match=r"what erases people from the table 'sightings'.*nothing was erased"):
         erase_person(gallery, "1", "officer")
     with gallery.write() as connection:
-        connection.exec_driver_sql("INSERT INTO meta (key, value) VALUES ('schema:alerts', '1')")
-    with pytest.raises(GalleryError, match=r"erase people from the tables of 'alerts'.*nothing was erased"):
+        connection.exec_driver_sql("INSERT INTO meta (key, value) VALUES ('schema:sightings', '1')")
+    with pytest.raises(GalleryError, match=r"erase people from the tables of 'sightings'.*nothing was erased"):
         gallery.erase(gallery.rows(Filter()).id.tolist()[:1])
     assert len(gallery) == len(VISITS)
     assert len(list_people(gallery)) == 4

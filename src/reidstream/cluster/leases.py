@@ -158,7 +158,8 @@ def failed(connection: Connection, lease: Lease, why: str, *, final: bool = Fals
 def _settle(connection: Connection, lease: Lease, *, seconds: float = 0.0, **values: Any) -> None:
     ready = text("clock_timestamp() + make_interval(secs => :seconds)").bindparams(seconds=seconds)
     c = leases.c
-    mine = (c.source == lease.source, c.token == lease.fence.token)
+    # What has come to its end in the transaction that stored it stays as it is when its reader leaves.
+    mine = (c.source == lease.source, c.token == lease.fence.token, c.state == "running")
     if connection.execute(update(leases).where(*mine).values(worker=None, until=None, ready=ready, **values)).rowcount:
         _break_off(connection, lease.source)
         checkpoints.forget(connection, lease.source)

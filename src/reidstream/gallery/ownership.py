@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from reidstream.errors import GalleryError, GalleryLocked
+from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable
 from reidstream.files import access_of, new_file
 from reidstream.foreign_documents import parsed_json
 from reidstream.gallery.database import process_name
@@ -122,7 +122,7 @@ class ServerOwnership:
     def confirm(self) -> None:
         """Look whether the lock is still there, and take it again when the connection is not.
 
-        Raises GalleryLocked when somebody else has it, GalleryError when the server cannot be reached.
+        Raises GalleryLocked when somebody else has it, GalleryUnreachable when the server cannot be reached.
         """
         with self._using:
             if self._released:
@@ -150,7 +150,7 @@ class ServerOwnership:
             found = writer_on(connection)
         except DBAPIError as error:
             self._drop()
-            raise GalleryError(
+            raise GalleryUnreachable(
                 f"the server of gallery {self._shown} cannot be reached: {str(error.orig).strip()}"
             ) from None
         self._drop()
