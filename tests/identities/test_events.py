@@ -156,11 +156,10 @@ class Endless:
     ids=["body", "slow body", "slow headers", "headers", "provisional answers"],
 )
 def test_a_receiver_that_never_ends_neither_holds_nor_fills_the_follower(
-    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, begin: bytes, part: bytes, every: float, accepted: bool
+    gallery: Gallery, begin: bytes, part: bytes, every: float, accepted: bool
 ) -> None:
-    monkeypatch.setattr("reidstream.identities.delivery._ATTEMPTS", 1)
     receiver = Endless(begin, part, every)
-    webhook = Webhook(receiver.url, timeout=0.5)
+    webhook = Webhook(receiver.url, timeout=0.5, attempts=1)
     if accepted:
         follow(gallery, webhook, 0)
     else:
