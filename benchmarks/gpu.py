@@ -5,8 +5,10 @@
 Without a video: retail02.mp4 (1080p HEVC) of the shared data. Frames go from the file to finished tracklets; the
 gallery is left out. Every stream reads the same video, repeated; each measurement is a process of its own, and the
 variants take turns. ``--before`` names the ``src`` folder of another version, which is measured in turn, too.
-``--parity`` compares the tracklets of two devices: "pairs" are those that lie on each other in time and place. Prints
-a table and one line of JSON.
+``--parity`` compares the tracklets of two devices: "pairs" are those that lie on each other in time and place.
+``--paced`` hands every stream's frames over at that many a second instead, for ``--seconds``, in ``--processes``
+processes, and counts how long after that their events come; "late" are frames whose turn came more than eight frames
+too late, which a camera would have dropped. Prints a table and one line of JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +32,15 @@ import psutil
 _REPEATS = 60
 # Of the mean overlap over the frames of either: below it is another person's track.
 _SAME = 0.5
+# Frames that may wait in a camera's buffer.
+_BUFFER = 8
 
 
 def main() -> None:
     arguments = _arguments()
     if arguments.child:
-        print(json.dumps({"rate": _rate, "tracklets": _tracklets, "decode": _decode}[arguments.child](arguments)))
+        children = {"rate": _rate, "tracklets": _tracklets, "decode": _decode, "paced": _paced}
+        print(json.dumps(children[arguments.child](arguments)))
         return
     with tempfile.TemporaryDirectory() as folder:
         long = _repeated(Path(arguments.video), Path(folder))
@@ -43,7 +49,7 @@ def main() -> None:
             sources = {"before": arguments.before, "now": None}
         rows = [
             {"version": version, **_measure(arguments, "rate", device, long, streams, source)}
-            for _ in range(arguments.rounds)
+            for _ in range(0 if arguments.paced else arguments.rounds)
             for streams in map(int, arguments.streams.split(","))
             for device in arguments.devices.split(",")
             for version, source in sources.items()
@@ -54,6 +60,8 @@ def main() -> None:
             for streams in map(int, arguments.streams.split(","))
         ]
         pairs = _parity(arguments) if arguments.parity else {}
+        counts = map(int, arguments.streams.split(",") if arguments.paced else [])
+        paced = [_together(arguments, long, streams) for streams in counts]
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "gpu": _gpu_name()}
     print(
         f"{'version':8s} {'device':6s} {'streams':>7s} {'frames/s':>9s} {'cores':>6s} {'warm-up s':>9s} {'GPU MiB':>8s}"
@@ -65,7 +73,9 @@ def main() -> None:
         )
     if pairs:
         print(f"parity {arguments.parity}: {pairs}")
-    print(json.dumps({"machine": machine, "command": sys.argv, "rows": rows, "parity": pairs}))
+    for row in paced:
+        print(f"paced {row}")
+    print(json.dumps({"machine": machine, "command": sys.argv, "rows": rows, "parity": pairs, "paced": paced}))
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,6 +90,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--before", help="src folder of the version to compare with")
     parser.add_argument("--parity", help="two devices, as cpu,cuda")
+    parser.add_argument("--paced", type=float, help="frames a second of each stream")
+    parser.add_argument("--processes", type=int, default=3, help="for --paced")
     parser.add_argument("--decode", action="store_true", help="also measure the GPU's decoders alone")
     parser.add_argument("--set", action="append", default=[], help="a setting, as section.key=value")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -101,14 +113,74 @@ def _measure(
     command = [sys.executable, "-m", "benchmarks.gpu", str(video), "--child", child, "--device", device]
     command += ["--count", str(streams), "--seconds", str(arguments.seconds)]
     command += ["--detector", arguments.detector, "--reid", arguments.reid]
+    command += ["--paced", str(arguments.paced)] if arguments.paced else []
     command += [word for setting in arguments.set for word in ("--set", setting)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{child} on {device} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    shown = {name: value for name, value in result.items() if name != "tracklets"}
+    shown = {name: value for name, value in result.items() if name not in {"tracklets", "waited"}}
     print(f"{source or 'now'} {' '.join(arguments.set)} {shown}", file=sys.stderr, flush=True)
     return result
+
+
+def _together(arguments: argparse.Namespace, video: Path, streams: int) -> dict[str, Any]:
+    """Paced streams in several processes; milliseconds until events come, and what it cost."""
+    shares = [len(range(first, streams, arguments.processes)) for first in range(min(arguments.processes, streams))]
+    with ThreadPoolExecutor(len(shares)) as pool:
+        found = list(pool.map(lambda share: _measure(arguments, "paced", "cuda", video, share), shares))
+    waited = np.sum([one["waited"] for one in found], axis=0)
+    shares_of = np.cumsum(waited) / max(waited.sum(), 1)
+    return {
+        "streams": streams,
+        "frames": int(waited.sum()),
+        "expected": int(streams * arguments.seconds * arguments.paced),
+        "late": sum(one["late"] for one in found),
+        **{f"{share}% within ms": int(np.searchsorted(shares_of, share / 100)) for share in (50, 95, 99)},
+        "cores": round(sum(one["cores"] for one in found), 2),
+        "gpu_mib": max(one["gpu_mib"] or 0 for one in found),
+    }
+
+
+def _paced(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Some paced streams in this process, after the models are warm."""
+    from reidstream.sources.video_file import VideoFileSource
+    from reidstream.tracklets import TrackletCollector
+    from reidstream.types import Observed
+
+    begun: dict[str, float] = {}
+    late = [0]
+    read = VideoFileSource._read
+
+    def paced(source: Any) -> Any:
+        for frame in read(source):
+            due = begun.setdefault(source.id, time.perf_counter()) + frame.index / arguments.paced
+            if (early := due - time.perf_counter()) > 0:
+                time.sleep(early)
+            late[0] += early < -_BUFFER / arguments.paced
+            yield frame
+
+    VideoFileSource._read = paced  # type: ignore[method-assign]
+    arguments.set = [*arguments.set, "local.processes=1"]
+    config, engine = _engine(arguments)
+    collector = TrackletCollector(config.tracklets)
+    waited = np.zeros(10_000, np.int64)
+    frames = int(arguments.seconds * arguments.paced)
+    processor, began, ended = _processor_seconds(), time.perf_counter(), 0
+    for event in engine.events():
+        collector.take(event)
+        if isinstance(event, Observed) and event.frame < frames:
+            after = time.perf_counter() - begun[event.source] - event.frame / arguments.paced
+            waited[min(int(1000 * after) + 1, len(waited) - 1)] += 1
+            ended += event.frame == frames - 1
+            if ended == arguments.count:
+                engine.stop()
+    return {
+        "waited": waited.tolist(),
+        "late": late[0],
+        "cores": (_processor_seconds() - processor) / (time.perf_counter() - began),
+        "gpu_mib": _gpu_memory(),
+    }
 
 
 def _engine(arguments: argparse.Namespace) -> Any:

@@ -35,6 +35,7 @@ class Detections:
 
     boxes: float32 (n, 4), xyxy in source pixels, clipped to the frame.
     scores: float32 (n,), the detector's confidence in 0..1.
+    sharpness: float32 (n,) in 0..1, how sharp the pixels in each box are; None where the detector has not looked.
 
     ``detections[rows]`` are some of them: rows is a mask bool (n,), numbers int (m,), or a slice. A single number is
     refused, so that what comes out is always Detections.
@@ -42,10 +43,13 @@ class Detections:
 
     boxes: FloatArray
     scores: FloatArray
+    sharpness: FloatArray | None = None
 
     def __post_init__(self) -> None:
         _checked("scores", self.scores, np.float32, (None,))
         _checked("boxes", self.boxes, np.float32, (len(self.scores), 4))
+        if self.sharpness is not None:
+            _checked("sharpness", self.sharpness, np.float32, (len(self.scores),))
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -63,7 +67,8 @@ class Detections:
                     f"detections[i : i + 1]); got {rows!r}"
                 )
             rows = chosen
-        return Detections(self.boxes[rows], self.scores[rows])
+        sharpness = None if self.sharpness is None else self.sharpness[rows]
+        return Detections(self.boxes[rows], self.scores[rows], sharpness)
 
     def __iter__(self) -> Iterator[Detections]:
         """One at a time, each as Detections of length 1."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reidstream.engines.sampling import SampleSlots, box_quality, sharpness
 from reidstream.tracklets.spread import spread
 
-TRACK = np.array([7], np.uint64)
+TRACK = [7]
 
 
 def quality(value: float) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_a_forgotten_track_starts_anew() -> None:
 
 def test_a_thousand_tracks_have_slots_of_their_own() -> None:
     slots = SampleSlots(4)
-    ids = np.arange(1000, dtype=np.uint64)
+    ids = list(range(1000))
     q = np.linspace(0.1, 0.9, 1000).astype(np.float32)
     assert len(slots.wanted(ids, q, 0.0)) == 1000
     slots.take(ids, q, 0.0)

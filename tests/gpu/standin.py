@@ -17,7 +17,8 @@ import numpy.typing as npt
 from reidstream.gpu.cuts import CUT
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.driver import Gpu
-from reidstream.gpu.twins import cut_out
+from reidstream.gpu.twins import copy_out, cut_out, judged
+from reidstream.inference.yolox_rows import SHOWN, YoloxRows
 from reidstream.sources.frame import Picture
 from reidstream.sources.picture import Orientation
 
@@ -61,8 +62,17 @@ class HostGpu(Gpu):
     def wait(self) -> None:
         self._unread[threading.get_ident()] = False
 
-    def wait_for_default_stream(self) -> None:
+    def after_default_stream(self) -> None:
         pass
+
+    def pinned(self, size: int) -> npt.NDArray[np.uint8]:
+        return np.zeros(size, np.uint8)
+
+    def start_copy(self, array: npt.NDArray[Any], address: int) -> None:
+        self.read(array, address)
+
+    def mark(self) -> Any:
+        return _Mark()
 
     def kernel(self, path: Path, name: str) -> Any:
         assert f".entry {name}(" in path.read_text()
@@ -71,15 +81,64 @@ class HostGpu(Gpu):
     def launch(
         self, kernel: Any, grid: tuple[int, int, int], block: tuple[int, int, int], values: tuple[Any, ...], types: Any
     ) -> None:
-        assert kernel == "cut_out" and len(values) == len(types)
-        cuts, rows, memory, width, height, grey = values
+        assert len(values) == len(types)
+        getattr(self, f"_{kernel}")(grid, block, *values)
+
+    def _cut_out(
+        self, grid: Grid, block: Grid, cuts: int, rows: int, memory: int, width: int, height: int, grey: int
+    ) -> None:
         assert grid[0] * block[0] >= width and grid[1] * block[1] >= height
-        count = grid[2]
-        table = np.frombuffer(ctypes.string_at(cuts, count * CUT.itemsize), CUT)
-        for row, place in zip(table, np.frombuffer(ctypes.string_at(rows, 4 * count), "<i4").tolist(), strict=True):
+        for row, place in zip(_at(cuts, grid[2], CUT), _at(rows, grid[2], "<i4").tolist(), strict=True):
             pixels = cut_out(row, *planes_at(row), (width, height), grey)
             ctypes.memmove(memory + place * pixels.nbytes, pixels.ctypes.data, pixels.nbytes)
             self.cuts += 1
+
+    def _find_people(self, grid: Grid, block: Grid, *values: Any) -> None:
+        output, cells_at, shown, people, counts, cells, columns, column, decoded, kept, confidence, nms = values
+        reading = YoloxRows(_at(cells_at, 3 * cells, "<f4").reshape(-1, 3), column, bool(decoded), confidence, nms)
+        rows = _at(output, grid[0] * cells * columns, "<f4").reshape(grid[0], cells, columns)
+        for place, found in enumerate(reading.people(rows, _at(shown, grid[0], SHOWN))):
+            _put(counts + 4 * place, np.array([len(found) if len(found) <= kept else -1], "<i4"))
+            if len(found) <= kept:
+                _put(people + 20 * kept * place, np.concatenate([found.boxes, found.scores[:, None]], axis=1))
+
+    def _copy_out(self, grid: Grid, block: Grid, cuts: int, offsets: int, memory: int) -> None:
+        for row, offset in zip(_at(cuts, grid[2], CUT), _at(offsets, grid[2], "<u8").tolist(), strict=True):
+            pixels = copy_out(row, *planes_at(row))
+            assert grid[0] * block[0] >= pixels.shape[1] and grid[1] * block[1] >= pixels.shape[0]
+            ctypes.memmove(memory + offset, pixels.ctypes.data, pixels.nbytes)
+            self.copied += pixels.nbytes
+
+    def _judge(
+        self, grid: Grid, block: Grid, cuts: int, rows: int, people: int, counts: int, sums: int, kept: int
+    ) -> None:
+        for row, place in zip(_at(cuts, grid[1], CUT), _at(rows, grid[1], "<i4").tolist(), strict=True):
+            (count,) = _at(counts + 4 * place, 1, "<i4").tolist()
+            boxes = _at(people + 20 * kept * place, max(count, 0) * 5, "<f4").reshape(-1, 5)
+            found = [judged(row, *planes_at(row), box[:4]) for box in boxes]
+            _put(sums + 24 * kept * place, np.array(found, "<u8"))
+
+
+Grid = tuple[int, int, int]
+
+
+class _Mark:
+    """Everything is done at once."""
+
+    def set(self) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
+
+
+def _at(address: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A copy of what is there."""
+    return np.frombuffer(ctypes.string_at(address, count * np.dtype(dtype).itemsize), dtype)
+
+
+def _put(address: int, values: npt.NDArray[Any]) -> None:
+    ctypes.memmove(address, np.ascontiguousarray(values).ctypes.data, values.nbytes)
 
 
 def planes_at(row: np.void) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -18,6 +18,7 @@ from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.picture import DevicePicture
 from reidstream.inference import Detector, Embedder, factory, fixed_session, open_detector, open_embedder
 from reidstream.inference.fixed_session import FixedSession
+from reidstream.inference.network import Answer
 from reidstream.models import resolve_model
 from reidstream.sources import open_source
 from reidstream.sources.picture import VideoPicture
@@ -121,7 +122,7 @@ def test_a_cameras_events_do_not_wait_for_its_next_frame(
                 sent.append("waited")
                 return np.full((len(boxes), self.space.size), self.space.size**-0.5, np.float32)
 
-            return answer
+            return Answer(answer)
 
     config = Config.model_validate({"tracker": {"appearance": False}})
     source = [("a", SourceConfig(uri=str(prepared / "entrance.mp4")))]
@@ -153,7 +154,7 @@ def test_a_gpu_that_fails_ends_the_run_with_what_was_seen(prepared: Path) -> Non
                     raise DeviceError("the device is gone")
                 return np.full((len(boxes), self.space.size), self.space.size**-0.5, np.float32)
 
-            return answer
+            return Answer(answer)
 
     config = Config.model_validate({"tracker": {"appearance": False}})
     source = [("a", SourceConfig(uri=str(prepared / "entrance.mp4")))]

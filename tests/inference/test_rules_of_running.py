@@ -14,7 +14,7 @@ import pytest
 from reidstream.errors import DeviceError, ModelError
 from reidstream.inference import lean_graph, shared_batch
 from reidstream.inference.lean_graph import LeanGraph, columns_of
-from reidstream.inference.shared_batch import _end, _Order, _Waiting
+from reidstream.inference.shared_batch import Order, _end, _Waiting
 from reidstream.types import FloatArray
 
 Run = Callable[[FloatArray], FloatArray]
@@ -123,31 +123,54 @@ def test_a_graph_whose_channels_come_last_is_run_as_it_is() -> None:
 
 
 def test_whoever_waits_for_an_answer_gets_it_when_all_of_it_is_there() -> None:
-    order = _Order([SimpleNamespace(), SimpleNamespace()])  # type: ignore[list-item]
-    order.answer(1, np.array([2.0], np.float32))
+    order: Order[FloatArray] = Order([SimpleNamespace(), SimpleNamespace()], _Waiting())
+    order.answer(np.array([[1.0]], np.float32), np.concatenate)
     assert not order.done.done()
-    order.answer(0, np.array([1.0], np.float32))
+    order.answer(np.array([[2.0]], np.float32), np.concatenate)
     assert order.done.result(0).tolist() == [[1.0], [2.0]]
     # A failure of a later run changes nothing.
     order.fail(ValueError("late"))
     assert order.done.exception(0) is None
 
 
+def _orders(*counts: int) -> tuple[_Waiting[FloatArray], list[Order[FloatArray]]]:
+    waiting: _Waiting[FloatArray] = _Waiting()
+    return waiting, [Order([object() for _ in range(count)], waiting) for count in counts]
+
+
 def test_no_more_is_taken_than_fits_and_nothing_after_the_end() -> None:
-    waiting = _Waiting()
-    pictures: Any = [object() for _ in range(5)]
-    order = _Order(pictures)
-    waiting.add(order)
-    assert [place for _, place in waiting.take(3)] == [0, 1, 2]
+    waiting, (first, second) = _orders(5, 1)
+    assert waiting.take(3, wait=False) == []
+    waiting.add(first, urgent=True)
+    waiting.add(second, urgent=True)
+    assert waiting.take(3) == [(first, 0, 3)]
+    # A device that is busy is not given less than is worth it.
+    assert waiting.take(4, wait=False, least=4) == []
     waiting.close()
-    assert [place for _, place in waiting.take(3)] == [3, 4]
+    assert waiting.take(3) == [(first, 3, 5), (second, 0, 1)]
     assert waiting.take(3) == []
     with pytest.raises(DeviceError, match="has ended"):
-        waiting.add(order)
+        waiting.add(first, urgent=True)
+
+
+def test_what_is_asked_for_ahead_fills_what_is_left() -> None:
+    waiting, (perhaps, later, sure, dropped) = _orders(3, 4, 2, 5)
+    for order in (perhaps, dropped, later):
+        waiting.add(order, urgent=False)
+    waiting.add(sure, urgent=True)
+    dropped.drop()
+    later.hurry()
+    assert waiting.take(7) == [(sure, 0, 2), (later, 0, 4), (perhaps, 0, 1)]
+    # What has begun is answered; of the rest nobody will ask.
+    perhaps.drop()
+    assert waiting.take(7, wait=False) == []
+    dropped.drop()
+    sure.hurry()
+    assert waiting.take(7, wait=False) == []
 
 
 def test_ending_waits_for_the_run_that_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = _Waiting()
+    waiting: _Waiting[FloatArray] = _Waiting()
     joined: list[float] = []
     thread: Any = SimpleNamespace(join=joined.append)
     _end(waiting, thread)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reidstream.config import TrackerConfig
-from reidstream.tracking.scores import ScoreScale
+from reidstream.tracking.scores import ScoreScale, moved_together
 from reidstream.types import Detections
 
 
@@ -56,3 +56,31 @@ def test_order_stays_and_scores_stay_between_0_and_1_and_never_fall(frames: list
         assert np.all(moved.scores >= found.scores - 1e-5) and np.all(moved.scores <= 1)
         assert np.all(np.diff(moved.scores[np.argsort(found.scores, kind="stable")]) >= 0)
         assert moved.boxes is found.boxes
+
+
+def test_cameras_that_learn_together_learn_what_each_learns_alone() -> None:
+    random = np.random.default_rng(3)
+    together, alone = ([ScoreScale() for _ in range(4)] for _ in range(2))
+    for _ in range(400):
+        frames = []
+        for camera in range(4):
+            count = int(random.integers(0, 9)) * (camera > 0)
+            people = random.random(count) < 0.5
+            scores = np.where(people, random.normal(0.3 + 0.1 * camera, 0.1, count), random.normal(0.15, 0.04, count))
+            frames.append(Detections(np.zeros((count, 4), np.float32), scores.clip(0, 1).astype(np.float32)))
+        expected = [scale.moved(found) for scale, found in zip(alone, frames, strict=True)]
+        for one, other in zip(moved_together(together, frames), expected, strict=True):
+            np.testing.assert_array_equal(one.scores, other.scores)
+    assert [scale.shift for scale in together] == [scale.shift for scale in alone]
+    assert together[0].shift == 0 and any(scale.shift for scale in together)
+
+
+def test_how_sharp_people_are_stays_with_them() -> None:
+    scale = ScoreScale()
+    scale._shift = 1.0
+    sharp = np.array([0.25], np.float32)
+    found = Detections(np.zeros((1, 4), np.float32), np.array([0.5], np.float32), sharp)
+    assert scale.moved(found).sharpness is sharp
+    np.testing.assert_array_equal(found[[0, 0]].sharpness, [0.25, 0.25])
+    with pytest.raises(ValueError, match="sharpness must have shape"):
+        Detections(found.boxes, found.scores, np.zeros(2, np.float32))

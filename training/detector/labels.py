@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from reidstream.boxes import non_maximum, pairwise_iou
-from reidstream.inference.yolox import grid
+from reidstream.inference.yolox_rows import grid
 from training.sequences import FloatArray
 
 PAD = 114

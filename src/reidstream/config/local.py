@@ -50,7 +50,10 @@ class EmbeddingConfig(Section):
 
     model: str = Field(default="person-reid", description="Model name from the manifest, or the path of an ONNX file.")
     batch: int = Field(
-        default=16, ge=1, le=1024, description="Largest number of crops embedded together; a GPU always runs that many."
+        default=16,
+        ge=1,
+        le=1024,
+        description="Largest number of crops embedded together; a GPU always runs that many, and 64 at least.",
     )
     per_track: int = Field(default=8, ge=1, le=64, description="Crops kept per track; better ones replace worse ones.")
     min_height: int = Field(default=32, ge=1, description="People lower than this many pixels are not embedded.")
@@ -114,5 +117,5 @@ class LocalEngineConfig(Section):
         default=0,
         ge=0,
         le=64,
-        description="Processes over which sources are spread; 0: one for every two cores, with a GPU for every four.",
+        description="Processes over which sources are spread; 0: one for every two cores, with a GPU for every eight.",
     )

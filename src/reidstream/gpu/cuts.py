@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,22 +44,29 @@ class Cut:
 
 def table(cuts: Sequence[Cut]) -> npt.NDArray[Any]:
     """CUT (n,): what the kernel is told."""
-    return np.array([_row(cut) for cut in cuts], CUT)
+    rows = np.empty(len(cuts), CUT)
+    if cuts:
+        rows.view("<u8").reshape(len(cuts), -1)[:, :2] = [(cut.surface.luma, cut.surface.chroma) for cut in cuts]
+        rows.view("<i4").reshape(len(cuts), -1)[:, 4:] = [_numbers(cut) for cut in cuts]
+    return rows
 
 
-def _row(cut: Cut) -> tuple[Any, ...]:
+def _numbers(cut: Cut) -> tuple[int, ...]:
+    """All that follows the addresses, in the order of CUT."""
     surface, turned = cut.surface, cut.orientation
     left, top, right, bottom = cut.box
     return (
-        *(surface.luma, surface.chroma, surface.pitch, surface.deep),
+        *(surface.pitch, surface.deep),
         *(left, top, right - left, bottom - top, *surface.size, *cut.place),
-        *(turned.transposed, turned.mirrored_x, turned.mirrored_y, cut.whole, _in_1024ths(surface.matrix)),
+        *(turned.transposed, turned.mirrored_x, turned.mirrored_y, cut.whole),
+        *_in_1024ths(surface.matrix.tobytes()),
     )
 
 
-def _in_1024ths(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """float32 (3, 4) as whole numbers (12,), the last of each row with the half that rounding needs: as OpenCV does."""
-    whole: npt.NDArray[np.int64] = np.rint(matrix * np.float32(1024)).astype(np.int64)
-    whole[:, 3] = np.rint((matrix[:, 3] + np.float32(0.5)) * np.float32(1024))
-    flat: npt.NDArray[np.int64] = whole.ravel()
-    return flat
+@lru_cache(64)
+def _in_1024ths(matrix: bytes) -> tuple[int, ...]:
+    """float32 (3, 4) as 12 whole numbers, the last of each row with the half that rounding needs: as OpenCV does."""
+    given = np.frombuffer(matrix, np.float32).reshape(3, 4)
+    whole = np.rint(given * np.float32(1024)).astype(np.int64)
+    whole[:, 3] = np.rint((given[:, 3] + np.float32(0.5)) * np.float32(1024))
+    return tuple(whole.ravel().tolist())

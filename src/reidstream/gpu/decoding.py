@@ -63,8 +63,7 @@ class OnGpu:
         luma, chroma = frame.planes
         if luma.line_size != chroma.line_size:
             raise ValueError("the GPU's decoder gave planes with lines of different length, which nobody here reads")
-        # FFmpeg starts its copy in the context's default stream, which ours do not wait for.
-        self._gpu.wait_for_default_stream()
+        # FFmpeg has only started its copy, in the context's default stream: whoever reads it comes behind that.
         surface = Surface(
             luma.buffer_ptr,
             chroma.buffer_ptr,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import DeviceError
@@ -22,6 +24,8 @@ class Gpu:
         self._driver: Any = beside("cuda.bindings.driver")
         wait_without_spinning()
         self._ready = threading.local()
+        self._lock = threading.Lock()
+        self._modules: dict[Path, Any] = {}
         self._call(self._driver.cuInit(0))
         self.number = number
         self._device = self._call(self._driver.cuDeviceGet(number))
@@ -42,6 +46,7 @@ class Gpu:
             flags = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
             self._ready.owner = _Stream(self, self._call(self._driver.cuStreamCreate(flags)))
             found = self._ready.stream = int(self._ready.owner.handle)
+            self._ready.others = self._event(self._driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
         return found
 
     def allocate(self, size: int) -> int:
@@ -73,19 +78,40 @@ class Gpu:
         copy.WidthInBytes, copy.Height = array.shape[1] * array.itemsize, array.shape[0]
         self._call(self._driver.cuMemcpy2DAsync(copy, self.stream()))
 
-    def wait_for_default_stream(self) -> None:
-        """Until all is done that others have started in the context's default stream."""
-        self.use()
-        self._call(self._driver.cuStreamSynchronize(0))
+    def after_default_stream(self) -> None:
+        """What is put into the thread's stream from now on begins when all is done that others have started in the
+        context's default stream. Nobody waits here."""
+        stream = self.stream()
+        self._call(self._driver.cuEventRecord(self._ready.others, 0))
+        self._call(self._driver.cuStreamWaitEvent(stream, self._ready.others, 0))
 
     def wait(self) -> None:
         """Until all is done that is in the thread's stream."""
         self._call(self._driver.cuStreamSynchronize(self.stream()))
 
+    def pinned(self, size: int) -> npt.NDArray[np.uint8]:
+        """``size`` bytes of the processor's memory that the GPU reaches by itself; they are never freed."""
+        self.use()
+        address = int(self._call(self._driver.cuMemHostAlloc(size, 0)))
+        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+
+    def start_copy(self, array: npt.NDArray[Any], address: int) -> None:
+        """Begin to fill an array of pinned memory from the device, after all that is in the thread's stream."""
+        self._call(self._driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.stream()))
+
+    def mark(self) -> Mark:
+        """Something to wait for, which has not been set yet."""
+        self.use()
+        flags = self._driver.CUevent_flags
+        return Mark(self, self._event(flags.CU_EVENT_BLOCKING_SYNC | flags.CU_EVENT_DISABLE_TIMING))
+
     def kernel(self, path: Path, name: str) -> Any:
         """A kernel of a PTX file, for ``launch``."""
         self.use()
-        module = self._call(self._driver.cuModuleLoadData(path.read_bytes() + b"\0"))
+        with self._lock:
+            module = self._modules.get(path)
+            if module is None:
+                module = self._modules[path] = self._call(self._driver.cuModuleLoadData(path.read_bytes() + b"\0"))
         return self._call(self._driver.cuModuleGetFunction(module, name.encode()))
 
     def launch(
@@ -94,12 +120,33 @@ class Gpu:
         """Start a kernel in the thread's stream. types: a ctypes type for each value."""
         self._call(self._driver.cuLaunchKernel(kernel, *grid, *block, 0, self.stream(), (values, types), 0))
 
+    def _event(self, flags: int) -> Any:
+        return self._call(self._driver.cuEventCreate(int(flags)))
+
     def _call(self, answer: tuple[Any, ...]) -> Any:
         """What a call of the driver returns besides its error code."""
         code, *values = answer
         if code != self._driver.CUresult.CUDA_SUCCESS:
             raise DeviceError(f"the GPU's driver says {code.name}")
         return values[0] if len(values) == 1 else None
+
+
+class Mark:
+    """A place in a stream's work that can be waited for. Of one thread."""
+
+    def __init__(self, gpu: Gpu, event: Any) -> None:
+        self._gpu, self._event = gpu, event
+
+    def set(self) -> None:
+        """Here, behind all that is in the thread's stream so far."""
+        self._gpu._call(self._gpu._driver.cuEventRecord(self._event, self._gpu.stream()))
+
+    def wait(self) -> None:
+        """Until all is done that was there when it was set."""
+        self._gpu._call(self._gpu._driver.cuEventSynchronize(self._event))
+
+    def __del__(self) -> None:
+        self._gpu._driver.cuEventDestroy(self._event)
 
 
 class _Stream:

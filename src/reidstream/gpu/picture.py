@@ -32,6 +32,11 @@ class DevicePicture:
     def size(self) -> tuple[int, int]:
         return self._size
 
+    @property
+    def gpu(self) -> Gpu:
+        """In whose memory it lies."""
+        return self._gpu
+
     def cut(self, box: Box, place: Box) -> Cut:
         """A box, in upright pixels and inside the picture, for a place of a network's input."""
         whole = box == (0, 0, *self._size) and place[2:] != self._size

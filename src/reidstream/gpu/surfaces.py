@@ -34,6 +34,7 @@ def to_host(gpu: Gpu, surface: Surface, box: tuple[int, int, int, int]) -> YuvPl
     """The part of a picture that holds a box of stored pixels, from even coordinates on, in the processor's memory."""
     left, top, right, bottom = box
     left, top = left & ~1, top & ~1
+    gpu.after_default_stream()
     bytes_each = 2 if surface.deep else 1
     sample = np.dtype("<u2" if surface.deep else np.uint8)
     luma = np.empty((bottom - top, right - left), sample)

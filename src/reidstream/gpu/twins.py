@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.boxes import whole_pixels
+from reidstream.sharpness import sharpness_sums
 from reidstream.sources.frame import Pixels
+from reidstream.sources.picture import Orientation
+from reidstream.types import FloatArray
 
 _Tap = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
@@ -21,22 +25,39 @@ def cut_out(
     chroma: the same type (h, w, 2), rounded up. size: width and height of the input.
     """
     out = np.full((size[1], size[0], 3), grey, np.uint8)
-    matrix = row["matrix"].reshape(3, 4).astype(np.int64)
     place_left, place_top, columns, lines = (
         int(row[name]) for name in ("place_left", "place_top", "place_width", "place_height")
     )
     if row["whole"]:
+        matrix = row["matrix"].reshape(3, 4).astype(np.int64)
         across, down = (lines, columns) if row["transposed"] else (columns, lines)
         planes = [luma, chroma[:, :, 0], chroma[:, :, 1]]
         found = _upright(row, _bgr(matrix, *(_scaled(plane, (across, down)) for plane in planes)))
     else:
-        left, top = int(row["left"]), int(row["top"])
-        y, x = np.ogrid[top : top + int(row["height"]), left : left + int(row["width"])]
-        colours = [_bytes(chroma[:, :, channel])[y >> 1, x >> 1] for channel in range(2)]
-        crop = _upright(row, _bgr(matrix, _bytes(luma)[y, x], *colours))
+        crop = copy_out(row, luma, chroma)
         found = np.stack([_resized(crop[:, :, channel], (columns, lines)) for channel in range(3)], axis=-1)
     out[place_top : place_top + lines, place_left : place_left + columns] = found
     return out
+
+
+def copy_out(row: np.void, luma: npt.NDArray[Any], chroma: npt.NDArray[Any]) -> Pixels:
+    """The box of a row of ``cuts.CUT`` as it is, upright, uint8 (h, w, 3), BGR; see ``cut_out``."""
+    left, top = int(row["left"]), int(row["top"])
+    y, x = np.ogrid[top : top + int(row["height"]), left : left + int(row["width"])]
+    colours = [_bytes(chroma[:, :, channel])[y >> 1, x >> 1] for channel in range(2)]
+    matrix = row["matrix"].reshape(3, 4).astype(np.int64)
+    return np.ascontiguousarray(_upright(row, _bgr(matrix, _bytes(luma)[y, x], *colours)).astype(np.uint8))
+
+
+def judged(row: np.void, luma: npt.NDArray[Any], chroma: npt.NDArray[Any], box: FloatArray) -> tuple[int, int, int]:
+    """How sharp a person is, see ``sharpness.sharpness_sums``; row: the whole picture. box: float32 (4,), upright."""
+    width, height = int(row["picture_width"]), int(row["picture_height"])
+    turned = Orientation(*(bool(row[name]) for name in ("transposed", "mirrored_x", "mirrored_y")))
+    size = turned.size(width, height)
+    left, top, right, bottom = turned.stored_box(whole_pixels(box, size), *size)
+    part = row.copy()
+    part["left"], part["top"], part["width"], part["height"] = left, top, right - left, bottom - top
+    return sharpness_sums(copy_out(part, luma, chroma))
 
 
 def _upright(row: np.void, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:

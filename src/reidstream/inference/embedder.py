@@ -9,8 +9,9 @@ import numpy as np
 
 from reidstream.errors import ModelMismatch
 from reidstream.gpu.cuts import Box
-from reidstream.inference.network import Answer, Network
+from reidstream.inference.network import Ahead, Answer, Network
 from reidstream.inference.placing import Image, cropped, stretched
+from reidstream.inference.shared_batch import SharedBatch
 from reidstream.models.spec import ResolvedModel
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.types import EmbeddingSpace, FloatArray
@@ -39,19 +40,26 @@ class OnnxEmbedder:
         """
         return self._started([stretched(crop, self._size) for crop in crops])()
 
-    def start(self, picture: Picture, boxes: Sequence[Box]) -> Answer:
-        """What ``embed`` gives for crops of a picture: boxes (left, top, right, bottom) inside it; n may be 0.
+    def start(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> Answer:
+        """What ``embed`` gives for crops: a box (left, top, right, bottom) inside each of these pictures; n may be 0.
 
         Where the network runs on another device, only calling the answer waits for it, and a picture that lies there
         stays there.
         """
-        return self._started(cropped(picture, boxes, self._size, self._network.takes_cuts))
+        return self._started(cropped(pictures, boxes, self._size, self._network.takes_cuts))
+
+    def start_ahead(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> tuple[Answer, Ahead] | None:
+        """``start`` for crops, at least one, that perhaps nobody will ask for; None where others would have to wait."""
+        if not isinstance(self._network, SharedBatch):
+            return None
+        order = self._network.ahead(cropped(pictures, boxes, self._size, self._network.takes_cuts))
+        return Answer(lambda: self._vectors(order.done.result()), order.done.done), order
 
     def _started(self, images: list[Image]) -> Answer:
         if not images:
-            return lambda: np.empty((0, self._space.size), np.float32)
+            return Answer(lambda: np.empty((0, self._space.size), np.float32))
         answer = self._network.start(images)
-        return lambda: self._vectors(answer())
+        return Answer(lambda: self._vectors(answer()), answer.ready)
 
     def _vectors(self, answers: FloatArray) -> FloatArray:
         vectors: FloatArray = answers.reshape(len(answers), -1)

@@ -17,6 +17,7 @@ import numpy as np
 
 from reidstream.errors import ModelError, ModelMismatch
 from reidstream.inference.input import Packer, input_size
+from reidstream.inference.placing import PAD
 from reidstream.inference.session import Session
 from reidstream.models.spec import ModelSpec
 from reidstream.sources.frame import Pixels
@@ -28,8 +29,9 @@ logger = logging.getLogger(__name__)
 # number; float32 rounding is far below.
 _TOLERANCE = 1e-3
 
-Change = Callable[[Any], None]
-"""Changes an onnx.ModelProto in place; raises ModelError or ValueError where it cannot."""
+Change = Callable[[Any], tuple[int, int] | None]
+"""Changes an onnx.ModelProto in place; raises ModelError or ValueError where it cannot. Returns the width and height of
+the input that is left, if that is another: the upper left part of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +63,38 @@ def fixed_graph(
     rows: int,
     change: Change | None = None,
     kept: Callable[[FloatArray], FloatArray] = lambda answers: answers,
+    content: tuple[int, int] | None = None,
 ) -> FixedGraph:
     """The model of ``session`` for ``rows`` pictures at once.
 
     change: saves work and is left out when it cannot be done or changes the numbers. kept: what remains of the
     model's answers after the change. Where the number of pictures is fixed inside the model in a way that cannot be
-    opened, the graph has that number of rows instead. Raises ModelMismatch when nothing works.
+    opened, the graph has that number of rows instead. content: the graph is for pictures that take so much (width,
+    height) of the input at most, at its upper left; the change is then not left out. Raises ModelMismatch when nothing
+    works.
     """
     size = input_size(session, spec)
     random = np.random.default_rng(0)
     pictures = tuple(random.integers(0, 256, (2, size[1], size[0], 3), np.uint8))
+    if content is not None:
+        for picture in pictures:
+            picture[content[1] :] = picture[:, content[0] :] = PAD
     packer = Packer(spec.preprocessing)
     answers = np.concatenate([session.run(packer([one], session.batch or 1))[:1] for one in pictures])
     whole = FixedGraph(session.path, b"", rows, size, pictures, answers, False)
     tries: list[tuple[FixedGraph, Change | None]] = [(whole, None)]
     if change is not None:
         tries.insert(0, (replace(whole, changed=True), change))
-    if session.batch is not None and session.batch != rows:
+    if content is not None:
+        del tries[1:]
+    elif session.batch is not None and session.batch != rows:
         tries.append((replace(whole, rows=session.batch), None))
     reason: Exception | None = None
     for form, apply in tries:
         try:
             if form.changed:
                 form = replace(form, answers=kept(answers))
-            return replace(form, graph=_made(form, session, spec, apply))
+            return _made(form, session, spec, apply)
         except (ModelError, ValueError) as error:
             what = "with its changes " if form.changed else ""
             logger.info("%s cannot be run %sfor %d pictures at once: %s", session.path, what, form.rows, error)
@@ -92,16 +102,17 @@ def fixed_graph(
     raise ModelMismatch(f"{session.path} cannot be run for a fixed number of pictures: {reason}")
 
 
-def _made(form: FixedGraph, session: Session, spec: ModelSpec, change: Change | None) -> bytes:
-    """The graph's bytes, after it has proved itself on the processor."""
+def _made(form: FixedGraph, session: Session, spec: ModelSpec, change: Change | None) -> FixedGraph:
+    """With its graph, after that has proved itself on the processor."""
     from reidstream.models.graph.batch import open_batch
     from reidstream.models.graph.folding import constants_as_weights
     from reidstream.models.graph.pictures import fix_rows, take_pictures
 
     model = session.graph()
     constants_as_weights(model)
-    if change is not None:
-        change(model)
+    if change is not None and (size := change(model)) is not None:
+        pictures = tuple(np.ascontiguousarray(picture[: size[1], : size[0]]) for picture in form.pictures)
+        form = replace(form, size=size, pictures=pictures)
     if session.batch != form.rows:
         a, b, c = _image_shape(form.size, spec)
         open_batch(model, (a, b, c))
@@ -116,8 +127,7 @@ def _made(form: FixedGraph, session: Session, spec: ModelSpec, change: Change | 
     if difference > _TOLERANCE:
         raise ValueError(f"its results would differ by {difference:.2g} of the largest")
     fix_rows(model, form.rows)
-    graph: bytes = model.SerializeToString()
-    return graph
+    return replace(form, graph=model.SerializeToString())
 
 
 def _image_shape(size: tuple[int, int], spec: ModelSpec) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from reidstream.errors import DeviceError, ModelMismatch
 from reidstream.gpu.cuts import Cut
-from reidstream.gpu.driver import Gpu
+from reidstream.gpu.driver import Gpu, Mark
 from reidstream.gpu.sampling import Sampler
 from reidstream.inference.fixed_graph import FixedGraph
 from reidstream.inference.placing import Image
@@ -31,6 +32,15 @@ _WARM_UP_RUNS = 3
 # Heuristics choose the same algorithms in every run, which a search by stopwatch does not; and without TF32, which
 # rounds to ten bits, results are those of processors up to float32's rounding.
 _CUDA_OPTIONS = {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of ``count`` pictures. answers: float32 (count or more, ...), there after ``mark``, at once without one."""
+
+    count: int
+    answers: FloatArray
+    mark: Mark | None
 
 
 class FixedSession:
@@ -60,7 +70,14 @@ class FixedSession:
         self._output = values.ortvalue_from_shape_and_type(shape, np.float32, device, 0)
         self._binding.bind_ortvalue_output(self._session.get_outputs()[0].name, self._output)
         self._gpu = gpu
-        self._sampler = None if gpu is None else Sampler(gpu, self._input.data_ptr(), fixed.rows, fixed.size)
+        self.sampler = None if gpu is None else Sampler(gpu, self._input.data_ptr(), fixed.rows, fixed.size)
+        # What is waited for is the copy of the answers, so that the next run can be prepared meanwhile.
+        self._options = onnxruntime().RunOptions()
+        self._next = 0
+        if gpu is not None:
+            self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+            size = 4 * int(np.prod(shape))
+            self._slots = [(gpu.pinned(size).view(np.float32).reshape(shape), gpu.mark()) for _ in range(2)]
         self._warm_up(fixed)
         logger.info(
             "%s runs on %s, %d at once, %s", fixed.path, device, fixed.rows, "captured" if captured else "plain"
@@ -68,35 +85,72 @@ class FixedSession:
 
     @property
     def takes_cuts(self) -> bool:
-        return self._sampler is not None
+        return self.sampler is not None
 
     def run(self, pictures: Sequence[Image]) -> FloatArray:
-        """float32 (n, ...) for n pictures, 1 to ``rows``: uint8 (height, width, 3), BGR, or Cuts where it takes them.
+        """``begin`` and ``end`` in one."""
+        return self.end(self.begin(pictures))
 
-        Raises DeviceError when the device fails.
+    def begin(self, pictures: Sequence[Image]) -> Run:
+        """Begin to run 1 to ``rows`` pictures: uint8 (height, width, 3), BGR, or Cuts where it takes them.
+
+        At most two runs may be under way. Raises DeviceError when the device fails.
         """
         try:
-            self._fill(pictures)
-            self._session.run_with_iobinding(self._binding)
-            # A copy: on the processor it would be the memory into which the next run writes.
-            answers: FloatArray = self._output.numpy().copy()
+            self.launch(pictures)
+            count = len(pictures)
+            if self._gpu is None:
+                # A copy: on the processor it would be the memory into which the next run writes.
+                return Run(count, self._output.numpy()[:count].copy(), None)
+            memory, mark = self._slots[self._next]
+            self._next = 1 - self._next
+            self._gpu.start_copy(memory[:count], self._output.data_ptr())
+            mark.set()
+            return Run(count, memory, mark)
         except Exception as error:  # noqa: BLE001 - ONNX Runtime raises a dozen unrelated types
-            raise DeviceError(f"{self.path} fails on {self._device}: {first_line(error)}") from None
-        return answers[: len(pictures)]
+            raise self.failed(error) from None
+
+    def end(self, run: Run) -> FloatArray:
+        """Wait for a run: float32 (n, ...), of its own. Raises DeviceError when the device fails."""
+        if run.mark is None:
+            return run.answers
+        try:
+            run.mark.wait()
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self.failed(error) from None
+        return run.answers[: run.count].copy()
+
+    def joined(self, parts: Sequence[FloatArray]) -> FloatArray:
+        """Answers of several runs."""
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def launch(self, pictures: Sequence[Image]) -> None:
+        """Bring pictures into the input and start the network; what comes of it stays where it is."""
+        self._fill(pictures)
+        self._session.run_with_iobinding(self._binding, self._options)
+
+    def failed(self, error: Exception) -> DeviceError:
+        """What to say of an error of the device."""
+        return DeviceError(f"{self.path} fails on {self._device}: {first_line(error)}")
+
+    @property
+    def output(self) -> int:
+        """Address of the network's answers, float32 (rows, ...), in the device's memory."""
+        return int(self._output.data_ptr())
 
     def _fill(self, pictures: Sequence[Image]) -> None:
         """Bring the pictures into the input. Rows that are left over keep what was in them: nobody looks at those."""
         cuts = [(row, picture) for row, picture in enumerate(pictures) if isinstance(picture, Cut)]
-        for row, picture in enumerate(pictures):
-            if not isinstance(picture, Cut):
-                self._pictures[row] = picture
-                if self._gpu is not None:
-                    self._gpu.write(self._input.data_ptr() + row * self._pictures[row].nbytes, self._pictures[row])
-        if self._gpu is None:
-            self._input.update_inplace(self._pictures)
-        if cuts:
-            assert self._sampler is not None
-            self._sampler.fill([cut for _, cut in cuts], [row for row, _ in cuts])
+        if len(cuts) < len(pictures):
+            for row, picture in enumerate(pictures):
+                if not isinstance(picture, Cut):
+                    self._pictures[row] = picture
+                    if self._gpu is not None:
+                        self._gpu.write(self._input.data_ptr() + row * self._pictures[row].nbytes, self._pictures[row])
+            if self._gpu is None:
+                self._input.update_inplace(self._pictures)
+        if self.sampler is not None:
+            self.sampler.fill([cut for _, cut in cuts], [row for row, _ in cuts])
 
     def _warm_up(self, fixed: FixedGraph) -> None:
         # The first and the last row: a device that mixes rows up is found out, too.

@@ -107,6 +107,26 @@ def only_person(model: Any, column: int) -> None:
         raise ValueError("it does not end as a YOLOX does")
 
 
+def without_padding(model: Any, column: int, content: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Leave out most of the padding of pictures that take ``content`` of the input, and all classes but one.
+
+    content, size: width and height, of the whole input the latter. Returns what is left of it; raises ValueError where
+    nothing is saved.
+    """
+    from reidstream.models.graph.padding import skip_padding
+    from reidstream.models.graph.savings import only_column, pools_in_turn, slices_as_convolution
+
+    del model.graph.value_info[:]  # what follows changes shapes
+    slices_as_convolution(model)
+    pools_in_turn(model)
+    only_column(model, column, _BOX)
+    width, height = size
+    height = skip_padding(model, 2, content[1], (3, height, width))
+    if height == size[1]:
+        raise ValueError("no padding can be left out")
+    return width, height
+
+
 def columns_of(column: int) -> list[int]:
     """The columns of an output that are left when the score in ``column`` is the only one: it is the last then."""
     return [*range(_BOX), column]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -14,8 +15,29 @@ from reidstream.inference.session import Session
 from reidstream.sources.frame import Pixels
 from reidstream.types import FloatArray
 
-Answer = Callable[[], FloatArray]
-"""What has been asked for; called once, it waits and returns float32 (n, ...), or raises."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What has been asked for; called, it waits and returns float32 (n, ...), or raises.
+
+    ready: whether nobody would have to wait.
+    """
+
+    wait: Callable[[], FloatArray]
+    ready: Callable[[], bool] = lambda: True
+
+    def __call__(self) -> FloatArray:
+        return self.wait()
+
+
+class Ahead(Protocol):
+    """What was asked for before anybody knows whether it will be needed; see ``shared_batch.Order``."""
+
+    def hurry(self) -> None:
+        """Somebody waits for it now."""
+
+    def drop(self) -> None:
+        """Nobody will ask for it any more."""
 
 
 class Network(Protocol):
@@ -57,7 +79,7 @@ class PackedSession:
 
     def start(self, images: Sequence[Image]) -> Answer:
         found = self.run(images)
-        return lambda: found
+        return Answer(lambda: found)
 
     def run(self, images: Sequence[Image]) -> FloatArray:
         pixels = cast("Sequence[Pixels]", images)

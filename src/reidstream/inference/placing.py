@@ -33,11 +33,13 @@ def placed(picture: Picture, place: Box, size: tuple[int, int], cuts: bool) -> I
     return canvas
 
 
-def cropped(picture: Picture, boxes: Sequence[Box], size: tuple[int, int], cuts: bool) -> list[Image]:
-    """Boxes of a picture (left, top, right, bottom, inside it), each stretched to ``size``; see ``placed``."""
-    if cuts and isinstance(picture, DevicePicture):
-        return [picture.cut(box, (0, 0, *size)) for box in boxes]
-    return [stretched(picture.crop(*box), size) for box in boxes]
+def cropped(pictures: Sequence[Picture], boxes: Sequence[Box], size: tuple[int, int], cuts: bool) -> list[Image]:
+    """A box (left, top, right, bottom) inside each of these pictures, stretched to ``size``; see ``placed``."""
+    place = (0, 0, *size)
+    return [
+        picture.cut(box, place) if cuts and isinstance(picture, DevicePicture) else stretched(picture.crop(*box), size)
+        for picture, box in zip(pictures, boxes, strict=True)
+    ]
 
 
 def stretched(crop: Pixels, size: tuple[int, int]) -> Pixels:

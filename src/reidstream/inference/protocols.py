@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Protocol, runtime_checkable
 
+from reidstream.inference.network import Ahead, Answer
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.types import Detections, EmbeddingSpace, FloatArray
 
@@ -34,5 +36,24 @@ class Embedder(Protocol):
 class BoxEmbedder(Protocol):
     """An Embedder that cuts its crops out itself, and need not be waited for."""
 
-    def start(self, picture: Picture, boxes: Sequence[tuple[int, int, int, int]]) -> Callable[[], FloatArray]:
-        """Begin to embed boxes (left, top, right, bottom) inside a picture; what is returned waits for the vectors."""
+    def start(self, pictures: Sequence[Picture], boxes: Sequence[tuple[int, int, int, int]]) -> Answer:
+        """Begin to embed a box (left, top, right, bottom) inside each of these pictures, of which one may be there
+        several times; what is returned waits for the vectors."""
+
+
+@runtime_checkable
+class AheadEmbedder(BoxEmbedder, Protocol):
+    """A BoxEmbedder on a device that may have nothing better to do."""
+
+    def start_ahead(
+        self, pictures: Sequence[Picture], boxes: Sequence[tuple[int, int, int, int]]
+    ) -> tuple[Answer, Ahead] | None:
+        """``start`` for crops, at least one, that perhaps nobody will ask for; None where others would have to wait."""
+
+
+@runtime_checkable
+class StartingDetector(Protocol):
+    """A Detector that looks at pictures of many callers together, and need not be waited for."""
+
+    def start(self, pictures: Sequence[Picture]) -> Future[list[Detections]]:
+        """Begin to look for the people in each picture. Callbacks of the future may not wait for anything."""

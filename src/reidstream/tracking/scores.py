@@ -9,6 +9,8 @@ are raised (in log odds) by the difference.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +33,7 @@ instead of eight."""
 _BINS = 64
 _EDGE = 4.0
 """Log odds at the outermost bins, scores of .018 and .982."""
+_CENTRES = np.linspace(-_EDGE, _EDGE, _BINS)
 _SEPARATE = 0.7
 """Least part of the variance of the scores that two heaps explain (Otsu 1979); one heap alone, cut in two, has .64."""
 _SURE = 0.45
@@ -50,7 +53,6 @@ class ScoreScale:
 
     def __init__(self) -> None:
         self._counts: Counts = np.zeros(_BINS)
-        self._centres = np.linspace(-_EDGE, _EDGE, _BINS)
         self._shift = 0.0
 
     @property
@@ -60,51 +62,77 @@ class ScoreScale:
 
     def moved(self, detections: Detections) -> Detections:
         """The detections with their scores on the tracker's scale, after learning from them."""
-        odds = log_odds(detections.scores)
-        self._learn(odds[detections.scores >= _FAINT])
-        if not self._shift or not len(detections):
-            return detections
-        return Detections(detections.boxes, (1 / (1 + np.exp(-(odds + self._shift)))).astype(np.float32))
-
-    def _learn(self, odds: Counts) -> None:
-        if not len(odds):
-            return
-        places = np.rint((odds + _EDGE) * (_BINS - 1) / (2 * _EDGE)).astype(np.int64)
-        self._counts += np.bincount(np.clip(places, 0, _BINS - 1), minlength=_BINS)
-        total = float(self._counts.sum())
-        if total > _MEMORY:
-            self._counts *= _MEMORY / total
-        valley = valley_between(self._counts, self._centres)
-        wanted = 0.0 if valley is None else float(log_odds(VALLEY) - max(valley, float(log_odds(_LOWEST))))
-        self._shift = wanted * total / (total + _TRUST) if wanted >= _SLIGHT else 0.0
+        (moved,) = moved_together([self], [detections])
+        return moved
 
 
-def valley_between(counts: Counts, centres: Counts) -> float | None:
-    """The log odds between two heaps of scores; None when there are not two, or none of them is of people.
+def moved_together(scales: Sequence[ScoreScale], detections: Sequence[Detections]) -> list[Detections]:
+    """``ScoreScale.moved`` for a frame of each of several cameras, one step for all of them."""
+    counts = [len(found) for found in detections]
+    scores = np.concatenate([found.scores for found in detections])
+    odds = log_odds(scores)
+    telling = scores >= _FAINT
+    camera = np.repeat(np.arange(len(scales)), counts)
+    _learn(scales, odds[telling], camera[telling])
+    shifts = [scale.shift for scale in scales]
+    if not any(shifts):
+        return list(detections)
+    scores = (1 / (1 + np.exp(-(odds + np.array(shifts)[camera])))).astype(np.float32)
+    ends = np.cumsum(counts).tolist()
+    return [
+        Detections(found.boxes, scores[end - count : end], found.sharpness) if shift and count else found
+        for found, shift, count, end in zip(detections, shifts, counts, ends, strict=True)
+    ]
 
-    counts: how many scores lie in each bin. centres: log odds of the bins. Otsu's threshold ("A threshold selection
-    method from gray-level histograms", 1979).
+
+def _learn(scales: Sequence[ScoreScale], odds: Counts, camera: npt.NDArray[np.int64]) -> None:
+    """Let each camera learn from its log odds, and find its shift anew."""
+    places = np.clip(np.rint((odds + _EDGE) * (_BINS - 1) / (2 * _EDGE)).astype(np.int64), 0, _BINS - 1)
+    seen = np.bincount(camera * _BINS + places, minlength=len(scales) * _BINS).reshape(-1, _BINS)
+    learning = np.flatnonzero(seen.any(axis=1))
+    if not len(learning):
+        return
+    counts: Counts = np.array([scales[n]._counts for n in learning.tolist()], np.float64) + seen[learning]
+    total = counts.sum(axis=1)
+    full = total > _MEMORY
+    counts[full] *= (_MEMORY / total[full])[:, None]
+    valleys = _valleys(counts)
+    wanted = np.where(np.isnan(valleys), 0.0, _WANTED - np.maximum(valleys, _DEEPEST))
+    shifts = np.where(wanted >= _SLIGHT, wanted * total / (total + _TRUST), 0.0)
+    for n, own, shift in zip(learning.tolist(), counts, shifts.tolist(), strict=True):
+        scales[n]._counts, scales[n]._shift = own, shift
+
+
+def _valleys(counts: Counts) -> Counts:
+    """float64 (n,): the log odds between the two heaps of scores of each camera; NaN when there are not two, or none of
+    them is of people.
+
+    counts: float64 (n, bins), how many scores lie in each bin. Otsu's threshold ("A threshold selection method from
+    gray-level histograms", 1979).
     """
-    below = np.cumsum(counts)[:-1]
-    total, moment = counts.sum(), counts * centres
+    below = np.cumsum(counts, axis=1)[:, :-1]
+    total, moment = counts.sum(axis=1, keepdims=True), counts * _CENTRES
     above = total - below
     usable = (below > 0) & (above > 0)
-    if not usable.any():
-        return None
-    low = np.cumsum(moment)[:-1] / np.maximum(below, 1)
-    high = (moment.sum() - np.cumsum(moment)[:-1]) / np.maximum(above, 1)
+    so_far = np.cumsum(moment, axis=1)[:, :-1]
+    low = so_far / np.maximum(below, 1)
+    high = (moment.sum(axis=1, keepdims=True) - so_far) / np.maximum(above, 1)
     between = np.where(usable, below * above * (high - low) ** 2, 0) / total**2
     # Where the bins between two heaps are empty, any of them would do: the middle of these.
-    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
-    cut = int(best[len(best) // 2])
-    mean = moment.sum() / total
-    spread = float((counts * (centres - mean) ** 2).sum() / total)
-    if between[cut] < _SEPARATE * spread or high[cut] < log_odds(_SURE):
-        return None
-    return float((centres[cut] + centres[cut + 1]) / 2)
+    best = between >= between.max(axis=1, keepdims=True) * (1 - 1e-9)
+    middle = best.sum(axis=1, keepdims=True) // 2 + 1
+    cut = (np.cumsum(best, axis=1) == middle).argmax(axis=1)
+    mean = moment.sum(axis=1, keepdims=True) / total
+    spread = (counts * (_CENTRES - mean) ** 2).sum(axis=1) / total[:, 0]
+    rows = np.arange(len(counts))
+    apart = usable.any(axis=1) & (between[rows, cut] >= _SEPARATE * spread) & (high[rows, cut] >= log_odds(_SURE))
+    return np.where(apart, (_CENTRES[cut] + _CENTRES[cut + 1]) / 2, np.nan)
 
 
 def log_odds(scores: FloatArray | float) -> Counts:
     """log(p / (1 - p)), finite for 0 and 1 as well."""
     safe = np.clip(np.asarray(scores, np.float64), 1e-6, 1 - 1e-6)
     return np.asarray(np.log(safe / (1 - safe)))
+
+
+_WANTED, _DEEPEST = float(log_odds(VALLEY)), float(log_odds(_LOWEST))

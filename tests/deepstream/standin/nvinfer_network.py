@@ -11,7 +11,7 @@ import onnxruntime
 from nvinfer_file import BadConfig, NvinferFile
 
 from reidstream.boxes import non_maximum
-from reidstream.inference.yolox import grid
+from reidstream.inference.yolox_rows import grid
 
 _INTERPOLATION = {
     0: cv2.INTER_NEAREST,

@@ -1,4 +1,4 @@
-"""Who looks for people in frames: threads that each take one request, or few that take whatever waits."""
+"""Who looks for people in frames: threads that each take one request, few that take whatever waits, or the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
 
 from reidstream.engines import EngineStatus
-from reidstream.inference import Detector
+from reidstream.inference import Detector, StartingDetector
 from reidstream.sources.frame import Picture
 from reidstream.types import Detections
 
@@ -51,6 +51,44 @@ class Separately:
         found = self._detector.detect(pictures)
         self._status.spend("detect", time.perf_counter() - before)
         return use(found)
+
+
+class Submitted:
+    """Handed to a detector that looks at what waits, of all sources, together, and answers from a thread of its own."""
+
+    def __init__(self, detector: StartingDetector, status: EngineStatus) -> None:
+        self._detector = detector
+        self._status = status
+        self._lock = threading.Lock()
+        self._busy_until = 0.0
+
+    def start(self, pictures: Sequence[Picture], use: Use[T]) -> Future[T]:
+        done: Future[T] = Future()
+        begun = time.perf_counter()
+
+        def answer(found: Future[list[Detections]]) -> None:
+            try:
+                self._spend(begun)
+                done.set_result(use(found.result()))
+            except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+                done.set_exception(error)
+
+        try:
+            self._detector.start(pictures).add_done_callback(answer)
+        except Exception as error:  # noqa: BLE001 - as above
+            done.set_exception(error)
+        return done
+
+    def close(self) -> None:
+        """Nothing is held here: what was handed over is answered."""
+
+    def _spend(self, begun: float) -> None:
+        """The time in which anything at all was being looked at."""
+        now = time.perf_counter()
+        with self._lock:
+            spent = now - max(begun, self._busy_until)
+            self._busy_until = now
+        self._status.spend("detect", max(spent, 0.0))
 
 
 class _Request(Generic[T_co]):

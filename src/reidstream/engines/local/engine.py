@@ -11,14 +11,22 @@ from collections.abc import Iterator, Sequence
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.local.detecting import Detecting, Gathered, Separately
+from reidstream.engines.local.detecting import Detecting, Gathered, Separately, Submitted
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.source_reader import Item, Observer, Shared, SourceReader, ready
 from reidstream.engines.local.tracking_group import TrackingGroup
 from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.gpu.decoding import open_gpu
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import DETECTED_TOGETHER, BoxEmbedder, Detector, Embedder, open_detector, open_embedder
+from reidstream.inference import (
+    DETECTED_TOGETHER,
+    BoxEmbedder,
+    Detector,
+    Embedder,
+    StartingDetector,
+    open_detector,
+    open_embedder,
+)
 from reidstream.models import resolve_model
 from reidstream.types import EmbeddingSpace, Event
 
@@ -108,7 +116,6 @@ class LocalEngine:
             self._status,
             self._observer,
             self._gpu,
-            len(self._sources) == 1,
             failed=self._fail,
             ended=ended,
         )
@@ -164,6 +171,8 @@ class LocalEngine:
         """Who looks for people."""
         if self._detector is None:
             return None
+        if isinstance(self._detector, StartingDetector):
+            return Submitted(self._detector, self._status)
         if self._gpu is not None and len(self._sources) > 1:
             # Those that run and those that are prepared meanwhile.
             return Gathered(self._detector, DETECTED_TOGETHER, self._status)

@@ -39,10 +39,10 @@ Sources = Sequence[tuple[str, SourceConfig]]
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 _EVENTS_WAITING = 256
-# Cores for each process, when their number is left to us. With 14 streams on 16 cores and a GPU, 3 processes gave 711
-# to 757 frames/s, 4 and 2 gave 670, 1 gave 390: one waits for Python's lock, many take turns on the GPU. Without a GPU
+# Cores for each process, when their number is left to us. With 14 streams on 16 cores and a GPU, 2 processes gave 888
+# to 930 frames/s, 3 gave 862, 1 gave 646: one waits for Python's lock, many take turns on the GPU. Without a GPU
 # 8 processes reach 93 % of what 16 do, in half the memory.
-_CORES_EACH = {"cpu": 2, "cuda": 5}
+_CORES_EACH = {"cpu": 2, "cuda": 8}
 
 
 class LocalProcesses:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,7 +13,9 @@ import numpy as np
 from reidstream.boxes import whole_pixels
 from reidstream.config import EmbeddingConfig
 from reidstream.engines.sampling import SampleSlots, box_quality, sharpness
-from reidstream.inference import BoxEmbedder, Embedder
+from reidstream.gpu.copies import crops_of
+from reidstream.inference import AheadEmbedder, BoxEmbedder, Embedder
+from reidstream.inference.network import Ahead, Answer
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.tracking import Tracks
 from reidstream.types import Detections, FloatArray, IntArray, Samples
@@ -30,6 +34,7 @@ class FrameCrops:
         self._embedder = embedder
         self._crops: dict[int, Pixels] = {}
         self._vectors: dict[int, tuple[_Vectors, int]] = {}
+        self._ahead: Ahead | None = None
 
     @property
     def detections(self) -> Detections:
@@ -42,6 +47,13 @@ class FrameCrops:
         boxes: FloatArray = self._detections.boxes[np.maximum(rows, 0)]
         return boxes
 
+    def sharpness(self, rows: IntArray) -> FloatArray:
+        """float32 (m,) in 0..1 of these detections."""
+        known = self._detections.sharpness
+        if known is not None:
+            return known[rows]
+        return np.array([sharpness(self.crop(row)) for row in rows.tolist()], np.float32)
+
     def crop(self, row: int) -> Pixels:
         """The pixels of a detection, BGR; at least one pixel."""
         if row not in self._crops:
@@ -52,35 +64,96 @@ class FrameCrops:
         """float32 (m, d) for these detections."""
         return self.start(rows)()
 
-    def start(self, rows: IntArray) -> Callable[[], FloatArray]:
+    def start(self, rows: IntArray) -> Answer:
         """Begin to embed these detections; what is returned waits for float32 (m, d)."""
-        wanted = rows.tolist()
-        new = [row for row in wanted if row not in self._vectors]
-        if new:
-            vectors = _Vectors(self._started(new))
-            self._vectors.update((row, (vectors, place)) for place, row in enumerate(new))
-        parts = [self._vectors[row] for row in wanted]
-        if not parts:
-            return lambda: np.zeros((0, self._embedder.space.size), np.float32)
-        return lambda: np.stack([vectors.all()[place] for vectors, place in parts])
+        (answer,) = start_together([(self, rows)])
+        return answer
 
-    def _started(self, rows: list[int]) -> Callable[[], FloatArray]:
-        if isinstance(self._embedder, BoxEmbedder):
-            return self._embedder.start(self._picture, [self._box(row) for row in rows])
-        found = self._embedder.embed([self.crop(row) for row in rows])
-        return lambda: found
+    def start_ahead(self, rows: IntArray, embedder: AheadEmbedder) -> None:
+        """Have these detections embedded if the device has nothing better to do, before anybody asks for them."""
+        if not len(rows):
+            return
+        wanted = rows.tolist()
+        started = embedder.start_ahead([self._picture] * len(wanted), [self._box(row) for row in wanted])
+        if started is not None:
+            answer, self._ahead = started
+            vectors = _Vectors(answer, self._ahead)
+            self._vectors.update((row, (vectors, place)) for place, row in enumerate(wanted))
+
+    def settled(self) -> None:
+        """Nobody will ask for more of it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.drop()
+
+    def _known(self, rows: list[int]) -> Answer:
+        parts = [self._vectors[row] for row in rows]
+        if not parts:
+            return Answer(lambda: np.zeros((0, self._embedder.space.size), np.float32))
+        asked = {vectors for vectors, _ in parts}
+        for vectors in asked:
+            vectors.hurry()
+        return Answer(
+            lambda: np.stack([vectors.all()[place] for vectors, place in parts]),
+            lambda: all(vectors.ready() for vectors in asked),
+        )
 
     def _box(self, row: int) -> tuple[int, int, int, int]:
         """The whole pixels of a detection, at least one, inside the picture."""
         return whole_pixels(self._detections.boxes[row], self._picture.size)
 
 
+Wanted = Sequence[tuple[FrameCrops, IntArray]]
+"""Frames, of one embedder, and rows of what was detected in each."""
+
+
+def start_together(wanted: Wanted) -> list[Answer]:
+    """Begin to embed detections of several frames; each of what is returned waits for one frame's float32 (m, d)."""
+    rows = [some.tolist() for _, some in wanted]
+    new = [
+        (crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some if row not in crops._vectors
+    ]
+    if new:
+        embedder = new[0][0]._embedder
+        if isinstance(embedder, BoxEmbedder):
+            vectors = _Vectors(
+                embedder.start([crops._picture for crops, _ in new], [crops._box(row) for crops, row in new])
+            )
+        else:
+            found = embedder.embed([crops.crop(row) for crops, row in new])
+            vectors = _Vectors(Answer(lambda: found))
+        for place, (crops, row) in enumerate(new):
+            crops._vectors[row] = vectors, place
+    return [crops._known(some) for (crops, _), some in zip(wanted, rows, strict=True)]
+
+
+def pixels_of(wanted: Wanted) -> list[list[Pixels]]:
+    """The pixels of detections of several frames, BGR; what lies in a GPU's memory comes back in one piece."""
+    rows = [some.tolist() for _, some in wanted]
+    new = [
+        (crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some if row not in crops._crops
+    ]
+    found = crops_of([crops._picture for crops, _ in new], [crops._box(row) for crops, row in new])
+    for (crops, row), pixels in zip(new, found, strict=True):
+        crops._crops[row] = pixels
+    return [[crops._crops[row] for row in some] for (crops, _), some in zip(wanted, rows, strict=True)]
+
+
 class _Vectors:
     """What was asked for together, waited for by whoever needs it first."""
 
-    def __init__(self, answer: Callable[[], FloatArray]) -> None:
+    def __init__(self, answer: Answer, ahead: Ahead | None = None) -> None:
         self._answer = answer
+        self._ahead = ahead
         self._found: FloatArray | None = None
+
+    def hurry(self) -> None:
+        if self._ahead is not None:
+            self._ahead.hurry()
+            self._ahead = None
+
+    def ready(self) -> bool:
+        return self._found is not None or self._answer.ready()
 
     def all(self) -> FloatArray:
         if self._found is None:
@@ -90,53 +163,126 @@ class _Vectors:
 
 @dataclass(frozen=True, slots=True)
 class StartedSamples:
-    """Samples whose vectors are on their way; see ``Samples``."""
+    """Samples whose vectors and pictures are on their way; see ``Samples``."""
 
     rows: IntArray
-    vectors: Callable[[], FloatArray]
+    vectors: Answer
     quality: FloatArray
-    pictures: tuple[bytes | None, ...]
+    pictures: tuple[Future[bytes | None], ...]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def finished(self) -> Samples:
-        """Wait for the vectors."""
-        return Samples(self.rows, self.vectors(), self.quality, self.pictures)
+        """Wait for the vectors and the pictures."""
+        return Samples(self.rows, self.vectors(), self.quality, tuple(picture.result() for picture in self.pictures))
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFrame:
+    """A frame of one source with its tracks, at ``time`` in its seconds."""
+
+    source: str
+    crops: FrameCrops
+    tracks: Tracks
+    time: float
+
+
+class CropSamplers:
+    """Chooses crops of the tracks of several sources, embeds them and keeps pictures of the best.
+
+    Frames of several sources at once cost hardly more than one; what is chosen of a source does not depend on the
+    others. encoder: what turns pixels into JPEGs beside; None: the calling thread.
+    """
+
+    def __init__(self, config: EmbeddingConfig, encoder: Executor | None = None) -> None:
+        self._slots = SampleSlots(config.per_track)
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._min_height = config.min_height
+        self._encoder = encoder
+
+    def begin(self, source: str, frame_size: tuple[int, int]) -> None:
+        """A source's frames follow; frame_size: their width and height."""
+        self._sizes[source] = frame_size
+
+    def sample(self, frames: Sequence[TrackedFrame]) -> list[StartedSamples | None]:
+        """The samples of these frames, each of another source; None where no crop is worth it."""
+        found: list[StartedSamples | None] = [None] * len(frames)
+        seen = [n for n, frame in enumerate(frames) if len(frame.tracks)]
+        if not seen:
+            return found
+        some = [frames[n] for n in seen]
+        counts = [len(frame.tracks) for frame in some]
+        starts = np.cumsum([0, *counts])
+        rows = np.concatenate([frame.tracks.rows for frame in some])
+        # What is cut out is the detected box, not the track's smoothed one; who is missed may still hide others.
+        detected = np.concatenate([frame.crops.boxes(frame.tracks.rows) for frame in some])
+        boxes = np.where((rows >= 0)[:, None], detected, np.concatenate([frame.tracks.boxes for frame in some]))
+        sizes = np.repeat(np.array([self._sizes[frame.source] for frame in some], np.float32), counts, axis=0)
+        confidences = np.concatenate([frame.tracks.confidences for frame in some])
+        quality = box_quality(boxes, confidences, sizes, starts)
+        tall = boxes[:, 3] - boxes[:, 1] >= self._min_height
+        quality[(rows < 0) | ~tall] = 0.0
+        tracks = [(frame.source, track) for frame in some for track in frame.tracks.track_ids.tolist()]
+        times = np.repeat([frame.time for frame in some], counts)
+        offered = self._slots.wanted(tracks, quality, times)
+        if len(offered) == 0:
+            return found
+        parts = np.searchsorted(offered, starts).tolist()
+        sharp = np.concatenate(
+            [frame.crops.sharpness(rows[offered[a:b]]) for frame, a, b in zip(some, parts[:-1], parts[1:], strict=True)]
+        )
+        worth: FloatArray = quality[offered] * (0.5 + 0.5 * sharp)
+        taken = self._slots.take([tracks[n] for n in offered.tolist()], worth, times[offered])
+        self._begin(some, rows, offered[taken], worth[taken], starts, seen, found)
+        return found
+
+    def forget(self, source: str, track_id: int) -> None:
+        """The track has ended."""
+        self._slots.forget((source, track_id))
+
+    def _begin(
+        self,
+        some: Sequence[TrackedFrame],
+        rows: IntArray,
+        chosen: IntArray,
+        quality: FloatArray,
+        starts: IntArray,
+        seen: Sequence[int],
+        found: list[StartedSamples | None],
+    ) -> None:
+        """Have what was chosen embedded and pictured, and put it into its places in ``found``."""
+        ends = np.searchsorted(chosen, starts).tolist()
+        parts = [(n, a, b) for n, (a, b) in enumerate(pairwise(ends)) if a < b]
+        wanted = [(some[n].crops, rows[chosen[a:b]]) for n, a, b in parts]
+        vectors = start_together(wanted)
+        for (n, a, b), answer, pixels in zip(parts, vectors, pixels_of(wanted), strict=True):
+            pictures = tuple(self._encoded(crop) for crop in pixels)
+            found[seen[n]] = StartedSamples(chosen[a:b] - starts[n], answer, quality[a:b], pictures)
+
+    def _encoded(self, crop: Pixels) -> Future[bytes | None]:
+        if self._encoder is not None:
+            return self._encoder.submit(_jpeg, crop)
+        done: Future[bytes | None] = Future()
+        done.set_result(_jpeg(crop))
+        return done
 
 
 class CropSampler:
-    """Chooses crops of one source's tracks, embeds them and keeps pictures of the best."""
+    """``CropSamplers`` of one source."""
 
     def __init__(self, config: EmbeddingConfig, frame_size: tuple[int, int]) -> None:
-        self._slots = SampleSlots(config.per_track)
-        self._frame_size = frame_size
-        self._min_height = config.min_height
+        self._samplers = CropSamplers(config)
+        self._samplers.begin("", frame_size)
 
     def sample(self, crops: FrameCrops, tracks: Tracks, time: float) -> StartedSamples | None:
         """The samples of this frame, None if no crop is worth it."""
-        if len(tracks.track_ids) == 0:
-            return None
-        # What is cut out is the detected box, not the track's smoothed one; who is missed may still hide others.
-        boxes = np.where((tracks.rows >= 0)[:, None], crops.boxes(tracks.rows), tracks.boxes)
-        quality = box_quality(boxes, tracks.confidences, self._frame_size)
-        tall = boxes[:, 3] - boxes[:, 1] >= self._min_height
-        quality[(tracks.rows < 0) | ~tall] = 0.0
-        offered = self._slots.wanted(tracks.track_ids, quality, time)
-        if len(offered) == 0:
-            return None
-        sharp = [sharpness(crops.crop(int(row))) for row in tracks.rows[offered]]
-        quality = quality[offered] * (0.5 + 0.5 * np.array(sharp, np.float32))
-        taken = self._slots.take(tracks.track_ids[offered], quality, time)
-        if len(taken) == 0:
-            return None
-        rows = offered[taken]
-        pictures = tuple(_jpeg(crops.crop(int(row))) for row in tracks.rows[rows])
-        return StartedSamples(rows, crops.start(tracks.rows[rows]), quality[taken], pictures)
+        (found,) = self._samplers.sample([TrackedFrame("", crops, tracks, time)])
+        return found
 
     def forget(self, track_id: int) -> None:
         """The track has ended."""
-        self._slots.forget(track_id)
+        self._samplers.forget("", track_id)
 
 
 def _jpeg(crop: Pixels) -> bytes | None:

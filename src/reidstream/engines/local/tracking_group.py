@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.engines.local.inbox import Inbox
-from reidstream.engines.local.sampling import CropSampler, FrameCrops, StartedSamples
+from reidstream.engines.local.sampling import CropSamplers, FrameCrops, StartedSamples, TrackedFrame, start_together
 from reidstream.engines.local.source_reader import Item, Read, Shared, SourceReader
 from reidstream.foreign_text import storable
+from reidstream.inference.network import Answer
 from reidstream.sources.frame import Frame
 from reidstream.tracking import Together, Tracker, Tracks
 from reidstream.tracking.given import GivenTracks
-from reidstream.tracking.scores import ScoreScale
+from reidstream.tracking.scores import ScoreScale, moved_together
 from reidstream.types import (
     Detections,
     EndReason,
-    FloatArray,
     Observed,
     Samples,
     SourceEnded,
@@ -33,8 +33,8 @@ from reidstream.types import (
 
 # Frames of a file that may wait for vectors that a GPU is busy with.
 _UNFINISHED = 8
-# Threads for what comes after tracking, where one thread tracks several sources.
-_THREADS = 2
+# Threads that make JPEGs of crops, where one thread tracks several sources.
+_ENCODERS = 2
 # Steps that may wait for vectors at the same time, each of other sources.
 _STEPS = 2
 
@@ -50,14 +50,12 @@ class TrackingGroup:
     def __init__(self, readers: Sequence[SourceReader], inbox: Inbox[Item], shared: Shared) -> None:
         self._inbox = inbox
         self._shared = shared
-        self._sources = {reader.id: _Tracking(reader, shared) for reader in readers}
-        # Cutting out, judging and storing crops takes longer than tracking and lets go of Python's lock. Each thread
-        # has its sources, so that what belongs to one source is done in its order.
-        self._pools = [
-            ThreadPoolExecutor(1, thread_name_prefix="sample") for _ in range(_THREADS if len(readers) > 1 else 0)
-        ]
+        # Choosing crops and sending events takes as long as tracking; a thread of its own does it for all sources.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sample") if len(readers) > 1 else None
+        self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode") if len(readers) > 1 else None
+        self._samplers = CropSamplers(shared.config.embedding, self._encoders)
+        self._sources = {reader.id: _Tracking(reader, shared, self._samplers) for reader in readers}
         self._room = threading.Semaphore(_UNFINISHED)
-        self._place = {reader.id: n % _THREADS for n, reader in enumerate(readers)}
         self._thread = threading.Thread(target=self._run, name=f"track {readers[0].id}", daemon=True)
 
     def start(self) -> None:
@@ -72,12 +70,16 @@ class TrackingGroup:
             self._track()
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait for the sources for ever
             self._fail(list(self._sources), error)
-        for pool in self._pools:
-            pool.shutdown()
+        for pool in (self._pool, self._encoders):
+            if pool is not None:
+                pool.shutdown()
 
     def _track(self) -> None:
         steps: deque[_Step] = deque()
         while self._sources:
+            if steps and steps[0].ready:
+                self._decide(steps.popleft())
+                continue
             busy = {source for step in steps for source in step.sources}
             idle = [source for source in self._sources if source not in busy] if len(steps) < _STEPS else []
             taken, through = self._inbox.take(idle, wait=not steps)
@@ -122,28 +124,35 @@ class TrackingGroup:
             for source, found in tracks.items()
             if (tracking := self._sources.get(source)) is not None
         ]
-        if not self._pools:
+        if self._pool is None:
             self._sample(seen)
-            return
-        for place, pool in enumerate(self._pools):
-            part = [one for one in seen if self._place[one[0].id] == place]
-            if part:
-                self._room.acquire()
-                pool.submit(self._sample, part).add_done_callback(lambda _: self._room.release())
+        elif seen:
+            self._room.acquire()
+            self._pool.submit(self._sample, seen).add_done_callback(lambda _: self._room.release())
 
     def _sample(self, seen: list[tuple[_Tracking, _Frame, Tracks]]) -> None:
         before = time.perf_counter()
-        for tracking, frame, tracks in seen:
+        try:
+            samples = self._samplers.sample(
+                [TrackedFrame(one.id, frame.crops, tracks, frame.frame.media_time) for one, frame, tracks in seen]
+            )
+        except Exception as error:  # noqa: BLE001 - as above
+            for tracking, _, _ in seen:
+                tracking.fail(error)
+            self._shared.failed(error)
+            return
+        for (tracking, frame, tracks), found in zip(seen, samples, strict=True):
+            frame.crops.settled()
             try:
-                tracking.seen(frame, tracks)
+                tracking.seen(frame, tracks, found)
             except Exception as error:  # noqa: BLE001 - as above
                 tracking.fail(error)
                 self._shared.failed(error)
         self._shared.status.spend("embed", time.perf_counter() - before)
 
     def _end(self, tracking: _Tracking) -> None:
-        if self._pools:
-            self._pools[self._place[tracking.id]].submit(tracking.end)
+        if self._pool is not None:
+            self._pool.submit(tracking.end)
         else:
             tracking.end()
 
@@ -159,11 +168,12 @@ class TrackingGroup:
 class _Frame:
     """A frame with what was found in it.
 
-    tracker: the source's. detections: None where nobody looked. kept: bool, which of what was found counts.
+    tracker, scores: the source's. detections: None where nobody looked. kept: bool, which of what was found counts.
     """
 
     frame: Frame
     tracker: Tracker | GivenTracks
+    scores: ScoreScale
     crops: FrameCrops
     detections: Detections | None
     kept: npt.NDArray[np.bool_]
@@ -178,6 +188,7 @@ class _Step:
     def __init__(self, frames: dict[str, _Frame], shared: Shared) -> None:
         self.frames = frames
         self.waited = 0.0
+        self._follow = shared.config.tracker.follow_scores
         before = time.perf_counter()
         own = {source: frame for source, frame in frames.items() if isinstance(frame.tracker, Tracker)}
         self._own = list(own)
@@ -185,21 +196,39 @@ class _Step:
         if own:
             self._together = Together(
                 [frame.tracker for frame in own.values() if isinstance(frame.tracker, Tracker)],
-                [frame.detections for frame in own.values()],
+                self._moved(list(own.values())),
                 [frame.frame.media_time for frame in own.values()],
                 appearance=shared.config.tracker.appearance,
             )
         self.tracking = time.perf_counter() - before
         before = time.perf_counter()
         wanted = [] if self._together is None else self._together.wanted
-        self._answers: list[Callable[[], FloatArray] | None] = [
-            own[source].crops.start(rows) if len(rows) else None for source, rows in zip(self._own, wanted, strict=True)
-        ]
+        looked = [n for n, rows in enumerate(wanted) if len(rows)]
+        self._answers: list[Answer | None] = [None] * len(wanted)
+        for n, answer in zip(
+            looked, start_together([(own[self._own[n]].crops, wanted[n]) for n in looked]), strict=True
+        ):
+            self._answers[n] = answer
         self.waited += time.perf_counter() - before
 
     @property
     def sources(self) -> list[str]:
         return list(self.frames)
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``decided`` has not to wait."""
+        return all(answer is None or answer.ready() for answer in self._answers)
+
+    def _moved(self, frames: Sequence[_Frame]) -> list[Detections | None]:
+        """What was found in each frame, with scores on the tracker's scale."""
+        moved = [frame.detections for frame in frames]
+        looked = [n for n, found in enumerate(moved) if found is not None]
+        if looked and self._follow:
+            found = [found for found in moved if found is not None]
+            for n, one in zip(looked, moved_together([frames[n].scores for n in looked], found), strict=True):
+                moved[n] = one
+        return moved
 
     def decided(self) -> dict[str, Tracks]:
         """The tracks of each source, once the embeddings are there. Raises what embedding raises."""
@@ -229,12 +258,12 @@ class _Seen:
 class _Tracking:
     """What one source's tracking remembers from frame to frame, and its way to events."""
 
-    def __init__(self, reader: SourceReader, shared: Shared) -> None:
+    def __init__(self, reader: SourceReader, shared: Shared, samplers: CropSamplers) -> None:
         self.id = reader.id
         self._reader = reader
+        self._samplers = samplers
         self._shared = shared
         self._tracker: Tracker | GivenTracks | None = None
-        self._sampler: CropSampler | None = None
         self._scores = ScoreScale()
         self._unfinished: deque[_Seen] = deque()
         self._most_unfinished = 0
@@ -247,12 +276,10 @@ class _Tracking:
             return None
         return self._frame(item)
 
-    def seen(self, frame: _Frame, tracks: Tracks) -> None:
-        """Take samples, and send what is finished."""
-        assert self._sampler is not None
-        samples = self._sampler.sample(frame.crops, tracks, frame.frame.media_time)
+    def seen(self, frame: _Frame, tracks: Tracks, samples: StartedSamples | None) -> None:
+        """Send what is finished."""
         for track_id, _ in tracks.ended:
-            self._sampler.forget(track_id)
+            self._samplers.forget(self.id, track_id)
         self._unfinished.append(_Seen(frame.frame, tracks, samples))
         self._finish(self._most_unfinished)
         self._frames += 1
@@ -283,7 +310,7 @@ class _Tracking:
             self._tracker = GivenTracks(given, started.size)
         else:
             self._tracker = Tracker(self._shared.config.tracker, started.size)
-        self._sampler = CropSampler(self._shared.config.embedding, started.size)
+        self._samplers.begin(self.id, started.size)
         # Nobody waits for a file's events, but a camera's are wanted at once.
         self._most_unfinished = 0 if started.live else _UNFINISHED
         self._shared.out.put(started)
@@ -292,12 +319,9 @@ class _Tracking:
         assert self._tracker is not None
         if item.found is None:
             crops = FrameCrops(item.frame.picture, Detections.empty(), self._shared.embedder)
-            return _Frame(item.frame, self._tracker, crops, None, np.zeros(0, bool))
+            return _Frame(item.frame, self._tracker, self._scores, crops, None, np.zeros(0, bool))
         found = item.found.result()[item.place]
-        detections = found.crops.detections
-        if self._shared.config.tracker.follow_scores:
-            detections = self._scores.moved(detections)
-        return _Frame(item.frame, self._tracker, found.crops, detections, found.kept)
+        return _Frame(item.frame, self._tracker, self._scores, found.crops, found.crops.detections, found.kept)
 
     def _end_all(self, reason: EndReason) -> None:
         try:

@@ -1,10 +1,8 @@
-"""How far a crop can be trusted: size, place in the frame, occlusion by others, sharpness."""
+"""How far a crop can be trusted by its box: size, place in the frame, occlusion by others."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from reidstream.types import FloatArray, IntArray
 
@@ -12,9 +10,6 @@ from reidstream.types import FloatArray, IntArray
 _FULL_HEIGHT = 160.0
 # Standing people are about 2.4 times as high as wide; half or twice that is a part of one, or several.
 _ASPECT = 2.4
-# Mean squared Laplacian over the crop's grey-value variance, at 48x96 pixels, of a crop that counts as sharp.
-# Measured on 996 Market-1501 training crops: median .50; the same crops blurred with sigma 2 (at 64x128): .03.
-_SHARP = 0.4
 
 
 def box_quality(
@@ -47,21 +42,6 @@ def box_quality(
     sure = 0.5 + 0.5 * np.clip(confidences, 0.0, 1.0)
     quality: FloatArray = (size * aspect * free**1.5 * border * sure).astype(np.float32)
     return quality
-
-
-def sharpness(crop: npt.NDArray[np.uint8]) -> float:
-    """How sharp a BGR crop is, 0..1; 1 for anything at least as sharp as a usual surveillance crop.
-
-    The Laplacian's energy relative to the crop's own contrast, so that dark scenes do not count as blurred.
-    """
-    if crop.size == 0:
-        return 0.0
-    small = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (48, 96), interpolation=cv2.INTER_AREA)
-    contrast = float(cv2.meanStdDev(small)[1][0, 0]) ** 2
-    if contrast < 4.0:
-        return 0.0
-    energy = cv2.norm(cv2.Laplacian(small, cv2.CV_32F), cv2.NORM_L2SQR) / small.size
-    return float(min(energy / contrast / _SHARP, 1.0))
 
 
 def _covered(boxes: FloatArray, area: FloatArray, starts: IntArray | None) -> FloatArray:

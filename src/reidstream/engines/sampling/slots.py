@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from reidstream.types import FloatArray, IntArray, TrackIds
+from reidstream.types import FloatArray, IntArray
 
 _FIRST_SPAN = 0.4
 """Seconds of a slot of a new track."""
@@ -17,50 +17,54 @@ _PAUSE = 0.1
 
 
 class SampleSlots:
-    """For every open track of one source, slots over its life, each wanting the best crop of its span.
+    """For every open track, of one source or of several, slots over its life, each wanting the best crop of its span.
 
     A track begins with ``slots`` spans of .4 seconds. When it outlives them, the spans double and neighbours merge,
     the better crop staying: a track of any length keeps at most ``slots`` crops, evenly spread, and about
     ``slots * log2(length)`` crops are ever embedded.
+
+    tracks: what names them, each at most once in a call. times: seconds, one for all or float64 (n,).
     """
 
     def __init__(self, slots: int) -> None:
         self._slots = SlotRows(slots)
-        self._row: dict[int, int] = {}
+        self._row: dict[Hashable, int] = {}
 
     def __len__(self) -> int:
         return len(self._row)
 
-    def wanted(self, track_ids: TrackIds, quality: FloatArray, time: float) -> IntArray:
-        """Rows (indices into ``track_ids``) whose crops are worth taking at ``time`` seconds, given their quality.
+    def wanted(self, tracks: Sequence[Hashable], quality: FloatArray, times: float | FloatArray) -> IntArray:
+        """Rows (indices into ``tracks``) whose crops are worth taking at their ``times``, given their quality.
 
         quality may be an upper bound; what the crop turns out to be worth is told to ``take``.
         """
-        if len(track_ids) == 0:
+        if not tracks:
             return np.zeros(0, np.int64)
-        return self._slots.wanted(self._rows(track_ids, time), quality, np.full(len(track_ids), time))
+        at = np.full(len(tracks), times)
+        return self._slots.wanted(self._rows(tracks, at), quality, at)
 
-    def take(self, track_ids: TrackIds, quality: FloatArray, time: float) -> IntArray:
+    def take(self, tracks: Sequence[Hashable], quality: FloatArray, times: float | FloatArray) -> IntArray:
         """Fill slots with crops of this quality where they are better than what is there.
 
         Returns the rows that were taken, int64 (m,): those are worth embedding.
         """
-        if len(track_ids) == 0:
+        if not tracks:
             return np.zeros(0, np.int64)
-        return self._slots.take(self._rows(track_ids, time), quality, np.full(len(track_ids), time))
+        at = np.full(len(tracks), times)
+        return self._slots.take(self._rows(tracks, at), quality, at)
 
-    def forget(self, track_id: int) -> None:
+    def forget(self, track: Hashable) -> None:
         """The track has ended."""
-        row = self._row.pop(track_id, None)
+        row = self._row.pop(track, None)
         if row is not None:
             self._slots.close([row])
 
-    def _rows(self, track_ids: TrackIds, time: float) -> IntArray:
-        ids = track_ids.tolist()
-        new = [track_id for track_id in dict.fromkeys(ids) if track_id not in self._row]
+    def _rows(self, tracks: Sequence[Hashable], times: FloatArray) -> IntArray:
+        known = self._row
+        new = [place for place, track in enumerate(tracks) if track not in known]
         if new:
-            self._row.update(zip(new, self._slots.open(np.full(len(new), time)).tolist(), strict=True))
-        return np.fromiter((self._row[i] for i in ids), np.int64, len(ids))
+            known.update(zip([tracks[place] for place in new], self._slots.open(times[new]).tolist(), strict=True))
+        return np.fromiter((known[track] for track in tracks), np.int64, len(tracks))
 
 
 class SlotRows:

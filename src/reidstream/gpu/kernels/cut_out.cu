@@ -129,3 +129,148 @@ extern "C" __global__ void cut_out(const Cut *cuts, const int *rows, unsigned ch
                                               corner[2].channel[channel], corner[3].channel[channel], tx.weight,
                                               ty.weight);
 }
+
+// How sharp people are: what reidstream.sharpness computes of the grey values of their crops at 48x96
+// pixels, which are OpenCV's to the bit. One block for some of the people of each picture.
+
+const int ACROSS = 48, DOWN = 96;
+
+struct Crop {
+    const Cut *cut;              // the whole picture
+    int left, top, width, height;  // in upright pixels
+};
+
+__device__ __noinline__ int grey(const Crop &crop, int x, int y) {
+    const Cut &cut = *crop.cut;
+    int width = cut.transposed ? cut.picture_height : cut.picture_width;
+    int height = cut.transposed ? cut.picture_width : cut.picture_height;
+    x += crop.left;
+    y += crop.top;
+    if (cut.mirrored_x) x = width - 1 - x;
+    if (cut.mirrored_y) y = height - 1 - y;
+    Pixel found = cut.transposed ? pixel(cut, y, x) : pixel(cut, x, y);
+    return (found.channel[0] * 3735 + found.channel[1] * 19235 + found.channel[2] * 9798 + (1 << 14)) >> 15;
+}
+
+// The samples that one place of a shorter axis covers, and their weights.
+struct Span {
+    int first, whole, last;      // first and last: partly covered samples or -1; whole ones lie between
+    int begin;                   // the first whole one
+    float of_first, of_whole, of_last;
+};
+
+__device__ Span span(int place, int samples, double scale) {
+    double from = place * scale, until = from + scale;
+    double cell = fmin(scale, samples - from);
+    int begin = (int)ceil(from), end = min((int)floor(until), samples - 1);
+    begin = min(begin, end);
+    Span found;
+    found.begin = begin;
+    found.whole = end - begin;
+    found.first = begin - from > 1e-3 ? begin - 1 : -1;
+    found.of_first = (float)((begin - from) / cell);
+    found.of_whole = (float)(1.0 / cell);
+    found.last = until - end > 1e-3 ? end : -1;
+    found.of_last = (float)(fmin(fmin(until - end, 1.0), cell) / cell);
+    return found;
+}
+
+__device__ float line_sum(const Crop &crop, const Span &x, int y) {
+    float sum = 0.0f;
+    if (x.first >= 0) sum = sum + grey(crop, x.first, y) * x.of_first;
+    for (int n = 0; n < x.whole; n++) sum = sum + grey(crop, x.begin + n, y) * x.of_whole;
+    if (x.last >= 0) sum = sum + grey(crop, x.last, y) * x.of_last;
+    return sum;
+}
+
+// Where a place of a longer axis lies among the samples.
+__device__ Tap near_tap(int place, int places, int samples, bool across) {
+    double inverse = (double)places / samples, scale = 1.0 / inverse;
+    Tap found;
+    int first = (int)floor(place * scale);
+    float weight = (float)((place + 1) - (first + 1) * inverse);
+    weight = weight <= 0.0f ? 0.0f : weight - floorf(weight);
+    if (across && first >= samples - 1) weight = 0.0f;
+    found.weight = weight;
+    found.first = min(max(first, 0), samples - 1);
+    found.second = min(max(first + 1, 0), samples - 1);
+    return found;
+}
+
+__device__ int small_grey(const Crop &crop, int x, int y) {
+    double scale_x = 1.0 / ((double)ACROSS / crop.width), scale_y = 1.0 / ((double)DOWN / crop.height);
+    if (crop.width == ACROSS && crop.height == DOWN) return grey(crop, x, y);
+    if (scale_x < 1.0 || scale_y < 1.0) {
+        Tap tx = near_tap(x, ACROSS, crop.width, true), ty = near_tap(y, DOWN, crop.height, false);
+        return between(grey(crop, tx.first, ty.first), grey(crop, tx.second, ty.first), grey(crop, tx.first, ty.second),
+                       grey(crop, tx.second, ty.second), tx.weight, ty.weight);
+    }
+    if (crop.width % ACROSS == 0 && crop.height % DOWN == 0) {
+        int wide = crop.width / ACROSS, high = crop.height / DOWN, sum = 0;
+        for (int line = 0; line < high; line++)
+            for (int column = 0; column < wide; column++) sum += grey(crop, x * wide + column, y * high + line);
+        if (wide == 2 && high == 2) return (sum + 2) >> 2;
+        return (int)rintf(sum * (1.0f / (wide * high)));
+    }
+    Span sx = span(x, crop.width, scale_x), sy = span(y, crop.height, scale_y);
+    float sum = 0.0f;
+    if (sy.first >= 0) sum = sum + line_sum(crop, sx, sy.first) * sy.of_first;
+    for (int n = 0; n < sy.whole; n++) sum = sum + line_sum(crop, sx, sy.begin + n) * sy.of_whole;
+    if (sy.last >= 0) sum = sum + line_sum(crop, sx, sy.last) * sy.of_last;
+    return min((int)rintf(sum), 255);
+}
+
+// cuts: whole pictures, as many as the grid has in y; rows: which row of the detector's input each is. people, counts: as
+// find_people leaves them. judged: uint64 (rows, kept, 3): the sum of the grey values of each person's small picture, the
+// sum of their squares, and that of the squares of its Laplacian.
+extern "C" __global__ void judge(const Cut *cuts, const int *rows, const float *people, const int *counts,
+                                 unsigned long long *judged, int kept) {
+    __shared__ unsigned char small[DOWN][ACROSS];
+    __shared__ unsigned long long sums[3];
+    int row = rows[blockIdx.y], count = counts[row];
+    Crop crop;
+    crop.cut = cuts + blockIdx.y;
+    int width = crop.cut->transposed ? crop.cut->picture_height : crop.cut->picture_width;
+    int height = crop.cut->transposed ? crop.cut->picture_width : crop.cut->picture_height;
+    for (int person = blockIdx.x; person < count; person += gridDim.x) {
+        const float *box = people + ((unsigned long long)row * kept + person) * 5;
+        crop.left = min(max((int)box[0], 0), width - 1);
+        crop.top = min(max((int)box[1], 0), height - 1);
+        crop.width = max(min((int)rintf(box[2]), width), crop.left + 1) - crop.left;
+        crop.height = max(min((int)rintf(box[3]), height), crop.top + 1) - crop.top;
+        if (threadIdx.x < 3) sums[threadIdx.x] = 0;
+        for (int place = threadIdx.x; place < ACROSS * DOWN; place += blockDim.x)
+            small[place / ACROSS][place % ACROSS] = (unsigned char)small_grey(crop, place % ACROSS, place / ACROSS);
+        __syncthreads();
+        unsigned long long sum = 0, squares = 0, energy = 0;
+        for (int place = threadIdx.x; place < ACROSS * DOWN; place += blockDim.x) {
+            int x = place % ACROSS, y = place / ACROSS, here = small[y][x];
+            int left = small[y][x ? x - 1 : 1], right = small[y][x < ACROSS - 1 ? x + 1 : ACROSS - 2];
+            int above = small[y ? y - 1 : 1][x], below = small[y < DOWN - 1 ? y + 1 : DOWN - 2][x];
+            long long edge = left + right + above + below - 4 * here;
+            sum += here;
+            squares += here * here;
+            energy += edge * edge;
+        }
+        atomicAdd(&sums[0], sum);
+        atomicAdd(&sums[1], squares);
+        atomicAdd(&sums[2], energy);
+        __syncthreads();
+        if (threadIdx.x < 3) judged[((unsigned long long)row * kept + person) * 3 + threadIdx.x] = sums[threadIdx.x];
+        __syncthreads();
+    }
+}
+
+// Boxes of pictures as they are, upright: one after the other in `pixels`, each from its offset on. As many as the grid
+// has in z; a box's place is not looked at.
+extern "C" __global__ void copy_out(const Cut *cuts, const unsigned long long *offsets, unsigned char *pixels) {
+    const Cut &cut = cuts[blockIdx.z];
+    int width = cut.transposed ? cut.height : cut.width, height = cut.transposed ? cut.width : cut.height;
+    int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
+    if (x >= width || y >= height) return;
+    unsigned char *out = pixels + offsets[blockIdx.z] + ((unsigned long long)y * width + x) * 3;
+    if (cut.mirrored_x) x = width - 1 - x;
+    if (cut.mirrored_y) y = height - 1 - y;
+    Pixel found = cut.transposed ? pixel(cut, cut.left + y, cut.top + x) : pixel(cut, cut.left + x, cut.top + y);
+    for (int channel = 0; channel < 3; channel++) out[channel] = (unsigned char)found.channel[channel];
+}
