@@ -229,10 +229,11 @@ class CropSamplers:
         if len(offered) == 0:
             return found
         parts = np.searchsorted(offered, starts).tolist()
-        sharp = np.concatenate(
+        sharp: FloatArray = np.concatenate(
             [frame.crops.sharpness(rows[offered[a:b]]) for frame, a, b in zip(some, parts[:-1], parts[1:], strict=True)]
         )
-        worth: FloatArray = quality[offered] * (0.5 + 0.5 * sharp)
+        half = np.float32(0.5)
+        worth: FloatArray = quality[offered] * (half + half * sharp)
         taken = self._slots.take([tracks[n] for n in offered.tolist()], worth, times[offered])
         self._begin(some, rows, offered[taken], worth[taken], starts, seen, found)
         return found
