@@ -42,6 +42,8 @@ WRITERS = {
     "client": COPY,
     "cli.alerts": COPY,
     "clips.cutting": "clips of visits",
+    # Settings that were sent along with a command.
+    "cluster.keeping": NOBODY,
     "doctor.inference": NOBODY,
     "doctor.nvidia": NOBODY,
     "doctor.software": NOBODY,
