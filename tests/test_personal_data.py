@@ -38,9 +38,13 @@ WRITERS = {
     "cli.demo": COPY,
     "cli.engine_plan": NOBODY,
     "cli.gallery": COPY,
+    "cli.privacy": NOBODY,
     "cli.sources": COPY,
     "client": COPY,
     "cli.alerts": COPY,
+    "disclosure.filming": COPY,
+    "disclosure.package": COPY,
+    "disclosure.showing": COPY,
     "clips.cutting": "clips of visits",
     # Settings that were sent along with a command.
     "cluster.keeping": NOBODY,
