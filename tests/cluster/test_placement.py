@@ -142,7 +142,13 @@ def test_cameras_are_served_again_whatever_is_killed_and_the_list_is_followed(as
     (trouble,) = asked.status()["troubles"]
     assert f"-{placed['worker-0001']['process']}-" in trouble
     assert asked.readers() == held
-    assert again.end() == 0, again.said
+    again.kill()
+    # With other settings those that were placed before are replaced: one worker reads both cameras.
+    other = asked.run(str(tmp_path / "cameras.toml"), "--most", "2")
+    wait_until(lambda: "drained" in other.said or not other.running, "the former to be drained")
+    wait_until(lambda: len(set(asked.readers().values())) == 1 and len(asked.readers()) == 2, "one worker")
+    assert [one["name"] for one in asked.status()["placed"]] == ["decider", "worker-0001"]
+    assert other.end() == 0, other.said
     assert asked.readers() == {}
     assert asked.status()["placed"] == []
     with Gallery.open(asked.url) as gallery:

@@ -118,8 +118,11 @@ class Crew:
         self._stopping.set()
 
     def run(self, follow: Callable[[], None]) -> None:
-        """Place, and follow the list, until it is told to stop; then everybody is drained."""
-        self._placed = set(self._cluster.names())
+        """Place, and follow the list, until it is told to stop; then everybody is drained.
+
+        Who was placed before, by a run that is gone, stays; unless it was to do it with other settings.
+        """
+        self._take_over()
         while True:
             try:
                 follow()
@@ -129,6 +132,15 @@ class Crew:
             if self._stopping.wait(_LOOKS):
                 break
         drain(self._cluster, self._say)
+
+    def _take_over(self) -> None:
+        found = self._cluster.status()
+        wanted = {DECIDER: self._decide.digest if self._decide is not None else None}
+        former = [one["name"] for one in found if one["work"] != wanted.get(one["name"], self._work.digest)]
+        if former:
+            self._say(f"{counted(len(former), 'actor')} placed before with other settings, drained")
+            self._cluster.stop(former)
+        self._placed = {one["name"] for one in found} - set(former)
 
     def _resize(self) -> None:
         wanted = {f"worker-{n:04d}" for n in range(1, self._count() + 1)}

@@ -9,6 +9,7 @@ whoever placed them, and are found again.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,12 @@ class Work:
     words: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """Tells one piece of work from another without saying what it is: words may hold what nobody is to read."""
+        parts = [*self.words, *(f"{name} {contents!r}" for name, contents in sorted(self.files.items()))]
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
 
 class Died(Exception):
     """A worker of a pile was ended from outside; another attempt may fare better."""
@@ -53,13 +60,13 @@ class _Post:
     """What an actor is: a command that is kept running on the machine that it was placed on."""
 
     def __init__(self, work: Work) -> None:
-        self._kept = Kept(work.words, work.files)
+        self._kept, self._digest = Kept(work.words, work.files), work.digest
 
     def said(self) -> dict[str, Any]:
         import socket
 
         kept = self._kept
-        about = {"host": socket.gethostname(), "actor": os.getpid(), "process": kept.pid}
+        about = {"host": socket.gethostname(), "actor": os.getpid(), "process": kept.pid, "work": self._digest}
         return {**about, "starts": kept.starts, "last_status": kept.status}
 
     def stop(self) -> int | None:
@@ -111,7 +118,7 @@ class RayCluster:
         done, _ = self._ray.wait(list(calls.values()), num_returns=len(calls), timeout=_ANSWER) if calls else ([], [])
         answers = []
         for name, call in calls.items():
-            said: dict[str, Any] = {"host": None, "actor": None, "process": None, "starts": 0, "last_status": None}
+            said: dict[str, Any] = dict.fromkeys(("host", "actor", "process", "work", "last_status")) | {"starts": 0}
             if call in done:
                 with contextlib.suppress(self._ray.exceptions.RayError):
                     said = self._ray.get(call)
