@@ -35,14 +35,15 @@ QUICK = ("--set", "workers.lease_seconds=2")
 
 
 @pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[str]:
-    """The address of a Ray cluster of one machine with two processors."""
+def ray_cluster() -> Iterator[tuple[str, str]]:
+    """The address of a Ray cluster of one machine with two processors, and the one for who is not part of it."""
     pytest.importorskip("ray", reason="needs Ray (.ci/ray installs it)")
     # Sockets have short names: not below pytest's own folder.
     folder = Path(tempfile.mkdtemp(prefix="ray"))
-    port = free_port()
+    port, outside = free_port(), free_port()
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     start = ["start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
+    start.append(f"--ray-client-server-port={outside}")
     kept = {**environment(), "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
     log = folder.with_suffix(".log")
     with log.open("wb") as said:
@@ -50,7 +51,7 @@ def ray_cluster() -> Iterator[str]:
     try:
         wait_until(lambda: "Ray runtime started" in log.read_text() or head.poll() is not None, "Ray to start")
         assert head.poll() is None, log.read_text()
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", f"ray://127.0.0.1:{outside}"
     finally:
         head.terminate()
         head.wait(60)
@@ -61,7 +62,8 @@ def ray_cluster() -> Iterator[str]:
 class Asked:
     """``reidstream cluster`` on one gallery."""
 
-    def __init__(self, folder: Path, url: str, address: str) -> None:
+    def __init__(self, folder: Path, url: str, address: str, outside: str) -> None:
+        self.outside = outside
         self.url, self._folder, self._words = url, folder, ("--gallery", url, "--address", address)
         self.commands: list[Command] = []
 
@@ -72,7 +74,7 @@ class Asked:
         return command
 
     def say(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-        command = command_of("reidstream", "cluster", verb, *words, *self._words)
+        command = command_of("reidstream", "cluster", verb, *self._words, *words)
         return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=240, check=False)
 
     def status(self) -> dict[str, Any]:
@@ -92,8 +94,8 @@ class Asked:
 
 
 @pytest.fixture
-def asked(tmp_path: Path, postgres: str, ray_cluster: str) -> Iterator[Asked]:
-    made = Asked(tmp_path, postgres, ray_cluster)
+def asked(tmp_path: Path, postgres: str, ray_cluster: tuple[str, str]) -> Iterator[Asked]:
+    made = Asked(tmp_path, postgres, *ray_cluster)
     yield made
     for command in made.commands:
         if command.running:
@@ -196,3 +198,8 @@ def test_cameras_in_the_list_have_no_end_that_a_pile_could_wait_for(asked: Asked
     second = asked.run(str(recorded(tmp_path, "more", walks_of(2, 3, 5), seconds=22)))
     assert second.child.wait(240) == 2
     assert "which have no end" in second.said.replace("\n", " ")
+    # Asked from outside of the cluster.
+    shown = asked.say("status", "--json", "--address", asked.outside)
+    found = json.loads(shown.stdout)
+    assert [machine["cpus"] for machine in found["machines"]] == [2.0]
+    assert found["placed"] == []
