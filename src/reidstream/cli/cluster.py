@@ -169,7 +169,8 @@ def stop(gallery: str = DATABASE, address: str | None = ADDRESS) -> None:
 
 def _common(gallery: str, config: Path | None, settings: Sequence[str] | None) -> tuple[dict[str, bytes], list[str]]:
     """Files to be sent along, and the words that every command is given."""
-    files, words = {}, ["--gallery", gallery]
+    files: dict[str, bytes] = {}
+    words = ["--gallery", gallery]
     if config is not None:
         files["settings.toml"] = config.read_bytes()
         words += ["--config", "{folder}/settings.toml"]

@@ -239,7 +239,7 @@ def _search_several(
     from reidstream.gallery import Filter
     from reidstream.search.galleries import search_galleries
 
-    where = Filter(tuple(source or ()), **times)
+    where = Filter(tuple(source or ()), times["since"], times["until"])
     merged = search_galleries(
         galleries, query, k, where=where, box=box, whole=whole, config=identities, detector=detector, reid=reid
     )

@@ -182,7 +182,7 @@ class _There:
             sent = asked.vector.tolist()
             if asked.tracklet is not None and k < _MOST_OF_A_SERVER:
                 k += 1
-        where = {"cameras": self._where.sources, "since": self._where.since, "until": self._where.until}
+        where: dict[str, Any] = {"cameras": self._where.sources, "since": self._where.since, "until": self._where.until}
         if asked.photo is not None:
             return self._client.search(sent, k, box=self._box, whole=self._whole, **where)
         return {**self._client.search(sent, k, **where), "query": asked.about}
@@ -313,7 +313,7 @@ def _asked(
 ) -> Asked:
     if isinstance(query, str | Path) and Path(query).suffix.lower() == ".npy":
         return _vector(read_vector(Path(query)), str(query), size)
-    if isinstance(query, np.ndarray) and not is_photo(query):
+    if not is_photo(query):
         return _vector(np.asarray(query, np.float32).reshape(-1), "a vector", size)
     if isinstance(query, str | Path) and not Path(query).is_file():
         return _tracklet(str(query), sites, pool)
