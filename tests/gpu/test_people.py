@@ -46,7 +46,7 @@ def _picture(gpu: HostGpu, size: tuple[int, int], seed: int, turn: int = 0) -> D
 
 
 def test_people_and_their_sharpness_are_those_of_the_processor(gpu: HostGpu) -> None:
-    config = Config().detector.model_copy(update={"confidence": 0.0001})
+    config = Config().detector.model_copy(update={"confidence": 0.0001, "shape": "model"})
     model = resolve_model("person-detector", "detector")
     there, here = open_detector(model, config, "cuda", gpu=gpu), open_detector(model, config)
     assert isinstance(there, YoloxOnGpu)
@@ -71,7 +71,7 @@ def test_people_and_their_sharpness_are_those_of_the_processor(gpu: HostGpu) -> 
 
 
 def test_a_crowd_that_is_too_large_for_the_kernel_is_found_here(gpu: HostGpu, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Config().detector.model_copy(update={"confidence": 0.0001})
+    config = Config().detector.model_copy(update={"confidence": 0.0001, "shape": "model"})
     model = resolve_model("person-detector", "detector")
     pictures = [_picture(gpu, (640, 360), n) for n in range(3)]
     whole = open_detector(model, config, "cuda", gpu=gpu).detect(pictures)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from reidstream.config import DetectorConfig
 from reidstream.errors import ModelMismatch
 from reidstream.inference import open_detector
-from reidstream.inference.shaped import ShapedDetector
+from reidstream.inference.shaped import ShapedDetector, ShapedOnGpu
 from reidstream.models import resolve_model
 from reidstream.models.input_shape import STEP, fitting_shape, shape_for
 from reidstream.models.spec import ResolvedModel
@@ -102,6 +103,31 @@ def test_pictures_of_several_shapes_keep_their_places() -> None:
     assert {d.shape: d.seen for d in made} == {(576, 320): [2], (320, 544): [2]}
     assert detector.input_size == (416, 416)
     assert detector.detect([]) == []
+
+
+def test_pictures_of_several_shapes_need_not_be_waited_for() -> None:
+    under_way: list[Future[list[Detections]]] = []
+
+    class Later(Reporting):
+        def start(self, pictures: Sequence[Picture]) -> Future[list[Detections]]:
+            under_way.append(Future())
+            answers.append(self.detect(pictures))
+            return under_way[-1]
+
+    answers: list[list[Detections]] = []
+    detector = ShapedOnGpu((416, 416), 1.0, Later, likely=(1920, 1080))
+    sizes = (360, 640), (180, 320), (1280, 720), (320, 640)
+    found = detector.start(pictures_of(*sizes))
+    assert len(under_way) == 3
+    for future, answer in reversed(list(zip(under_way, answers, strict=True))):
+        assert not found.done()
+        future.set_result(answer)
+    assert [tuple(d.boxes[0, 2:]) for d in found.result(0)] == list(sizes)
+    (alone,) = pictures_of((1280, 720))
+    wrong = detector.start([alone])
+    under_way[-1].set_exception(ModelMismatch("the device is gone"))
+    with pytest.raises(ModelMismatch, match="gone"):
+        wrong.result(0)
 
 
 def test_a_shape_that_cannot_be_had_takes_the_models_own() -> None:

@@ -21,19 +21,15 @@ from reidstream.inference.open_batch import with_any_batch
 from reidstream.inference.people import PeopleDetector
 from reidstream.inference.protocols import Detector, Embedder
 from reidstream.inference.session import Session
-from reidstream.inference.shaped import ShapedDetector
+from reidstream.inference.shaped import ShapedDetector, ShapedOnGpu
 from reidstream.inference.shared_batch import SharedBatch
 from reidstream.inference.yolox import Elsewhere, YoloxDetector, class_index
 from reidstream.inference.yolox_on_gpu import Form, PeopleSession, Shown, YoloxOnGpu
 from reidstream.inference.yolox_rows import BOX_COLUMNS, YoloxRows, grid
 from reidstream.models.detectors import image_size, ports_of
 from reidstream.models.families import FAMILIES, OTHER_NAMES, Family, family_named
-<<<<<<< HEAD
-from reidstream.models.spec import ResolvedModel
-from reidstream.types import Detections, FloatArray
-=======
 from reidstream.models.spec import ModelSpec, ResolvedModel
->>>>>>> main
+from reidstream.types import Detections, FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +40,9 @@ and 10.1 ms."""
 EMBEDDED_TOGETHER = 64
 """Crops, of all sources of a process, in one run of a Re-ID model on a GPU, at least. OSNet x0.25 on an H200 takes
 1.6 ms for 8, 2.0 for 16, 2.6 for 32 and 3.7 for 64."""
+
+# Part of the input that wide pictures take at most where a form of the network of their own is worth a session.
+_WORTH_IT = 0.8
 
 
 def open_detector(
@@ -77,7 +76,8 @@ def open_detector(
     if config.shape == "model" or not _takes_any_size(session, model.spec):
         return opened()
     own = input_size(session, model.spec)
-    return ShapedDetector(own, config.scale, opened, likely=(1920, 1080))
+    shaped = ShapedDetector if gpu is None else ShapedOnGpu
+    return shaped(own, config.scale, opened, likely=(1920, 1080))
 
 
 def _takes_any_size(session: Session, spec: ModelSpec) -> bool:
@@ -108,24 +108,12 @@ def _yolox_detector(
         return make(lean=lean)
     # Whatever does not fit its description is found out before a GPU is touched.
     make(lean=False)
-<<<<<<< HEAD
-    column = BOX_COLUMNS + class_index(session.path, model.spec, config.person_class)
+    column = BOX_COLUMNS + class_index(session.path, spec, config.person_class)
 
     def kept(answers: FloatArray) -> FloatArray:
         return answers[:, :, columns_of(column)]
 
-    fixed = fixed_graph(
-        session, model.spec, DETECTED_TOGETHER, partial(only_person, column=column) if lean else None, kept
-=======
-    column = BOX_COLUMNS + class_index(session.path, spec, config.person_class)
-    fixed = fixed_graph(
-        session,
-        spec,
-        DETECTED_TOGETHER,
-        partial(only_person, column=column) if lean else None,
-        lambda answers: answers[:, :, columns_of(column)],
->>>>>>> main
-    )
+    fixed = fixed_graph(session, spec, DETECTED_TOGETHER, partial(only_person, column=column) if lean else None, kept)
     if gpu is None:
         return make(elsewhere=Elsewhere(_shared(fixed, device, gpu), BOX_COLUMNS if fixed.changed else column))
     size = fixed.size
@@ -138,10 +126,10 @@ def _yolox_detector(
 
     forms = [form(size, fixed)]
     wide = size[0], round(size[0] * 9 / 16)
-    if lean and wide[1] < size[1] and model.spec.preprocessing.layout == "NCHW":
+    if lean and wide[1] <= _WORTH_IT * size[1] and spec.preprocessing.layout == "NCHW":
         change = partial(without_padding, column=column, content=wide, size=size)
         try:
-            less = fixed_graph(session, model.spec, fixed.rows, change, kept, wide)
+            less = fixed_graph(session, spec, fixed.rows, change, kept, wide)
         except ModelMismatch as error:
             logger.info("%s", error)
         else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from reidstream.errors import ReIDStreamError
-from reidstream.inference.protocols import Detector
+from reidstream.inference.protocols import Detector, StartingDetector
 from reidstream.models.input_shape import shape_for
 from reidstream.sources.frame import Picture
 from reidstream.types import Detections
@@ -72,3 +73,41 @@ class ShapedDetector:
             except ReIDStreamError as error:
                 logger.info("the detector's input keeps the model's own shape: %s", error)
         return own or self._detectors.setdefault(self._own, self._opened(self._own))
+
+
+class ShapedOnGpu(ShapedDetector):
+    """The same over detectors that need not be waited for; see StartingDetector."""
+
+    def start(self, pictures: Sequence[Picture]) -> Future[list[Detections]]:
+        """Begin to look for the people in each picture. Callbacks of the future may not wait for anything."""
+        detectors = [self._for(picture.size) for picture in pictures]
+        begins = [n for n, detector in enumerate(detectors) if n == 0 or detector is not detectors[n - 1]]
+        parts = [_started(detectors[a], pictures[a:b]) for a, b in zip(begins, [*begins[1:], None], strict=True)]
+        return parts[0] if len(parts) == 1 else _all_of(parts)
+
+
+def _started(detector: Detector, pictures: Sequence[Picture]) -> Future[list[Detections]]:
+    assert isinstance(detector, StartingDetector)
+    return detector.start(pictures)
+
+
+def _all_of(parts: Sequence[Future[list[Detections]]]) -> Future[list[Detections]]:
+    """What all of them have found, one after the other, when the last is done."""
+    whole: Future[list[Detections]] = Future()
+    left = len(parts)
+    lock = threading.Lock()
+
+    def count(_: Future[list[Detections]]) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = left == 0
+        if last:
+            try:
+                whole.set_result([found for part in parts for found in part.result()])
+            except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+                whole.set_exception(error)
+
+    for part in parts:
+        part.add_done_callback(count)
+    return whole
