@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.config import Config, GalleryConfig, load_config
-from reidstream.errors import GalleryError, GalleryMismatch
+from reidstream.errors import ConfigError, GalleryError, GalleryMismatch
 from reidstream.gallery import Gallery, State
 from reidstream.gallery.next_space import NextVector, begin_move, crops_used, finish_move, move_of, put, waiting
 from reidstream.identities import people
@@ -269,13 +269,20 @@ def test_the_command_moves_says_so_and_names_what_is_missing(videos: list[Path],
     assert lost in output
     assert "--drop" in output
     assert "moving to: person-reid, 3 of 4 tracklets done" in say("info")[1]
-    assert "stays with colour" in say("reembed", "person-reid", "--abandon")[1]
+    assert "stays with colour" in say("reembed", "--abandon")[1]
     assert "moving to" not in say("info")[1]
     code, output = say("reembed", "person-reid", "--drop", "--json")
     assert code == 0
     done = json.loads(output)
     assert (done["moved"], done["from_recordings"], done["from_crops"], done["left"]) == (True, 2, 1, [lost])
     assert "made from: 1 crop 1, " in say("info")[1]
+
+
+def test_a_model_is_named_exactly_where_one_is_used(tmp_path: Path) -> None:
+    for words, wanted in ((["person-reid", "--abandon"], "person-reid is not used"), ([], "name the model to move to")):
+        done = CliRunner().invoke(app, ["gallery", "reembed", *words, "--gallery", str(tmp_path / "none")])
+        assert isinstance(done.exception, ConfigError)
+        assert wanted in str(done.exception)
 
 
 @pytest.mark.parametrize("seed", range(4))
