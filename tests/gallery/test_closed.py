@@ -54,10 +54,10 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
 HARMLESS = {"open", "close", "__init__", "__exit__", "place", "access", "writable", "space", "model"}
 
 
-def test_every_use_of_a_closed_gallery_is_refused_and_writes_nothing(filled: Filled) -> None:
+def test_every_use_of_a_closed_gallery_is_refused_and_writes_nothing(indexed: Filled) -> None:
     public = {n for n, v in vars(Gallery).items() if not n.startswith("_") or n in {"__enter__", "__len__"} if v}
     assert public - HARMLESS == set(CALLS)
-    path = filled(some_tracklets(5))
+    path = indexed(some_tracklets(5))
     former = Gallery.open(path, write=True)
     former.begin_source(started(), SETTINGS)
     former.close()
@@ -102,8 +102,8 @@ def test_a_closed_writer_and_a_closed_recording_refuse_use(filled: Filled, tmp_p
         recorder.write(started())
 
 
-def test_who_was_overtaken_because_a_lock_file_was_deleted_cannot_write(filled: Filled) -> None:
-    path = filled(some_tracklets(5))
+def test_who_was_overtaken_because_a_lock_file_was_deleted_cannot_write(indexed: Filled) -> None:
+    path = indexed(some_tracklets(5))
     former = Gallery.open(path, write=True)
     former.begin_source(started(), SETTINGS)
     former.flush()
