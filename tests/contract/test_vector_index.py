@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -142,8 +143,10 @@ def test_a_saving_that_was_killed_does_not_make_later_changes_slow(tmp_path: Pat
 
     def configured() -> int:
         client = chromadb.PersistentClient(str(tmp_path / "index"), settings=Settings(anonymized_telemetry=False))
-        found: int = client.get_collection(COLLECTION).configuration["hnsw"]["sync_threshold"]
-        client.get_collection(COLLECTION).modify(configuration={"hnsw": {"sync_threshold": 2, "batch_size": 2}})
+        found: int = client.get_collection(COLLECTION).configuration_json["hnsw"]["sync_threshold"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            client.get_collection(COLLECTION).modify(configuration={"hnsw": {"sync_threshold": 2, "batch_size": 2}})
         client.close()
         return found
 

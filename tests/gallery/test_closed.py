@@ -54,10 +54,10 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
 HARMLESS = {"open", "close", "__init__", "__exit__", "place", "access", "writable", "space", "model"}
 
 
-def test_every_use_of_a_closed_gallery_is_refused_and_writes_nothing(indexed: Filled) -> None:
+def test_every_use_of_a_closed_gallery_is_refused_and_writes_nothing(filled: Filled) -> None:
     public = {n for n, v in vars(Gallery).items() if not n.startswith("_") or n in {"__enter__", "__len__"} if v}
     assert public - HARMLESS == set(CALLS)
-    path = indexed(some_tracklets(5))
+    path = filled(some_tracklets(5))
     former = Gallery.open(path, write=True)
     former.begin_source(started(), SETTINGS)
     former.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class ChromaIndex:
         self._closed = False
         with self._explained():
             self._open()
-            if self._collection.configuration["hnsw"]["sync_threshold"] != HNSW["sync_threshold"]:
+            if self._collection.configuration_json["hnsw"]["sync_threshold"] != HNSW["sync_threshold"]:
                 # Somebody was killed while saving.
                 self._written_after(HNSW["sync_threshold"])
 
@@ -135,7 +136,10 @@ class ChromaIndex:
                 self._written_after(threshold)
 
     def _written_after(self, changes: int) -> None:
-        self._collection.modify(configuration={"hnsw": {"sync_threshold": changes, "batch_size": changes}})
+        with warnings.catch_warnings():
+            # It says that collections without a function that embeds are of an older kind.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._collection.modify(configuration={"hnsw": {"sync_threshold": changes, "batch_size": changes}})
         self._client.close()
         self._open()
 
