@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery import left_out
-from reidstream.gallery.interchange import State
+from reidstream.gallery.interchange import State as State
 from reidstream.gallery.schema import recordings, tracklets
 from reidstream.types import EndReason, SourceEnded, SourceStarted
 
