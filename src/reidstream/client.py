@@ -254,7 +254,14 @@ class Client:
 
     def export(self, to: Path, **what: Any) -> Document:
         """Export into a file and fetch it; its ending says the format (.zip, .parquet, .npz, .csv, .json)."""
-        job = self.post("/exports", {"format": to.suffix.lstrip("."), **what})
+        return self._fetched(self.post("/exports", {"format": to.suffix.lstrip("."), **what}), to)
+
+    def disclose(self, person: str, to: Path, **what: Any) -> Document:
+        """A person's own pictures, in which nobody else can be recognised, as a .zip file; see the interface."""
+        return self._fetched(self.post(f"/people/{_quoted(person)}/disclosures", what), to)
+
+    def _fetched(self, job: Document, to: Path) -> Document:
+        """The result of an export, when its file is there."""
         result = self.result(job)
         # For its owner alone, like every export, and complete or not there at all.
         with self._http.stream("GET", f"/exports/{job['id']}/file") as response, whole_file(to) as partial:

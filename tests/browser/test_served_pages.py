@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,21 @@ def test_an_erasure_shows_its_proof(admin: Visitor) -> None:
     assert "proven" in page.text_content("#gone")
     admin.open("/")
     assert len(admin.cards()) == 2
+
+
+def test_somebody_s_own_pictures_are_made_and_can_be_fetched(admin: Visitor, tmp_path: Path) -> None:
+    page = admin.open("/people/3")
+    page.click("#actions >> text=Own pictures")
+    page.click("#handing >> text=Make them")
+    page.wait_for_selector("#handed:not([hidden])", timeout=60_000)
+    assert "look at every picture before you hand it out" in page.text_content("#handed-text")
+    with page.expect_download() as waiting:
+        page.click("#handed")
+    waiting.value.save_as(tmp_path / "own.zip")
+    with zipfile.ZipFile(tmp_path / "own.zip") as archive:
+        assert {"index.html", "visits.json"} <= set(archive.namelist())
+    admin.open("/jobs").wait_for_selector("#jobs >> text=Somebody's own pictures")
+    assert admin.problems == []
 
 
 def test_a_visit_says_in_words_that_its_recording_is_gone(admin: Visitor) -> None:

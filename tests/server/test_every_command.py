@@ -70,8 +70,8 @@ LOOKING = {
     *("search", "render", "events", "doctor"),
     *("gallery info", "gallery list", "gallery show", "gallery check", "gallery export", "gallery sheet"),
     *("watch lists", "watch rules", "alerts list", "alerts picture"),
-    *("gallery zones", "eval gallery", "numbers", "retention plan", "retention log"),
-    *("people list", "people show", "people sheet", "people history", "people clocks"),
+    *("gallery zones", "eval gallery", "numbers", "retention plan", "retention log", "privacy report"),
+    *("people list", "people show", "people export", "people sheet", "people history", "people clocks"),
 }
 
 

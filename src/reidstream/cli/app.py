@@ -20,6 +20,7 @@ from reidstream.cli import (
     models,
     numbers,
     people,
+    privacy,
     render,
     retention,
     run,
@@ -78,6 +79,7 @@ app.add_typer(people.app, name="people")
 app.add_typer(watch.app, name="watch")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(retention.app, name="retention")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(deepstream.app, name="deepstream")
 app.add_typer(sources.app, name="sources")
 app.add_typer(models.app, name="models")

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from reidstream.clips.keeping import ClipKeeper
-from reidstream.clips.shelf import Clip, ClipShelf, Shelf, clip_of, clips_of
+from reidstream.clips.shelf import Clip, ClipShelf, KeptClip, Shelf, clip_of, clips_of, kept_clips
 
-__all__ = ["Clip", "ClipKeeper", "ClipShelf", "Shelf", "clip_of", "clips_of"]
+__all__ = ["Clip", "ClipKeeper", "ClipShelf", "KeptClip", "Shelf", "clip_of", "clips_of", "kept_clips"]

@@ -157,19 +157,35 @@ def clip_of(gallery: Gallery, tracklet: str) -> Path | None:
     return clips_of(gallery, [tracklet]).get(tracklet)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptClip:
+    """A clip that is there. start_media: when it begins, end_media: when its last picture is, seconds of media time."""
+
+    path: Path
+    start_media: float
+    end_media: float
+
+
 def clips_of(gallery: Gallery, wanted: Iterable[str]) -> dict[str, Path]:
     """The files of those of these visits that have a clip."""
+    return {tracklet: kept.path for tracklet, kept in kept_clips(gallery, wanted).items()}
+
+
+def kept_clips(gallery: Gallery, wanted: Iterable[str]) -> dict[str, KeptClip]:
+    """The clips of those of these visits that have one, with what they show."""
     folder = gallery.place.folder
-    found: dict[str, Path] = {}
+    found: dict[str, KeptClip] = {}
     if folder is None:
         return found
+    c = clips.c
     with gallery.read() as connection:
         if not has_column(connection, "clips", "tracklet"):
             return found
         for some in in_chunks(list(wanted)):
-            query = select(clips.c.tracklet, clips.c.file).where(clips.c.tracklet.in_(some), clips.c.size > 0)
-            found.update((row.tracklet, folder / FOLDER / row.file) for row in connection.execute(query))
-    return {tracklet: path for tracklet, path in found.items() if path.is_file()}
+            query = select(c.tracklet, c.file, c.start_media, c.end_media).where(c.tracklet.in_(some), c.size > 0)
+            for row in connection.execute(query):
+                found[row.tracklet] = KeptClip(folder / FOLDER / row.file, row.start_media, row.end_media)
+    return {tracklet: kept for tracklet, kept in found.items() if kept.path.is_file()}
 
 
 def remove_clips(connection: Connection, folder: Path | None, which: ColumnElement[bool]) -> int:

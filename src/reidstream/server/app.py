@@ -25,6 +25,7 @@ from reidstream.server.api import (
     live,
     numbers,
     people,
+    privacy,
     retention,
     review,
     search,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 _PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, watch)
-_API = (*_PEOPLE, sources, live, jobs, retention, targets, account_routes)
+_API = (*_PEOPLE, sources, live, jobs, retention, privacy, targets, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")
 

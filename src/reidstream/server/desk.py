@@ -20,6 +20,7 @@ from sqlalchemy import func, select
 from reidstream.alerts import Watch
 from reidstream.clips import ClipShelf
 from reidstream.config import Config
+from reidstream.disclosure import Shown
 from reidstream.documents import erasure_document
 from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable, ReIDStreamError
 from reidstream.gallery import Gallery
@@ -42,6 +43,7 @@ from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
 from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
+from reidstream.server.disclosing import Disclosing, DisclosureOrder
 from reidstream.server.jobs import Job, Jobs
 from reidstream.server.people_table import PeopleTables
 from reidstream.server.resolver import Resolver
@@ -71,6 +73,7 @@ class Desk:
         self.log = AccessLog(gallery)
         self.jobs = Jobs(gallery)
         self.resolver = Resolver()
+        self.disclosing = Disclosing()
         self.closing = False
         """Streams of events end when this is set."""
         self.backlog: tuple[int, float] | None = None
@@ -344,6 +347,20 @@ class Desk:
 
         return self.jobs.start("erase", caller.name, work)
 
+    def disclose(self, caller: Caller, person: str, shown: Shown, sure: float, clips: bool) -> Job:
+        """Write a person's own pictures, in which nobody else can be recognised, in a process of its own."""
+
+        def work(job: Job) -> dict[str, Any]:
+            folder = self.jobs.folder
+            folder.mkdir(mode=0o700, exist_ok=True)
+            target = folder / f"{job.id}.zip"
+            where, detector = self.gallery.place.address, self.config.detector
+            order = DisclosureOrder(where, person, target, shown, sure, clips, caller.cameras, detector)
+            done = self.disclosing.made(order, job.advance).as_dict()
+            return {**done, "bytes": target.stat().st_size, "format": "zip"}
+
+        return self.jobs.start("disclosure", caller.name, work)
+
     def retain(self, who: str) -> Job:
         """Erase what is due by the rules of the configuration."""
 
@@ -487,6 +504,7 @@ class Desk:
         """Everything stored has a person when it returns, and jobs have ended."""
         self.closing = True
         self.resolver.stop()
+        self.disclosing.stop()
         self.jobs.close()
         with self._waiting:
             self._closing = self._awake = True

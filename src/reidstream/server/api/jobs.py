@@ -1,4 +1,4 @@
-"""Erasing with proof, exports, and how far they are."""
+"""Erasing with proof, exports, what somebody is given of themselves, and how far all that is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from fastapi import APIRouter, Body, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from reidstream.disclosure import Shown
+from reidstream.disclosure.package import SURE
 from reidstream.errors import AccessDenied, ConfigError, JobNotFound
 from reidstream.gallery import Filter
 from reidstream.server.api.common import Admin, Limit, Number, Operator, TheDesk, answer, entry_of, everything
@@ -40,6 +42,18 @@ class Export(BaseModel):
     sources: list[str] = Field(default=[], max_length=1000, description="Only these sources.")
     since: float | None = Field(default=None, description="Only what was seen after this time, Unix seconds.")
     until: float | None = Field(default=None, description="Only what was seen before this time, Unix seconds.")
+
+
+class Disclosure(BaseModel):
+    """What a person is given of themselves."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"shown": "person"}]})
+    shown: Shown = Field(
+        default=Shown.PERSON,
+        description="person: everything around the person is a coarse mosaic; scene: only other people are drawn over.",
+    )
+    sure: float = Field(default=SURE, ge=0, le=1, description="Only visits that are so surely this person's.")
+    clips: bool = Field(default=True, description="Films as well, where there is a recording or a clip was kept.")
 
 
 class Import(BaseModel):
@@ -135,6 +149,15 @@ def export(desk: TheDesk, caller: Operator, wanted: Export) -> Response:
     return answer(desk.jobs.start("export", caller.name, work).as_dict(), 202)
 
 
+@router.post("/people/{person}/disclosures", status_code=202)
+def disclose(person: str, desk: TheDesk, caller: Operator, wanted: Disclosure) -> Response:
+    """Write a person's own visits, pictures and clips, in which nobody else can be recognised, as a job; its file is
+    fetched like an export's. Whoever sees some cameras only gets what these saw."""
+    entry = entry_of(desk, caller, person)
+    desk.log.note(caller, "had somebody's own pictures made", person=entry.person.id)
+    return answer(desk.disclose(caller, entry.person.id, wanted.shown, wanted.sure, wanted.clips).as_dict(), 202)
+
+
 @router.get("/jobs")
 def list_jobs(desk: TheDesk, caller: Operator, limit: Limit = 50) -> Response:
     """The newest jobs first; whoever sees some cameras only sees their own."""
@@ -153,7 +176,7 @@ def fetch(number: Number, desk: TheDesk, caller: Operator) -> Response:
     """The file of an export. It is gone an hour after it was made, or with the next erasure."""
     job = _own(desk.jobs.get(min(number, 2**53)), caller)
     path = Path()
-    if job.kind == "export" and job.state == "done" and job.result is not None:
+    if job.kind in {"export", "disclosure"} and job.state == "done" and job.result is not None:
         path = desk.jobs.folder / f"{job.id}.{job.result['format']}"
     if not path.is_file():
         raise JobNotFound(f"export {number} has no file (any more); export again")

@@ -1,8 +1,8 @@
 // What takes longer: exports, erasures, deciding anew.
 
-import { failed, fillCameras, find, get, make, moment, post } from "./page.js";
+import { disclosed, failed, fillCameras, find, get, make, moment, post } from "./page.js";
 
-const NAMES = { erase: "Erasing", export: "Export", resolve: "Deciding everybody anew", import: "Import", rebuild: "Making the index anew", retention: "Erasing what was due" };
+const NAMES = { erase: "Erasing", export: "Export", disclosure: "Somebody's own pictures", resolve: "Deciding everybody anew", import: "Import", rebuild: "Making the index anew", retention: "Erasing what was due" };
 const form = find("#export");
 
 function result(job) {
@@ -10,6 +10,9 @@ function result(job) {
   if (!job.result) return null;
   if (job.kind === "export") {
     return make("span", {}, `${job.result.tracklets} tracklets, ${(job.result.bytes / 1e6).toFixed(1)} MB `, make("a", { href: `/api/v1/exports/${job.id}/file`, download: "" }, "Download"));
+  }
+  if (job.kind === "disclosure") {
+    return make("span", {}, `${disclosed(job.result)} `, make("a", { href: `/api/v1/exports/${job.id}/file`, download: "" }, "Download"));
   }
   if (job.kind === "erase") return make("span", {}, `${job.result.tracklets} tracklets; ${job.result.proven ? "proven" : `not proven: ${job.result.reach}`}`);
   if (job.kind === "retention") return make("span", {}, job.result.visits ? `${job.result.visits} visits, ${job.result.people} people; ${job.result.proven ? "proven" : `not proven: ${job.result.reach}`}` : "nothing was due");

@@ -73,6 +73,11 @@ export function lasting(seconds) {
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
+// What was written for somebody who asked for their own pictures.
+export const disclosed = (result) => `${visits(result.visits)}, ${result.clips} with a clip, ${(result.bytes / 1e6).toFixed(1)} MB`
+  + (result.left_out ? `; ${visits(result.left_out)} left out, not surely theirs` : "")
+  + "; look at every picture before you hand it out.";
+
 export const percent = (value) => `${Math.round(100 * value)} %`;
 
 export function picture(tracklet, width, text) {

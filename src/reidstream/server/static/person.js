@@ -1,6 +1,6 @@
 // One person: journey, pictures with the odd ones first, look-alikes, history.
 
-import { ask, called, decide, done, failed, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, post, say, seenOf, visits, walk } from "./page.js";
+import { ask, called, decide, disclosed, done, failed, fillNames, find, get, keys, lasting, listen, make, may, moment, percent, picture, post, say, seenOf, visits, walk } from "./page.js";
 
 const wanted = document.body.dataset.person;
 const MOST_STEPS = 200;
@@ -49,6 +49,7 @@ function draw() {
   find("#actions").replaceChildren(...[
     may("reviewer") ? make("button", { type: "button", class: "quiet", onclick: hide }, person.hidden ? "Show again " : "Hide ", make("kbd", {}, "h")) : null,
     make("button", { type: "button", class: "quiet", onclick: download }, "Download what is known"),
+    may("operator") ? make("button", { type: "button", class: "quiet", onclick: () => find("#handing").showModal() }, "Own pictures") : null,
     may("admin") ? make("button", { type: "button", class: "danger", onclick: erase }, "Erase") : null,
   ].filter(Boolean));
   drawJourney();
@@ -235,20 +236,44 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+// Pictures of this person alone, for handing them to the person.
+find("#handing").addEventListener("close", async (event) => {
+  if (event.target.returnValue !== "yes") return;
+  const { scene, clips } = event.target.querySelector("form").elements;
+  const link = find("#handed");
+  link.hidden = true;
+  find("#handed-text").textContent = "The pictures are being made …";
+  find("#handed-line").hidden = false;
+  try {
+    const job = await ended(await post(`/people/${person.id}/disclosures`, { shown: scene.checked ? "scene" : "person", clips: clips.checked }));
+    find("#handed-text").textContent = disclosed(job.result);
+    link.href = `/api/v1/exports/${job.id}/file`;
+    link.hidden = false;
+    say(find("#handed-text").textContent);
+  } catch (error) {
+    find("#handed-text").textContent = error.message;
+    say(error.message);
+  }
+});
+
+async function ended(job) {
+  while (job.state === "waiting" || job.state === "running") {
+    await new Promise((ready) => setTimeout(ready, 400));
+    job = await get(`/jobs/${job.id}`);
+  }
+  if (job.state !== "done") throw new Error(job.error || job.state);
+  return job;
+}
+
 function erase() {
   const dialog = find("#erasing");
   dialog.showModal();
   dialog.onclose = async () => {
     if (dialog.returnValue !== "yes") return;
     try {
-      let job = await post("/erasures", { people: [person.id] });
+      const job = await post("/erasures", { people: [person.id] });
       done("Erasing …");
-      while (job.state === "waiting" || job.state === "running") {
-        await new Promise((ready) => setTimeout(ready, 400));
-        job = await get(`/jobs/${job.id}`);
-      }
-      if (job.state !== "done") throw new Error(job.error || job.state);
-      const proof = job.result;
+      const proof = (await ended(job)).result;
       find("#gone").textContent = `${proof.tracklets} tracklets were erased; ${proof.proven ? `proven: ${proof.pieces} pieces were looked for in ${proof.after.files} files, and none is left` : `not proven: ${proof.reach}`}.`;
       find("#gone").hidden = false;
       say(find("#gone").textContent);
