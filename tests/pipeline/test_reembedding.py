@@ -5,12 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -24,27 +21,14 @@ from reidstream.identities import people
 from reidstream.identities.review import Review
 from reidstream.pipeline import build_gallery
 from reidstream.pipeline.reembedding import reembed
-from reidstream.sources.frame import Pixels
 from reidstream.types import EmbeddingSpace, FloatArray
-from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.blobs import BlobDetector, ColourEmbedder, HueEmbedder, write_blobs
 from tests.gallery.conftest import SETTINGS, SPACE, some_tracklets, started
+from tests.killed import Job
+from tests.pipeline.reembedding_job import move
 
 EXACT = Config(gallery=GalleryConfig(index="exact"))
 CHROMA = Config(gallery=GalleryConfig(index="chroma"))
-
-
-class HueEmbedder:
-    """Another space of another size: how often each hue is seen."""
-
-    space = EmbeddingSpace("4ue5", "hues", 12)
-
-    def embed(self, crops: Sequence[Pixels]) -> FloatArray:
-        vectors = np.zeros((len(crops), 12), np.float32)
-        for row, crop in enumerate(crops):
-            hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV).reshape(-1, 3)
-            vectors[row] = np.histogram(hsv[hsv[:, 1] > 100, 0], 12, (0, 180))[0] + 0.1
-        unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
 
 
 @pytest.fixture
@@ -293,12 +277,10 @@ def test_killed_at_any_moment_it_is_in_one_space_or_the_other_and_goes_on(
     videos[1].unlink()
     chance = random.Random(seed)
     for _ in range(3):
-        words = [sys.executable, "-m", "tests.pipeline.reembedding_job", str(gallery)]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for _ in range(chance.randrange(1, 40)):
-                process.stdout.readline()
-            process.kill()
+        job = Job(move, str(gallery))
+        for _ in range(chance.randrange(1, 40)):
+            job.lines.readline()
+        job.kill()
         with Gallery.open(gallery, write=True) as opened:
             assert opened.check().problems == []
             size = opened.space.size
