@@ -7,6 +7,7 @@ moment ago; whoever decides waits for at most one small batch.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -92,6 +93,7 @@ class Desk:
         self._awake = True
         self._closing = False
         self._working = False
+        self._reconsidering: threading.Thread | None = None
         self._identities: OnlineIdentities | None = None
         self.looked_at: Callable[[], Collection[str]] = tuple
         """Sources that somebody looks at just now: who is in view there is wanted with names."""
@@ -450,20 +452,28 @@ class Desk:
     def _assign(self) -> None:
         while True:
             with self._waiting:
-                self._working = False
+                self._working = self._reconsidering is not None
                 self._waiting.notify_all()
                 self._waiting.wait_for(lambda: self._awake or self._closing)
                 if not self._awake:
-                    return
+                    break
                 self._awake, self._working = False, True
-            try:
+            with self._goes_on():
                 while self._catch_up():
                     pass
-            except (GalleryLocked, GalleryUnreachable) as error:
-                _log.warning("%s; stored tracklets wait for their people", error)
-            except ReIDStreamError:
-                # The tracklets are stored; whoever opens the gallery next gives them people.
-                _log.exception("stored tracklets could not be given people")
+        if (reconsidering := self._reconsidering) is not None:
+            reconsidering.join()
+
+    @contextlib.contextmanager
+    def _goes_on(self) -> Iterator[None]:
+        """Whatever happens in it, tracklets are stored, and are given people some time."""
+        try:
+            yield
+        except (GalleryLocked, GalleryUnreachable) as error:
+            _log.warning("%s; stored tracklets wait for their people", error)
+        except ReIDStreamError:
+            # The tracklets are stored; whoever opens the gallery next gives them people.
+            _log.exception("stored tracklets could not be given people")
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
@@ -473,22 +483,36 @@ class Desk:
         if given:
             self.catalogue.refresh()
             self.watching.settle()
-        if identities.outgrown:
-            # Takes a second; whoever decides does not wait for it.
-            concluded = identities.conclude()
-            with self._deciding:
-                identities.adopt(concluded)
-        if identities.due:
-            for some in identities.turns():
-                with self._deciding:
-                    looked_at = identities.looked_at(some)
-                # Takes a second or two, too.
-                parts = decided(looked_at, self.config.identities)
-                with self._deciding:
-                    identities.revise(looked_at, parts)
-                    self.catalogue.refresh()
-            identities.looked()
+        if (identities.outgrown or identities.due) and self._reconsidering is None:
+            # Takes seconds: neither whoever decides nor the next tracklets wait for it.
+            self._reconsidering = threading.Thread(
+                target=self._reconsider, args=(identities,), name="deciding again", daemon=True
+            )
+            self._reconsidering.start()
         return given
+
+    def _reconsider(self, identities: OnlineIdentities) -> None:
+        """Conclude from what is stored by now, and make the newest decisions again."""
+        try:
+            with self._goes_on():
+                if identities.outgrown:
+                    concluded = identities.conclude()
+                    with self._deciding:
+                        identities.adopt(concluded)
+                if identities.due:
+                    for some in identities.turns():
+                        with self._deciding:
+                            looked_at = identities.looked_at(some)
+                        parts = decided(looked_at, self.config.identities)
+                        with self._deciding:
+                            identities.revise(looked_at, parts)
+                            self.catalogue.refresh()
+                    identities.looked()
+        finally:
+            with self._waiting:
+                self._reconsidering = None
+                self._awake = True
+                self._waiting.notify_all()
 
     def _read(self) -> OnlineIdentities:
         """Everybody, as they are remembered for deciding; read once, while decisions go on."""
