@@ -291,7 +291,7 @@ def test_what_was_opened_to_fill_a_servers_index_is_closed(
 
     monkeypatch.setattr(building, "Database", Noted)
     index = Server(SIZE)
-    place: Any = SimpleNamespace(is_server=True, size=SIZE, open=lambda _: index)
+    place: Any = SimpleNamespace(is_server=True, size=SIZE, open_empty=lambda _: index)
     told: list[tuple[int, int]] = []
     if fails:
         with pytest.raises(GalleryError, match="gone"):
