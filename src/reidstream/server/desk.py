@@ -22,7 +22,7 @@ from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.disclosure import Shown
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable, ReIDStreamError
+from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable
 from reidstream.gallery import Gallery
 from reidstream.gallery.erasing import Erasure
 from reidstream.gallery.personal import Subject
@@ -57,6 +57,10 @@ _AT_ONCE = 20
 # Tracklets that are given other people in one transaction while everybody is decided anew; parts that hang together
 # are never divided.
 _MOVED_AT_ONCE = 100
+
+
+# Seconds until people are given again after it failed, twice as many each time.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 
 
 class Desk:
@@ -323,8 +327,9 @@ class Desk:
 
     def _follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Everybody who keeps people in memory takes over what has happened; within ``_deciding``."""
-        if self._identities is not None:
-            self._identities.follow(told, gone)
+        identities = self._identities
+        if identities is not None:
+            identities.follow(told, gone)
         self.catalogue.refresh(told, gone)
 
     def erase(
@@ -448,6 +453,7 @@ class Desk:
             self._waiting.wait_for(lambda: self._closing or not (self._awake or self._working))
 
     def _assign(self) -> None:
+        pause = 0.0
         while True:
             with self._waiting:
                 self._working = False
@@ -459,11 +465,23 @@ class Desk:
             try:
                 while self._catch_up():
                     pass
+                pause = 0.0
+                continue
             except (GalleryLocked, GalleryUnreachable) as error:
                 _log.warning("%s; stored tracklets wait for their people", error)
-            except ReIDStreamError:
-                # The tracklets are stored; whoever opens the gallery next gives them people.
+            except Exception:  # noqa: BLE001 - nobody would be given people any more
+                # Of whatever kind: the tracklets are stored, and it is tried again; whoever opens the gallery next
+                # gives them people at the latest.
                 _log.exception("stored tracklets could not be given people")
+                with self._reading:
+                    # What is remembered of everybody may be half of what it was to become.
+                    self._identities = None
+            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+            with self._waiting:
+                if self._closing:
+                    continue
+                self._awake = True
+                self._waiting.wait_for(lambda: self._closing, pause)
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
@@ -471,8 +489,9 @@ class Desk:
         with self._deciding:
             given = identities.catch_up(_AT_ONCE)
         if given:
-            self.catalogue.refresh()
+            # First: they have their people, whatever goes wrong from here on.
             self.watching.settle()
+            self.catalogue.refresh()
         if identities.outgrown:
             # Takes a second; whoever decides does not wait for it.
             concluded = identities.conclude()
