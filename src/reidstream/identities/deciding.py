@@ -143,8 +143,8 @@ class Decider:
     ) -> list[float]:
         """Log-odds that somebody seen is each of some others, of whom one fair crop each is known.
 
-        similarity: float64 (k,). strangers: of those others. gaps: float64 (k,), seconds between both at least. Looks of
-        another day are no proof, whatever they are.
+        similarity: float64 (k,). strangers: of those others. gaps: float64 (k,), seconds between both at least.
+        Looks of another day are no proof, whatever they are.
         """
         clarity = np.full(len(similarity), float(clarity_of(QUERY_STRENGTH)) * seen.clarity)
         ratio = self._log_ratio(similarity, strangers, seen.strangers, clarity)

@@ -56,7 +56,7 @@ def seen_of(decider: Decider, view: InView, ahead: float = 0.0) -> Seen:
 
 
 def photos_shown(
-    decider: Decider, photos: FloatArray, taken: FloatArray, seen: Seen, decision: Decision
+    decider: Decider, photos: FloatArray, taken: npt.NDArray[np.float64], seen: Seen, decision: Decision
 ) -> list[float]:
     """How probable it is that somebody seen is whom each photo shows, in the order given.
 
@@ -64,7 +64,7 @@ def photos_shown(
     another day mostly wears something else. A photo is read as one fair crop of somebody of whom nothing else is known,
     as likely as anybody to come. decision: who of the known it is: those whom the photo does not show count against it.
     """
-    gaps = np.maximum(seen.start - taken.astype(np.float64), 0.0)
+    gaps = np.maximum(seen.start - taken, 0.0)
     found = []
     known = [(person, p) for person, p in decision.candidates if p >= _RIVAL]
     for vector, odds, own in zip(photos, *_odds(decider, photos, seen, gaps), strict=True):
