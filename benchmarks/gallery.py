@@ -1,6 +1,9 @@
 """How fast a gallery takes tracklets in and answers searches, and how many of the true neighbours it finds.
 
     python benchmarks/gallery.py --sizes 10000,100000 [--json out.json]
+    python -m benchmarks.gallery --postgres --index pgvector
+
+--postgres: in a database of a server of its own, whose shared_buffers hold the index, as they should (1 GB).
 
 The vectors are made to lie like those of real people, because an index is judged by how close neighbours crowd. The
 figures below were measured on 3,262 tracklets (up to five crops averaged) of the 751 people of Market-1501's training
@@ -13,6 +16,7 @@ same person 5/50/95 % .63/.82/.93, different people .38/.52/.70.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import shutil
@@ -23,7 +27,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import text
 
+from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Filter, Gallery
 from reidstream.types import EmbeddingSpace, EndReason, SourceStarted, Tracklet
 
@@ -113,7 +119,7 @@ def cosines(means: Floats, deviation: Floats, rng: np.random.Generator) -> dict[
     return {"same": np.quantile(same, marks).tolist(), "different": np.quantile(different, marks).tolist()}
 
 
-def measure(count: int, folder: Path, seed: int) -> dict[str, object]:
+def measure(count: int, place: Path | str, seed: int, index: str) -> dict[str, object]:
     """Fill a gallery with ``count`` tracklets and search it; all figures."""
     rng = np.random.default_rng(seed)
     means, deviation = people(max(1, count // PER_PERSON), rng)
@@ -123,7 +129,7 @@ def measure(count: int, folder: Path, seed: int) -> dict[str, object]:
     figures: dict[str, object] = {"tracklets": count, "cosines": cosines(means, deviation, rng)}
     space = EmbeddingSpace("benchmark", "benchmark", SIZE)
     waits = []
-    with Gallery.open(folder, write=True, create=True, space=space) as gallery:
+    with Gallery.open(place, write=True, create=True, space=space, config=GalleryConfig(index=index)) as gallery:
         for n in range(SOURCES):
             gallery.begin_source(SourceStarted(f"camera{n}", "", f"camera{n}", (1920, 1080), 25.0, 0.0), "benchmark")
         started = time.perf_counter()
@@ -135,7 +141,7 @@ def measure(count: int, folder: Path, seed: int) -> dict[str, object]:
         figures["stored_per_second"] = count / sum(waits)
         gallery.flush()
         figures["indexed_per_second"] = count / (time.perf_counter() - started)
-    figures["bytes_per_tracklet"] = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / count
+    figures["bytes_per_tracklet"] = bytes_of(place) / count
     filters = {
         "no filter": Filter(),
         "one of 8 cameras": Filter(sources=("camera3",)),
@@ -153,7 +159,7 @@ def measure(count: int, folder: Path, seed: int) -> dict[str, object]:
         & (2.0 * number + 8 >= count)
         & (2.0 * number <= count * 1.2),
     }
-    with Gallery.open(folder) as gallery:
+    with Gallery.open(place) as gallery:
         before = time.perf_counter()
         gallery.search(queries[:1], K)
         figures["first_search_seconds"] = time.perf_counter() - before
@@ -174,6 +180,32 @@ def measure(count: int, folder: Path, seed: int) -> dict[str, object]:
     return figures
 
 
+def bytes_of(place: Path | str) -> int:
+    """What a gallery takes on the disk."""
+    if isinstance(place, Path):
+        return sum(p.stat().st_size for p in place.rglob("*") if p.is_file())
+    with Gallery.open(place) as gallery, gallery.read() as connection:
+        return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+
+@contextlib.contextmanager
+def database() -> Iterator[str]:
+    """The address of an empty database on a server of its own."""
+    # Imported here: what runs without a server runs without the repository on the path, too.
+    from tests.postgres import PostgresServer
+
+    # A socket's path is short.
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    server = PostgresServer(folder)
+    try:
+        server.psql("ALTER SYSTEM SET shared_buffers = '1GB'")
+        server.restart()
+        yield server.new_database()
+    finally:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def quantiles(seconds: list[float]) -> list[float]:
     """Median and 95 % quantile in milliseconds."""
     return (1000 * np.quantile(seconds, [0.5, 0.95])).round(2).tolist()
@@ -184,15 +216,22 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000,100000", help="numbers of tracklets, with commas (500000 takes long)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where galleries are made (default: the system's temporary folder)")
+    parser.add_argument("--postgres", action="store_true", help="in a PostgreSQL database")
+    parser.add_argument("--index", default="chroma", help="as gallery.index")
     parser.add_argument("--json", type=Path, help="write all figures to this file as well")
     arguments = parser.parse_args()
     results = []
-    for size in (int(text) for text in arguments.sizes.split(",")):
-        folder = Path(tempfile.mkdtemp(prefix="reidstream-bench-", dir=arguments.folder))
-        try:
-            figures = measure(size, folder / "gallery", arguments.seed)
-        finally:
-            shutil.rmtree(folder)
+    for size in (int(word) for word in arguments.sizes.split(",")):
+        with contextlib.ExitStack() as stack:
+            place: Path | str
+            if arguments.postgres:
+                place = stack.enter_context(database())
+            else:
+                folder = stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix="reidstream-bench-", dir=arguments.folder)
+                )
+                place = Path(folder) / "gallery"
+            figures = measure(size, place, arguments.seed, arguments.index)
         results.append(figures)
         print(json.dumps(figures, indent=2), flush=True)
     if arguments.json:

@@ -46,6 +46,8 @@ WRITERS = {
     "disclosure.package": COPY,
     "disclosure.showing": COPY,
     "clips.cutting": "clips of visits",
+    # Settings that were sent along with a command.
+    "cluster.keeping": NOBODY,
     "doctor.inference": NOBODY,
     "doctor.nvidia": NOBODY,
     "doctor.software": NOBODY,

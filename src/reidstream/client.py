@@ -353,8 +353,27 @@ class Client:
 
 
 def open_client(address: str) -> Client:
-    """A client for ``http://host:port``, with the token of the environment variable REIDSTREAM_TOKEN."""
-    return Client(address, token=os.environ.get(TOKEN_VARIABLE))
+    """A client for ``http://host:port``, with the token of the environment variable REIDSTREAM_TOKEN: one token, or
+    several as ``address=token``, with blanks between them, of which a server gets to see its own alone."""
+    return Client(address, token=_token_for(address))
+
+
+def demand_tokens_of_their_own(addresses: Sequence[str]) -> None:
+    """Refuse to show one token to several servers. Raises ConfigError."""
+    given = os.environ.get(TOKEN_VARIABLE, "")
+    if len(addresses) > 1 and given and "://" not in given:
+        raise errors.ConfigError(
+            f"{TOKEN_VARIABLE} holds one token, and {len(addresses)} servers are asked: write {addresses[0]}=TOKEN "
+            f"{addresses[1]}=TOKEN, so that each sees its own"
+        )
+
+
+def _token_for(address: str) -> str | None:
+    given = os.environ.get(TOKEN_VARIABLE)
+    if given is None or "://" not in given:
+        return given
+    named = dict(word.rstrip().partition("=")[::2] for word in given.split())
+    return {where.rstrip("/"): token for where, token in named.items()}.get(address.rstrip("/"))
 
 
 def _seen(*people: Document) -> dict[str, str]:

@@ -30,6 +30,7 @@ def facts_document(gallery: Gallery, cameras: Collection[str] | None = None) -> 
     shown = [r for r in recordings if cameras is None or r.source in cameras]
     return {
         "gallery": str(gallery.place),
+        "uuid": facts.uuid,
         "tracklets": sum(r.tracklets for r in shown),
         "people": people,
         "undecided": undecided,

@@ -50,12 +50,17 @@ class Command:
 
 
 class Fleet:
-    """Commands on one gallery. ``worker`` and ``decider`` start them; what still runs is killed at the end."""
+    """Commands on one gallery. ``worker`` and ``decider`` start them; what still runs is killed at the end.
 
-    def __init__(self, folder: Path, url: str, *, lease_seconds: float = 2.0, speed: float = 1.0) -> None:
+    through: the address by which the commands reach it, when that is another.
+    """
+
+    def __init__(
+        self, folder: Path, url: str, *, lease_seconds: float = 2.0, speed: float = 1.0, through: str = ""
+    ) -> None:
         self.url, self._folder, self._commands = url, folder, list[Command]()
         self._speed = speed
-        self._common = ("--gallery", url, "--set", f"workers.lease_seconds={lease_seconds}")
+        self._common = ("--gallery", through or url, "--set", f"workers.lease_seconds={lease_seconds}")
 
     def worker(self, *words: str) -> Command:
         return self._start("worker", "--engine", "replay", "--speed", str(self._speed), *self._common, *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 from collections import Counter
@@ -17,6 +18,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import events_after
 from reidstream.identities.people import list_people
 from reidstream.identities.settling import settle
+from tests.cluster.network import Network
 from tests.cluster.processes import Command, Fleet, fleet, wait_until
 from tests.cluster.replays import recorded, walks_of
 from tests.postgres import PostgresServer
@@ -87,8 +89,12 @@ def storm(
     expected = undisturbed(calm, server.new_database(), listed) if not cameras else None
     report = Report()
     url = server.new_database()
-    with fleet(folder, url, lease_seconds=lease_seconds, speed=speed) as running:
-        blown = _Storm(server, running, random.Random(seed), report, say)
+    network = Network(url)
+    with (
+        contextlib.closing(network),
+        fleet(folder, url, lease_seconds=lease_seconds, speed=speed, through=network.through(url)) as running,
+    ):
+        blown = _Storm(server, network, running, random.Random(seed), report, say)
         blown.begin(listed)
         for _ in range(blows):
             if not blown.progress():
@@ -136,9 +142,16 @@ def _compare(url: str, seen: set[str], expected: tuple[set[str], People] | None,
 
 class _Storm:
     def __init__(
-        self, server: PostgresServer, running: Fleet, rng: random.Random, report: Report, say: Callable[[str], None]
+        self,
+        server: PostgresServer,
+        network: Network,
+        running: Fleet,
+        rng: random.Random,
+        report: Report,
+        say: Callable[[str], None],
     ) -> None:
-        self._server, self._running, self._rng, self._report, self._say = server, running, rng, report, say
+        self._server, self._network = server, network
+        self._running, self._rng, self._report, self._say = running, rng, report, say
         self._workers: list[Command] = []
         self._deciders: list[Command] = []
         self._frozen: list[tuple[int, Command]] = []
@@ -167,7 +180,9 @@ class _Storm:
     def blow(self) -> None:
         """One thing that happens, at random; who dies is replaced at once."""
         self._blows += 1
-        kinds = {self._kill_worker: 5, self._kill_decider: 2, self._freeze: 2, self._cut: 2, self._restart: 1}
+        self._network.delay = 0.0
+        kinds = {self._kill_worker: 5, self._kill_decider: 2, self._freeze: 2, self._cut: 1, self._restart: 1}
+        kinds |= {self._delay: 1, self._lose_halves: 2}
         (what,) = self._rng.choices(list(kinds), list(kinds.values()))
         what()
         name = what.__name__.removeprefix("_").replace("_", " ")
@@ -178,6 +193,7 @@ class _Storm:
 
     def calm_down(self, endless: bool) -> None:
         """Everybody wakes, everything is read to its end, and everybody ends in the orderly way."""
+        self._network.delay = 0.0
         for _, command in self._frozen:
             command.send(signal.SIGCONT)
         wait_until(self._all_served if endless else self._done, "everything to be read", 900)
@@ -240,6 +256,13 @@ class _Storm:
 
     def _cut(self) -> None:
         self._server.psql(_CUT)
+
+    def _delay(self) -> None:
+        """Until the next blow every word to the database, and back, takes a quarter of a second."""
+        self._network.delay = 0.25
+
+    def _lose_halves(self) -> None:
+        self._network.lose_halves(self._rng)
 
     def _restart(self) -> None:
         self._server.restart()

@@ -17,6 +17,7 @@ from reidstream.cluster.leases import Lease
 from reidstream.cluster.opening import opened
 from reidstream.cluster.status import status
 from reidstream.cluster.storing import WorkerStore
+from reidstream.cluster.worker import register
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import (
     ConfigError,
@@ -129,6 +130,16 @@ def test_a_machine_whose_clock_is_wrong_dates_no_visits(
     monkeypatch.setattr(opening.time, "time", lambda: real() + off)
     with pytest.raises(GalleryError, match=rf"clock is {words}.*NTP"), opened(database.place.address, Config(), None):
         pytest.fail("it was opened")
+
+
+def test_a_clock_that_goes_wrong_while_a_worker_works_is_a_trouble_of_the_status(database: Database) -> None:
+    with database.write() as connection:
+        register(connection, "gpu-1", "worker", 4)
+    assert status(database)["troubles"] == []
+    with database.write() as connection:
+        connection.execute(text("UPDATE workers SET clock_ahead = -3600"))
+    (trouble,) = status(database)["troubles"]
+    assert "the clock of worker gpu-1 is -3600 s from the database's" in trouble
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What every vector index promises: the same tests for the exact one and for ChromaDB."""
+"""What every vector index promises: the same tests for the exact one, ChromaDB and pgvector."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from reidstream.errors import GalleryError
+from reidstream.gallery.database import place_of
 from reidstream.gallery.index.chroma import ChromaIndex
 from reidstream.gallery.index.exact import ExactIndex, VectorIndex
+from reidstream.gallery.index.pgvector import PgVectorIndex
 from reidstream.types import FloatArray
 
 SIZE = 24
@@ -21,11 +23,12 @@ def some(n: int, seed: int = 0) -> tuple[list[str], FloatArray]:
     return [f"{seed:02x}{i:030x}" for i in range(n)], vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@pytest.fixture(params=["exact", "chroma"])
+@pytest.fixture(params=["exact", "chroma", "pgvector"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorIndex]:
     made: Callable[[], VectorIndex] = {
         "exact": lambda: ExactIndex(SIZE),
         "chroma": lambda: ChromaIndex.in_folder(tmp_path / "index", SIZE),
+        "pgvector": lambda: PgVectorIndex(place_of(request.getfixturevalue("postgres")), "0" * 32, 1, SIZE, make=True),
     }[request.param]
     index = made()
     yield index

@@ -44,6 +44,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "rebuild": lambda g: g.rebuild(),
     "rows": lambda g: g.rows(),
     "search": lambda g: g.search(some_tracklets(1)[0].embedding, 1),
+    "some_tracklets": lambda g: g.some_tracklets([some_tracklets(1)[0].id]),
     "sources": lambda g: g.sources(),
     "tracklet": lambda g: g.tracklet(some_tracklets(1)[0].id),
     "tracklets": lambda g: list(g.tracklets()),

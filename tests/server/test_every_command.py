@@ -64,6 +64,9 @@ OF_DATABASES: dict[str, list[str]] = {
     "workers pause": ["door"],
     "workers resume": ["door"],
     "workers remove": ["door"],
+    "cluster run": ["door.mp4"],
+    "cluster status": [],
+    "cluster stop": [],
 }
 # These look only.
 LOOKING = {

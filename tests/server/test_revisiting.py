@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
 from reidstream.identities import online
 from reidstream.identities.people import history, list_people
+from reidstream.server import desk as desk_module
 from reidstream.server.desk import Desk
 from reidstream.types import SourceStarted
+from tests.cluster.processes import wait_until
 from tests.identities.conftest import SPACE, made_tracklet
 from tests.identities.test_revisiting import VISITS
 
@@ -31,4 +34,35 @@ def test_a_server_puts_right_what_it_decided_too_early_and_everybody_sees_it(
         assert "revisit" in {entry.kind for entry in history(gallery)}
         held = {person.id: frozenset(person.tracklets) for person in list_people(gallery)}
         assert {entry.person.id: frozenset(entry.person.tracklets) for entry in desk.catalogue.entries()} == held
+        desk.close()
+
+
+def test_while_decisions_are_made_again_what_is_stored_gets_its_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online, "_REVISITED", 16)
+    begun, may_end = threading.Event(), threading.Event()
+    made = desk_module.decided
+
+    def slow(*arguments: object) -> object:
+        begun.set()
+        may_end.wait()
+        return made(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk_module, "decided", slow)
+    config = GalleryConfig(index="exact")
+    with Gallery.open(tmp_path / "gallery", write=True, create=True, space=SPACE, config=config) as gallery:
+        for camera in "ab":
+            gallery.begin_source(SourceStarted(camera, camera, f"content of {camera}", (640, 480), 10, 0.0), "settings")
+        desk = Desk(gallery)
+
+        def given() -> int:
+            return sum(len(person.tracklets) for person in list_people(gallery))
+
+        desk.store([made_tracklet(*visit) for visit in VISITS[:20]])
+        assert begun.wait(60)
+        desk.store([made_tracklet(*visit) for visit in VISITS[20:60]])
+        wait_until(lambda: given() == 60, "everybody to have a person")
+        may_end.set()
+        desk.settle()
         desk.close()

@@ -11,6 +11,7 @@ import typer
 from reidstream import __version__
 from reidstream.cli import (
     alerts,
+    cluster,
     decide,
     deepstream,
     demo,
@@ -74,6 +75,7 @@ app.command()(numbers.numbers)
 app.command()(synth.synth)
 app.add_typer(worker.app, name="worker")
 app.add_typer(workers.app, name="workers")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(gallery.app, name="gallery")
 app.add_typer(people.app, name="people")
 app.add_typer(watch.app, name="watch")

@@ -9,6 +9,12 @@ import typer
 GALLERY: Any = typer.Option(
     "gallery", "--gallery", "-g", help="Folder (or database URL, or a server's address) of the gallery."
 )
+GALLERIES: Any = typer.Option(
+    ["gallery"],
+    "--gallery",
+    "-g",
+    help="Folder (or database URL, or a server's address) of the gallery; repeatable, for galleries of one model.",
+)
 JSON: Any = typer.Option(False, "--json", help="Print one JSON document.")
 CONFIG: Any = typer.Option(None, "--config", "-c", help="TOML file with settings.")
 SETTINGS: Any = typer.Option(None, "--set", "-s", help="A setting, as section.key=value; repeatable.")

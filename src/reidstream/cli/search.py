@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from reidstream.cli.common import console, print_json
+from reidstream.cli.common import console, console_error, print_json
 from reidstream.cli.filters import FROM, SINCE, SOURCE, TO, UNTIL, filter_of, wall_time
-from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, SETTINGS, page
+from reidstream.cli.options import CONFIG, DETECTOR, GALLERIES, JSON, SETTINGS, page
 from reidstream.cli.terminal import TerminalTable
 from reidstream.errors import ConfigError
 
@@ -29,7 +29,7 @@ def search(
         metavar="QUERY...",
         help="A photo, a tracklet id (or its beginning), a .npy file with a vector; or photos and folders of photos.",
     ),
-    gallery: str = GALLERY,
+    gallery: list[str] = GALLERIES,
     k: int = typer.Option(10, "-k", min=1, max=10000, help="How many to find."),
     source: list[str] | None = SOURCE,
     since: str | None = SINCE,
@@ -61,6 +61,7 @@ def search(
     Example: reidstream search person.jpg --gallery shop -k 5 --page found.html
     Example: reidstream search 3fa1 --gallery shop --source entrance
     Example: reidstream search photos/ more/ --gallery shop --out results.parquet
+    Example: reidstream search person.jpg --gallery shop --gallery postgresql://db/mall --gallery http://airport:8400
     """
     from reidstream.cli.asked import is_elsewhere
     from reidstream.config import load_config
@@ -79,14 +80,24 @@ def search(
         raise ConfigError("--box and --page are for one query; leave them out for several photos or --out")
     if many and out is None:
         raise ConfigError("name a file for the answers of several photos with --out: .parquet, .csv or .json")
-    if is_elsewhere(gallery):
+    if len(gallery) > 1:
+        if many or sheet is not None or rerank or start or stop:
+            raise ConfigError(
+                "several galleries are asked one query; leave out --out, --page, --rerank, --from and --to, "
+                "or ask them one by one"
+            )
+        times = {name: None if text is None else wall_time(text) for name, text in (("since", since), ("until", until))}
+        _search_several(gallery, queries[0], k, source, times, region, whole, identities, detector, reid, as_json)
+        return
+    (place,) = gallery
+    if is_elsewhere(place):
         if many or sheet is not None or detector or reid or false_merges is not None or start or stop:
             raise ConfigError(
                 "a server is asked for one query, with its own models and risk; leave out the other options"
             )
-        _search_there(gallery, queries[0], k, source, since, until, region, whole, rerank, as_json)
+        _search_there(place, queries[0], k, source, since, until, region, whole, rerank, as_json)
         return
-    with Gallery.open(gallery) as opened:
+    with Gallery.open(place) as opened:
         where = filter_of(opened, source, since, until, start, stop)
         models = QueryModels(opened, detector, reid)
         if out is not None:
@@ -208,9 +219,47 @@ def _search_there(
     if as_json:
         print_json(found)
         return
+    _print_found(found, _who(found), found["matches"])
+
+
+def _search_several(
+    galleries: list[str],
+    query: str,
+    k: int,
+    source: list[str] | None,
+    times: dict[str, float | None],
+    box: Box | None,
+    whole: bool,
+    identities: IdentityConfig,
+    detector: str | None,
+    reid: str | None,
+    as_json: bool,
+) -> None:
+    """Ask several galleries; ends with 1 when one of them could not be asked."""
+    from reidstream.gallery import Filter
+    from reidstream.search.galleries import search_galleries
+
+    where = Filter(tuple(source or ()), times["since"], times["until"])
+    merged = search_galleries(
+        galleries, query, k, where=where, box=box, whole=whole, config=identities, detector=detector, reid=reid
+    )
+    found = merged.as_dict()
+    if as_json:
+        print_json(found)
+    else:
+        answers = [one for one in found["galleries"] if one["error"] is None]
+        _print_found(found, "\n".join(f"{one['gallery']}: {_who(one)}" for one in answers), found["matches"])
+    for one in merged.unreached:
+        console_error(f"{one.gallery} could not be asked: {one.error}")
+    if merged.unreached:
+        raise typer.Exit(1)
+
+
+def _who(found: dict[str, Any]) -> str:
+    """Who somebody is, for people to read."""
     likely = ", ".join(f"{_title(c)} {c['probability']:.0%}" for c in found["candidates"][:3])
     who = {"person": "", "given": ""}.get(found["verdict"], found["verdict"]) or _title(found["person"])
-    _print_found(found, f"who it is: {who}" + (f" ({likely})" if likely else ""), found["matches"])
+    return f"who it is: {who}" + (f" ({likely})" if likely else "")
 
 
 def _title(person: dict[str, Any] | None) -> str:
@@ -236,8 +285,10 @@ def _print_found(found: dict[str, Any], sentence: str, records: list[dict[str, A
             markup=False,
         )
     out.print(sentence, markup=False)
+    several = any("gallery" in r for r in records)
     table = TerminalTable(
         "similarity",
+        *(["gallery"] if several else []),
         "person",
         Column("tracklet", no_wrap=True),
         "source",
@@ -252,5 +303,8 @@ def _print_found(found: dict[str, Any], sentence: str, records: list[dict[str, A
         seen, purity = wall_clock(r["start_wall"]), f"{r['purity']:.2f}"
         similarity = f"{r['similarity']:.3f}"
         person = _title(r["person"])
-        table.add_row(similarity, person, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity)
+        where = [r["gallery"]] if several else []
+        table.add_row(
+            similarity, *where, person, r["id"][:12], r["source"], clock(r["start_media"]), seconds, seen, purity
+        )
     out.print(table if records else "no tracklet fits")

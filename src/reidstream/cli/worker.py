@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from reidstream.cli.common import console, set_up_logging
+from reidstream.cli.common import console, console_error, set_up_logging
 from reidstream.cli.options import CONFIG, SETTINGS
 from reidstream.errors import ConfigError
 from reidstream.wording import counted
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 DATABASE: Any = typer.Option(..., "--gallery", "-g", help="Database of the gallery: postgresql://user@host/name.")
 
-_PATIENCE = 60.0
+PATIENCE = 60.0
 """Seconds that a worker waits for a database that is not there when it starts."""
 
 app = typer.Typer(
@@ -79,7 +80,7 @@ def worker(
     set_up_logging(verbose, quiet)
     from reidstream.cluster import sources as listing
     from reidstream.cluster.opening import opened
-    from reidstream.cluster.worker import Worker
+    from reidstream.cluster.worker import EngineHung, Worker
     from reidstream.config import load_config
     from reidstream.sources import expand_sources
 
@@ -88,7 +89,7 @@ def worker(
         raise ConfigError("clips (clips.keep) are files in a gallery's folder; workers keep none: leave them off")
     wanted = listing.listed(expand_sources(cameras or []) or [*tree.sources])
     say: Callable[[str], None] = (lambda _text: None) if quiet else lambda text: console().print(text, markup=False)
-    with opened(gallery, tree, lambda: _space(tree, wanted, engine), patience=_PATIENCE) as there:
+    with opened(gallery, tree, lambda: space_of(tree, wanted, engine), patience=PATIENCE) as there:
         if wanted:
             with there.database.write() as connection:
                 new = listing.add(connection, wanted)
@@ -96,10 +97,23 @@ def worker(
         opener = _opener(gallery, tree, engine, speed)
         seconds = tree.workers.lease_seconds
         working = Worker(
-            there.database, there.space, opener, most=most, lease_seconds=seconds, until_done=until_done, say=say
+            there.database,
+            there.space,
+            opener,
+            most=most,
+            lease_seconds=seconds,
+            until_done=until_done,
+            silent_seconds=tree.workers.silent_seconds,
+            say=say,
         )
-        with draining(working.drain):
-            report = working.run()
+        try:
+            with draining(working.drain):
+                report = working.run()
+        except EngineHung as error:
+            console_error(str(error))
+            # The interpreter would wait for threads that never end.
+            sys.stdout.flush()
+            os._exit(1)
     lost = f", {counted(report.lost, 'finished track')} lost with sources that others had taken" if report.lost else ""
     say(f"stored {counted(report.stored, 'tracklet')} of {counted(report.sources, 'source')}{lost}")
 
@@ -152,7 +166,7 @@ def _opener(gallery: str, config: Config, engine: WorkerEngine, speed: float) ->
     return open_them
 
 
-def _space(config: Config, sources: Sequence[SourceConfig], engine: WorkerEngine) -> tuple[EmbeddingSpace, str]:
+def space_of(config: Config, sources: Sequence[SourceConfig], engine: WorkerEngine) -> tuple[EmbeddingSpace, str]:
     """The embedding space for a new gallery, and under which name others find its model."""
     if engine is WorkerEngine.REPLAY:
         from reidstream.cluster.replaying import ReplayedGroup

@@ -93,12 +93,13 @@ def status(
     if json_output:
         print_json(document)
     else:
-        _print(document)
+        print_status(document)
     if document["troubles"]:
         raise typer.Exit(1)
 
 
-def _print(document: dict[str, Any]) -> None:
+def print_status(document: dict[str, Any]) -> None:
+    """For people to read."""
     table = TerminalTable("source", "state", "worker", "renewed", "taken over", "tracks rescued")
     for source in document["sources"]:
         counts = (str(source["takeovers"]), str(source["rescued"]))

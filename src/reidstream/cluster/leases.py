@@ -25,7 +25,7 @@ HEARTBEATS = 5
 until somebody looks, a camera of a dead worker is read again within 30 seconds."""
 _MOST_FAILURES = 3
 """A recording that fails so often is given up. Cameras are tried for ever."""
-_LONGEST_WAIT = 60.0
+_LONGEST_WAIT, _LONGEST_WAIT_OF_CAMERAS = 60.0, 10.0
 
 _FREE = text(
     "SELECT l.source, l.state, l.worker, s.settings, s.live, w.connection,"
@@ -141,6 +141,19 @@ def give_back(connection: Connection, lease: Lease, *, seconds: float = 0.0) -> 
     _settle(connection, lease, state="waiting", seconds=seconds)
 
 
+def abandon(database: Database, lease: Lease) -> None:
+    """Let others have a source as if its reader were dead: what is known of its open tracks is stored by who takes it.
+
+    For a reader that is there and gets nothing any more out of what reads.
+    """
+    c = leases.c
+    mine = (c.source == lease.source, c.token == lease.fence.token, c.state == "running")
+    with database.write() as connection:
+        # Without a name, so that nobody cuts the connections of who abandons it.
+        past = text("clock_timestamp() - interval '1 millisecond'")
+        connection.execute(update(leases).where(*mine).values(worker=None, until=past))
+
+
 def done(connection: Connection, lease: Lease, note: str | None = None) -> None:
     """A recording need not be read: the gallery has it."""
     _settle(connection, lease, state="done", error=note, failures=0)
@@ -150,7 +163,7 @@ def failed(connection: Connection, lease: Lease, why: str, *, final: bool = Fals
     """A source could not be read; it is tried again after a growing pause, a recording three times in all."""
     before = connection.execute(select(leases.c.failures).where(leases.c.source == lease.source)).scalar() or 0
     given_up = final or (not lease.live and before + 1 >= _MOST_FAILURES)
-    wait = min(2.0 ** (before + 1), _LONGEST_WAIT)
+    wait = min(2.0 ** min(before + 1, 10), _LONGEST_WAIT_OF_CAMERAS if lease.live else _LONGEST_WAIT)
     state = "failed" if given_up else "waiting"
     _settle(connection, lease, state=state, seconds=wait, error=why, failures=before + 1)
 

@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 10.0
 """A worker's transaction in which nothing happens for so long is broken off by the server."""
-_CLOCK_SECONDS = 30.0
+CLOCK_SECONDS = 30.0
 """A machine whose clock differs more from the database's must not date what cameras see."""
 _TRIES = 50
 _PAUSE = 0.2
@@ -151,7 +151,7 @@ def _may_write(connection: Connection, table: str) -> bool:
 
 def _demand_clock(database: Database) -> None:
     ahead = clock_ahead(database)
-    if abs(ahead) > _CLOCK_SECONDS:
+    if abs(ahead) > CLOCK_SECONDS:
         direction = "ahead of" if ahead > 0 else "behind"
         raise GalleryError(
             f"this machine's clock is {abs(ahead):.0f} s {direction} that of {database.place}: visits would be dated "

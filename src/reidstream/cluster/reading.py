@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -47,6 +48,10 @@ class Reading:
         self._stopping = False
         self._skipped: set[str] = set()
         self._why: str | None = None
+        # Camera → how many frames of it had been looked at, and when that had changed last, on the monotonic clock.
+        self._heard: dict[str, tuple[int, float]] = {}
+        self._asked: dict[str, float] = {}
+        self._looked = time.monotonic()
         self._thread = threading.Thread(target=self._read, name=f"reading {next(iter(self.held))}", daemon=True)
         self._thread.start()
 
@@ -66,6 +71,31 @@ class Reading:
     def rest(self, source: str) -> None:
         """Read no more of a source; what was seen of it is stored."""
         self._skip(source)
+
+    def silent(self, seconds: float) -> dict[str, float]:
+        """Cameras that have given frames, and none for so long; for how many seconds each was asked to end by now.
+
+        An engine that works ends a source soon when it is asked to. Asks those that were not asked yet.
+        """
+        run, now = self._run, time.monotonic()
+        if now - self._looked > seconds / 2:
+            # Nobody looked for long: this process stood still, and its engine with it.
+            self._heard = {source: (frames, now) for source, (frames, _) in self._heard.items()}
+        self._looked = now
+        for source in list(self.held) if run is not None else []:
+            summary = run.summary.sources.get(source) if run is not None else None
+            if summary is None or not summary.live:
+                continue
+            frames = summary.processed
+            if self._heard.get(source, (0, now))[0] != frames:
+                self._heard[source] = (frames, now)
+                self._asked.pop(source, None)
+        for source, (_, last) in self._heard.items():
+            if source in self.held and source not in self._asked and now - last >= seconds:
+                _log.warning("%s: no frame for %.0f s; it is ended here, and tried anew", source, now - last)
+                self._asked[source] = now
+                self.rest(source)
+        return {source: now - asked for source, asked in self._asked.items() if source in self.held}
 
     def taken(self, source: str) -> None:
         """The lease of a source is another worker's."""

@@ -43,7 +43,7 @@ def add(connection: Connection, configs: Sequence[SourceConfig]) -> list[str]:
     settings until it is taken the next time. Raises ConfigError.
     """
     new = []
-    known = set(connection.execute(select(worker_sources.c.name)).scalars())
+    known = names(connection)
     for config in listed(configs):
         assert config.name is not None
         live = kind_of(config.uri) not in (Kind.FILE, Kind.FOLDER)
@@ -57,6 +57,11 @@ def add(connection: Connection, configs: Sequence[SourceConfig]) -> list[str]:
         if config.name not in known:
             new.append(config.name)
     return new
+
+
+def names(connection: Connection) -> set[str]:
+    """The names of the sources in the list."""
+    return set(connection.execute(select(worker_sources.c.name)).scalars())
 
 
 def want(connection: Connection, name: str, wanted: bool) -> None:
@@ -76,7 +81,7 @@ def remove(connection: Connection, name: str) -> None:
 
 
 def _demand(connection: Connection, name: str) -> None:
-    known = sorted(connection.execute(select(worker_sources.c.name)).scalars())
+    known = sorted(names(connection))
     if name not in known:
         raise ConfigError(
             f"there is no source {name!r} in the list of workers; there are: {', '.join(known) or 'none'}"

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, text, update
 
 from reidstream.cluster.inbox import backlog
+from reidstream.cluster.opening import CLOCK_SECONDS
 from reidstream.cluster.schema import leases, worker_sources, workers
 from reidstream.errors import ConfigError
 from reidstream.gallery.database import Database
@@ -95,6 +96,12 @@ def _troubles(document: Document) -> list[str]:
         f"worker {worker['name']} has not been heard of for {worker['silent_seconds']:.0f} s"
         for worker in document["workers"]
         if not worker["alive"]
+    ]
+    troubles += [
+        f"the clock of worker {worker['name']} is {worker['clock_ahead_seconds']:+.0f} s from the database's: what it "
+        "sees is dated wrongly; set it by NTP"
+        for worker in document["workers"]
+        if worker["alive"] and abs(worker["clock_ahead_seconds"]) > CLOCK_SECONDS
     ]
     waiting = document["inbox"]["waiting"]
     if waiting and document["owner"] is None:

@@ -19,12 +19,14 @@ from reidstream.cluster.leases import HEARTBEATS, Lease
 from reidstream.cluster.reading import Opener, Reading
 from reidstream.cluster.schema import leases as lease_table
 from reidstream.cluster.schema import worker_sources, workers
-from reidstream.errors import GalleryUnreachable, ReIDStreamError
+from reidstream.errors import EngineError, GalleryUnreachable, ReIDStreamError
 from reidstream.gallery.database import Database, process_name
 from reidstream.types import EmbeddingSpace
 
 _log = logging.getLogger(__name__)
 
+_ENDS_SOON = 2.0
+"""Seconds in which an engine that works ends a source that it is asked to end."""
 _FORGOTTEN = "1 day"
 """Rows of workers that have not been heard of for so long are taken out."""
 
@@ -44,6 +46,10 @@ def register(connection: Connection, name: str, role: str, most: int = 0) -> Non
     connection.execute(insert(workers).values(version=reidstream.__version__, **of))
 
 
+class EngineHung(EngineError):
+    """Threads that never end are left: the process has to be ended without waiting for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
     """What a worker did. lost: finished tracks of leases that others had taken meanwhile."""
@@ -59,7 +65,7 @@ class Worker:
     """``run`` once; ``drain`` from anywhere, a signal handler included.
 
     most: sources that it reads at a time. lease_seconds: how long it has them without being heard of. until_done: end
-    when nothing in the list is left to read.
+    when nothing in the list is left to read. silent_seconds: see ``workers.silent_seconds``.
     """
 
     def __init__(
@@ -71,12 +77,13 @@ class Worker:
         most: int,
         lease_seconds: float,
         until_done: bool = False,
+        silent_seconds: float = 12.0,
         say: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.name = own_name()
         self._database, self._space, self._opener = database, space, opener
         self._most, self._until_done, self._say = most, until_done, say
-        self._lease_seconds = lease_seconds
+        self._lease_seconds, self._silent_seconds = lease_seconds, silent_seconds
         self._readings: list[Reading] = []
         self._draining = False
         self._awake = threading.Event()
@@ -113,6 +120,7 @@ class Worker:
         self._collect()
         self._beat()
         self._renew()
+        self._leave_the_silent()
         if self._draining:
             for reading in self._readings:
                 reading.stop()
@@ -151,6 +159,27 @@ class Worker:
                         reading.held.pop(source, None)
                 elif source in renewed.unwanted:
                     reading.rest(source)
+
+    def _leave_the_silent(self) -> None:
+        """Give cameras to others that an engine gives nothing of any more, and does not end when it is asked to.
+
+        When all of an engine's sources are such, this process is of no use: it ends when its others are stored.
+        """
+        for reading in list(self._readings):
+            stuck = [s for s, seconds in reading.silent(self._silent_seconds).items() if seconds >= _ENDS_SOON]
+            for source in stuck:
+                leases.abandon(self._database, reading.held[source])
+                self._say(f"{source} gives nothing, and does not end: it is left to other workers")
+                reading.taken(source)
+            if stuck and not reading.held:
+                self._readings.remove(reading)
+                self._stored += reading.store.stored
+                self._lost += reading.store.lost
+                self._fatal = self._fatal or EngineHung(
+                    f"an engine has given nothing for {self._silent_seconds:.0f} s and does not end; what it read is "
+                    "left to other workers, and this one ends, to be started again"
+                )
+                self._draining = True
 
     def _is_anothers(self, lease: Lease) -> bool:
         with self._database.read() as connection:

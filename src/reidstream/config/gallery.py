@@ -13,7 +13,8 @@ class GalleryConfig(Section):
     index: str = Field(
         default="chroma",
         description="Vector index of a new gallery: chroma (files beside the facts), exact (no files, NumPy), "
-        "or the http:// address of a `chroma run` server.",
+        "the http:// address of a `chroma run` server, or, for galleries on PostgreSQL, pgvector (in the same "
+        "database).",
     )
 
     group: str | None = Field(
@@ -25,6 +26,6 @@ class GalleryConfig(Section):
     @field_validator("index")
     @classmethod
     def _known(cls, value: str) -> str:
-        if value not in {"chroma", "exact"} and not value.startswith(("http://", "https://")):
-            raise ValueError("must be chroma, exact or the http:// address of a chroma server")
+        if value not in {"chroma", "exact", "pgvector"} and not value.startswith(("http://", "https://")):
+            raise ValueError("must be chroma, exact, pgvector or the http:// address of a chroma server")
         return value

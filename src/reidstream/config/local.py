@@ -18,6 +18,18 @@ class DetectorConfig(Section):
     confidence: float = Field(default=0.1, ge=0, le=1, description="Detections below this score are not used at all.")
     nms: float = Field(default=0.65, gt=0, le=1, description="IoU above which the weaker of two boxes is dropped.")
     person_class: str = Field(default="person", description="Name of the class that means a person.")
+    shape: Literal["picture", "model"] = Field(
+        default="picture",
+        description="Shape of the network's input where its graph takes any: that of each source's pictures, with as "
+        "many pixels as the model's own, or the model's own.",
+    )
+    scale: float = Field(
+        default=1.0,
+        ge=0.25,
+        le=8,
+        description="How much larger or smaller than the model's own the sides of such an input are: 1.5 finds smaller "
+        "people and costs 2.25 times as much.",
+    )
     every: int = Field(default=1, ge=1, le=100, description="Detect on every n-th frame, predict motion between.")
     batch: int = Field(default=1, ge=1, le=64, description="Frames of one source detected together.")
 

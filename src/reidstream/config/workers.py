@@ -24,3 +24,11 @@ class WorkerConfig(Section):
         description="How often it is kept what the open tracks of a camera have come to: what is lost, at most, of "
         "people in view when a worker dies.",
     )
+    silent_seconds: float = Field(
+        default=12.0,
+        ge=1,
+        le=3600,
+        description="A camera that has given frames and then none for so long is ended and tried anew, by whichever "
+        "worker is free. An engine that does not even end it is given up, and its worker ends. Keep it above the "
+        "cameras' timeout.",
+    )

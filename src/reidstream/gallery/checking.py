@@ -96,7 +96,7 @@ def _checked(database: Database, index: VectorIndex | None) -> CheckReport:
         count = connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
     if facts.index == "exact":
         return CheckReport(count, None, problems, "")
-    place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
+    place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size, database.place)
     with contextlib.ExitStack() as stack:
         if index is None:
             if place.folder is not None and not place.is_server:

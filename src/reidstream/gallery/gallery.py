@@ -24,7 +24,7 @@ from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
 from reidstream.gallery.facts import Facts, check_space, demand_same_space, read_facts
 from reidstream.gallery.fencing import Fence
-from reidstream.gallery.index.building import IndexPlace, Progress
+from reidstream.gallery.index.building import PGVECTOR, IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import Migration, migrate
 from reidstream.gallery.opening import existing_facts, is_new, make_folder, open_to, own, prepared_facts, unmake
@@ -35,6 +35,7 @@ from reidstream.gallery.rows import (
     EVERYTHING,
     Filter,
     Rows,
+    in_chunks,
     more_crops_held,
     rows_of,
     stays_of,
@@ -75,7 +76,7 @@ class Gallery:
         """How many tracklets were left out since it was opened, because they had been erased before."""
         self._closed = False
         self._vanishes = self._made_folder = False
-        place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size)
+        place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size, database.place)
         has_indexer = ownership is not None and facts.index != "exact"
         self._indexer = Indexer(database, place, facts) if has_indexer else None
         self._searcher = Searcher(database, place, self._indexer, facts.space)
@@ -366,7 +367,7 @@ class Gallery:
         """
         self._database.ready()
         wanted = Subject(tuple(ids), tuple(contents), tuple(left_out), tuple(people), author=author)
-        server = self._facts.index if self._facts.index not in {"chroma", "exact"} else ""
+        server = self._facts.index if self._facts.index not in {"chroma", "exact", PGVECTOR} else ""
         for content in contents:
             self._attempts.pop(content, None)
         try:
@@ -463,6 +464,20 @@ class Gallery:
                 raise TrackletNotFound(f"no tracklet {id} in gallery {self.place}")
             more = more_crops_held(connection, [row.seq]).get(row.seq, ())
             return tracklet_of(row, stays_of(connection, [row.seq]).get(row.seq, ()), more)
+
+    def some_tracklets(self, ids: Sequence[str]) -> list[Tracklet]:
+        """All that is known of some tracklets, in the order given. Raises TrackletNotFound."""
+        found: dict[str, Tracklet] = {}
+        with self.read() as connection:
+            for some in in_chunks(ids):
+                rows = connection.execute(whole_tracklets().where(tracklets.c.id.in_(some))).all()
+                seqs = [row.seq for row in rows]
+                stays, more = stays_of(connection, seqs), more_crops_held(connection, seqs)
+                for row in rows:
+                    found[row.id] = tracklet_of(row, stays.get(row.seq, ()), more.get(row.seq, ()))
+        if missing := [id for id in ids if id not in found]:
+            raise TrackletNotFound(f"no tracklet {missing[0]} in gallery {self.place}")
+        return [found[id] for id in ids]
 
     def tracklets(self, where: Filter = EVERYTHING) -> Iterator[Tracklet]:
         """Whole tracklets one after the other, in the order in which they were stored."""

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from reidstream.errors import GalleryError, GalleryMismatch, GalleryNotFound
+from reidstream.errors import ConfigError, GalleryError, GalleryMismatch, GalleryNotFound
 from reidstream.files import Access, new_file
 from reidstream.gallery import recordings
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg
 from reidstream.gallery.facts import Facts, new_facts, read_facts, write_all_facts
 from reidstream.gallery.fencing import OWNER, take_fence
-from reidstream.gallery.index.building import INDEX_FOLDER
+from reidstream.gallery.index.building import INDEX_FOLDER, PGVECTOR
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, migrate, schema_version
 from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
 from reidstream.types import EmbeddingSpace
@@ -115,6 +115,8 @@ def _facts_prepared(
         if index == "chroma" and database.place.folder is None:
             # Without a folder there is no place for the index's files.
             index = "exact"
+        if index == PGVECTOR:
+            demand_pgvector(connection, database.place)
         facts = new_facts(space, model, index)
         write_all_facts(connection, facts)
         return facts
@@ -139,3 +141,14 @@ def existing_facts(database: Database) -> Facts:
                 )
             )
         return read_facts(connection)
+
+
+def demand_pgvector(connection: Connection, place: Place) -> None:
+    """Have pgvector in a gallery's database. Raises ConfigError for a folder, GalleryError when it cannot be had."""
+    if place.url is None:
+        raise ConfigError(
+            f'gallery.index = "{PGVECTOR}" is for galleries on PostgreSQL, and {place} is a folder: leave it at chroma'
+        )
+    from reidstream.gallery.index.pgvector import demand_extension
+
+    demand_extension(connection, str(place))

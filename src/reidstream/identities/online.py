@@ -106,7 +106,7 @@ class OnlineIdentities:
         given = 0
         self.follow()
         while (most is None or not given) and (waiting := self._waiting.first(min(most or _AT_ONCE, self._room))):
-            batch = [self._gallery.tracklet(i) for i in waiting]
+            batch = self._gallery.some_tracklets(waiting)
             self._unsure = {*waiting}
             with self._gallery.write() as connection:
                 self._assign(connection, batch)

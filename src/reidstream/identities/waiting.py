@@ -16,23 +16,23 @@ class Waiting:
     """Tracklets without a person, in the order of storing.
 
     It remembers up to where all have one. Whoever takes a person away from a tracklet (an undoing, say) says so by
-    ``include``. On PostgreSQL nothing is remembered: transactions end in another order than that of their numbers.
+    ``include``. Tracklets appear in the order of their numbers, however many processes store (``facts.storing_turn``).
     """
 
     def __init__(self, gallery: Gallery) -> None:
         self._gallery = gallery
-        self._ordered = gallery.place.folder is not None
         self._settled = -1
 
     def first(self, most: int) -> list[str]:
         """Ids of the first of them."""
         c = tracklets.c
-        waiting = select(c.id, c.seq).where(c.seq > self._settled, c.id.not_in(select(members.c.tracklet)))
+        decided = select(members.c.tracklet).where(members.c.tracklet == c.id).exists()
+        waiting = select(c.id, c.seq).where(c.seq > self._settled, ~decided)
         with self._gallery.read() as connection:
+            # Before them: what others store in between is not among these, and has a later number.
+            last = connection.execute(select(func.max(c.seq))).scalar()
             rows = connection.execute(waiting.order_by(c.seq).limit(most)).all()
-            if self._ordered:
-                last = connection.execute(select(func.max(c.seq))).scalar()
-                self._settled = rows[0].seq - 1 if rows else -1 if last is None else int(last)
+            self._settled = rows[0].seq - 1 if rows else -1 if last is None else int(last)
         return [row.id for row in rows]
 
     def include(self, ids: Sequence[str]) -> None:

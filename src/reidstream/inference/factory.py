@@ -19,11 +19,12 @@ from reidstream.inference.open_batch import with_any_batch
 from reidstream.inference.people import PeopleDetector
 from reidstream.inference.protocols import Detector, Embedder
 from reidstream.inference.session import Session
+from reidstream.inference.shaped import ShapedDetector
 from reidstream.inference.shared_batch import SharedBatch
 from reidstream.inference.yolox import BOX_COLUMNS, Elsewhere, YoloxDetector, class_index
 from reidstream.models.detectors import image_size, ports_of
 from reidstream.models.families import FAMILIES, OTHER_NAMES, Family, family_named
-from reidstream.models.spec import ResolvedModel
+from reidstream.models.spec import ModelSpec, ResolvedModel
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +56,36 @@ def open_detector(
     if not family.name.startswith("yolox"):
         return _people_detector(model, family, config, device, threads, gpu)
     session = Session(model.path, intra=threads)
+
+    def opened(shape: tuple[int, int] | None = None) -> Detector:
+        spec = model.spec if shape is None else model.spec.model_copy(update={"input_size": shape[::-1]})
+        return _yolox_detector(session, spec, family, config, device, lean, gpu)
+
+    if config.shape == "model" or not _takes_any_size(session, model.spec):
+        return opened()
+    own = input_size(session, model.spec)
+    return ShapedDetector(own, config.scale, opened, likely=(1920, 1080))
+
+
+def _takes_any_size(session: Session, spec: ModelSpec) -> bool:
+    """Whether height and width of the graph's input are open."""
+    _, *axes = session.input.shape
+    return len(axes) == 3 and (axes[1:] if spec.preprocessing.layout == "NCHW" else axes[:2]) == [None, None]
+
+
+def _yolox_detector(
+    session: Session,
+    spec: ModelSpec,
+    family: Family,
+    config: DetectorConfig,
+    device: Device,
+    lean: bool,
+    gpu: Gpu | None,
+) -> Detector:
     make = partial(
         YoloxDetector,
         session,
-        model.spec,
+        spec,
         person_class=config.person_class,
         confidence=config.confidence,
         nms=config.nms,
@@ -68,10 +95,10 @@ def open_detector(
         return make(lean=lean)
     # Whatever does not fit its description is found out before a GPU is touched.
     make(lean=False)
-    column = BOX_COLUMNS + class_index(session.path, model.spec, config.person_class)
+    column = BOX_COLUMNS + class_index(session.path, spec, config.person_class)
     fixed = fixed_graph(
         session,
-        model.spec,
+        spec,
         DETECTED_TOGETHER,
         partial(only_person, column=column) if lean else None,
         lambda answers: answers[:, :, columns_of(column)],

@@ -7,6 +7,7 @@ moment ago; whoever decides waits for at most one small batch.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -96,7 +97,9 @@ class Desk:
         self._awake = True
         self._closing = False
         self._working = False
+        self._reconsidering: threading.Thread | None = None
         self._identities: OnlineIdentities | None = None
+        self._pause = 0.0
         self.looked_at: Callable[[], Collection[str]] = tuple
         """Sources that somebody looks at just now: who is in view there is wanted with names."""
         watch = Watch(
@@ -453,35 +456,40 @@ class Desk:
             self._waiting.wait_for(lambda: self._closing or not (self._awake or self._working))
 
     def _assign(self) -> None:
-        pause = 0.0
         while True:
             with self._waiting:
-                self._working = False
+                self._working = self._reconsidering is not None
                 self._waiting.notify_all()
                 self._waiting.wait_for(lambda: self._awake or self._closing)
                 if not self._awake:
-                    return
+                    break
                 self._awake, self._working = False, True
-            try:
+            with self._goes_on():
                 while self._catch_up():
                     pass
-                pause = 0.0
-                continue
-            except (GalleryLocked, GalleryUnreachable) as error:
-                _log.warning("%s; stored tracklets wait for their people", error)
-            except Exception:  # noqa: BLE001 - nobody would be given people any more
-                # Of whatever kind: the tracklets are stored, and it is tried again; whoever opens the gallery next
-                # gives them people at the latest.
-                _log.exception("stored tracklets could not be given people")
-                with self._reading:
-                    # What is remembered of everybody may be half of what it was to become.
-                    self._identities = None
-            pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-            with self._waiting:
-                if self._closing:
-                    continue
+        if (reconsidering := self._reconsidering) is not None:
+            reconsidering.join()
+
+    @contextlib.contextmanager
+    def _goes_on(self) -> Iterator[None]:
+        """Whatever goes wrong in it is said, and tried again after a while: tracklets are stored, and whoever opens the
+        gallery next gives them people at the latest."""
+        try:
+            yield
+            self._pause = 0.0
+            return
+        except (GalleryLocked, GalleryUnreachable) as error:
+            _log.warning("%s; stored tracklets wait for their people", error)
+        except Exception:  # noqa: BLE001 - nobody would be given people any more
+            _log.exception("stored tracklets could not be given people")
+            with self._reading:
+                # What is remembered of everybody may be half of what it was to become.
+                self._identities = None
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        with self._waiting:
+            if not self._closing:
                 self._awake = True
-                self._waiting.wait_for(lambda: self._closing, pause)
+                self._waiting.wait_for(lambda: self._closing, self._pause)
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
@@ -492,22 +500,41 @@ class Desk:
             # First: they have their people, whatever goes wrong from here on.
             self.watching.settle()
             self.catalogue.refresh()
-        if identities.outgrown:
-            # Takes a second; whoever decides does not wait for it.
-            concluded = identities.conclude()
-            with self._deciding:
-                identities.adopt(concluded)
-        if identities.due:
-            for some in identities.turns():
-                with self._deciding:
-                    looked_at = identities.looked_at(some)
-                # Takes a second or two, too.
-                parts = decided(looked_at, self.config.identities)
-                with self._deciding:
-                    identities.revise(looked_at, parts)
-                    self.catalogue.refresh()
-            identities.looked()
+        # What failed is not begun again by who ends.
+        hopeless = self._closing and self._pause > 0
+        if (identities.outgrown or identities.due) and self._reconsidering is None and not hopeless:
+            # Takes seconds: neither whoever decides nor the next tracklets wait for it.
+            self._reconsidering = threading.Thread(
+                target=self._reconsider, args=(identities,), name="deciding again", daemon=True
+            )
+            self._reconsidering.start()
         return given
+
+    def _reconsider(self, identities: OnlineIdentities) -> None:
+        """Conclude from what is stored by now, and make the newest decisions again."""
+        try:
+            with self._goes_on():
+                if identities.outgrown:
+                    concluded = identities.conclude()
+                    with self._deciding:
+                        identities.adopt(concluded)
+                if identities.due:
+                    for some in identities.turns():
+                        with self._deciding:
+                            looked_at = identities.looked_at(some)
+                        parts = decided(looked_at, self.config.identities)
+                        with self._deciding:
+                            if identities is not self._identities:
+                                # Everybody was read anew meanwhile, because something failed.
+                                return
+                            identities.revise(looked_at, parts)
+                            self.catalogue.refresh()
+                    identities.looked()
+        finally:
+            with self._waiting:
+                self._reconsidering = None
+                self._awake = True
+                self._waiting.notify_all()
 
     def _read(self) -> OnlineIdentities:
         """Everybody, as they are remembered for deciding; read once, while decisions go on."""

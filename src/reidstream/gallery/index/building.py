@@ -30,6 +30,8 @@ from reidstream.gallery.rows import rows_after
 from reidstream.gallery.schema import tracklets
 
 INDEX_FOLDER = "index"
+PGVECTOR = "pgvector"
+"""The kind of index that lies in the gallery's own PostgreSQL database."""
 
 _BATCH = 500
 """Rows put into the index together."""
@@ -40,12 +42,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class IndexPlace:
-    """Where the index of a gallery is. folder: the gallery's, None when its facts are on a server."""
+    """Where the index of a gallery is. folder: the gallery's, None when its facts are on a server; place: the same
+    with the server's address."""
 
     folder: Path | None
     kind: str
     uuid: str
     size: int
+    place: Place | None = None
 
     @property
     def is_server(self) -> bool:
@@ -58,6 +62,8 @@ class IndexPlace:
 
     def open(self, generation: int) -> VectorIndex:
         """The index itself, empty if it is not there. Not for the kind "exact", which keeps nothing."""
+        if self.kind == PGVECTOR:
+            return self._in_database(generation)
         from reidstream.gallery.index.chroma import ChromaIndex
 
         if self.is_server:
@@ -66,6 +72,8 @@ class IndexPlace:
 
     def open_apart(self, generation: int) -> VectorIndex:
         """The same for the gallery's owner: calls that take long do not hold up the other threads of this process."""
+        if self.kind == PGVECTOR:
+            return self._in_database(generation, make=True)
         if self.is_server:
             return self.open(generation)
         from reidstream.gallery.index.process import ProcessIndex
@@ -73,9 +81,18 @@ class IndexPlace:
         assert self.folder is not None
         return ProcessIndex(self.files(generation), self.size, self.folder / WORKER_LOCK_FILE)
 
+    def open_empty(self, generation: int) -> VectorIndex:
+        """The same for whoever fills it with everything there is, and saves it then."""
+        return self._in_database(generation, make=True, bulk=True) if self.kind == PGVECTOR else self.open(generation)
+
     def delete_others(self, generation: int) -> None:
         """Delete every generation of this gallery's index but one."""
-        if self.is_server:
+        if self.kind == PGVECTOR:
+            from reidstream.gallery.index.pgvector import drop_tables
+
+            assert self.place is not None
+            drop_tables(self.place, self.uuid, generation)
+        elif self.is_server:
             from reidstream.gallery.index.chroma import drop_collections
 
             drop_collections(self.kind, f"reidstream-{self.uuid[:12]}-", self._collection(generation))
@@ -83,6 +100,12 @@ class IndexPlace:
             for path in (self.folder / INDEX_FOLDER).iterdir():
                 if path != self.files(generation):
                     shutil.rmtree(path, ignore_errors=True)
+
+    def _in_database(self, generation: int, **how: bool) -> VectorIndex:
+        from reidstream.gallery.index.pgvector import PgVectorIndex
+
+        assert self.place is not None
+        return PgVectorIndex(self.place, self.uuid, generation, self.size, **how)
 
     def _collection(self, generation: int) -> str:
         return f"reidstream-{self.uuid[:12]}-{generation:06d}"
@@ -92,9 +115,11 @@ def build(place: Place, index_place: IndexPlace, generation: int, progress: Prog
     """Make a new generation of the index from the rows; the revision up to which it is complete."""
     if index_place.is_server or place.folder is None:
         database = Database(place, write=False)
-        index = index_place.open(generation)
+        index = index_place.open_empty(generation)
         try:
-            return _fill(database, index, index_place.size, progress or (lambda _done, _total: None))
+            done = _fill(database, index, index_place.size, progress or (lambda _done, _total: None))
+            index.save()
+            return done
         finally:
             index.close()
             database.close()

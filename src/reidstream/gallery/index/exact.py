@@ -60,7 +60,7 @@ class ExactIndex:
         self._place: dict[str, int] = {}
 
     def upsert(self, ids: Sequence[str], vectors: FloatArray) -> None:
-        _check(ids, vectors, self._vectors.shape[1])
+        checked_shape(ids, vectors, self._vectors.shape[1])
         known = len(self._place)
         # Of an id that is given twice the later vector stays, as in two calls.
         places = np.array([self._place.setdefault(i, len(self._place)) for i in ids], np.intp)
@@ -125,6 +125,7 @@ def largest(similarities: FloatArray, k: int) -> npt.NDArray[np.intp]:
     return best[np.argsort(-similarities[best], kind="stable")]
 
 
-def _check(ids: Sequence[str], vectors: FloatArray, size: int) -> None:
+def checked_shape(ids: Sequence[str], vectors: FloatArray, size: int) -> None:
+    """Raise ValueError unless there is a vector of that size for each id."""
     if vectors.shape != (len(ids), size):
         raise ValueError(f"vectors must have shape ({len(ids)}, {size}), got {vectors.shape}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import SourceError
+from reidstream.models.input_shape import fitting_shape
 from reidstream.sources import open_source, redacted
 from reidstream.sources.address import Kind, kind_of
 
@@ -76,8 +76,7 @@ def shape_warnings(config: Config, batched: Size, network: tuple[int, int], size
         for frame in sorted(frames):
             ratio = _aspect(frame) / _aspect(inside)
             if 1 - min(ratio, 1 / ratio) > _PADDED:
-                height = max(32, round(sqrt(inside[0] * inside[1] / _aspect(frame)) / 32) * 32)
-                width = max(32, round(height * _aspect(frame) / 32) * 32)
+                width, height = fitting_shape(inside, frame)
                 warnings.append(
                     f"frames of {frame[0]}x{frame[1]} do not fill the detector's input of {inside[0]}x{inside[1]}: "
                     "nvinfer pads them with black, where YOLOX was trained with grey (114), so that some boxes move "
