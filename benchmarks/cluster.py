@@ -5,8 +5,9 @@
 Without --part: load and takeover.
 
 kills: three workers and two deciders read recordings of made-up people, as commands in processes of their own, while
-they are killed and stopped at random, connections are cut and PostgreSQL is started again; at the end everything must
-be as after a run in which nothing happened. --minutes: storm after storm for so long, each with another seed.
+they are killed and stopped at random, connections are cut, slowed and half lost, and PostgreSQL is started again; at
+the end everything must be as after a run in which nothing happened. --minutes: storm after storm for so long, each with
+another seed.
 takeover: cameras that never end, with the settings as they are: how long they are without a worker when theirs is
 killed or stands still.
 load: tracklets with vectors like those of real people (benchmarks.gallery) and a picture of 20 KB, from several

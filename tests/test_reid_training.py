@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,3 +87,24 @@ def test_nobody_held_out_is_in_the_mixture() -> None:
     assert all(batch.shape == (MARKET + OTHERS + SYNTHETIC, 3, 256, 128) for batch in seen)
     # Black is -2.1 after normalising; what varies pictures darkens 200 to no less than half of that.
     assert min(float(batch[:MARKET].flatten(1).median(1).values.min()) for batch in seen) > -1.9
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's exporter by traces
+def test_weights_are_trained_from_chance_on_free_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reidstream.models.resolving import resolve_model
+    from tests.test_smartspaces import of_2024
+    from training.reid import __main__ as command
+
+    of_2024(tmp_path / "data", seen=((7, (1, 2)), (8, (1, 2))))
+    work = tmp_path / "work"
+    work.mkdir()
+    command.prepare_free(tmp_path / "data", work)
+    made = list(render_crops(4, 5, cameras=2, per_camera=2))
+    for name in ("synthetic", "synthetic-aside"):
+        encode(((c.image, c.person, c.camera) for c in made), 144, 72).write(work / f"{name}.npz")
+    short = replace(command.FREE, seconds=1, people=1, views=2, others=2, synthetic_people=2, worlds=1, checks=1)
+    monkeypatch.setattr(command, "FREE", short)
+    assert command.run_free(work, slot=60)
+    model = resolve_model(str(command.ship_free(work)), "reid")
+    assert "CC-BY-4.0" in model.spec.terms and "Market" not in model.spec.training_data
+    assert model.spec.embedding_size == 512

@@ -4,20 +4,27 @@ Four stages, each skipped when it is done: ``prepare`` (no GPU: packs Market-150
 pictures, which ``python -m training.detector --only prepare`` has to have packed), ``render`` (all cores: the people of
 many synthetic worlds), ``train`` (a GPU; stops after ``--slot`` seconds and goes on where it stopped), ``ship`` (writes
 the ONNX file and its checksum). ``--only`` runs some of them, so that only what needs it has to be where the GPU is.
+
+``python -m training.reid --smartspaces FOLDER`` makes weights without any research-only data: from chance, on the
+people of NVIDIA PhysicalAI-SmartSpaces (CC-BY-4.0) and of the synthetic world. They are written into the folder of
+work, not into the package.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from reidstream.models.osnet import OSNet
 from training.blend import averages
 from training.reid.dataset import WORLDS, WORLDS_ASIDE, Crops, encode, from_pictures, market, worlds
 from training.reid.network import LARGE, SMALL, Deployed
+from training.reid.smartspaces import ATTRIBUTION, LICENCE, packed
 from training.reid.statistics import mixture, restated
 from training.reid.train import Packs, Recipe, train
 
@@ -40,6 +47,8 @@ RECIPES = {
     ),
     "alone": Recipe(seed=23),
 }
+# From chance there is nothing to hold on to; it takes longer.
+FREE = Recipe(seconds=1500, others=8, keep_direction=0.0, keep_relations=0.0, keep_market=0.0, seed=41)
 STAGES = ("prepare", "render", "train", "ship")
 
 
@@ -47,6 +56,47 @@ def prepare(shared: Path, pictures: Path, work: Path) -> None:
     """Pack the real crops: ``work/market.npz`` and ``work/others.npz``."""
     market(shared / "data" / "market1501_train.tar").write(work / "market.npz")
     encode(from_pictures(pictures)).write(work / "others.npz")
+
+
+def prepare_free(smartspaces: Path, work: Path) -> None:
+    """Pack SmartSpaces' people where Market-1501's stand otherwise, and some of them as if nobody knew them."""
+    known = packed(smartspaces)
+    known.write(work / "market.npz")
+    some = known.chosen(np.arange(0, len(known.people), 8))
+    replace(some, people=np.full_like(some.people, -1)).write(work / "others.npz")
+
+
+def run_free(work: Path, slot: float) -> bool:
+    """Train from chance for a slot of time; whether the training is done."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    (work / "free").mkdir(exist_ok=True)
+    return train(None, None, read_packs(work), FREE, work / "free", slot, device)
+
+
+def ship_free(work: Path) -> Path:
+    """Export what was trained from chance into ``work``, described with what it was trained on and its licence."""
+    from reidstream.models.manifest import PACKAGE_MANIFEST, read_manifest
+    from reidstream.models.metadata import metadata_of
+    from training.export import export_onnx
+
+    said = read_manifest(PACKAGE_MANIFEST)["person-reid"].spec
+    spec = said.model_copy(
+        update={
+            "file": None,
+            "sha256": None,
+            "source": "training/reid of ReIDStream, from chance",
+            "training_data": f"{ATTRIBUTION}; the synthetic world of ReIDStream",
+            "terms": f"{LICENCE}: name {ATTRIBUTION} where you pass these weights on.",
+            "accuracy": "",
+            "notes": said.notes,
+        }
+    )
+    network = OSNet(SMALL)
+    network.load_state_dict(averages([work / "free" / "reid.pt"])[0])
+    path = work / "free-reid.onnx"
+    example = torch.rand(2, 3, 256, 128) * 255
+    export_onnx(Deployed(network.eval()), example, path, "embeddings", {0: "batch"}, metadata_of(spec))
+    return path
 
 
 def render(work: Path) -> None:
@@ -87,23 +137,33 @@ def ship(work: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.reid", description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("REIDSTREAM_SHARED", "../shared")))
-    parser.add_argument("--work", type=Path, default=Path("build/reid"), help="folder of packs and checkpoints")
+    parser.add_argument("--work", type=Path, help="folder of packs and checkpoints; default: build/reid or build/free")
+    parser.add_argument(
+        "--smartspaces", type=Path, help="folder of PhysicalAI-SmartSpaces: train on it alone, from chance"
+    )
     parser.add_argument("--pictures", type=Path, default=Path("build/detector/real.npz"), help="the detector's pack")
     parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of each training in this run")
     parser.add_argument("--recipe", choices=RECIPES, help="train this one alone, to run both side by side")
     parser.add_argument("--only", nargs="+", choices=STAGES, default=STAGES)
     given = parser.parse_args()
+    free: Path | None = given.smartspaces
+    if given.work is None:
+        given.work = Path("build/reid" if free is None else "build/free")
     given.work.mkdir(parents=True, exist_ok=True)
     if "prepare" in given.only and not (given.work / "others.npz").exists():
-        prepare(given.shared, given.pictures, given.work)
+        prepare(given.shared, given.pictures, given.work) if free is None else prepare_free(free, given.work)
     if "render" in given.only and not (given.work / "synthetic.npz").exists():
         render(given.work)
     chosen = [given.recipe] if given.recipe else list(RECIPES)
-    if "train" in given.only and not run(given.shared, given.work, given.slot, chosen):
-        print("not done: run again to go on")
-        return
+    if "train" in given.only:
+        trained = (
+            run(given.shared, given.work, given.slot, chosen) if free is None else run_free(given.work, given.slot)
+        )
+        if not trained:
+            print("not done: run again to go on")
+            return
     if "ship" in given.only:
-        print(ship(given.work))
+        print(ship(given.work) if free is None else ship_free(given.work))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch.nn import functional
 from reidstream.evaluation.retrieval import LabelledImages, score_retrieval
 from training.clock import Average, Clock, Curve, cosine, save
 from training.reid.dataset import WORLD_PEOPLE, Crops, held_out
-from training.reid.network import EMBEDDING, LARGE, SMALL, OSNet, compiled, load_network, widened
+from training.reid.network import EMBEDDING, LARGE, SMALL, OSNet, compiled, load_network, trainable, widened
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
 from training.reid.retrieval import auc, cross_camera_pairs, query_rows
 from training.reid.views import normalise, placed, plain, varied
@@ -105,7 +105,7 @@ def embed(network: OSNet, pictures: Tensor, batch: int = 256) -> Tensor:
 
 
 def train(
-    start: Path,
+    start: Path | None,
     teacher: Path | None,
     packs: Packs,
     recipe: Recipe,
@@ -113,7 +113,9 @@ def train(
     slot: float,
     device: torch.device,
 ) -> bool:
-    """Train from the weights ``start`` (of the small network), or go on from ``out/reid.pt``; whether it is done.
+    """Train from the weights ``start`` (of the small network; None: from chance), or go on from ``out/reid.pt``.
+
+    Returns whether it is done.
 
     On crops of unknown people the network stays close to what it was. The start network runs with the same BatchNorm
     mode on the same batch, so that both see the same normalisation; on synthetic people it has no say: those who dress
@@ -130,7 +132,7 @@ def train(
     actors = torch.from_numpy(packs.synthetic_aside.pictures(144, 72)).to(device)
 
     torch.backends.cudnn.benchmark = True
-    first = load_network(start)
+    first = trainable(OSNet(SMALL)) if start is None else load_network(start)
     network = first if recipe.architecture == SMALL else widened(first, recipe.architecture)
     network = network.to(device, memory_format=torch.channels_last)
     before = copy.deepcopy(first).to(device, memory_format=torch.channels_last).requires_grad_(False).train()
