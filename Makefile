@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for v in python3.12 python3.11 python3.13 python3; do command -v $$v >/dev/null 2>&1 && $$v -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { command -v $$v; break; }; done)
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 export OPENBLAS_NUM_THREADS ?= 1
+# Tests wait for processes that they start: one more worker than there are cores, five at most.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 4 ? n + 1 : 5 )))
 # Commands and tests start hundreds of processes; without Python's bytecode each compiles a thousand modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -34,7 +36,7 @@ demo: $(VENV)/.ready  ## Video to gallery on this machine, offline
 	$(VENV)/bin/reidstream demo
 
 test: $(VENV)/.ready  ## The tests that every machine can run
-	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist worksteal \
+	$(PY) -m pytest -q -n $(WORKERS) --dist worksteal \
 		-m "not slow and not shared and not gstreamer and not torch and not gpu"
 
 cuda: $(VENV)/.ready  ## Add ONNX Runtime for NVIDIA GPUs to the environment
@@ -51,7 +53,7 @@ check: lint  ## Before every commit: lint and the fast tests, a quarter of a min
 	$(PY) -m pytest -q -m "not slow and not shared" $(CHECKED)
 
 coverage: $(VENV)/.ready  ## make test, counting lines and branches; the report is build/coverage/index.html
-	$(PY) -m pytest -q -n auto --maxprocesses 4 --dist worksteal \
+	$(PY) -m pytest -q -n $(WORKERS) --dist worksteal \
 		-m "not slow and not shared and not gstreamer and not torch and not gpu" \
 		--cov reidstream --cov-branch --cov-report term:skip-covered --cov-report html:build/coverage
 

@@ -21,7 +21,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -175,13 +174,6 @@ def review(folder: Path, seconds: float, seed: int, calm: bool) -> None:
     print(json.dumps(found))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def serve(folder: Path, sources: list[str]) -> subprocess.Popen[bytes]:
     words = [
         sys.executable,
@@ -192,7 +184,7 @@ def serve(folder: Path, sources: list[str]) -> subprocess.Popen[bytes]:
         "--gallery",
         str(folder),
         "--port",
-        str(_free_port()),
+        "0",
         "--quiet",
     ]
     server = subprocess.Popen(words)

@@ -83,3 +83,17 @@ class ColourEmbedder:
             vectors[row, 3] = 5.0
         unit: FloatArray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
         return unit
+
+
+class HueEmbedder:
+    """Another space of another size: how often each hue is seen."""
+
+    space = EmbeddingSpace("4ue5", "hues", 12)
+
+    def embed(self, crops: Sequence[Pixels]) -> FloatArray:
+        vectors = np.zeros((len(crops), 12), np.float32)
+        for row, crop in enumerate(crops):
+            hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV).reshape(-1, 3)
+            vectors[row] = np.histogram(hsv[hsv[:, 1] > 100, 0], 12, (0, 180))[0] + 0.1
+        unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit

@@ -18,10 +18,13 @@ import pytest
 
 from reidstream.config import Config, TargetConfig
 from reidstream.config.gallery import GalleryConfig
+from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.outbox import all_events_after
 from reidstream.server.desk import Desk
 from reidstream.server.telling import Telling
-from tests.identities.conftest import SPACE, fill
+from tests.identities.conftest import SPACE, Fill, fill
 from tests.server.conftest import VISITS, stored
 
 __all__ = ["fill"]
@@ -149,6 +152,22 @@ def listen() -> Iterator[Callable[..., Listener]]:
     yield start
     for one in made:
         one.close()
+
+
+FIRST_VISITS = VISITS[:3]
+
+
+@pytest.fixture
+def gallery(fill: Fill) -> Gallery:
+    """With the first visits, decided; whoever is told of them has no desk."""
+    made = fill(FIRST_VISITS)
+    OnlineIdentities(made, IdentityConfig()).catch_up()
+    return made
+
+
+def seqs(gallery: Gallery) -> list[int]:
+    """The numbers of all events, in order."""
+    return [event.seq for event in all_events_after(gallery, 0)]
 
 
 @pytest.fixture

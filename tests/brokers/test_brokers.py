@@ -16,29 +16,13 @@ from reidstream.brokers.envelopes import CloudEvents
 from reidstream.brokers.mqtt import Mqtt
 from reidstream.children import command_of, environment
 from reidstream.config import TargetConfig
-from reidstream.config.identities import IdentityConfig
 from reidstream.errors import DeliveryError
 from reidstream.gallery import Gallery
 from reidstream.identities.delivery import follow
-from reidstream.identities.online import OnlineIdentities
-from reidstream.identities.outbox import OutboxEvent, all_events_after, append_events
-from tests.brokers.conftest import Listener, RunningBroker, until
-from tests.identities.conftest import Fill
+from reidstream.identities.outbox import OutboxEvent, append_events
+from tests.brokers.conftest import Listener, RunningBroker, seqs, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
-
-VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15)]
-
-
-@pytest.fixture
-def gallery(fill: Fill) -> Gallery:
-    made = fill(VISITS)
-    OnlineIdentities(made, IdentityConfig()).catch_up()
-    return made
-
-
-def seqs(gallery: Gallery) -> list[int]:
-    return [event.seq for event in all_events_after(gallery, 0)]
 
 
 def append(gallery: Gallery, count: int, kind: str = "IdentityConfirmed") -> None:

@@ -15,31 +15,15 @@ from reidstream.brokers import subscriber_of
 from reidstream.brokers.envelopes import CloudEvents, type_of
 from reidstream.cli.app import app
 from reidstream.config import TargetConfig, load_config
-from reidstream.config.identities import IdentityConfig
 from reidstream.errors import ConfigError
 from reidstream.gallery import Gallery
 from reidstream.identities.delivery import signature
-from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
 from reidstream.server.desk import Desk
 from reidstream.server.telling import Telling
-from tests.brokers.conftest import until
-from tests.identities.conftest import Fill
+from tests.brokers.conftest import seqs, until
 from tests.identities.test_events import Receiver
 from tests.server.conftest import with_pictures
-
-VISITS = [(1, "a", 0, 5), (2, "a", 1, 6), (1, "b", 10, 15)]
-
-
-@pytest.fixture
-def gallery(fill: Fill) -> Gallery:
-    made = fill(VISITS)
-    OnlineIdentities(made, IdentityConfig()).catch_up()
-    return made
-
-
-def seqs(gallery: Gallery) -> list[int]:
-    return [event.seq for event in all_events_after(gallery, 0)]
 
 
 def test_an_envelope_has_what_the_specification_demands(gallery: Gallery) -> None:

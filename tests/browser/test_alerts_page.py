@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.alerts.conftest import sighting
+from tests.browser.conftest import fits_and_has_no_barriers
 from tests.browser.test_live_page import Studio, page, studio
-from tests.browser.test_served_pages import browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-__all__ = ["browser", "page", "studio"]
+__all__ = ["page", "studio"]
 
 
 def fill(page: Any, form: str, **values: str) -> None:
@@ -75,7 +75,6 @@ def test_what_does_not_fit_is_said_beside_the_form(page: Any, studio: Studio) ->
 
 
 def test_the_alerts_page_fits_a_telephone_and_is_accessible(page: Any, studio: Studio) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
     from reidstream.alerts.lists import rule_settings
 
     watch = studio.desk.watching.watch
@@ -87,12 +86,4 @@ def test_the_alerts_page_fits_a_telephone_and_is_accessible(page: Any, studio: S
     page.goto("/alerts")
     page.wait_for_selector(".alert")
     page.click("summary >> text=Make a list")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1200, 400):
-            page.set_viewport_size({"width": width, "height": 900})
-            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert over <= 0, f"{over} pixels too wide at {width}"
-        found = axe.Axe().run(page).response["violations"]
-        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
-        assert not serious, f"{scheme}: {serious}"
+    fits_and_has_no_barriers(page)

@@ -23,13 +23,11 @@ from reidstream.server.cameras import Cameras
 from reidstream.server.desk import Desk
 from reidstream.server.live.picture import LivePicture, View
 from reidstream.server.running import Address, _server
-from tests.browser.test_served_pages import browser
+from tests.browser.conftest import fits_and_has_no_barriers, logged_in, watched
 from tests.server.conftest import PASSWORD, VISITS
 from tests.server.process import made_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-__all__ = ["browser"]
 
 MANY = 30
 _PATIENCE = 6000
@@ -99,15 +97,7 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
 @pytest.fixture
 def page(browser: Any, studio: Studio) -> Iterator[Any]:
     context = browser.new_context(base_url=studio.address, viewport={"width": 1200, "height": 700})
-    opened = context.new_page()
-    opened.problems = []
-    opened.on("console", lambda m: opened.problems.append(m.text) if m.type == "error" else None)
-    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
-    opened.goto("/login")
-    opened.fill("[name=name]", "grace")
-    opened.fill("[name=password]", PASSWORD)
-    opened.click("form button")
-    opened.wait_for_selector("#grid .card")
+    opened = logged_in(watched(context.new_page()), "/login")
     opened.goto("/live")
     opened.wait_for_selector(".tile")
     yield opened
@@ -183,16 +173,7 @@ def test_the_page_connects_again_and_asks_who_was_logged_out_to_log_in(page: Any
 
 
 def test_the_live_page_fits_a_telephone_and_is_accessible(page: Any, studio: Studio) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
     studio.until(lambda wanted: "camera 00" in wanted)
     studio.show("camera 00", 2)
     page.wait_for_selector(".has-picture")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (1200, 400):
-            page.set_viewport_size({"width": width, "height": 900})
-            over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert over <= 0, f"{over} pixels too wide at {width}"
-        found = axe.Axe().run(page).response["violations"]
-        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}]
-        assert not serious, f"{scheme}: {serious}"
+    fits_and_has_no_barriers(page)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,12 @@ from reidstream.gallery.sheet import write_gallery_sheet
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import prepare
 from reidstream.identities.people_sheet import write_people_sheet
+from tests.browser.conftest import fits, watched
 from tests.exact import EXACT
 from tests.identities.conftest import SPACE
 from tests.server.conftest import stored
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
-
-# As root and without a network, Chromium needs to be told so.
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def reidstream(*arguments: str | Path) -> str:
@@ -59,25 +49,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (.ci/browser installs it)")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on the PATH (Debian: chromium)")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=_FLAGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def opened(browser: Any, pages: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The page that the test names, with a list of everything that went wrong in it."""
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.problems = []
-    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page = watched(browser.new_page(viewport={"width": 1200, "height": 900}))
     page.on(
         "request", lambda call: page.problems.append(call.url) if not call.url.startswith(("file:", "data:")) else 0
     )
@@ -97,11 +72,7 @@ def test_a_page_needs_nothing_from_elsewhere_and_shows_its_pictures(opened: Any)
     assert opened.problems == []
     assert opened.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     assert opened.evaluate("document.images.length + document.querySelectorAll('svg').length") > 0
-    # Nothing sticks out to the right, on a desk or on a telephone.
-    for width in (1200, 400):
-        opened.set_viewport_size({"width": width, "height": 900})
-        over = opened.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"{over} pixels too wide at {width}"
+    fits(opened)
 
 
 @pytest.mark.parametrize("opened", ["sheet.html"], indirect=True)

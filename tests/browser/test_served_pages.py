@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,73 +15,14 @@ from reidstream.gallery import Gallery
 from reidstream.identities.people import assign, create_person, prepare
 from reidstream.types import SourceStarted
 from tests.blobs import write_blobs
+from tests.browser.conftest import Visitor, fits, logged_in, without_barriers
 from tests.identities.conftest import made_tracklet
 from tests.server.conftest import PASSWORD, VISITS, picture, with_pictures
 from tests.server.process import Served, made_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PAGES = ["/", "/people/1", "/live", "/alerts", "/review", "/search", "/numbers", "/sources", "/jobs", "/users", "/log"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright (.ci/browser installs it)")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on the PATH (Debian: chromium)")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=_FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    with Served(made_gallery(tmp_path / "shop", VISITS)) as running:
-        yield running
-
-
-class Visitor:
-    """One person at a browser; ``problems``: everything that went wrong in their pages."""
-
-    def __init__(self, browser: Any, served: Served, **how: Any) -> None:
-        self.context = browser.new_context(base_url=served.address, **how)
-        self.page = self.context.new_page()
-        self.problems: list[str] = []
-        self.page.on("console", lambda m: self.problems.append(m.text) if m.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-
-    def open(self, path: str) -> Any:
-        self.page.goto(path)
-        self.page.wait_for_load_state("load")
-        return self.page
-
-    def cards(self) -> list[str]:
-        self.page.wait_for_selector("#grid .card")
-        names: list[str] = self.page.locator("#grid .card strong").all_text_contents()
-        return names
-
-
-@pytest.fixture
-def admin(browser: Any, served: Served) -> Iterator[Visitor]:
-    """The first user, who came by the link."""
-    visitor = Visitor(browser, served)
-    page = visitor.open(served.setup_link)
-    page.fill("[name=name]", "grace")
-    page.fill("[name=password]", PASSWORD)
-    page.click("form button")
-    page.wait_for_selector("#grid .card")
-    yield visitor
-    visitor.context.close()
 
 
 def counted(page: Any, selector: str, count: int) -> None:
@@ -93,22 +33,13 @@ def counted(page: Any, selector: str, count: int) -> None:
 
 
 def test_pages_keep_to_the_policy_fit_a_telephone_and_are_accessible(admin: Visitor) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
     for scheme in ("light", "dark"):
         admin.page.emulate_media(color_scheme=scheme)
         for path in PAGES:
             page = admin.open(path)
             page.wait_for_timeout(700)
-            for width in (1200, 400):
-                page.set_viewport_size({"width": width, "height": 900})
-                over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert over <= 0, f"{path} is {over} pixels too wide at {width}"
-            # axe is put in past the policy, which would refuse it as it refuses everything foreign.
-            found = axe.Axe().run(page).response["violations"]
-            serious = [
-                (one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}
-            ]
-            assert not serious, f"{path} ({scheme}): {serious}"
+            fits(page)
+            without_barriers(page)
     assert admin.problems == []
 
 
@@ -180,10 +111,7 @@ def test_two_people_see_what_the_other_one_does(browser: Any, served: Served, ad
     page.click("#add-user button")
     page.wait_for_selector("#users >> text=ben")
     other = Visitor(browser, served)
-    other.open("/login")
-    other.page.fill("[name=name]", "ben")
-    other.page.fill("[name=password]", PASSWORD)
-    other.page.click("form button")
+    logged_in(other.page, "/login", "ben")
     assert len(other.cards()) == 3
     assert other.page.locator("#grid input[type=checkbox]").count() == 0
     with served.owner() as owner:
@@ -271,11 +199,7 @@ def test_a_long_list_is_scrolled_to_its_end_and_follows_what_happens_where_it_is
             assign(connection, [(t.id, create_person(connection, t.id), 0.95) for t in visits])
     with Served(folder) as running:
         visitor = Visitor(browser, running)
-        page = visitor.open(running.setup_link)
-        page.fill("[name=name]", "grace")
-        page.fill("[name=password]", PASSWORD)
-        page.click("form button")
-        page.wait_for_selector("#grid .card")
+        page = logged_in(visitor.page, running.setup_link)
         page.select_option("[name=order]", "first_seen")
         # The visit that was there first got its person last.
         page.wait_for_selector(f"#grid .card:first-child strong:text-is('person {many - 1}')")
@@ -314,11 +238,7 @@ def test_what_a_user_reviewed_stays_reviewed_after_coming_back(browser: Any, tmp
         opened.add([replace(tracklet, crop=picture(8), **shown) for tracklet in noisy])
     with Served(folder) as running:
         visitor = Visitor(browser, running)
-        page = visitor.open(running.setup_link)
-        page.fill("[name=name]", "grace")
-        page.fill("[name=password]", PASSWORD)
-        page.click("form button")
-        page.wait_for_selector("#grid .card")
+        page = logged_in(visitor.page, running.setup_link)
         page = visitor.open("/review")
         page.wait_for_selector("#question:not([hidden])")
         assert str(page.text_content("#reviewed")).startswith("0 of ")
@@ -370,7 +290,6 @@ def change_key(page: Any, own: str, other: str) -> None:
 
 
 def test_a_visit_plays_its_clip_in_both_colours_without_a_barrier(browser: Any, tmp_path: Path) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe (.ci/browser installs it)")
     video = write_blobs(tmp_path / "a.mp4", [0], frames=40)
     folder = made_gallery(tmp_path / "shop", VISITS)
     with Gallery.open(folder, write=True) as opened:
@@ -383,18 +302,13 @@ def test_a_visit_plays_its_clip_in_both_colours_without_a_barrier(browser: Any, 
             assert shelf.finish(clip, shelf.folder / "written.mp4")
     with Served(folder) as running:
         visitor = Visitor(browser, running)
-        page = visitor.open(running.setup_link)
-        page.fill("[name=name]", "grace")
-        page.fill("[name=password]", PASSWORD)
-        page.click("form button")
-        page.wait_for_selector("#grid .card")
+        page = logged_in(visitor.page, running.setup_link)
         page = visitor.open("/people/1")
         page.click("#visits li:first-child button")
         page.wait_for_selector("#clip:not([hidden])")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            found = axe.Axe().run(page).response["violations"]
-            assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+            without_barriers(page)
         # The policy lets it be loaded from here, whatever this browser thinks of its codec.
         answered = page.evaluate("fetch(document.querySelector('#clip').src).then(a => a.headers.get('content-type'))")
         assert answered == "video/mp4"

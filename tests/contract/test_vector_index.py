@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from reidstream.errors import GalleryError
 from reidstream.gallery.database import place_of
-from reidstream.gallery.index.chroma import ChromaIndex
+from reidstream.gallery.index.chroma import COLLECTION, ChromaIndex
 from reidstream.gallery.index.exact import ExactIndex, VectorIndex
 from reidstream.gallery.index.pgvector import PgVectorIndex
 from reidstream.types import FloatArray
@@ -120,6 +121,45 @@ def test_chromadb_finds_after_opening_again_what_was_put_in_before(tmp_path: Pat
     assert len(index) == 700
     assert [nearest.ids[0] for nearest in index.search(vectors[::50], 1)] == ids[::50]
     index.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40, 499, 500, 650])
+def test_a_saved_index_is_whole_in_its_files_and_opening_it_writes_nothing(tmp_path: Path, count: int) -> None:
+    ids, vectors = some(count)
+    index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+    index.upsert(ids, vectors)
+    index.save()
+    index.close()
+    saved = {path: path.read_bytes() for path in (tmp_path / "index").rglob("*.bin")}
+    assert saved
+    index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+    assert len(index) == count
+    assert [nearest.ids[0] for nearest in index.search(vectors[:50], 1)] == ids[:50]
+    index.close()
+    assert {path: path.read_bytes() for path in (tmp_path / "index").rglob("*.bin")} == saved
+
+
+def test_a_saving_that_was_killed_does_not_make_later_changes_slow(tmp_path: Path) -> None:
+    """ChromaDB is told to write after every change while a small index is saved."""
+    import chromadb
+    from chromadb.config import Settings
+
+    def configured() -> int:
+        client = chromadb.PersistentClient(str(tmp_path / "index"), settings=Settings(anonymized_telemetry=False))
+        found: int = client.get_collection(COLLECTION).configuration_json["hnsw"]["sync_threshold"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            client.get_collection(COLLECTION).modify(configuration={"hnsw": {"sync_threshold": 2, "batch_size": 2}})
+        client.close()
+        return found
+
+    ChromaIndex.in_folder(tmp_path / "index", SIZE).close()
+    usual = configured()
+    index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+    index.upsert(*some(10))
+    index.save()
+    index.close()
+    assert configured() == usual > 2
 
 
 def test_a_server_that_is_not_there_is_reported() -> None:

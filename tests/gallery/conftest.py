@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
 from reidstream.types import EmbeddingSpace, EndReason, FloatArray, SourceStarted, Tracklet
 
@@ -102,14 +103,20 @@ Filled = Callable[[Sequence[Tracklet]], Path]
 
 @pytest.fixture
 def filled(tmp_path: Path) -> Filled:
-    """Makes a gallery that holds the given tracklets and is closed again."""
+    """Makes a gallery that holds the given tracklets and is closed again; it compares exactly."""
+    return lambda tracklets: _filled(tmp_path / "gallery", tracklets, "exact")
 
-    def fill(tracklets: Sequence[Tracklet]) -> Path:
-        path = tmp_path / "gallery"
-        with Gallery.open(path, write=True, create=True, space=SPACE) as gallery:
-            for source, content in sorted({(t.source, t.content) for t in tracklets}):
-                gallery.begin_source(started(source, content), SETTINGS)
-            gallery.add(tracklets)
-        return path
 
-    return fill
+@pytest.fixture
+def indexed(tmp_path: Path) -> Filled:
+    """The same with ChromaDB's index, for what has to do with its files and its process."""
+    return lambda tracklets: _filled(tmp_path / "gallery", tracklets, "chroma")
+
+
+def _filled(path: Path, tracklets: Sequence[Tracklet], index: str) -> Path:
+    config = GalleryConfig(index=index)
+    with Gallery.open(path, write=True, create=True, space=SPACE, config=config) as gallery:
+        for source, content in sorted({(t.source, t.content) for t in tracklets}):
+            gallery.begin_source(started(source, content), SETTINGS)
+        gallery.add(tracklets)
+    return path

@@ -101,8 +101,8 @@ def test_a_gallery_is_shared_with_the_group_that_was_named_and_with_nobody_else(
     assert not (tmp_path / "other").exists()
 
 
-def test_an_existing_gallery_is_opened_to_a_group_on_purpose(filled: Filled) -> None:
-    path = filled(some_tracklets(3))
+def test_an_existing_gallery_is_opened_to_a_group_on_purpose(indexed: Filled) -> None:
+    path = indexed(some_tracklets(3))
     assert modes(path)["gallery.db"] == 0o600
     Gallery.open(path, write=True, config=GalleryConfig(group=GROUP)).close()
     assert modes(path)["gallery.db"] == 0o660

@@ -19,8 +19,7 @@ from reidstream.gallery.archive_checks import (
     plain_file,
     row_groups,
 )
-from reidstream.gallery.exporting import parquet_schema
-from reidstream.gallery.storing import EARLIEST, LATEST
+from reidstream.gallery.interchange import EARLIEST, LATEST, parquet_schema
 
 SIZE = 4
 IDS = [f"{number:032x}" for number in range(3)]

@@ -103,8 +103,8 @@ def test_a_closed_writer_and_a_closed_recording_refuse_use(filled: Filled, tmp_p
         recorder.write(started())
 
 
-def test_who_was_overtaken_because_a_lock_file_was_deleted_cannot_write(filled: Filled) -> None:
-    path = filled(some_tracklets(5))
+def test_who_was_overtaken_because_a_lock_file_was_deleted_cannot_write(indexed: Filled) -> None:
+    path = indexed(some_tracklets(5))
     former = Gallery.open(path, write=True)
     former.begin_source(started(), SETTINGS)
     former.flush()

@@ -24,9 +24,9 @@ def output(*words: str | Path) -> str:
     return result.stdout
 
 
-def test_info_list_and_show_tell_what_is_there(filled: Filled) -> None:
+def test_info_list_and_show_tell_what_is_there(indexed: Filled) -> None:
     tracklets = some_tracklets(5)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     assert "5 tracklets" in output("gallery", "info", "-g", path)
     assert json.loads(output("gallery", "info", "-g", path, "--json"))["index_behind"] == 0
     assert tracklets[4].id[:12] in output("gallery", "list", "-g", path)
@@ -97,9 +97,9 @@ def test_wrong_words_are_explained(filled: Filled, tmp_path: Path) -> None:
             output(*words, "-g", path)
 
 
-def test_erase_prints_its_proof_and_check_agrees(filled: Filled) -> None:
+def test_erase_prints_its_proof_and_check_agrees(indexed: Filled) -> None:
     tracklets = some_tracklets(12)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     printed = output("gallery", "erase", tracklets[5].id[:12], "-g", path, "--yes")
     assert "erased 1 tracklet" in printed
     assert "and 0 now" in printed

@@ -96,9 +96,9 @@ def read_without_rights(path: Path) -> str:
     return done.stdout
 
 
-def test_a_gallery_that_was_closed_cleanly_is_read_where_nothing_can_be_written(filled: Filled) -> None:
+def test_a_gallery_that_was_closed_cleanly_is_read_where_nothing_can_be_written(indexed: Filled) -> None:
     tracklets = some_tracklets(12)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     path.chmod(0o500)
     try:
         assert read_without_rights(path) == f"12 {tracklets[0].id} 1\n"

@@ -30,9 +30,9 @@ def bytes_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def test_an_erased_tracklet_is_in_no_file_any_more(filled: Filled) -> None:
+def test_an_erased_tracklet_is_in_no_file_any_more(indexed: Filled) -> None:
     tracklets = some_tracklets(60)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     victim = tracklets[23]
     # Crops may be spread over pages, so a stretch from the middle stands for them.
     needles = [b if len(b) < 500 else b[1000:1100] for b in everything_of(victim)]
@@ -54,27 +54,27 @@ def test_an_erased_tracklet_is_in_no_file_any_more(filled: Filled) -> None:
         assert gallery.check().problems == []
 
 
-def test_what_a_remaining_tracklet_shares_is_left_out_of_the_proof(filled: Filled) -> None:
+def test_what_a_remaining_tracklet_shares_is_left_out_of_the_proof(indexed: Filled) -> None:
     first, second, third = some_tracklets(3)
     twin = replace(second, embedding=first.embedding, crop=first.crop)
-    with Gallery.open(filled([first, twin, third]), write=True) as gallery:
+    with Gallery.open(indexed([first, twin, third]), write=True) as gallery:
         erasure = gallery.erase([first.id])
         assert erasure.proven
         assert erasure.shared > 90
         assert gallery.crop(second.id) == first.crop
 
 
-def test_an_unknown_id_leaves_everything_as_it_was(filled: Filled) -> None:
+def test_an_unknown_id_leaves_everything_as_it_was(indexed: Filled) -> None:
     tracklets = some_tracklets(4)
-    with Gallery.open(filled(tracklets), write=True) as gallery:
+    with Gallery.open(indexed(tracklets), write=True) as gallery:
         with pytest.raises(TrackletNotFound, match=r"no tracklet ffff.*nothing was erased"):
             gallery.erase([tracklets[0].id, "f" * 32])
         assert len(gallery) == 4
 
 
-def test_a_source_that_was_erased_can_be_ingested_again(filled: Filled) -> None:
+def test_a_source_that_was_erased_can_be_ingested_again(indexed: Filled) -> None:
     door, yard = some_tracklets(5), some_tracklets(5, source="yard", content="content-yard")
-    with Gallery.open(filled([*door, *yard]), write=True) as gallery:
+    with Gallery.open(indexed([*door, *yard]), write=True) as gallery:
         gallery.erase(gallery.rows(Filter(sources=("door",))).id.tolist(), contents=["content-door"])
         assert [r.source for r in gallery.sources()] == ["yard"]
         assert gallery.begin_source(started(), "settings-2").wanted
@@ -82,9 +82,9 @@ def test_a_source_that_was_erased_can_be_ingested_again(filled: Filled) -> None:
 
 
 @pytest.mark.parametrize("moment", ["remove", "rebuild", "fold_log"])
-def test_an_erasure_that_was_killed_is_completed_by_the_next_writer(filled: Filled, moment: str) -> None:
+def test_an_erasure_that_was_killed_is_completed_by_the_next_writer(indexed: Filled, moment: str) -> None:
     tracklets = some_tracklets(60)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     victims = [t.id for t in tracklets[10:20]]
     code = f"""
 import os, signal, sys
@@ -170,9 +170,9 @@ def test_a_gallery_without_index_files_is_erased_the_same_way(tmp_path: Path) ->
         assert not (tmp_path / "g" / "index").exists()
 
 
-def test_who_is_erased_while_a_gallery_moves_to_another_model_is_in_neither_space(filled: Filled) -> None:
+def test_who_is_erased_while_a_gallery_moves_to_another_model_is_in_neither_space(indexed: Filled) -> None:
     tracklets = some_tracklets(20)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     victim = tracklets[7]
     with Gallery.open(path, write=True) as gallery:
         with gallery.write() as connection:
@@ -193,9 +193,9 @@ def test_who_is_erased_while_a_gallery_moves_to_another_model_is_in_neither_spac
     assert needle not in bytes_of(path)
 
 
-def test_after_a_move_the_former_vectors_are_in_no_file_any_more(filled: Filled) -> None:
+def test_after_a_move_the_former_vectors_are_in_no_file_any_more(indexed: Filled) -> None:
     tracklets = some_tracklets(20)
-    path = filled(tracklets)
+    path = indexed(tracklets)
     needles = [bytes for t in tracklets for bytes in (t.embedding.tobytes(), t.prototypes.tobytes())]
     with Gallery.open(path, write=True) as gallery, gallery.write() as connection:
         begin_move(connection, EmbeddingSpace("other", "other", 4), "other")

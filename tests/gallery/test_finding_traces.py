@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +58,19 @@ def test_pieces_lie_in_what_they_are_of_and_no_more_of_each_are_taken_than_asked
     assert all(any(piece.tobytes() in blob for blob in blobs) for piece in pieces)
     assert sum(piece.tobytes() in blobs[0] for piece in pieces) == 4
     assert blobs[1] in {piece.tobytes() for piece in pieces}
+
+
+def test_the_process_that_searches_answers_with_what_it_has_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(7) + SECRETS[2] + TEXT)
+    request = json.dumps({"texts": [TEXT.decode()], "wordless": []}).encode() + b"\n" + PIECES.tobytes()
+    monkeypatch.setattr("sys.argv", ["traces", str(tmp_path)])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(request)))
+    traces._main()
+    answer = json.loads(capsys.readouterr().out)
+    assert answer == {
+        "files": 1,
+        "bytes": 7 + PIECE + len(TEXT),
+        "found": [[2, "a.bin", 7], [3, "a.bin", 7 + PIECE]],
+    }

@@ -153,6 +153,24 @@ def test_files_that_are_known_to_be_whole_are_not_opened_before_somebody_searche
     workshop.indexer.close(finish=True)
 
 
+@pytest.mark.parametrize(("held", "server", "finish", "saved"), [
+    (20, False, True, 1), (20, False, False, 0), (20, True, True, 0), (40, False, True, 0)
+])  # fmt: skip
+def test_files_are_written_when_something_came_into_them_and_they_are_closed_in_order(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, held: int, server: bool, finish: bool, saved: int
+) -> None:
+    written: list[int] = []
+
+    class Noting(ExactIndex):
+        def save(self) -> None:
+            written.append(len(self))
+
+    workshop = Workshop(gallery, monkeypatch, index_of(PEOPLE[:held], Noting), indexed=held, server=server)
+    assert workshop.holds(PEOPLE)
+    workshop.indexer.close(finish=finish)
+    assert written == [40] * saved
+
+
 class Failing(ExactIndex):
     """Fails so many times when rows are put into it."""
 
@@ -273,7 +291,7 @@ def test_what_was_opened_to_fill_a_servers_index_is_closed(
 
     monkeypatch.setattr(building, "Database", Noted)
     index = Server(SIZE)
-    place: Any = SimpleNamespace(is_server=True, size=SIZE, open=lambda _: index)
+    place: Any = SimpleNamespace(is_server=True, size=SIZE, open_empty=lambda _: index)
     told: list[tuple[int, int]] = []
     if fails:
         with pytest.raises(GalleryError, match="gone"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
@@ -15,20 +16,29 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from sqlalchemy import inspect, make_url, select, update
+from sqlalchemy import Connection, inspect, make_url, select, update
+from sqlalchemy.exc import OperationalError
 
 from reidstream.config import GalleryConfig
 from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access
 from reidstream.gallery import Filter, Gallery, erasing, opening
-from reidstream.gallery.database import BUSY_SECONDS, DATABASE_FILE, place_of
+from reidstream.gallery.database import BUSY_SECONDS, DATABASE_FILE, _explained, place_of
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.fencing import check_fence, take_fence
 from reidstream.gallery.index import chroma
-from reidstream.gallery.opening import make_folder, open_to, own, unmake
-from reidstream.gallery.ownership import LOCK_FILE, OWNER_FILE, FolderOwnership, ServerOwnership, writer_of
+from reidstream.gallery.migrations import GALLERY_MIGRATIONS, migrate
+from reidstream.gallery.opening import Opened, make_folder, open_to, own, unmake
+from reidstream.gallery.ownership import (
+    INDEX_LOCK_FILE,
+    LOCK_FILE,
+    OWNER_FILE,
+    FolderOwnership,
+    ServerOwnership,
+    writer_of,
+)
 from reidstream.gallery.reranking import Reranking
-from reidstream.gallery.schema import details, tombstones, tracklets
+from reidstream.gallery.schema import details, meta, tracklets, tracklets_end
 from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock
 from tests.exact import EXACT
 
@@ -221,19 +231,88 @@ def test_what_is_removed_goes_by_way_of_the_index(gallery: Gallery, indexer: Not
     assert len(gallery) == len(PEOPLE) - 1
 
 
-@pytest.mark.parametrize("missing", [["fences"], ["tombstones"], ["fences", "tombstones"]])
-def test_tables_that_earlier_versions_did_not_have_are_made(gallery: Gallery, missing: list[str]) -> None:
-    from reidstream.gallery.migrations import GALLERY_MIGRATIONS
-    from reidstream.gallery.schema import fences
+# What the first tables did not have yet, by the number of the step that brought it.
+LATER = [
+    (2, "DROP INDEX", tracklets_end.name),
+    (3, "DROP TABLE", "fences"),
+    (4, "DROP TABLE", "tombstones"),
+    (5, "ALTER TABLE recordings DROP COLUMN", "beginning"),
+    (5, "ALTER TABLE recordings DROP COLUMN", "length"),
+    (6, "DROP TABLE", "left_out"),
+    (7, "DROP TABLE", "stays"),
+    (8, "DROP TABLE", "next_embeddings"),
+    (9, "DROP TABLE", "more_crops"),
+    (10, "ALTER TABLE recordings DROP COLUMN", "reader"),
+]
 
-    tables = {"fences": fences, "tombstones": tombstones}
+
+def described(connection: Connection) -> dict[str, set[str]]:
+    """The columns of every table, and the names of its indexes."""
+    found = inspect(connection)
+    return {
+        name: {column["name"] for column in found.get_columns(name)}
+        | {str(index["name"]) for index in found.get_indexes(name)}
+        for name in found.get_table_names()
+    }
+
+
+@pytest.mark.parametrize("version", range(1, len(GALLERY_MIGRATIONS) + 1))
+def test_a_gallery_of_every_earlier_version_comes_to_have_what_a_new_one_has(gallery: Gallery, version: int) -> None:
+    assert {number for number, *_ in LATER} == set(range(2, len(GALLERY_MIGRATIONS) + 1))
     with gallery.write() as connection:
-        for name in missing:
-            tables[name].drop(connection)
-        for migration in GALLERY_MIGRATIONS[1:]:
-            migration.apply(connection)
-        assert set(tables) <= set(inspect(connection).get_table_names())
+        wanted = described(connection)
+        for number, how, what in LATER:
+            if number > version:
+                connection.exec_driver_sql(f"{how} {what}")
+        earlier = update(meta).where(meta.c.key == "schema:gallery").values(value=str(version))
+        connection.execute(earlier)
+        done = migrate(connection, "gallery", GALLERY_MIGRATIONS)
+        assert done == [migration.name for migration in GALLERY_MIGRATIONS[version:]]
+        assert described(connection) == wanted
+        assert migrate(connection, "gallery", GALLERY_MIGRATIONS) == []
         check_fence(connection, take_fence(connection, "scope", "ana"), "shop")
+
+
+@pytest.mark.parametrize("index", ["chroma", "exact", "http://localhost:1"])
+def test_a_gallery_is_kept_as_it_was_asked_for_and_on_a_server_without_files(
+    tmp_path: Path, postgres: str, index: str
+) -> None:
+    config = GalleryConfig(index=index)
+    for place, kept in ((tmp_path / "g", index), (postgres, "exact" if index == "chroma" else index)):
+        opened = Opened.at(place, write=True, create=True, space=SPACE, model="", config=config, keep_empty=True)
+        assert opened.facts.index == kept
+        opened.let_go(vanishes=False)
+
+
+def test_who_was_overtaken_writes_nothing_any_more_and_says_so(gallery: Gallery) -> None:
+    folder = gallery.place.folder
+    assert folder is not None
+    for name in (LOCK_FILE, INDEX_LOCK_FILE):
+        (folder / name).unlink(missing_ok=True)
+    with Gallery.open(folder, write=True) as owner:
+        with pytest.raises(GalleryLocked, match="was taken over by process"):
+            gallery.add(some_tracklets(3, seed=3))
+        assert len(owner) == len(PEOPLE)
+
+
+@pytest.mark.parametrize(("text", "passing"), [("disk full", False), ("server closed the connection", True)])
+def test_what_may_succeed_later_is_told_from_what_will_not(gallery: Gallery, text: str, passing: bool) -> None:
+    broken = OperationalError("SELECT 1", None, sqlite3.OperationalError(text), connection_invalidated=passing)
+    with pytest.raises(GalleryError) as told, gallery.read():
+        raise broken
+    assert isinstance(told.value, GalleryUnreachable) is passing
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_gallery_that_cannot_be_opened_where_its_log_was_left_is_said_to_need_folding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: bool
+) -> None:
+    if left:
+        (tmp_path / f"{DATABASE_FILE}-wal").touch()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    told = str(_explained("unable to open database file", place_of(tmp_path)))
+    assert ("was not closed cleanly" in told) is left
+    assert "cannot be opened" in str(_explained("unable to open", place_of("postgresql://somebody@host/shop")))
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "no tracklet m0 in"), (2, r"no tracklet m0 \(and 1 more\) in")])

@@ -28,14 +28,20 @@ from tests.gpu.standin import DecodingOnHost, HostGpu
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> HostGpu:
-    """Models and decoders take all of the way to a GPU; sessions are on the processor in the end."""
+    """Models and decoders take all of the way to a GPU; sessions are on the processor in the end.
+
+    Their batches have one size, which a processor computes in vain where there is less: they are small here.
+    """
+    monkeypatch.setattr(factory, "DETECTED_TOGETHER", 1)
     monkeypatch.setattr(factory, "FixedSession", lambda fixed, device, gpu: FixedSession(fixed, "cpu", gpu))
     monkeypatch.setattr(source_reader, "OnGpu", DecodingOnHost)
     return HostGpu()
 
 
-def _models(gpu: HostGpu | None) -> tuple[Detector, Embedder]:
-    config = Config()
+CONFIG = Config.model_validate({"embedding": {"batch": 2}})
+
+
+def _models(gpu: HostGpu | None, config: Config = CONFIG) -> tuple[Detector, Embedder]:
     return (
         open_detector(resolve_model("person-detector", "detector"), config.detector, "cuda", gpu=gpu),
         open_embedder(resolve_model("person-reid", "reid"), config.embedding, "cuda", gpu=gpu),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
+from reidstream.gallery.archive_examiner import Examiner
 from reidstream.types import EmbeddingSpace, EndReason, SourceStarted, Tracklet
 
 SPACE = EmbeddingSpace("made-up", "made-up", 64)
@@ -50,6 +52,34 @@ def made_tracklet(person: int, camera: str, start: float, end: float, noise: flo
         frames=np.array([round(start * 10), round(end * 10)]),
         boxes=np.zeros((2, 4), np.float32),
     )
+
+
+class OneExaminer:
+    """A process that looks through archives, for all tests: started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._examiner: Examiner | None = None
+
+    def __call__(self) -> AbstractContextManager[Examiner]:
+        self._examiner = self._examiner or Examiner()
+        return nullcontext(self._examiner)
+
+    def close(self) -> None:
+        if self._examiner is not None:
+            self._examiner.close()
+
+
+@pytest.fixture(scope="session")
+def one_examiner() -> Iterator[OneExaminer]:
+    examiner = OneExaminer()
+    yield examiner
+    examiner.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_archives(monkeypatch: pytest.MonkeyPatch, one_examiner: OneExaminer) -> None:
+    """Who opens archives here does not wait for a process each time; ``test_hostile_archives`` has its own."""
+    monkeypatch.setattr("reidstream.gallery.archive.Examiner", one_examiner)
 
 
 Fill = Callable[..., Gallery]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from sqlalchemy import inspect, select, text
 from typer.testing import CliRunner
 
+from reidstream.children import command_of
 from reidstream.cli.app import app
 from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
@@ -23,7 +27,7 @@ from reidstream.identities.outbox import all_events_after
 from reidstream.identities.people import Person, history, list_people, prepare
 from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
-from reidstream.types import EmbeddingSpace, SourceEnded
+from reidstream.types import EmbeddingSpace, SourceEnded, SourceStarted
 from tests.gallery.conftest import contents_of, same_contents
 from tests.identities.conftest import SPACE, Fill, made_tracklet
 
@@ -199,6 +203,47 @@ def test_a_recording_that_is_not_whole_in_the_export_can_be_read_again(gallery: 
         assert [recording.state for recording in other.sources()] == [State.STOPPED]
         assert carried(gallery, tmp_path, other).tracklets == 4
         assert {recording.state for recording in other.sources()} == {State.COMPLETE}
+
+
+def test_an_import_that_is_killed_has_added_nothing_and_one_that_ended_all(gallery: Gallery, tmp_path: Path) -> None:
+    here, archive, place = tmp_path / "here", tmp_path / "archive", tmp_path / "copies"
+    with empty(tmp_path, "here") as other:
+        other.begin_source(SourceStarted("c", "c.mp4", "content of c", (640, 480), 10, 0.0), "settings")
+        other.add([made_tracklet(7, "c", 0, 5)])
+        other.end_source(SourceEnded("c", 400, 40.0))
+        OnlineIdentities(other, IdentityConfig()).catch_up()
+        before = all_there_is(other)
+    export_gallery(gallery, archive)
+    place.mkdir()
+    job = command_of("tests.identities.importing_job", str(here), str(archive), str(place))
+    done = subprocess.run(job, capture_output=True, text=True, check=False, env=with_tests())
+    assert done.returncode == 0, done.stderr
+    moments = done.stdout.split()
+    assert len(set(moments)) > 4
+    with Gallery.open(place / "whole", write=True) as whole:
+        assert len(whole) == 7
+        after = all_there_is(whole)
+    archived = open_archive(archive)
+    for moment in moments:
+        with Gallery.open(place / moment, write=True) as killed:
+            assert all_there_is(killed) == before, f"statement {moment}"
+            assert killed.check().problems == []
+            assert import_gallery(killed, archived).tracklets == 6
+            assert {name: len(rows) for name, rows in all_there_is(killed).items()} == {
+                name: len(rows) for name, rows in after.items()
+            }
+
+
+def all_there_is(gallery: Gallery) -> dict[str, list[str]]:
+    """The rows of every table, without what the gallery notes of itself and whoever opens it."""
+    with gallery.read() as connection:
+        names = set(inspect(connection).get_table_names()) - {"meta", "fences", "schema_versions"}
+        return {name: sorted(map(repr, connection.execute(text(f"SELECT * FROM {name}")))) for name in names}
+
+
+def with_tests() -> dict[str, str]:
+    """An environment in which a child finds the tests as well."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_changed(gallery: Gallery, fill: Fill, tmp_path: Path) -> None:

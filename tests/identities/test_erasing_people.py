@@ -6,18 +6,22 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.config import Config
 from reidstream.errors import GalleryError, IdentityError
 from reidstream.gallery import Filter, Gallery
+from reidstream.gallery.personal import Subject
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
-from reidstream.identities.erasing import erase_person, person_to_erase
+from reidstream.identities.erasing import _without_visits, erase_person, person_to_erase
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import all_events_after
-from reidstream.identities.people import Person, history, list_people
+from reidstream.identities.people import Person, create_person, history, list_people
 from reidstream.identities.review import Review
+from reidstream.identities.schema import members, people
+from reidstream.identities.stores import _erase
 from reidstream.types import SourceStarted
 from tests.exact import EXACT
 
@@ -282,3 +286,25 @@ def test_the_command_erases_and_shows_the_proof(fill: Fill) -> None:
     shown = runner.invoke(app, ["people", "erase", "2", "--gallery", path, "--yes"])
     assert "erased 3 tracklets and 1 person" in shown.output
     assert "proof: of" in shown.output
+
+
+def test_somebody_without_visits_is_named_by_their_whole_name_id_or_number(fill: Fill) -> None:
+    gallery = peopled(fill)
+    with gallery.write() as connection:
+        first, second = (create_person(connection, made_tracklet(n, "z", 0, 5).id) for n in (50, 51))
+        numbers = {row.id: row.number for row in connection.execute(select(people))}
+        for person in (first, second):
+            assert _without_visits(connection, f" {numbers[person]} ") == person
+            assert _without_visits(connection, person) == person
+            assert _without_visits(connection, person[:-1]) is None
+        assert _without_visits(connection, str(max(numbers.values()) + 1)) is None
+
+
+def test_nobody_is_left_with_a_person_who_is_gone(fill: Fill) -> None:
+    """Whatever was theirs when they went: a visit that somebody gave them meanwhile has nobody then."""
+    gallery = peopled(fill)
+    with gallery.write() as connection:
+        held = connection.execute(select(members)).all()[0]
+        _erase(connection, Subject((), people=(held.person,)))
+        assert connection.execute(select(members).where(members.c.tracklet == held.tracklet)).all() == []
+        assert connection.execute(select(people).where(people.c.id == held.person)).all() == []

@@ -27,7 +27,7 @@ from reidstream.errors import GalleryCorrupt, GalleryError
 from reidstream.gallery import Gallery, State
 from reidstream.gallery.archive import read_archive
 from reidstream.gallery.archive_examiner import Examiner
-from reidstream.gallery.exporting import parquet_schema
+from reidstream.gallery.interchange import parquet_schema
 from reidstream.identities import archive as archives
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
 from reidstream.identities.online import OnlineIdentities

@@ -14,9 +14,10 @@ from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras, HumanLinks
 from reidstream.identities.continuing import continuations
 from reidstream.identities.evidence import Evidence, evidence_of, trust_of
-from reidstream.identities.refining import refined
+from reidstream.identities.refining import _Groups, refined
 from reidstream.identities.resolving import resolve
 from reidstream.identities.travel import TravelTimes, successions
+from reidstream.types import FloatArray
 from tests.identities.conftest import Fill, Visit
 
 PLACE = (100.0, 50.0, 150.0, 200.0)
@@ -215,3 +216,38 @@ def test_few_poor_crops_are_trusted_less_than_many_good_ones() -> None:
     assert trust[0] == pytest.approx(0.5)
     assert trust[1] > 0.9
     assert trust[2] == pytest.approx(trust[1] / 2)
+
+
+def chains(ratios: FloatArray, label: list[int], weight: list[float], time: FloatArray, least: float) -> _Groups:
+    """Groups of rows, one after the other in time. ratios: float32 (n, n), likelihood ratios of pairs."""
+    weights = np.array(weight)
+    looks = (ratios * weights * weights[:, None]).astype(np.float32)
+    np.fill_diagonal(looks, 0.0)
+    n = len(label)
+    return _Groups(np.array(label), looks, weights, np.zeros((n, n), bool), np.arange(float(n)), time, least)
+
+
+def test_poor_looks_that_are_nobodys_go_to_whom_they_fit_unless_they_were_said_to_be_somebody() -> None:
+    alike = np.full((5, 5), 20.0, np.float32)
+    # Row 4 is like nobody.
+    alike[4, :4] = alike[:4, 4] = 0.001
+    groups = chains(alike, [0, 0, 1, 2, 3], [0.9, 0.9, 0.3, 0.3, 0.3], np.zeros((5, 5), np.float32), 1.0)
+    groups.give_up_weak(np.array([False, False, False, True, False]))
+    assert groups.label[2] == groups.label[0] == groups.label[1]
+    assert len(set(groups.label[[0, 3, 4]].tolist())) == 3
+    assert groups._chains[int(groups.label[0])] == [0, 1, 2]
+    # Where all are poor nobody is left to go to.
+    groups = chains(alike, [0, 0, 1, 2, 3], [0.3] * 5, np.zeros((5, 5), np.float32), 1.0)
+    groups.give_up_weak(np.zeros(5, bool))
+    assert groups.label.tolist() == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("said", "compared"), [(0.0, False), (0.4, False), (0.6, True), (-1.0, True)])
+def test_pairs_are_compared_that_the_times_could_make_likely_enough(said: float, compared: bool) -> None:
+    """By looks a pair is one short of what a join needs. Each row comes between two at most, so the times may say twice
+    what they say of one; where they may have parted others, twice that may be won back."""
+    least = 2.0
+    time = np.zeros((2, 2), np.float32)
+    time[0, 1] = said
+    groups = chains(np.full((2, 2), np.exp(least - 1), np.float32), [0, 1], [1.0, 1.0], time, least)
+    assert groups._candidate_pairs() == ([(0, 1)] if compared else [])

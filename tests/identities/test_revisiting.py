@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +192,74 @@ def test_what_somebody_decides_meanwhile_stays(fill: Fill) -> None:
     identities.follow()
     identities.revise(looked_at, parts)
     assert next(p for p in list_people(gallery) if moved in p.tracklets).name == "Ana"
+
+
+class Remembering:
+    """Whom each tracklet belongs to, and whom it plausibly is instead; each person has as many tracklets as said."""
+
+    def __init__(self, owner: dict[str, str], plausible: dict[str, list[tuple[str, float]]], counts: list[int]) -> None:
+        names = sorted({*owner.values(), *(person for some in plausible.values() for person, _ in some)})
+        self.memory: Any = self
+        self.owner, self._plausible, self._names = owner, plausible, names
+        self.people = [SimpleNamespace(tracklets=[None] * count) for count in counts]
+
+    def row(self, person: str) -> int:
+        return self._names.index(person)
+
+    def seen(self, tracklet: str) -> str | None:
+        return tracklet if tracklet in self._plausible else None
+
+    def plausible(self, seen: str) -> list[tuple[str, float]]:
+        return self._plausible[seen]
+
+
+def test_decided_together_are_the_newest_and_whom_they_may_be_the_likeliest_first() -> None:
+    enough = revisiting._PLAUSIBLE
+    owner = {"t1": "ann", "t2": "ben", "t3": "ann", "gone": "zoe"}
+    plausible = {
+        "t1": [("ann", 0.9), ("dan", enough), ("cleo", 0.4)],
+        "t3": [("ben", 0.3), ("eve", enough / 2), ("dan", 0.5)],
+    }
+    some: Any = Remembering(owner, plausible, [1] * 6)
+    assert revisiting._together(some, ["t1", "t2", "t3", "nobody's"]) == ["ann", "ben", "dan", "cleo"]
+    assert revisiting._together(some, ["t1"]) == ["ann", "cleo", "dan"]
+    assert revisiting._together(some, ["t2"]) == ["ben"]
+
+
+def test_no_more_are_decided_together_than_fit_and_somebody_always_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisiting, "_MOST", 5)
+    monkeypatch.setattr(revisiting, "_OF_EACH", 3)
+    owner = {"t1": "ann", "t2": "ben", "t3": "cleo"}
+    # Of each no more than three count.
+    some: Any = Remembering(owner, {}, [2, 90, 1])
+    assert revisiting._together(some, ["t1", "t2", "t3"]) == ["cleo", "ben"]
+    assert revisiting._together(some, ["t3", "t1", "t2"]) == ["ben", "ann"]
+    monkeypatch.setattr(revisiting, "_MOST", 0)
+    assert revisiting._together(some, ["t1", "t2", "t3"]) == ["cleo"]
+
+
+@pytest.mark.parametrize(("count", "older"), [(15, False), (16, False), (32, True), (50, False), (64, True)])
+def test_older_ones_are_looked_at_every_other_time_where_there_are_any(fill: Fill, count: int, older: bool) -> None:
+    gallery = fill(VISITS[:count])  # type: ignore[arg-type]
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities._revisited = 10**9
+    identities.catch_up()
+    ids = [made_tracklet(*visit).id for visit in VISITS[:count]]  # type: ignore[arg-type]
+    newest, *others = identities.turns()
+    assert newest == ids[-16:]
+    assert bool(others) is older
+    for some in others:
+        assert len(some) == 16
+        assert set(some) <= set(ids)
+
+
+def test_a_look_is_not_due_again_before_as_many_more_have_come(fill: Fill) -> None:
+    gallery = fill(VISITS[:40])  # type: ignore[arg-type]
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities._revisited = 10**9
+    identities.catch_up()
+    identities._revisited = 0
+    identities._calibrated = True
+    assert identities.due
+    identities.look_again()
+    assert not identities.due

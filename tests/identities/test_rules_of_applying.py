@@ -25,7 +25,7 @@ from reidstream.identities.people import (
 )
 from reidstream.identities.proposal import Proposal, owners_of_groups
 from reidstream.identities.review import Review
-from reidstream.identities.schema import links
+from reidstream.identities.schema import former_members, former_people, links, members
 from reidstream.identities.verdicts import Outcome, Verdict
 from tests.identities.conftest import Fill
 from tests.identities.three_people import AT_ONE_DOOR, decided, ids_of
@@ -260,6 +260,24 @@ def test_links_that_are_there_are_not_said_again(gallery: Gallery) -> None:
         operation.unlink(connection, [b], [a])
         operation.unlink(connection, [c], [b])
     assert (pairs(gallery, "same"), pairs(gallery, "different")) == ({frozenset((a, c))}, {frozenset((a, b))})
+
+
+def test_an_entry_that_goes_on_remembers_how_everybody_was_at_its_beginning(gallery: Gallery) -> None:
+    owner = {t: person.id for person in list_people(gallery) for t in person.tracklets}
+    for tracklets, persons in ((IDS[:2], [owner[IDS[0]]]), (IDS[1:4], [owner[IDS[0]], owner[IDS[3]]])):
+        with gallery.write() as connection:
+            entry = Undertaking("revisit", "reidstream")
+            entry.go_on(connection)
+            if not entry.id:
+                entry.open(connection)
+            entry.touch(connection, tracklets, persons)
+            connection.execute(members.update().where(members.c.tracklet.in_(tracklets)).values(person="somebody else"))
+            entry.close(connection)
+    with gallery.read() as connection:
+        was = select(former_members.c.tracklet, former_members.c.person).where(former_members.c.changed_by == entry.id)
+        assert {row.tracklet: row.person for row in connection.execute(was)} == {t: owner[t] for t in IDS[:4]}
+        named = select(former_people.c.person).where(former_people.c.changed_by == entry.id)
+        assert sorted(connection.execute(named).scalars()) == sorted({owner[IDS[0]], owner[IDS[3]]})
 
 
 def test_the_log_calls_people_as_they_were_called_and_never_by_id(gallery: Gallery) -> None:

@@ -20,7 +20,7 @@ from reidstream.errors import ConfigError, DeliveryError, IdentityChanged, Ident
 from reidstream.gallery import Gallery
 from reidstream.identities import remembered
 from reidstream.identities.applying import apply
-from reidstream.identities.constraints import HumanLinks, groups_of, read_topology
+from reidstream.identities.constraints import _LONGEST_TRAVEL, HumanLinks, groups_of, read_topology
 from reidstream.identities.delivery import Webhook
 from reidstream.identities.memberships import Likeness, memberships
 from reidstream.identities.online import OnlineIdentities
@@ -29,7 +29,8 @@ from reidstream.identities.people import assign, create_person, human_links, lea
 from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Kind, questions
 from reidstream.identities.resolving import _cannot_link
-from reidstream.identities.review import Review
+from reidstream.identities.review import Review, _refuse_apart
+from reidstream.identities.schema import links
 from reidstream.identities.verdicts import Outcome, Verdict
 from tests.identities.conftest import Fill, made_tracklet
 from tests.identities.three_people import AT_TWO_CAMERAS, decided, ids_of
@@ -269,7 +270,10 @@ def test_who_has_a_name_is_somebody_in_every_table(gallery: Gallery) -> None:
     assert rows.person_name[rows.id == IDS[3]].tolist() == ["Ann"]
 
 
-@pytest.mark.parametrize(("seconds", "allowed"), [(0, True), (0.5, True), (-1, False), ("inf", False)])
+@pytest.mark.parametrize(
+    ("seconds", "allowed"),
+    [(0, True), (0.5, True), (_LONGEST_TRAVEL, True), (-1, False), (_LONGEST_TRAVEL + 1, False), ("inf", False)],
+)
 def test_travel_takes_no_time_at_least(tmp_path: Path, seconds: float | str, allowed: bool) -> None:
     file = tmp_path / "cameras.toml"
     file.write_text(f"[[pairs]]\ncameras = ['a', 'b']\ntravel_seconds = {seconds}\n")
@@ -279,3 +283,23 @@ def test_travel_takes_no_time_at_least(tmp_path: Path, seconds: float | str, all
     else:
         with pytest.raises(ConfigError, match="between 0 and"):
             read_topology(file, ["a", "b"])
+
+
+def test_who_is_as_likely_somebody_as_nobody_is_nobodys_suggestion() -> None:
+    rows, others = np.array([0, 1, 2]), np.array([2, 2, 0])
+    # Even odds: nothing speaks for or against.
+    pairs = Likeness(rows, others, np.zeros(3), np.ones(3))
+    sure, likeliest, _ = memberships(np.array([0, 1, 2]), pairs, 0.0, np.array([False, False, True]))
+    assert sure[0] == sure[1] == 0.5
+    assert likeliest.tolist() == [-1, -1, -1]
+
+
+def test_parts_of_two_people_who_are_two_are_not_merged_whoever_is_named_first(gallery: Gallery) -> None:
+    """What was said of two tracklets holds in whichever order it was noted."""
+    with gallery.write() as connection:
+        connection.execute(links.insert().values(a=IDS[0], b=IDS[1], kind="different", operation=3))
+        for some, others in (([IDS[0]], [IDS[1], IDS[2]]), ([IDS[2], IDS[1]], [IDS[0]])):
+            with pytest.raises(IdentityError, match="operation 3 said that they are different"):
+                _refuse_apart(connection, some, others)
+        for some, others in (([IDS[0]], [IDS[2]]), ([IDS[1]], [IDS[2]]), ([IDS[0], IDS[1]], [IDS[2]])):
+            _refuse_apart(connection, some, others)

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Double, MetaData, Table, Text
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import GalleryCorrupt, IdentityError, PersonNotFound
 from reidstream.gallery import Gallery
-from reidstream.gallery.storing import EARLIEST, LATEST
+from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.identities.archive_rows import checked_rows
 from reidstream.identities.kept_out import without_erased
 from reidstream.identities.people import (

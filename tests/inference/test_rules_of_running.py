@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import ModelProto
 
 from reidstream.errors import DeviceError, ModelError
 from reidstream.inference import lean_graph, shared_batch
 from reidstream.inference.lean_graph import LeanGraph, columns_of
 from reidstream.inference.shared_batch import _end, _Order, _Waiting
+from reidstream.models.graph import padding
 from reidstream.types import FloatArray
 
 Run = Callable[[FloatArray], FloatArray]
@@ -112,6 +114,31 @@ def test_rounding_is_no_difference() -> None:
 def test_a_graph_that_cannot_be_made_leaner_is_run_as_it_is() -> None:
     made, stored = lean(None)
     assert (made.session, made.column, stored.made) == (stored, 7, 1)
+
+
+@pytest.mark.parametrize(("shape", "wanted"), [
+    ((1, 3, 3, WIDTH), (WIDTH, 3)), ((1, 3, None, None), (WIDTH, HEIGHT)), ((1, 3, 3, None), (WIDTH, 3))
+])  # fmt: skip
+def test_a_picture_that_leaves_room_is_given_to_a_form_without_that_room(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[Any, ...], wanted: tuple[int, int]
+) -> None:
+    """A form of any size takes the whole input; one of a fixed size as much as it is for."""
+    monkeypatch.setattr(lean_graph, "_leaner", lambda _session, _column: (ModelProto(), 5))
+    monkeypatch.setattr(padding, "skip_padding", lambda _model, axis, needed, _shape: needed if axis == 2 else WIDTH)
+    given: list[tuple[int, ...]] = []
+
+    def run(images: FloatArray) -> FloatArray:
+        given.append(images.shape[2:])
+        return answer(images)[:, :, KEPT]
+
+    made, _ = lean(first := Graph(run))
+    short = Graph(run, shape=shape)
+    first._form = short
+    assert made.fitting((WIDTH, 3)) == (short, wanted)
+    assert given[-1] == wanted[::-1]
+    # The same again is not made again.
+    assert made.fitting((WIDTH, 3)) == (short, wanted)
+    assert first.made == 1
 
 
 def test_a_graph_whose_channels_come_last_is_run_as_it_is() -> None:

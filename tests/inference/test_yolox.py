@@ -149,3 +149,10 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         Session(broken)
     with pytest.raises(ModelNotFound, match="no model file at"):
         Session(tmp_path / "missing.onnx")
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_ten_classes_are_named_and_of_more_it_is_said_that_there_are(detector_model: MakeModel, count: int) -> None:
+    names = tuple(f"kind{number}" for number in range(count))
+    with pytest.raises(ModelMismatch, match=r"kind9" + (", \\.\\.\\. " if count > 10 else " ")):
+        open_detector(detector_model(_rows(), classes=names), DetectorConfig())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 from reidstream.gallery.database import Database
 from reidstream.pipeline.reembedding import reembed
-from tests.pipeline.test_reembedding import HueEmbedder
+from tests.blobs import HueEmbedder
 
 
 def say() -> None:
@@ -21,7 +20,8 @@ class Telling(HueEmbedder):
         return super().embed(crops)
 
 
-if __name__ == "__main__":
+def move(gallery: str) -> None:
+    """Move it, in a process that does nothing else."""
     written = Database.write
 
     def write(database: Database, *fences: Any) -> Any:
@@ -29,4 +29,4 @@ if __name__ == "__main__":
         return written(database, *fences)
 
     Database.write = write  # type: ignore[method-assign]
-    reembed(sys.argv[1], Telling(), "hues", progress=lambda *_: say())
+    reembed(gallery, Telling(), "hues", progress=lambda *_: say())

@@ -5,46 +5,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.config import Config, GalleryConfig, load_config
-from reidstream.errors import GalleryError, GalleryMismatch
+from reidstream.errors import ConfigError, GalleryError, GalleryMismatch
 from reidstream.gallery import Gallery, State
 from reidstream.gallery.next_space import NextVector, begin_move, crops_used, finish_move, move_of, put, waiting
 from reidstream.identities import people
 from reidstream.identities.review import Review
 from reidstream.pipeline import build_gallery
 from reidstream.pipeline.reembedding import reembed
-from reidstream.sources.frame import Pixels
 from reidstream.types import EmbeddingSpace, FloatArray
-from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.blobs import BlobDetector, ColourEmbedder, HueEmbedder, write_blobs
 from tests.gallery.conftest import SETTINGS, SPACE, some_tracklets, started
+from tests.killed import Job
+from tests.pipeline.reembedding_job import move
 
 EXACT = Config(gallery=GalleryConfig(index="exact"))
 CHROMA = Config(gallery=GalleryConfig(index="chroma"))
-
-
-class HueEmbedder:
-    """Another space of another size: how often each hue is seen."""
-
-    space = EmbeddingSpace("4ue5", "hues", 12)
-
-    def embed(self, crops: Sequence[Pixels]) -> FloatArray:
-        vectors = np.zeros((len(crops), 12), np.float32)
-        for row, crop in enumerate(crops):
-            hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV).reshape(-1, 3)
-            vectors[row] = np.histogram(hsv[hsv[:, 1] > 100, 0], 12, (0, 180))[0] + 0.1
-        unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
 
 
 @pytest.fixture
@@ -269,13 +253,20 @@ def test_the_command_moves_says_so_and_names_what_is_missing(videos: list[Path],
     assert lost in output
     assert "--drop" in output
     assert "moving to: person-reid, 3 of 4 tracklets done" in say("info")[1]
-    assert "stays with colour" in say("reembed", "person-reid", "--abandon")[1]
+    assert "stays with colour" in say("reembed", "--abandon")[1]
     assert "moving to" not in say("info")[1]
     code, output = say("reembed", "person-reid", "--drop", "--json")
     assert code == 0
     done = json.loads(output)
     assert (done["moved"], done["from_recordings"], done["from_crops"], done["left"]) == (True, 2, 1, [lost])
     assert "made from: 1 crop 1, " in say("info")[1]
+
+
+def test_a_model_is_named_exactly_where_one_is_used(tmp_path: Path) -> None:
+    for words, wanted in ((["person-reid", "--abandon"], "person-reid is not used"), ([], "name the model to move to")):
+        done = CliRunner().invoke(app, ["gallery", "reembed", *words, "--gallery", str(tmp_path / "none")])
+        assert isinstance(done.exception, ConfigError)
+        assert wanted in str(done.exception)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -286,12 +277,10 @@ def test_killed_at_any_moment_it_is_in_one_space_or_the_other_and_goes_on(
     videos[1].unlink()
     chance = random.Random(seed)
     for _ in range(3):
-        words = [sys.executable, "-m", "tests.pipeline.reembedding_job", str(gallery)]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            for _ in range(chance.randrange(1, 40)):
-                process.stdout.readline()
-            process.kill()
+        job = Job(move, str(gallery))
+        for _ in range(chance.randrange(1, 40)):
+            job.lines.readline()
+        job.kill()
         with Gallery.open(gallery, write=True) as opened:
             assert opened.check().problems == []
             size = opened.space.size

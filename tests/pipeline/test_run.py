@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,7 +19,8 @@ from reidstream.pipeline import GalleryRun, build_gallery, settings_fingerprint
 from reidstream.pipeline.summary import SourceState
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 from tests.exact import EXACT
-from tests.pipeline.job import bring_in
+from tests.killed import Job
+from tests.pipeline.job import bring_in, told
 
 Content = dict[str, tuple[object, ...]]
 
@@ -124,7 +126,7 @@ def test_one_interrupt_stores_what_was_seen_and_running_again_completes_it(video
     bring_in(videos, tmp_path / "whole")
     process = start(tmp_path / "g", videos, seconds=0.05)
     # Fifty frames of two videos: everybody has been in view for more than a second.
-    wait_for_frames(process, 50)
+    wait_for_frames(process.stdout, 50)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
     assert process.returncode == 0
@@ -138,7 +140,7 @@ def test_one_interrupt_stores_what_was_seen_and_running_again_completes_it(video
 def test_a_second_interrupt_ends_at_once_without_damage(videos: list[Path], tmp_path: Path) -> None:
     bring_in(videos, tmp_path / "whole")
     process = start(tmp_path / "g", videos, seconds=600.0)
-    wait_for_frames(process, 1)
+    wait_for_frames(process.stdout, 1)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     while process.poll() is None and "finishing" not in process.stderr.readline():
@@ -157,10 +159,9 @@ def test_killed_at_any_moment_and_run_again_the_gallery_is_the_same(
     bring_in(videos, tmp_path / "whole")
     moments = random.Random(seed)
     for _ in range(2):
-        process = start(tmp_path / "g", videos, seconds=0.004)
-        wait_for_frames(process, moments.randrange(200))
-        process.kill()
-        process.communicate(timeout=120)
+        job = Job(told, tmp_path / "g", 0.004, videos)
+        wait_for_frames(job.lines, moments.randrange(200))
+        job.kill()
     summary = bring_in(videos, tmp_path / "g")
     assert not summary.failed
     assert content(tmp_path / "g") == content(tmp_path / "whole")
@@ -172,10 +173,10 @@ def start(gallery: Path, videos: list[Path], seconds: float) -> subprocess.Popen
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_frames(process: subprocess.Popen[str], frames: int) -> None:
-    """Wait until the process has been given so many frames to detect in, or has ended."""
-    assert process.stdout is not None
-    while frames > 0 and (line := process.stdout.readline()):
+def wait_for_frames(lines: IO[str] | None, frames: int) -> None:
+    """Wait until a run has been given so many frames to detect in, or has ended. lines: what it says."""
+    assert lines is not None
+    while frames > 0 and (line := lines.readline()):
         frames -= int(line)
 
 

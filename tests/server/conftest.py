@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from reidstream.config.gallery import GalleryConfig
@@ -56,6 +58,13 @@ def with_pictures(visits: list[Visit]) -> list[Any]:
         replace(made_tracklet(*visit), crop=picture(visit[0]), crop_frame=1, crop_box=(0.0, 0.0, 96.0, 192.0))
         for visit in visits
     ]
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are hashed as elsewhere, with far less work; see ``test_passwords_cost_what_is_recommended``."""
+    cheap = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr("reidstream.server.access.accounts.PasswordHasher", cheap)
 
 
 @pytest.fixture

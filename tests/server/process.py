@@ -24,6 +24,7 @@ from tests.server.conftest import stored
 
 
 def free_port() -> int:
+    """For what cannot choose one itself."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -38,17 +39,19 @@ def made_gallery(folder: Path, visits: list[Visit]) -> Path:
 
 
 class Served:
-    """A running server. ``said``: what it has printed by the time it answers. authority: of its certificate, if any."""
+    """A running server, at a port that it chose.
+
+    ``said``: what it has printed by the time it answers; ``address``: where it says that it is. authority: of its
+    certificate, if any.
+    """
 
     def __init__(self, gallery: Path, *words: str, authority: Path | None = None) -> None:
-        self.gallery, self.port, self._authority = gallery, free_port(), authority
+        self.gallery, self.address, self._authority = gallery, "", authority
         self._words = words
         self.said = ""
 
     def __enter__(self) -> Self:
-        command = command_of(
-            "reidstream", "serve", *self._words, "--gallery", str(self.gallery), "--port", str(self.port)
-        )
+        command = command_of("reidstream", "serve", *self._words, "--gallery", str(self.gallery), "--port", "0")
         self.child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
         )
@@ -56,6 +59,7 @@ class Served:
         for line in self.child.stdout:
             self.said += line
             if line.startswith("serving "):
+                self.address = line.split()[-1]
                 break
         else:
             raise AssertionError(self.said)
@@ -68,10 +72,6 @@ class Served:
     ) -> None:
         if self.child.poll() is None:
             self.end(signal.SIGKILL)
-
-    @property
-    def address(self) -> str:
-        return f"{'https' if self._authority else 'http'}://localhost:{self.port}"
 
     @property
     def setup_link(self) -> str:

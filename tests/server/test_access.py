@@ -6,15 +6,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import argon2
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from reidstream.errors import NotAuthenticated, TooManyAttempts
 from reidstream.identities.outbox import events_after
+from reidstream.server.access import accounts
 from reidstream.server.access.accounts import SESSION_SECONDS, SETUP_SECONDS, Accounts
 from reidstream.server.access.roles import Role
-from reidstream.server.access.schema import preferences
+from reidstream.server.access.schema import preferences, users
 from reidstream.server.app import create_app, entrances
 from reidstream.server.desk import Desk
 from reidstream.server.guard import OPEN, Trust
@@ -367,3 +369,15 @@ def test_passwords_of_sources_are_never_given_out(owner: Asking, app: Any, desk:
     cameras.add(SourceConfig(uri="rtsp://joe:hunter2@camera/stream", name="gate"))
     assert "hunter2" not in json.dumps(owner.get("/sources"))
     assert "hunter2" not in json.dumps(owner.get("/log"))
+
+
+def test_passwords_cost_what_is_recommended_and_a_name_that_is_not_there_costs_as_much(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9106's second recommended option; otherwise the time of an answer says who has an account."""
+    monkeypatch.setattr(accounts, "PasswordHasher", argon2.PasswordHasher)
+    Accounts(desk.gallery).add("grace", PASSWORD, Role.VIEWER)
+    with desk.gallery.read() as connection:
+        kept = argon2.extract_parameters(connection.execute(select(users.c.password)).scalar_one())
+    assert (kept.type, kept.memory_cost, kept.time_cost, kept.parallelism) == (argon2.Type.ID, 2**16, 3, 4)
+    assert argon2.extract_parameters(accounts._NOBODY) == kept

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reidstream.sources.fingerprint import WHOLE_FILE_BYTES, file_fingerprint, folder_fingerprint, grown
+from reidstream.sources.fingerprint import (
+    WHOLE_FILE_BYTES,
+    file_fingerprint,
+    folder_beginning,
+    folder_fingerprint,
+    grown,
+)
 
 KIB = 2**10
 
@@ -90,3 +96,26 @@ def test_nothing_grows_into_something_shorter() -> None:
     assert grown((beginning, 100), (beginning, 100))
     assert grown((beginning, 100), (beginning, 200))
     assert not grown((beginning, 200), (beginning, 100))
+
+
+def images(folder: Path, count: int, other: tuple[int, ...] = ()) -> list[Path]:
+    """Files of which those with these numbers are others."""
+    folder.mkdir()
+    paths = [folder / f"{number:04d}.png" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(b"other" if number in other else b"%d" % number)
+    return paths
+
+
+def test_what_a_folder_of_images_begins_with_says_whether_it_has_grown(tmp_path: Path) -> None:
+    short = folder_beginning(images(tmp_path / "a", 130), 25.0)
+    assert short[1] == 130
+    assert grown(short, folder_beginning(images(tmp_path / "b", 300), 25.0))
+    # The images at 25 times 1, 2 and 4 are looked at, beside the first 25.
+    for number in (3, 25, 50, 100):
+        assert not grown(short, folder_beginning(images(tmp_path / f"c{number}", 300, (number,)), 25.0)), number
+    assert grown(short, folder_beginning(images(tmp_path / "d", 300, (200, 299)), 25.0))
+    assert not grown(short, folder_beginning(images(tmp_path / "e", 129), 25.0))
+    few = folder_beginning(images(tmp_path / "f", 4), 25.0)
+    assert few == ("", 0)
+    assert not grown(few, short)

@@ -10,7 +10,7 @@ import pytest
 from reidstream.boxes import pairwise_iou
 from reidstream.synthetic import SceneTruth, World, write_scene
 from reidstream.synthetic.render import REFLECTED, RenderedFrame
-from reidstream.synthetic.things import KINDS
+from reidstream.synthetic.things import KINDS, Thing
 
 WITH = {"seed": 5, "cameras": 4, "people": 4, "minutes": 0.5, "size": (480, 270), "fps": 6.0, "things": True}
 
@@ -18,6 +18,18 @@ WITH = {"seed": 5, "cameras": 4, "people": 4, "minutes": 0.5, "size": (480, 270)
 @pytest.fixture(scope="module")
 def world() -> World:
     return World(**WITH)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def put(world: World) -> list[tuple[Thing, ...]]:
+    """What was put in at each camera."""
+    return [world.put_in(camera) for camera in range(4)]
+
+
+@pytest.fixture(scope="module")
+def plain() -> World:
+    """The same without things."""
+    return World(**{**WITH, "things": False})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +44,19 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> SceneTruth:
     return write_scene(tmp_path_factory.mktemp("things") / "scene", small, workers=1)
 
 
-def test_without_them_the_world_is_as_it_was(world: World) -> None:
-    plain = World(**{**WITH, "things": False})  # type: ignore[arg-type]
+def test_without_them_the_world_is_as_it_was(world: World, plain: World) -> None:
     assert {visit.posture for visit in plain.visits} == {"walking"}
     assert plain.looks == world.looks[: len(plain.looks)]
     frame = next(plain.render_frames(0))
     assert (len(frame.things), frame.thing_boxes.shape) == (0, (0, 4))
 
 
-def test_every_kind_of_thing_is_somewhere(world: World) -> None:
-    put = [[thing.kind for thing in world.put_in(camera)] for camera in range(4)]
-    assert {kind for kinds in put for kind in kinds} == set(KINDS)
-    assert [[thing.kind for thing in World(**WITH).put_in(camera)] for camera in range(4)] == put  # type: ignore[arg-type]
+def test_every_kind_of_thing_is_somewhere(put: list[tuple[Thing, ...]]) -> None:
+    assert {thing.kind for things in put for thing in things} == set(KINDS)
+    again = World(**WITH)  # type: ignore[arg-type]
+    assert [[thing.kind for thing in again.put_in(camera)] for camera in range(4)] == [
+        [thing.kind for thing in things] for things in put
+    ]
 
 
 def test_people_sit_stand_and_wait_and_belong_to_nobody_else(world: World) -> None:
@@ -57,7 +70,7 @@ def test_people_sit_stand_and_wait_and_belong_to_nobody_else(world: World) -> No
             assert (visit.start, round(visit.end)) == (0.0, 30)
 
 
-def test_who_stays_is_never_quite_still_and_a_mannequin_is(world: World) -> None:
+def test_who_stays_is_never_quite_still_and_a_mannequin_is(world: World, put: list[tuple[Thing, ...]]) -> None:
     for camera in range(4):
         bodies = world.bodies(camera)
         for visit in (v for v in world.visits if v.camera == camera and v.posture in {"sitting", "standing"}):
@@ -70,7 +83,7 @@ def test_who_stays_is_never_quite_still_and_a_mannequin_is(world: World) -> None
                 poses.append(bodies[visit.person].posed(distance, walking, idle))
             # Somewhere a hand or the head has moved by more than five centimetres.
             assert max(np.abs(pose - poses[0]).max() for pose in poses[1:]) > 0.05
-        for thing in world.put_in(camera):
+        for thing in put[camera]:
             if thing.kind in {"mannequin", "coat stand", "poster"}:
                 first, later = thing.at(2.0), thing.at(25.0)
                 assert first is not None
@@ -86,10 +99,11 @@ def test_who_sits_has_the_thighs_on_the_seat(world: World) -> None:
     assert seated[:, 2].min() == pytest.approx(0, abs=0.06)
 
 
-def test_things_change_the_picture_where_the_truth_says(world: World, frames: list[list[RenderedFrame]]) -> None:
-    plain = World(**{**WITH, "things": False})  # type: ignore[arg-type]
+def test_things_change_the_picture_where_the_truth_says(
+    plain: World, put: list[tuple[Thing, ...]], frames: list[list[RenderedFrame]]
+) -> None:
     for camera in range(4):
-        kinds = [thing.kind for thing in world.put_in(camera)]
+        kinds = [thing.kind for thing in put[camera]]
         without = next(plain.render_frames(camera)).image.astype(int)
         frame = frames[camera][0]
         for number, box, seen in zip(frame.things, frame.thing_boxes, frame.thing_visibility, strict=True):
@@ -142,16 +156,17 @@ def test_the_truth_on_disk_says_which_is_which(scene: SceneTruth) -> None:
     assert scene.parameters["things"] is True
 
 
-def test_birds_and_shadows_move_and_displays_change(world: World, frames: list[list[RenderedFrame]]) -> None:
+def test_birds_and_shadows_move_and_displays_change(
+    put: list[tuple[Thing, ...]], frames: list[list[RenderedFrame]]
+) -> None:
     moved: set[str] = set()
     for camera, of_camera in enumerate(frames):
-        kinds = [thing.kind for thing in world.put_in(camera)]
-        for number, kind in enumerate(kinds):
+        for number, thing in enumerate(put[camera]):
+            kind = thing.kind
             boxes = [frame.thing_boxes[frame.things == number] for frame in of_camera]
             boxes = [box for box in boxes if len(box)]
             if len(boxes) > 1 and min(pairwise_iou(boxes[0], box)[0, 0] for box in boxes[1:]) < 0.7:
                 moved.add(kind)
-            thing = world.put_in(camera)[number]
             moments = [thing.at(time) for time in np.arange(0, 25, 0.5)]
             if kind == "display":
                 assert len({moment.key for moment in moments if moment is not None}) > 2

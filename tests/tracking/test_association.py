@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -9,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reidstream.children import environment
 from reidstream.tracking import motion
+from reidstream.tracking import solver as solving
 from reidstream.tracking.association import assignment, doubtful
 from reidstream.tracking.meeting import Crossing, Mask, Meetings, distance, meet, neighbours, overlap
+from reidstream.tracking.solver import solver
 from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import FloatArray, IntArray
 
@@ -189,3 +194,24 @@ def test_a_rival_without_a_partner_makes_doubt_on_either_side() -> None:
 
 def test_without_overlap_there_is_no_doubt() -> None:
     assert doubt([[0.05, 0.0]]) == [False, False]
+
+
+def test_the_solver_is_scipys_and_comes_without_the_rest_of_it() -> None:
+    """In a process of its own, in which nobody else has imported SciPy's package."""
+    code = (
+        "import sys\n"
+        "from reidstream.tracking.association import _solve\n"
+        "print('scipy.optimize' in sys.modules)\n"
+        "from scipy.optimize import linear_sum_assignment\n"
+        "print(linear_sum_assignment is _solve)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_where_scipy_keeps_its_solver_elsewhere_the_whole_package_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy.optimize import linear_sum_assignment
+
+    monkeypatch.setattr(solving, "_NAME", "scipy.optimize._somewhere_else")
+    assert solver() is linear_sum_assignment

@@ -9,8 +9,9 @@ from reidstream.config import TrackerConfig
 from reidstream.tracking import Tracker
 from reidstream.tracking.appearance import Appearance
 from reidstream.tracking.given import GivenBoxes, GivenTracks
+from reidstream.tracking.table import UNKNOWN
 from reidstream.tracking.thresholds import Thresholds
-from reidstream.types import Detections, EndReason
+from reidstream.types import Detections, EndReason, FloatArray, IntArray
 
 SIZE = (640, 480)
 
@@ -115,3 +116,36 @@ def test_more_alike_agrees_more_even_where_everybody_looks_alike(same: float, di
     middle, half = seen.scale
     assert np.isfinite(middle)
     assert half > 0
+
+
+def test_everybody_is_known_by_their_own_looks_whoever_else_was_looked_at() -> None:
+    tracker = Tracker(TrackerConfig(confirm=0.0), SIZE)
+    asked: list[list[int]] = []
+
+    def embed(rows: IntArray) -> FloatArray:
+        asked.append(rows.tolist())
+        looks: FloatArray = np.eye(4, dtype=np.float32)[rows]
+        return looks
+
+    for step in range(40):
+        # The second comes later, so that they are looked at in different frames.
+        tracker.update(people(100, 400) if step >= 4 else people(100), step / 10, embed)
+    assert [0] in asked and [1] in asked
+    table = tracker._table
+    assert (table.faces != UNKNOWN).all()
+    # Tracks stand in the order in which they began.
+    np.testing.assert_allclose(tracker._appearance.vectors(table.faces, 4), np.eye(4)[:2], atol=1e-6)
+
+
+def test_who_is_half_hidden_is_not_looked_at_to_be_learnt() -> None:
+    tracker = Tracker(TrackerConfig(confirm=0.0), SIZE)
+    asked: set[int] = set()
+
+    def embed(rows: IntArray) -> FloatArray:
+        asked.update(rows.tolist())
+        looks: FloatArray = np.eye(4, dtype=np.float32)[rows]
+        return looks
+
+    for step in range(20):
+        tracker.update(people(100, 112, 400), step / 10, embed)
+    assert asked == {2}

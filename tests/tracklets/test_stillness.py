@@ -159,3 +159,20 @@ def test_somebody_who_changes_once_in_the_end_is_told_by_pictures_far_apart() ->
     assert same is not None and other is not None
     # Most pairs of neighbours are alike in both.
     assert same > 0.95 > other
+
+
+def test_pictures_that_were_stored_smaller_are_compared_at_the_size_of_their_boxes() -> None:
+    """A picture as large as its box was cut out of the frame; one that is much smaller was made so."""
+    boxes = standing(8)
+    # Farther away: the box is smaller, and so is its picture, of another scale than the box of a smoothed track says.
+    whole, small = drawn(30, (100, 40)), drawn(30, (50, 20))
+    mixed = [whole if n % 2 else small for n in range(8)]
+    reduced = likeness(mixed, boxes)
+    near = boxes.copy()
+    near[::2, 3] = near[::2, 1] + 50
+    as_seen = likeness(mixed, near)
+    assert reduced is not None and as_seen is not None
+    # Where the box says that it is the same size, both are brought to it; where it says half of that, only half of
+    # what is in one can be found in the other.
+    assert reduced > 0.95
+    assert as_seen < reduced

@@ -24,7 +24,9 @@ _NAMED = 5
 
 
 def reembed(
-    model: str = typer.Argument(..., help="Model name from the manifest, or the path of an ONNX file."),
+    model: str | None = typer.Argument(
+        None, help="Model name from the manifest, or the path of an ONNX file; not needed to --abandon a move."
+    ),
     gallery: str = GALLERY,
     crops: bool = typer.Option(
         False, "--crops", help="Use the stored crop of each tracklet, and do not read recordings again: quicker, worse."
@@ -44,6 +46,10 @@ def reembed(
 
     Example: reidstream gallery reembed models/osnet.onnx --gallery shop
     """
+    if abandon and model is not None:
+        raise ConfigError(f"--abandon stays with the model that the gallery has; {model} is not used: leave it out")
+    if not abandon and model is None:
+        raise ConfigError("name the model to move to: a name from `reidstream models list`, or an ONNX file")
     from reidstream.cli.asked import served
     from reidstream.config import load_config
     from reidstream.gallery import Gallery
@@ -64,6 +70,7 @@ def reembed(
         if not as_json:
             console().print(f"gallery {gallery} stays with {opened.space.model}", markup=False)
         return
+    assert model is not None
     tree = load_config(config, settings or [])
     embedder = open_embedder(resolve_model(model, "reid"), tree.embedding, tree.local.device, threads=0)
     with _told(shown=not as_json) as progress:

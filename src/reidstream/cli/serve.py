@@ -19,7 +19,7 @@ def serve(
     ),
     gallery: str = GALLERY,
     host: str = typer.Option("127.0.0.1", "--host", help="Address to listen at."),
-    port: int = typer.Option(8400, "--port", "-p", min=1, max=65535, help="Port to listen at."),
+    port: int = typer.Option(8400, "--port", "-p", min=0, max=65535, help="Port to listen at; 0: a free one."),
     host_names: list[str] | None = typer.Option(
         None, "--host-name", help="A name under which browsers reach the server; repeatable."
     ),

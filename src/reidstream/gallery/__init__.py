@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reidstream.gallery.appearances import Prototypes
     from reidstream.gallery.gallery import Gallery
+    from reidstream.gallery.interchange import State
     from reidstream.gallery.migrations import Migration
-    from reidstream.gallery.recordings import Begin, Recording, State
+    from reidstream.gallery.recordings import Begin, Recording
     from reidstream.gallery.rows import Filter, Rows
 
 # Imported when first used: the process of the vector index needs nothing of SQL and starts sooner without.
@@ -21,7 +22,7 @@ _HOMES = {
     "Prototypes": "reidstream.gallery.appearances",
     "Recording": "reidstream.gallery.recordings",
     "Rows": "reidstream.gallery.rows",
-    "State": "reidstream.gallery.recordings",
+    "State": "reidstream.gallery.interchange",
 }
 
 __all__ = ["Begin", "Filter", "Gallery", "Migration", "Prototypes", "Recording", "Rows", "State"]

@@ -18,9 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from reidstream.errors import GalleryCorrupt
-from reidstream.gallery.exporting import parquet_schema
-from reidstream.gallery.recordings import State
-from reidstream.gallery.storing import EARLIEST, LATEST
+from reidstream.gallery.interchange import EARLIEST, LATEST, State, parquet_schema
 from reidstream.types import EndReason
 
 MOST_FACTS = 64 * 2**20

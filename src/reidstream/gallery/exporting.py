@@ -15,6 +15,7 @@ from reidstream.errors import GalleryError
 from reidstream.files import whole_file
 from reidstream.foreign_text import csv_cell
 from reidstream.gallery.gallery import Gallery
+from reidstream.gallery.interchange import parquet_schema
 from reidstream.gallery.rows import EVERYTHING, Filter
 from reidstream.gallery.whose import WHOSE
 from reidstream.types import EmbeddingSpace
@@ -75,32 +76,6 @@ def _numpy(gallery: Gallery, path: Path, where: Filter) -> int:
             space=np.array(json.dumps(_space(gallery.space))),
         )
     return len(rows)
-
-
-def parquet_schema(size: int) -> Any:
-    """The columns of a file of tracklets whose vectors have so many dimensions."""
-    import pyarrow as pa
-
-    vector = pa.list_(pa.float32(), size)
-    text, integer, number = pa.string(), pa.int64(), pa.float64()
-    return pa.schema(
-        [
-            *((name, text) for name in ("id", "source", "content", "reason")),
-            ("track_id", pa.uint64()),
-            *((name, integer) for name in ("part", "parts", "start_frame", "end_frame")),
-            *((name, number) for name in ("start_media", "end_media", "start_wall", "end_wall")),
-            *((name, integer) for name in ("observations", "embeddings_used", "embeddings_seen")),
-            *((name, number) for name in ("confidence", "purity", "quality")),
-            ("embedding", vector),
-            ("prototypes", pa.list_(vector)),
-            ("prototype_weights", pa.list_(pa.float32())),
-            ("frames", pa.list_(pa.int64())),
-            ("boxes", pa.list_(pa.list_(pa.float32(), 4))),
-            ("crop", pa.binary()),
-            ("crop_frame", integer),
-            ("crop_box", pa.list_(number)),
-        ]
-    )
 
 
 def _parquet(gallery: Gallery, path: Path, where: Filter) -> int:

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from sqlalchemy import Connection, func, select
 
-from reidstream.errors import GalleryError, GalleryNotFound, TrackletNotFound
-from reidstream.files import OWNER_ONLY, Access, access_for, access_of
+from reidstream.errors import GalleryError, TrackletNotFound
+from reidstream.files import OWNER_ONLY, Access, access_of
 from reidstream.gallery import appearances, left_out, recordings
 from reidstream.gallery.appearances import Prototypes
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.checking import CheckReport, check
-from reidstream.gallery.database import DATABASE_FILE, Database, Place, place_of
+from reidstream.gallery.database import Place
 from reidstream.gallery.erasing import Erasure, erase, finish_erasure
-from reidstream.gallery.facts import Facts, check_space, demand_same_space, read_facts
+from reidstream.gallery.facts import Facts, demand_same_space, read_facts
 from reidstream.gallery.fencing import Fence
 from reidstream.gallery.index.building import PGVECTOR, IndexPlace, Progress
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import Migration, migrate
-from reidstream.gallery.opening import existing_facts, is_new, make_folder, open_to, own, prepared_facts, unmake
-from reidstream.gallery.ownership import Ownership, writer_of, writer_on
+from reidstream.gallery.opening import Opened
+from reidstream.gallery.ownership import writer_of, writer_on
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin, Recording
 from reidstream.gallery.rows import (
@@ -62,11 +62,11 @@ class Gallery:
     the background, and searches are complete at every moment. Safe to use from several threads.
     """
 
-    def __init__(self, database: Database, facts: Facts, ownership: Ownership | None) -> None:
+    def __init__(self, opened: Opened) -> None:
         """Use ``Gallery.open``."""
-        self._database = database
-        self._facts = facts
-        self._ownership = ownership
+        self._opened = opened
+        self._database = database = opened.database
+        self._facts = facts = opened.facts
         self._writing = threading.Lock()
         self._attempts: dict[str, int] = {}
         self._open_sources: dict[str, str] = {}
@@ -75,9 +75,8 @@ class Gallery:
         self.kept_out = 0
         """How many tracklets were left out since it was opened, because they had been erased before."""
         self._closed = False
-        self._vanishes = self._made_folder = False
         place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size, database.place)
-        has_indexer = ownership is not None and facts.index != "exact"
+        has_indexer = opened.ownership is not None and facts.index != "exact"
         self._indexer = Indexer(database, place, facts) if has_indexer else None
         self._searcher = Searcher(database, place, self._indexer, facts.space)
 
@@ -103,35 +102,13 @@ class Gallery:
 
         Raises GalleryNotFound, GalleryLocked, GalleryMismatch (other embedding space, newer version), GalleryCorrupt.
         """
-        if create and (not write or space is None):
-            raise ValueError("create=True needs write=True and the embedding space")
-        place = place_of(path_or_url)
-        made = create and not keep_empty and is_new(place)
-        made_folder = place.folder is not None and not place.folder.exists()
-        if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
-            if not create:
-                raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
-            make_folder(place.folder, access_for(config.group if config else None))
-        elif place.folder is not None and write and config is not None and config.group is not None:
-            open_to(place.folder, access_for(config.group))
-        with contextlib.ExitStack() as undo:
-            ownership = own(place) if write else None
-            if ownership is not None:
-                undo.callback(ownership.release)
-            database = Database(place, write=write)
-            undo.callback(database.close)
-            if ownership is not None:
-                facts = prepared_facts(database, space if create else None, model, config, ownership)
-            else:
-                facts = existing_facts(database)
-            if space is not None:
-                check_space(str(place), facts.space, space)
-            gallery = cls(database, facts, ownership)
-            gallery._vanishes, gallery._made_folder = made, made_folder
-            undo.pop_all()
-        if write and facts.erasing:
+        opened = Opened.at(
+            path_or_url, write=write, create=create, space=space, model=model, config=config, keep_empty=keep_empty
+        )
+        gallery = cls(opened)
+        if write and opened.facts.erasing:
             try:
-                finish_erasure(database, lambda: gallery._rebuild(None))
+                finish_erasure(opened.database, lambda: gallery._rebuild(None))
             except BaseException:
                 gallery.close(finish=False)
                 raise
@@ -152,30 +129,15 @@ class Gallery:
             if self._closed:
                 return
             self._closed = True
-        vanishes = False
         try:
-            vanishes = self._vanishes and self._nothing_was_read()
+            vanishes = self._opened.vanishes()
             if self._indexer is not None:
                 self._indexer.close(finish and not vanishes)
             self._searcher.close()
-            if vanishes:
-                self._database.clear()
-            self._database.close()
-        finally:
-            if self._ownership is not None:
-                self._ownership.release()
-        if vanishes and self.place.folder is not None:
-            unmake(self.place.folder, self._made_folder)
-
-    def _nothing_was_read(self) -> bool:
-        """Whether there is no tracklet, and no recording but such that could not be read."""
-        try:
-            with self.read() as connection:
-                found = recordings.recordings_of(connection)
-            return len(self) == 0 and all(recording.state is recordings.State.FAILED for recording in found)
-        except GalleryError:
-            # Where nothing can be asked, nothing is taken away.
-            return False
+        except BaseException:
+            self._opened.abandon()
+            raise
+        self._opened.let_go(vanishes)
 
     @property
     def place(self) -> Place:
@@ -189,7 +151,7 @@ class Gallery:
 
     @property
     def writable(self) -> bool:
-        return self._ownership is not None and not self._closed
+        return self._opened.ownership is not None and not self._closed
 
     @property
     def space(self) -> EmbeddingSpace:

@@ -4,24 +4,110 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from reidstream.errors import ConfigError, GalleryError, GalleryMismatch, GalleryNotFound
-from reidstream.files import Access, new_file
+from reidstream.files import Access, access_for, new_file
 from reidstream.gallery import recordings
-from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg
-from reidstream.gallery.facts import Facts, new_facts, read_facts, write_all_facts
+from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
+from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
 from reidstream.gallery.fencing import OWNER, take_fence
 from reidstream.gallery.index.building import INDEX_FOLDER, PGVECTOR
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, migrate, schema_version
 from reidstream.gallery.ownership import OWN_FILES, FolderOwnership, Ownership, ServerOwnership
+from reidstream.gallery.schema import tracklets
 from reidstream.types import EmbeddingSpace
 
 if TYPE_CHECKING:
     from reidstream.config.gallery import GalleryConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What an open gallery stands on.
+
+    facts: as they were when it was opened. ownership: None for readers. passing: whether it is taken away again, being
+    new, should nothing have been read into it when it is let go; made_folder: and its folder with it.
+    """
+
+    database: Database
+    facts: Facts
+    ownership: Ownership | None
+    passing: bool
+    made_folder: bool
+
+    @classmethod
+    def at(
+        cls,
+        path_or_url: str | Path,
+        *,
+        write: bool,
+        create: bool,
+        space: EmbeddingSpace | None,
+        model: str,
+        config: GalleryConfig | None,
+        keep_empty: bool,
+    ) -> Opened:
+        """See ``Gallery.open``. Whatever it raises, nothing is held any more."""
+        if create and (not write or space is None):
+            raise ValueError("create=True needs write=True and the embedding space")
+        place = place_of(path_or_url)
+        passing = create and not keep_empty and is_new(place)
+        made_folder = place.folder is not None and not place.folder.exists()
+        if place.folder is not None and not (place.folder / DATABASE_FILE).is_file():
+            if not create:
+                raise GalleryNotFound(f"no gallery at {place} (looked for {place.folder / DATABASE_FILE})")
+            make_folder(place.folder, access_for(config.group if config else None))
+        elif place.folder is not None and write and config is not None and config.group is not None:
+            open_to(place.folder, access_for(config.group))
+        with contextlib.ExitStack() as undo:
+            ownership = own(place) if write else None
+            if ownership is not None:
+                undo.callback(ownership.release)
+            database = Database(place, write=write)
+            undo.callback(database.close)
+            if ownership is not None:
+                facts = prepared_facts(database, space if create else None, model, config, ownership)
+            else:
+                facts = existing_facts(database)
+            if space is not None:
+                check_space(str(place), facts.space, space)
+            undo.pop_all()
+        return cls(database, facts, ownership, passing, made_folder)
+
+    def vanishes(self) -> bool:
+        """Whether it is to be taken away: new, with no tracklet, and no recording but such that could not be read."""
+        if not self.passing:
+            return False
+        try:
+            with self.database.read() as connection:
+                held = connection.execute(select(func.count()).select_from(tracklets)).scalar_one()
+                found = recordings.recordings_of(connection)
+        except GalleryError:
+            # Where nothing can be asked, nothing is taken away.
+            return False
+        return held == 0 and all(recording.state is recordings.State.FAILED for recording in found)
+
+    def let_go(self, vanishes: bool) -> None:
+        """Close the database and be its owner no longer; take the gallery away if it ``vanishes``."""
+        try:
+            if vanishes:
+                self.database.clear()
+            self.database.close()
+        finally:
+            self.abandon()
+        folder = self.database.place.folder
+        if vanishes and folder is not None:
+            unmake(folder, self.made_folder)
+
+    def abandon(self) -> None:
+        """Be its owner no longer."""
+        if self.ownership is not None:
+            self.ownership.release()
 
 
 def make_folder(folder: Path, access: Access) -> None:

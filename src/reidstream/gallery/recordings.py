@@ -10,23 +10,12 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery import left_out
+from reidstream.gallery.interchange import State as State
 from reidstream.gallery.schema import recordings, tracklets
 from reidstream.types import EndReason, SourceEnded, SourceStarted
 
 UNFINISHED = (EndReason.SHUTDOWN.value, EndReason.SOURCE_ENDED.value)
 """How tracks end that another run of the same content may see for longer."""
-
-
-class State(StrEnum):
-    """How far a recording has been read."""
-
-    RUNNING = "running"
-    """A run is reading it."""
-    COMPLETE = "complete"
-    STOPPED = "stopped"
-    """The run was stopped before the recording's end; if there is an error, it ended without a word."""
-    FAILED = "failed"
-    """It could not be read to its end."""
 
 
 class Begin(StrEnum):

@@ -13,8 +13,8 @@ from urllib.parse import quote
 from reidstream.errors import GalleryError
 from reidstream.files import write_whole
 from reidstream.gallery.gallery import Gallery
+from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.gallery.rows import EVERYTHING, Filter
-from reidstream.gallery.storing import EARLIEST, LATEST
 from reidstream.types import Match, Tracklet
 from reidstream.wording import counted
 

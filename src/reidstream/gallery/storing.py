@@ -11,14 +11,12 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery.facts import read_facts, storing_turn, write_facts
+from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.gallery.recordings import UNFINISHED
 from reidstream.gallery.rows import blobs_of, in_chunks, more_crops_of, values_of
 from reidstream.gallery.schema import crops, details, embeddings, more_crops, stays, tracklets
 from reidstream.gallery.tombstones import erased_before
 from reidstream.types import Tracklet
-
-EARLIEST, LATEST = -62135596800.0, 253402300799.0
-"""Unix seconds between which a time of day is one: the years 1 to 9999, which is what dates can be written for."""
 
 _UNIT = 1e-3
 """How far a vector's length may be from 1."""

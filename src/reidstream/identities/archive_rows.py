@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Double, Integer, Table
 
 from reidstream.errors import GalleryCorrupt
-from reidstream.gallery.storing import EARLIEST, LATEST
+from reidstream.gallery.interchange import EARLIEST, LATEST
 
 _MOST_TEXT = 100_000
 """Characters of a text; notes are the longest that people write."""

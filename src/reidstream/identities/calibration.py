@@ -16,11 +16,11 @@ holds anybody's own; from there, strangers are learnt anew a few times only (``_
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
 
 from reidstream.identities.lasting import diluted
 from reidstream.types import FloatArray, IntArray
@@ -380,5 +380,5 @@ def _log_stranger(z: Floats) -> Floats:
     """Log-density of two different people's z, below its peak that of the peak: who is less alike than strangers
     usually are is no less a stranger for that."""
     x = np.maximum((z - _MEAN) / _SCALE + _SHAPE, _SHAPE - 1.0)
-    found: Floats = (_SHAPE - 1.0) * np.log(x) - x - gammaln(_SHAPE) - np.log(_SCALE)
+    found: Floats = (_SHAPE - 1.0) * np.log(x) - x - math.lgamma(_SHAPE) - np.log(_SCALE)
     return found

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ _MOST_SAID = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen, and how to be reached. certificate, key: PEM files for https."""
+    """Where to listen, and how to be reached. port: 0 for one that is free. certificate, key: PEM files for https."""
 
     host: str = "127.0.0.1"
     port: int = 8400
@@ -75,6 +75,7 @@ def serve(
     Raises ConfigError when the address cannot be listened at, or is open to others before anybody has a password.
     """
     listening = _listen(address)
+    address = replace(address, port=listening.getsockname()[1])
     with contextlib.ExitStack() as stack:
         stack.callback(listening.close)
         desk = Desk(gallery, config)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from reidstream.tracking.meeting import Mask, Meetings
+from reidstream.tracking.solver import solver
 from reidstream.tracking.thresholds import Thresholds
 from reidstream.types import FloatArray, IntArray
 
 NOBODY = -1
 
 _FIRST = np.zeros(1, np.int64)
+_solve = solver()
 
 
 def assignment(tracks: IntArray, detections: IntArray, weights: FloatArray, source: IntArray) -> IntArray:
@@ -57,7 +58,7 @@ def _best(row: IntArray, column: IntArray, weights: FloatArray) -> IntArray:
     matrix, pair = np.zeros(shape), np.full(shape, NOBODY)
     matrix[row, column] = weights + 3
     pair[row, column] = np.arange(len(row))
-    chosen: IntArray = pair[linear_sum_assignment(matrix, maximize=True)]
+    chosen: IntArray = pair[_solve(matrix, maximize=True)]
     # What is left for the others is no pair at all.
     pairs: IntArray = chosen[chosen != NOBODY]
     return pairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ ChromaDB's own defaults (16 neighbours, 100, 100) lose recall where many trackle
 The files are written after every ``sync_threshold`` changes.
 """
 
+_EVERY_CHANGE = 2
+"""The smallest number of changes that ChromaDB takes for how many come before its files are written."""
+
 _UPSERT_LIMIT = 5000
 """Vectors in one call; ChromaDB 1.5 refuses more than 5,461."""
 
@@ -48,16 +52,24 @@ class ChromaIndex:
     def __init__(self, size: int, client: Callable[[], Any], collection: str, where: str) -> None:
         self._size = size
         self._where = where
+        self._connect = client
+        self._name = collection
         self._closed = False
         with self._explained():
-            self._client = client()
-            try:
-                self._collection = self._client.get_or_create_collection(
-                    collection, embedding_function=None, configuration={"hnsw": HNSW}
-                )
-            except BaseException:
-                self._client.close()
-                raise
+            self._open()
+            if self._collection.configuration_json["hnsw"]["sync_threshold"] != HNSW["sync_threshold"]:
+                # Somebody was killed while saving.
+                self._written_after(HNSW["sync_threshold"])
+
+    def _open(self) -> None:
+        self._client = self._connect()
+        try:
+            self._collection = self._client.get_or_create_collection(
+                self._name, embedding_function=None, configuration={"hnsw": HNSW}
+            )
+        except BaseException:
+            self._client.close()
+            raise
 
     @classmethod
     def in_folder(cls, folder: Path, size: int) -> ChromaIndex:
@@ -110,13 +122,26 @@ class ChromaIndex:
         Otherwise every process that opens it later indexes the last changes again, and writes files itself: at first
         with whatever it had in memory in the places of vectors that are not there.
         """
+        threshold = HNSW["sync_threshold"]
         with self._explained():
-            some = self._collection.get(include=["embeddings"], limit=HNSW["sync_threshold"])
-            count = len(some["ids"])
-            if count:
-                # Nothing but changes makes ChromaDB write; putting the same again changes nothing else.
-                for _ in range(-(-HNSW["sync_threshold"] // count)):
-                    self._collection.upsert(ids=some["ids"], embeddings=some["embeddings"])
+            some = self._collection.get(include=["embeddings"], limit=threshold)
+            # Nothing but changes makes ChromaDB write; putting the same again changes nothing else.
+            if len(some["ids"]) == threshold:
+                self._collection.upsert(ids=some["ids"], embeddings=some["embeddings"])
+            elif some["ids"]:
+                # Too few for that: what is opened after it was told so writes after every change.
+                self._written_after(_EVERY_CHANGE)
+                for _ in range(2):
+                    self._collection.upsert(ids=some["ids"][:1], embeddings=some["embeddings"][:1])
+                self._written_after(threshold)
+
+    def _written_after(self, changes: int) -> None:
+        with warnings.catch_warnings():
+            # It says that collections without a function that embeds are of an older kind.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._collection.modify(configuration={"hnsw": {"sync_threshold": changes, "batch_size": changes}})
+        self._client.close()
+        self._open()
 
     def ids(self) -> list[str]:
         ids: list[str] = []
