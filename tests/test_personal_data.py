@@ -76,6 +76,7 @@ WRITERS = {
     "rendering.film": COPY,
     "runtime.setting_up": NOBODY,
     "search.photos": COPY,
+    "server.shown_clip": "clips that are cut out of recordings to be shown",
     "server.photos": "photos that somebody searches with",
     "sources.packet_ring": MEMORY,
     "synthetic.scene": NOBODY,
@@ -160,7 +161,7 @@ def watched(gallery: Gallery) -> None:
     made = watch.lists.make("greeted", "to be greeted", time.time() + 3600, "test")
     watch.lists.add_person(made.id, made_tracklet(1, "door", 0.0, 5.0).id, "test")
     watch.lists.add_photo(made.id, made_tracklet(1, "door", 0.0, 5.0).embedding, b"somebody", "test")
-    rule = {"name": "seen", "purpose": "to be greeted", "who": "anybody"}
+    rule = {"name": "seen", "purpose": "Greta Garbo is to be greeted", "who": "anybody"}
     watch.lists.add_rule(rule_settings(rule), "test")
     watch.reload()
     assert watch.saw([sighting(1, 0.0, 2.0, source="door")])
@@ -205,7 +206,8 @@ def test_every_store_leaves_no_trace_of_who_is_erased(tmp_path: Path) -> None:
         retain(gallery, RetentionConfig(days=1), "somebody", now=lambda: 0.0)
         with gallery.write() as connection:
             person = connection.exec_driver_sql("SELECT id FROM people").scalar_one()
-            subject = Subject((made_tracklet(1, "door", 0.0, 5.0).id,), ("content of door",), people=(person,))
+            visits, named = (made_tracklet(1, "door", 0.0, 5.0).id,), ("Greta Garbo",)
+            subject = Subject(visits, ("content of door",), people=(person,), texts=named)
             stores = stores_of(connection)
             seen = {store.name: list(store.trace(connection, subject)) for store in stores if store.trace is not None}
             assert all(seen.values()), seen

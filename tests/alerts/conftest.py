@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from reidstream.alerts import Sighting, Watch
 from reidstream.alerts.lists import rule_settings
-from reidstream.config import Config
+from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.catalogue import Catalogue
 from reidstream.identities.online import OnlineIdentities
@@ -43,9 +43,9 @@ class Hands:
 class Scene:
     """What tests ask for most. ``clock`` is the watch's; media and wall times of sightings are the test's own."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, clothes: Literal["change", "stay"] = "change") -> None:
         self.gallery = gallery
-        self.identities = OnlineIdentities(gallery, Config().identities)
+        self.identities = OnlineIdentities(gallery, IdentityConfig(clothes=clothes))
         self.identities.catch_up()
         self.clock = Hands()
         for person, name in ((1, "Ann"), (2, "Ben")):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from reidstream.alerts.lists import rule_settings
 from reidstream.errors import ConfigError, WatchNotFound
-from tests.alerts.conftest import DAY, NOW, Scene, looks, sighting
-from tests.identities.conftest import fill
+from tests.alerts.conftest import DAY, NOW, VISITS, Scene, looks, sighting
+from tests.identities.conftest import Fill, fill
 
 __all__ = ["fill"]
 
@@ -176,8 +177,6 @@ def test_a_photo_finds_somebody_who_was_never_seen(scene: Scene) -> None:
     entry = scene.watch.lists.add_photo(made.id, photo, b"jpeg", "test")
     scene.rule(people=())
     values = {"name": "child", "purpose": "a child is missing", "who": "listed", "list": "missing"}
-    from reidstream.alerts.lists import rule_settings
-
     scene.watch.lists.add_rule(rule_settings(values), "test")
     scene.watch.reload()
     assert scene.see(1) == []
@@ -288,3 +287,41 @@ def test_an_alert_is_acknowledged_once(scene: Scene) -> None:
     assert scene.watch.alerts.page(state="open") == []
     with pytest.raises(WatchNotFound):
         scene.watch.alerts.acknowledge("none", "grace")
+
+
+@pytest.mark.setting("identities.clothes")
+@pytest.mark.parametrize(("clothes", "said"), [("change", 0), ("stay", 1)])
+def test_a_photo_says_little_of_another_day_unless_clothes_stay(
+    fill: Fill, clothes: Literal["change", "stay"], said: int
+) -> None:
+    scene = Scene(fill(VISITS), clothes)
+    lists = scene.watch.lists
+    made = lists.make("missing", "a child is missing", NOW + 20 * DAY, "test")
+    (photo,) = looks(55, 1, seed=9)
+    lists.add_photo(made.id, photo, b"jpeg", "test")
+    values = {"name": "child", "purpose": "a child is missing", "who": "listed", "list": "missing"}
+    lists.add_rule(rule_settings(values), "test")
+    scene.watch.reload()
+    # Two days after the photo was put on the list, and then in the same hour.
+    assert len(scene.see(55, at=NOW + 2 * DAY)) == said
+    assert len(scene.see(55, at=NOW + 3600.0)) == 1
+
+
+def test_who_could_not_be_looked_at_is_looked_at_the_next_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.rule(people=(1, 2))
+    first, second = scene.see(1, at=5000.0), scene.see(2, at=5200.0)
+    confirm, broken = scene.watch.alerts.confirm, set(first)
+
+    def failing(id: str, *rest: Any) -> None:
+        if id in broken:
+            raise RuntimeError("the disk is away")
+        confirm(id, *rest)
+
+    monkeypatch.setattr(scene.watch.alerts, "confirm", failing)
+    scene.store(2, at=5200.0)
+    with pytest.raises(RuntimeError, match="the disk is away"):
+        scene.store(1, at=5000.0)
+    assert scene.watch.alerts.get(second[0])["state"] == "confirmed"
+    broken.clear()
+    scene.watch.settle()
+    assert scene.watch.alerts.get(first[0])["state"] == "confirmed"

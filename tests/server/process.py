@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +21,14 @@ from reidstream.gallery import Gallery
 from reidstream.server.place import SETUP_FILE, is_served, short_path
 from tests.identities.conftest import SPACE, Visit
 from tests.server.conftest import stored
+
+
+def free_port() -> int:
+    """For what cannot choose one itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def made_gallery(folder: Path, visits: list[Visit]) -> Path:

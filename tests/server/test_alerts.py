@@ -203,3 +203,30 @@ def test_a_tracklet_that_is_stored_settles_what_was_raised(owner: Asking, desk: 
 def test_the_page_of_alerts_is_served(owner: Asking) -> None:
     client: TestClient = owner.client
     assert "Alerts" in client.get("/alerts").text
+
+
+def test_erasing_somebody_takes_their_name_out_of_what_operators_wrote(owner: Asking, desk: Desk) -> None:
+    ann = owner.people()[1]
+    owner.decide("label", person=ann["id"], name="Ann Smith", notes="", seen_name="")
+    for name in ("about Ann Smith", "barred"):
+        values = {"name": name, "purpose": "ANN SMITH threatened the staff", "until": time.time() + 86_400}
+        owner.post("/watch/lists", values, 201)
+    wanted = {"name": "Ann Smith", "purpose": "Ann Smith, not Ann Smithers", "who": "listed", "list": "barred"}
+    owner.post("/watch/rules", wanted, 201)
+    owner.post("/watch/rules", {**RULE, "name": "anybody but Ann Smith"}, 201)
+    seen(desk, 7)
+    job = owner.post("/erasures", {"people": [ann["id"]]}, 202)
+    desk.jobs.wait(job["id"])
+    assert owner.get(f"/jobs/{job['id']}")["result"]["proven"]
+    lists = owner.get("/watch/lists")["lists"]
+    assert {one["purpose"] for one in lists} == {"somebody erased threatened the staff"}
+    assert [one["name"].startswith("about somebody erased") for one in lists] == [True, False]
+    rules = {rule["name"]: rule for rule in owner.get("/watch/rules")["rules"]}
+    assert len(rules) == 2
+    (about,) = [rule for rule in rules.values() if rule["list"] == "barred"]
+    assert about["name"].startswith("somebody erased")
+    # A part of somebody else's name is none.
+    assert about["purpose"] == "somebody erased, not Ann Smithers"
+    assert about["active"]
+    told = [event for event in events_after(desk.gallery, 0) if "Ann Smith" in str(event.payload)]
+    assert told == []

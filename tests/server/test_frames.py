@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from reidstream.clips import Clip, ClipShelf
 from reidstream.config.gallery import GalleryConfig
+from reidstream.encoders import video_encoder
 from reidstream.gallery import Gallery
 from reidstream.server.access.roles import Role
+from reidstream.server.desk import Desk
 from reidstream.sources.fingerprint import file_fingerprint
 from reidstream.types import SourceStarted
+from tests.alerts.conftest import sighting
 from tests.blobs import COLOURS, FPS, SIZE, write_blobs
 from tests.identities.conftest import SPACE, made_tracklet
 from tests.server.conftest import Asking, Client
@@ -103,8 +108,9 @@ def test_a_clip_is_played_in_parts_and_only_by_who_may_see_the_camera(
     gallery: Gallery, owner: Asking, user: Client
 ) -> None:
     (door,) = owner.get("/tracklets", camera="door")["tracklets"]
-    assert frame_of(owner, "door")["clip"] is False
-    owner.get(f"/tracklets/{door['id']}/clip", 404)
+    (yard,) = owner.get("/tracklets", camera="yard")["tracklets"]
+    assert frame_of(owner, "yard")["clip"] is False
+    owner.get(f"/tracklets/{yard['id']}/clip", 404)
     shelf = ClipShelf(gallery)
     clip = Clip(door["id"], gallery.tracklet(door["id"]).content, f"{door['id']}.mp4", 0.0, 3.0, 0.0)
     assert shelf.begin(clip)
@@ -117,3 +123,49 @@ def test_a_clip_is_played_in_parts_and_only_by_who_may_see_the_camera(
     assert raw.headers["content-type"] == "video/mp4"
     assert "no-store" in raw.headers["cache-control"]
     user(Role.VIEWER, ["yard"]).get(f"/tracklets/{door['id']}/clip", 404)
+
+
+def test_where_none_was_kept_a_clip_is_cut_out_of_the_recording(owner: Asking, user: Client, tmp_path: Path) -> None:
+    (door,) = owner.get("/tracklets", camera="door")["tracklets"]
+    assert frame_of(owner, "door")["clip"] is True
+    before = set(Path(tempfile.gettempdir()).glob("reidstream-clip-*"))
+    raw = owner.client.get(f"/api/v1/tracklets/{door['id']}/clip")
+    assert (raw.status_code, raw.headers["content-type"]) == (200, "video/mp4")
+    assert set(Path(tempfile.gettempdir()).glob("reidstream-clip-*")) <= before
+    (tmp_path / "clip.mp4").write_bytes(raw.content)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        # The recording is MPEG-4, which no browser plays.
+        assert container.streams.video[0].codec_context.name != "mpeg4" or video_encoder() == "mpeg4"
+        frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    assert len(frames) == 60
+    x = round(10 + FRAME * SPEED)
+    assert np.abs(frames[FRAME][Y + 60, x + 15].astype(int) - COLOURS[0]).max() < 60
+    user(Role.VIEWER, ["yard"]).get(f"/tracklets/{door['id']}/clip", 404)
+
+
+def test_a_recording_that_changed_gives_no_clip_and_says_so(owner: Asking, video: Path) -> None:
+    (door,) = owner.get("/tracklets", camera="door")["tracklets"]
+    video.write_bytes(video.read_bytes() + b"more")
+    said = owner.client.get(f"/api/v1/tracklets/{door['id']}/clip").json()["detail"]
+    assert "has changed since" in said
+    assert str(video.parent) not in said
+
+
+def test_an_alert_has_the_clip_of_its_moment(owner: Asking, desk: Desk, user: Client, tmp_path: Path) -> None:
+    rule = {"name": "seen", "purpose": "to be greeted", "who": "anybody", "cooldown": 0}
+    owner.post("/watch/rules", rule, 201)
+    (recorded, live) = sorted(desk.gallery.sources(), key=lambda one: one.live)
+    for recording in (recorded, live):
+        there = {"source": recording.source, "content": recording.content, "start_media": 1.0, "media": 2.0}
+        desk.watching.put([replace(sighting(7, 500.0, 2.0), **there)])
+        desk.watching.wait()
+    found = {alert["source"]: alert for alert in owner.get("/alerts")["alerts"]}
+    assert {source: alert["clip"] for source, alert in found.items()} == {"door": True, "yard": False}
+    raw = owner.client.get(f"/api/v1/alerts/{found['door']['id']}/clip")
+    (tmp_path / "clip.mp4").write_bytes(raw.content)
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        # From a second before they came into view to the end of the recording.
+        assert len(list(container.decode(video=0))) == 60
+    owner.get(f"/alerts/{found['yard']['id']}/clip", 404)
+    user(Role.VIEWER, ["yard"]).get(f"/alerts/{found['door']['id']}/clip", 404)
+    assert any(entry["action"] == "looked at a clip of an alert" for entry in owner.get("/log")["entries"])

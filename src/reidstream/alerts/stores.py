@@ -8,13 +8,15 @@ person whom an alert by it turned out to be.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from reidstream.alerts.raised import CONFIRMED, WITHDRAWN, withdrawn
-from reidstream.alerts.schema import alerts, entries
+from reidstream.alerts.rules import RuleSettings
+from reidstream.alerts.schema import alerts, entries, lists, rules
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets
@@ -22,6 +24,8 @@ from reidstream.identities.outbox import ALERT_RAISED, append_events
 from reidstream.identities.schema import members, outbox
 
 _AT_ONCE = 100
+_SOMEBODY = "somebody erased"
+"""What stands for a name in the words of operators."""
 _CLOSE = 2.0
 """Seconds before and after somebody was seen in which a picture may show them."""
 
@@ -117,6 +121,60 @@ def _trace(connection: Connection, subject: Subject) -> Iterator[str]:
             yield f"{count} rows of {entries.name}"
 
 
+def _erase_words(connection: Connection, subject: Subject) -> None:
+    """Names of whom is erased go out of what operators wrote; the list or rule stays."""
+    replaced = _replacing(subject.texts)
+    for row in connection.execute(select(lists)).all():
+        name, purpose = replaced(row.name, row.id), replaced(row.purpose)
+        if (name, purpose) != (row.name, row.purpose):
+            connection.execute(update(lists).where(lists.c.id == row.id).values(name=name, purpose=purpose))
+    for row in connection.execute(select(rules)).all():
+        settings = RuleSettings.model_validate_json(row.settings)
+        changed = {"name": replaced(settings.name, row.id), "purpose": replaced(settings.purpose)}
+        if changed == {"name": settings.name, "purpose": settings.purpose}:
+            continue
+        text = settings.model_copy(update=changed).model_dump_json()
+        connection.execute(update(rules).where(rules.c.id == row.id).values(name=changed["name"], settings=text))
+    events = connection.execute(select(outbox.c.seq, outbox.c.payload).where(outbox.c.kind == ALERT_RAISED)).all()
+    # What was told of an alert names its rule.
+    named = [row.seq for row in events if _named(json.loads(row.payload), replaced)]
+    for some in in_chunks(named):
+        connection.execute(delete(outbox).where(outbox.c.seq.in_(some)))
+
+
+def _trace_words(connection: Connection, subject: Subject) -> Iterator[str]:
+    replaced = _replacing(subject.texts)
+    for table in (lists, rules):
+        written = [table.c.name, table.c.purpose if table is lists else table.c.settings]
+        for row in connection.execute(select(*written)):
+            texts = [row[0], row[1]]
+            if table is rules:
+                texts[1] = RuleSettings.model_validate_json(row[1]).purpose
+            if any(replaced(text) != text for text in texts):
+                yield f"words of {table.name}"
+                break
+
+
+def _named(payload: Any, replaced: Callable[..., str]) -> bool:
+    name = payload.get("name") if isinstance(payload, dict) else None
+    return isinstance(name, str) and replaced(name) != name
+
+
+def _replacing(texts: Sequence[str]) -> Callable[..., str]:
+    """What becomes of words: names that stand in them as words of their own give way. Whoever must stay told apart
+    gives the beginning of an id as well."""
+    # The longest first: a part of a name must not leave the rest of it.
+    wanted = sorted({text for text in texts if text.strip()}, key=len, reverse=True)
+    if not wanted:
+        return lambda text, _id="": text
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, wanted))})(?!\w)", re.IGNORECASE)
+
+    def replaced(text: str, id: str = "") -> str:
+        return pattern.sub(f"{_SOMEBODY} {id[:4]}" if id else _SOMEBODY, text)
+
+    return replaced
+
+
 STORES: tuple[Store, ...] = (
     Store(
         "watch lists, and alerts with their pictures",
@@ -127,6 +185,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "what watch lists are for, and rules",
         tables=("watch_lists", "watch_rules"),
-        beyond="names, purposes and settings that operators write; docs/alerts.md says not to write names there",
+        erase=_erase_words,
+        trace=_trace_words,
     ),
 )

@@ -93,6 +93,8 @@ class Watch:
         self._tracks: dict[tuple[str, int], _Track] = {}
         # What ``in_view`` says of each source: never changed, but replaced.
         self._views: dict[str, dict[int, tuple[str | None, float, bool]]] = {}
+        # Stored tracks that have not been looked at yet, by content and number.
+        self._unlooked: set[tuple[str, int]] = set()
         self._rules: list[Rule] = []
         self._entries: dict[str, tuple[Entry, ...]] = {}
         self._swept = -np.inf
@@ -169,8 +171,6 @@ class Watch:
                 *(sighting.source, sighting.start_wall, sighting.wall, sighting.vectors, sighting.quality),
             )
             track.recognised, track.looked = self._recognise(view), crops_now
-        if sighting.ended:
-            del self._tracks[key]
         assert track.recognised is not None
         raised = []
         for rule in self._rules:
@@ -194,6 +194,9 @@ class Watch:
             if alert is not None:
                 track.alert = True
                 raised.append(alert)
+        if sighting.ended:
+            # At the very end: who is looked at again because something failed has said what they said.
+            del self._tracks[key]
         return raised
 
     def _recognise(self, view: InView, *, timed: bool = True) -> Recognised:
@@ -206,7 +209,9 @@ class Watch:
             seen = seen_of(decider, view, self._clocks.get(view.source, 0.0))
             decision = decider.decide(seen, timed=timed)
             vectors = np.stack([entry.vector for entry in photos if entry.vector is not None]) if photos else None
-            shown = photos_shown(decider, vectors, seen, decision) if vectors is not None else []
+            # When a photo was taken nobody says; it is no younger than its place on the list.
+            taken = np.array([entry.created for entry in photos], np.float64)
+            shown = photos_shown(decider, vectors, taken, seen, decision) if vectors is not None else []
         return Recognised(dict(decision.candidates), dict(zip([e.id for e in photos], shown, strict=True)))
 
     def _holds(self, rule: Rule, recognised: Recognised, zones: Mapping[str, float], in_view: float) -> Finding | None:
@@ -244,28 +249,33 @@ class Watch:
     # -- when it is decided who it was
 
     def settle(self) -> None:
-        """Look again at whoever was stored, or not worth storing, since this was last asked."""
+        """Look again at whoever was stored, or not worth storing, since this was last asked.
+
+        Whoever could not be looked at is looked at the next time; the others are all the same.
+        """
         with self._lock:
-            stored = self._stored()
+            self._note_stored()
             if self._rules:
                 self._read_entries()
             with self._gallery.read() as connection:
-                waiting = self.alerts.unsettled(connection)
-            if not self._rules and not waiting:
-                return
-            tracks = {(row.content, int(row.track)) for row in waiting} | (
-                self._tracks_of(stored) if self._rules else set()
-            )
-            for content, track in sorted(tracks):
-                self._settle(content, track, self._rules)
+                waiting = {(row.content, int(row.track)) for row in self.alerts.unsettled(connection)}
+            failure: Exception | None = None
+            for content, track in sorted(waiting | self._unlooked):
+                try:
+                    self._settle(content, track, self._rules)
+                    self._unlooked.discard((content, track))
+                except Exception as error:  # noqa: BLE001 - of whatever kind, it is raised when the others are done
+                    failure = error
+            if failure is not None:
+                raise failure
 
-    def _stored(self) -> list[str]:
-        """Tracklets that were given a person since this was last asked."""
-        found = []
+    def _note_stored(self) -> None:
+        """Take note of tracks with tracklets that were given a person since this was last asked."""
         while events := events_after(self._gallery, self._seq):
+            if self._rules:
+                stored = [e.payload.get("tracklet") for e in events if e.kind == "TrackletStored"]
+                self._unlooked |= self._tracks_of([id for id in stored if id is not None])
             self._seq = events[-1].seq
-            found += [e.payload["tracklet"] for e in events if e.kind == "TrackletStored" and "tracklet" in e.payload]
-        return found
 
     def _tracks_of(self, ids: Sequence[str]) -> set[tuple[str, int]]:
         found = set()

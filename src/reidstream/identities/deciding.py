@@ -135,14 +135,22 @@ class Decider:
         return float(shares(self._calibration.prior + self._ratios([row], seen, False)[0])[0])
 
     def odds_of(
-        self, similarity: npt.NDArray[np.float64], strangers: list[tuple[float, float]], seen: Seen
+        self,
+        similarity: npt.NDArray[np.float64],
+        strangers: list[tuple[float, float]],
+        seen: Seen,
+        gaps: npt.NDArray[np.float64],
     ) -> list[float]:
         """Log-odds that somebody seen is each of some others, of whom one fair crop each is known.
 
-        similarity: float64 (k,). strangers: of those others.
+        similarity: float64 (k,). strangers: of those others. gaps: float64 (k,), seconds between both at least.
+        Looks of another day are no proof, whatever they are.
         """
         clarity = np.full(len(similarity), float(clarity_of(QUERY_STRENGTH)) * seen.clarity)
-        found = self._calibration.prior + self._log_ratio(similarity, strangers, seen.strangers, clarity)
+        ratio = self._log_ratio(similarity, strangers, seen.strangers, clarity)
+        kept = lasting_over(gaps, self._config.clothes)
+        read = self._calibration.prior + diluted(ratio, kept)
+        found = np.where(kept < PROOF, np.minimum(read, -1e-6), read)
         return [float(odds) for odds in found]
 
     def known(self, strangers: Strangers) -> Known:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from reidstream.identities.calibration import clarity_of
 from reidstream.identities.deciding import QUERY_STRENGTH, Decider, Decision
@@ -54,15 +55,19 @@ def seen_of(decider: Decider, view: InView, ahead: float = 0.0) -> Seen:
     )
 
 
-def photos_shown(decider: Decider, photos: FloatArray, seen: Seen, decision: Decision) -> list[float]:
+def photos_shown(
+    decider: Decider, photos: FloatArray, taken: npt.NDArray[np.float64], seen: Seen, decision: Decision
+) -> list[float]:
     """How probable it is that somebody seen is whom each photo shows, in the order given.
 
-    photos: float32 (k, d), unit length. A photo is read as one fair crop of somebody of whom nothing else is known, as
-    likely as anybody to come. decision: who of the known it is: those whom the photo does not show count against it.
+    photos: float32 (k, d), unit length. taken: float64 (k,), Unix seconds at which each was there already: who comes
+    another day mostly wears something else. A photo is read as one fair crop of somebody of whom nothing else is known,
+    as likely as anybody to come. decision: who of the known it is: those whom the photo does not show count against it.
     """
+    gaps = np.maximum(seen.start - taken, 0.0)
     found = []
     known = [(person, p) for person, p in decision.candidates if p >= _RIVAL]
-    for vector, odds, own in zip(photos, *_odds(decider, photos, seen), strict=True):
+    for vector, odds, own in zip(photos, *_odds(decider, photos, seen, gaps), strict=True):
         rivals = 0.0
         asked = Seen(-1, 0.0, 0.0, vector, vector[None], float(clarity_of(QUERY_STRENGTH)), own)
         for person, probability in known:
@@ -73,10 +78,12 @@ def photos_shown(decider: Decider, photos: FloatArray, seen: Seen, decision: Dec
     return found
 
 
-def _odds(decider: Decider, photos: FloatArray, seen: Seen) -> tuple[Sequence[float], list[tuple[float, float]]]:
+def _odds(
+    decider: Decider, photos: FloatArray, seen: Seen, gaps: npt.NDArray[np.float64]
+) -> tuple[Sequence[float], list[tuple[float, float]]]:
     """Log-odds of each photo for itself, and its strangers."""
     if not len(photos):
         return [], []
     strangers = decider.strangers_of_all(photos)
     similarity = ((seen.prototypes @ photos.T).max(axis=0) + photos @ seen.vector) / 2
-    return decider.odds_of(similarity.astype(np.float64), strangers, seen), strangers
+    return decider.odds_of(similarity.astype(np.float64), strangers, seen, gaps), strangers

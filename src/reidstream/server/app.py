@@ -18,6 +18,7 @@ from reidstream.server.access.roles import Role
 from reidstream.server.api import accounts as account_routes
 from reidstream.server.api import (
     alerts,
+    clips,
     decisions,
     events,
     health,
@@ -46,7 +47,7 @@ from reidstream.server.telling import Telling
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, watch)
+_PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, clips, watch)
 _API = (*_PEOPLE, sources, live, jobs, retention, privacy, targets, account_routes)
 _ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
 _STATIC = Path(__file__).with_name("static")

@@ -23,7 +23,7 @@ from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.disclosure import Shown
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable, ReIDStreamError
+from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable
 from reidstream.gallery import Gallery
 from reidstream.gallery.erasing import Erasure
 from reidstream.gallery.personal import Subject
@@ -58,6 +58,10 @@ _AT_ONCE = 20
 # Tracklets that are given other people in one transaction while everybody is decided anew; parts that hang together
 # are never divided.
 _MOVED_AT_ONCE = 100
+
+
+# Seconds until people are given again after it failed, twice as many each time.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 
 
 class Desk:
@@ -95,6 +99,7 @@ class Desk:
         self._working = False
         self._reconsidering: threading.Thread | None = None
         self._identities: OnlineIdentities | None = None
+        self._pause = 0.0
         self.looked_at: Callable[[], Collection[str]] = tuple
         """Sources that somebody looks at just now: who is in view there is wanted with names."""
         watch = Watch(
@@ -325,8 +330,9 @@ class Desk:
 
     def _follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Everybody who keeps people in memory takes over what has happened; within ``_deciding``."""
-        if self._identities is not None:
-            self._identities.follow(told, gone)
+        identities = self._identities
+        if identities is not None:
+            identities.follow(told, gone)
         self.catalogue.refresh(told, gone)
 
     def erase(
@@ -466,14 +472,24 @@ class Desk:
 
     @contextlib.contextmanager
     def _goes_on(self) -> Iterator[None]:
-        """Whatever happens in it, tracklets are stored, and are given people some time."""
+        """Whatever goes wrong in it is said, and tried again after a while: tracklets are stored, and whoever opens the
+        gallery next gives them people at the latest."""
         try:
             yield
+            self._pause = 0.0
+            return
         except (GalleryLocked, GalleryUnreachable) as error:
             _log.warning("%s; stored tracklets wait for their people", error)
-        except ReIDStreamError:
-            # The tracklets are stored; whoever opens the gallery next gives them people.
+        except Exception:  # noqa: BLE001 - nobody would be given people any more
             _log.exception("stored tracklets could not be given people")
+            with self._reading:
+                # What is remembered of everybody may be half of what it was to become.
+                self._identities = None
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        with self._waiting:
+            if not self._closing:
+                self._awake = True
+                self._waiting.wait_for(lambda: self._closing, self._pause)
 
     def _catch_up(self) -> int:
         """Give one batch people; how many that were."""
@@ -481,9 +497,12 @@ class Desk:
         with self._deciding:
             given = identities.catch_up(_AT_ONCE)
         if given:
-            self.catalogue.refresh()
+            # First: they have their people, whatever goes wrong from here on.
             self.watching.settle()
-        if (identities.outgrown or identities.due) and self._reconsidering is None:
+            self.catalogue.refresh()
+        # What failed is not begun again by who ends.
+        hopeless = self._closing and self._pause > 0
+        if (identities.outgrown or identities.due) and self._reconsidering is None and not hopeless:
             # Takes seconds: neither whoever decides nor the next tracklets wait for it.
             self._reconsidering = threading.Thread(
                 target=self._reconsider, args=(identities,), name="deciding again", daemon=True
@@ -505,6 +524,9 @@ class Desk:
                             looked_at = identities.looked_at(some)
                         parts = decided(looked_at, self.config.identities)
                         with self._deciding:
+                            if identities is not self._identities:
+                                # Everybody was read anew meanwhile, because something failed.
+                                return
                             identities.revise(looked_at, parts)
                             self.catalogue.refresh()
                     identities.looked()

@@ -99,6 +99,10 @@ STORES: tuple[Store, ...] = (
         beyond="they lie in the folder for temporary files while they are unpacked, and are gone with the answer",
     ),
     Store(
+        "clips that are cut out of recordings to be shown",
+        beyond="they lie in the folder for temporary files while they are sent, and are gone with the answer",
+    ),
+    Store(
         "last pictures at MQTT brokers",
         beyond="withdrawn by a message as soon as the server has seen that who is on one is gone (docs/brokers.md)",
     ),

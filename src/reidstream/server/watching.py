@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from reidstream.alerts import Sighting, Watch
 from reidstream.errors import ReIDStreamError
 
 _log = logging.getLogger(__name__)
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+"""Seconds until what failed is tried again, twice as many each time."""
+
 
 class Watching:
     """The newest sighting of each track waits here until the rules are looked at. ``close`` looks at what is left.
 
-    watch: who looks.
+    What fails is said in the log and tried again; the thread goes on whatever it was. watch: who looks.
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -24,6 +28,7 @@ class Watching:
         self._ready = threading.Condition()
         self._settle = self._ended = False
         self._busy = False
+        self._pause = 0.0
         self._thread = threading.Thread(target=self._work, name="watching", daemon=True)
         self._thread.start()
 
@@ -57,17 +62,36 @@ class Watching:
             with self._ready:
                 self._busy = False
                 self._ready.notify_all()
+                if self._pause:
+                    # Whatever comes meanwhile would meet the same.
+                    self._ready.wait_for(lambda: self._ended, self._pause)
                 self._ready.wait_for(lambda: self._waiting or self._settle or self._ended)
                 sightings, self._waiting = list(self._waiting.values()), {}
                 settle, self._settle, ended = self._settle, False, self._ended
                 self._busy = True
-            try:
-                if sightings:
-                    self.watch.saw(sightings)
-                if settle:
-                    self.watch.settle()
-            except ReIDStreamError:
-                # What was stored stays; rules are looked at again with whatever comes next.
-                _log.exception("rules could not be looked at")
-            if ended and not sightings:
+            again = [one for one in sightings if not self._saw(one)]
+            settle_again = settle and not self._tried(self.watch.settle)
+            with self._ready:
+                for one in again:
+                    # Unless there is a newer one, which holds all that this one does.
+                    self._waiting.setdefault((one.content, one.track), one)
+                self._settle |= settle_again
+            failed = bool(again) or settle_again
+            self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE) if failed else 0.0
+            if ended and (failed or not sightings):
                 return
+
+    def _saw(self, one: Sighting) -> bool:
+        return self._tried(partial(self.watch.saw, [one]))
+
+    def _tried(self, look: Callable[[], object]) -> bool:
+        """Whether rules could be looked at; what was wrong is said when they could not."""
+        try:
+            look()
+        except ReIDStreamError as error:
+            _log.warning("%s; rules are looked at again soon", error)
+            return False
+        except Exception:  # noqa: BLE001 - nobody would look at rules any more
+            _log.exception("rules could not be looked at; this is a fault of the program, and is tried again")
+            return False
+        return True

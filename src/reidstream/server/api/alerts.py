@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from reidstream.alerts import Alerts
+from reidstream.clips import clips_of
 from reidstream.errors import WatchNotFound
 from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import Limit, Reviewer, TheDesk, Viewer, answer
 from reidstream.server.desk import Desk
+from reidstream.server.shown_clip import recording_to_cut
 
 router = APIRouter(tags=["alerts"])
 
@@ -29,20 +31,21 @@ def list_alerts(
 ) -> Response:
     """Alerts, the newest first. ``next`` is the ``before`` of the page that follows."""
     found = _alerts(desk).page(limit, before, _cameras(caller, camera), state, rule)
-    shown = [_shown(desk, caller, one) for one in found]
+    shown = _with_clips(desk, [_shown(desk, caller, one) for one in found])
     return answer({"alerts": shown, "next": found[-1]["raised"] if len(found) == limit else None})
 
 
 @router.get("/alerts/{alert}")
 def one_alert(alert: str, desk: TheDesk, caller: Viewer) -> Response:
     """One alert, and why it was raised."""
-    return answer(_shown(desk, caller, _seen(desk, caller, alert)))
+    (shown,) = _with_clips(desk, [_shown(desk, caller, alert_seen(desk, caller, alert))])
+    return answer(shown)
 
 
 @router.get("/alerts/{alert}/frame")
 def frame_of_alert(alert: str, desk: TheDesk, caller: Viewer) -> Response:
     """The camera's picture when it was raised; where there is none, the best one of whom it is about."""
-    found = _seen(desk, caller, alert)
+    found = alert_seen(desk, caller, alert)
     picture = _alerts(desk).picture(alert) or _alerts(desk).picture(alert, "crop")
     if picture is None:
         raise WatchNotFound("there is no picture of this alert any more")
@@ -53,8 +56,9 @@ def frame_of_alert(alert: str, desk: TheDesk, caller: Viewer) -> Response:
 @router.post("/alerts/{alert}/acknowledge")
 def acknowledge(alert: str, desk: TheDesk, caller: Reviewer) -> Response:
     """Say that somebody has seen to it."""
-    _seen(desk, caller, alert)
-    return answer(_shown(desk, caller, _alerts(desk).acknowledge(alert, caller.name)))
+    alert_seen(desk, caller, alert)
+    (shown,) = _with_clips(desk, [_shown(desk, caller, _alerts(desk).acknowledge(alert, caller.name))])
+    return answer(shown)
 
 
 def _alerts(desk: Desk) -> Alerts:
@@ -67,7 +71,8 @@ def _cameras(caller: Caller, wanted: list[str] | None) -> list[str] | None:
     return [name for name in wanted if name in caller.cameras] if wanted else sorted(caller.cameras)
 
 
-def _seen(desk: Desk, caller: Caller, alert: str) -> dict[str, Any]:
+def alert_seen(desk: Desk, caller: Caller, alert: str) -> dict[str, Any]:
+    """An alert that the caller may see. Raises WatchNotFound."""
     found = _alerts(desk).get(alert)
     if caller.cameras is not None and found["source"] not in caller.cameras:
         raise WatchNotFound(f"no alert {alert!r}")
@@ -80,3 +85,12 @@ def _shown(desk: Desk, caller: Caller, alert: dict[str, Any]) -> dict[str, Any]:
     if person is not None and caller.cameras is not None and desk.entry(caller, person["id"]) is None:
         return {**alert, "person": None}
     return alert
+
+
+def _with_clips(desk: Desk, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Alerts with whether there is a clip of each: kept of the visit, or a recording to cut it out of."""
+    kept = clips_of(desk.gallery, [one["tracklet"] for one in found if one["tracklet"] is not None])
+    contents = {one["content"] for one in found if one["tracklet"] not in kept}
+    known = [one for one in desk.gallery.sources() if one.content in contents] if contents else []
+    there = {content for content in contents if recording_to_cut(known, content) is not None}
+    return [{**one, "clip": one["tracklet"] in kept or one["content"] in there} for one in found]

@@ -7,7 +7,6 @@ import hashlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
 from sqlalchemy import select
 
 from reidstream.clips import clip_of
@@ -29,6 +28,7 @@ from reidstream.server.api.common import (
     read_cursor,
     tracklet_source,
 )
+from reidstream.server.shown_clip import recording_to_cut
 from reidstream.server.still import still_of
 
 router = APIRouter(tags=["what was seen"])
@@ -145,25 +145,14 @@ def crop(
 def frame(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
     """The frame of the recording at the tracklet's best picture, with the box. ``picture``: JPEG, base64; null where
     there is none, and ``why`` says why: nothing is kept of live cameras, or the recording is not there any more.
-    ``clip``: whether a clip of the visit was kept."""
+    ``clip``: whether there is one of the visit: it was kept, or can be cut out of the recording."""
     tracklet_source(desk, caller, tracklet)
     desk.log.note(caller, "looked at a frame", tracklet=tracklet)
     jpeg, why = still_of(desk.gallery, tracklet)
-    kept = clip_of(desk.gallery, tracklet) is not None
-    return answer({"picture": None if jpeg is None else base64.b64encode(jpeg).decode(), "why": why, "clip": kept})
-
-
-@router.get("/tracklets/{tracklet}/clip", response_class=FileResponse)
-def clip(tracklet: str, desk: TheDesk, caller: Viewer) -> Response:
-    """The clip that was kept of a visit; players may ask for parts of it."""
-    tracklet_source(desk, caller, tracklet)
-    path = clip_of(desk.gallery, tracklet)
-    if path is None:
-        raise TrackletNotFound(f"no clip was kept of tracklet {tracklet}")
-    desk.log.note(caller, "looked at a clip", tracklet=tracklet)
-    kind = {".mp4": "video/mp4", ".mkv": "video/x-matroska"}.get(path.suffix, "application/octet-stream")
-    # What is deleted must not stay in the browser.
-    return FileResponse(path, media_type=kind, headers={"Cache-Control": "private, no-store"})
+    clip = clip_of(desk.gallery, tracklet) is not None or (
+        recording_to_cut(desk.gallery.sources(), desk.gallery.tracklet(tracklet).content) is not None
+    )
+    return answer({"picture": None if jpeg is None else base64.b64encode(jpeg).decode(), "why": why, "clip": clip})
 
 
 @router.get("/names-of-cameras")

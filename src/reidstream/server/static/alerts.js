@@ -59,10 +59,19 @@ function card(alert) {
       make("strong", {}, title), " ", known,
       make("p", { class: "facts" }, `${alert.source}, ${moment(alert.wall)}`),
       make("p", {}, because(alert)),
+      alert.clip ? make("button", { type: "button", class: "quiet", onclick: (event) => play(event.currentTarget, alert) }, "Play the clip") : null,
       make("p", { class: alert.state === "withdrawn" ? "doubt" : "facts" }, howItStands(alert)),
       acknowledged));
   element.alert = alert;
   return element;
+}
+
+// In the place of the picture; whoever asks for a clip is noted.
+function play(button, alert) {
+  const film = make("video", { controls: true, muted: true, playsInline: true, autoplay: true, src: `/api/v1/alerts/${alert.id}/clip`, "aria-label": `The clip of ${alert.rule.name}, ${alert.source}, ${moment(alert.wall)}` });
+  film.addEventListener("error", () => { film.replaceWith(make("span", { class: "blank" }, "the clip cannot be played")); });
+  button.closest(".alert").querySelector(".moment").replaceChildren(film);
+  button.remove();
 }
 
 const wanted = () => ({ state: filters.elements.state.value, camera: filters.elements.camera.value });
@@ -71,7 +80,10 @@ async function load() {
   try {
     const { alerts, next: following } = await get("/alerts", { ...wanted(), limit: 50 });
     const at = document.activeElement?.closest?.(".alert")?.dataset.id;
+    // A clip that somebody looks at goes on.
+    const played = [...grid.querySelectorAll(".moment video")].map((film) => [film.closest(".alert").dataset.id, film.parentElement]);
     grid.replaceChildren(...alerts.map(card));
+    for (const [id, part] of played) grid.querySelector(`[data-id="${CSS.escape(id)}"] .moment`)?.replaceWith(part);
     if (at) grid.querySelector(`[data-id="${CSS.escape(at)}"]`)?.focus();
     counted(following, alerts.length);
   } catch (error) { failed(error); }
