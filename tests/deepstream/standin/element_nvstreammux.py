@@ -87,12 +87,14 @@ class _NvStreamMux(Gst.Element):
             gone = self._inputs.pop(pad.get_name(), None)
             if gone is not None:
                 gone.released = True
-                self._late += [] if gone.last is None else [(gone, gone.last)]
             self._changed.notify_all()
         if gone is not None:
             # As NVIDIA's new mux does: at once, in the thread of whoever releases the pad; a batch that was made before
             # comes behind it.
             nvds.push_stream_event(hash(self._src), "pad_deleted", gone.index)
+            with self._changed:
+                self._late += [] if gone.last is None else [(gone, gone.last)]
+                self._changed.notify_all()
         pad.set_active(False)
         self.remove_pad(pad)
 
