@@ -35,6 +35,16 @@ def conversing_child(module: str) -> tuple[subprocess.Popen[Any], Connection, Co
     return child, requests, answers
 
 
+def conversing_parent() -> tuple[Connection, Connection]:
+    """For a child that ``conversing_child`` has started: a connection from whoever started it, and one to them.
+
+    What anything prints from here on goes to standard error, so that it does not get between the messages.
+    """
+    told, telling = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+    os.dup2(2, 1)
+    return told, telling
+
+
 def command_of(module: str, *arguments: str) -> list[str]:
     """The command line: this interpreter, without the current folder on its path, so that no file there is taken for
     a module."""

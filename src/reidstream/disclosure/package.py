@@ -18,6 +18,7 @@ from reidstream.errors import GalleryError, IdentityError
 from reidstream.files import whole_file, whole_folder
 from reidstream.gallery import Gallery
 from reidstream.identities.catalogue import Catalogue, Entry, Visit
+from reidstream.pages import page_of
 from reidstream.wording import counted
 
 if TYPE_CHECKING:
@@ -153,16 +154,7 @@ def _visit(visit: Visit, filmed: Filmed) -> dict[str, Any]:
 
 
 def _page(document: dict[str, Any]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("reidstream.disclosure"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("person.html.j2").render(**document)
+    return page_of("reidstream.disclosure", "person.html.j2", **document)
 
 
 def _time(wall: float) -> str:

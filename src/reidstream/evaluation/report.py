@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reidstream.files import write_whole
+from reidstream.pages import page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,11 @@ def write_html(
 
     Raises ReIDStreamError when it cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("reidstream.evaluation"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    page = page_of(
+        "reidstream.evaluation",
+        "report.html.j2",
         title=title,
         subtitle=subtitle,
         tables=tables,

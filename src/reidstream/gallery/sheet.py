@@ -15,6 +15,7 @@ from reidstream.files import write_whole
 from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.gallery.rows import EVERYTHING, Filter
+from reidstream.pages import page_of
 from reidstream.types import Match, Tracklet
 from reidstream.wording import counted
 
@@ -68,19 +69,9 @@ def clip_address(page: Path, clip: Path | None) -> str:
 
 def write_sheet(path: Path, title: str, subtitle: str, groups: Sequence[Group], query: Card | None = None) -> None:
     """Write a page with groups of cards; completely, or not at all. Raises GalleryError when it cannot be written."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("reidstream.gallery"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     orders = list(dict.fromkeys(name for group in groups for card in group.cards for name in card.sort))
-    page = environment.get_template("sheet.html.j2").render(
-        title=title, subtitle=subtitle, groups=groups, query=query, orders=orders
-    )
+    values = {"title": title, "subtitle": subtitle, "groups": groups, "query": query, "orders": orders}
+    page = page_of("reidstream.gallery", "sheet.html.j2", **values)
     write_whole(path, page, GalleryError)
 
 

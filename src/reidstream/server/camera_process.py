@@ -9,7 +9,6 @@ the run cleanly; when the server dies, the next request fails and the run ends a
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from reidstream.alerts.frames import FrameShelf
+from reidstream.children import conversing_parent
 from reidstream.clips.shelf import FOLDER
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import GalleryError, ReIDStreamError
@@ -74,10 +74,7 @@ def run(order: Order, store: RemoteStore, publisher: Publisher) -> None:
 def main() -> None:
     # Ctrl-C in a terminal is meant for the server, which ends this process in its own time.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whatever a library prints must not get between the requests.
-    requests = Connection(os.dup(1), readable=False)
-    os.dup2(2, 1)
-    answers = Connection(os.dup(0), writable=False)
+    answers, requests = conversing_parent()
     order: Order = answers.recv()
     store = RemoteStore(requests, answers)
     publisher = Publisher(Connection(int(sys.argv[1])), order.config.live)

@@ -13,11 +13,10 @@ import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from reidstream.children import conversing_child
+from reidstream.children import conversing_child, conversing_parent
 from reidstream.config.local import DetectorConfig
 from reidstream.disclosure import Disclosed, Shown, disclose
 from reidstream.errors import GalleryError, ReIDStreamError
@@ -91,10 +90,7 @@ def _remove(left: Path) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whatever a library prints must not get between the answers.
-    answers = Connection(os.dup(1), readable=False)
-    os.dup2(2, 1)
-    requests = Connection(os.dup(0), writable=False)
+    requests, answers = conversing_parent()
     order: DisclosureOrder = requests.recv()
     os.nice(_NICENESS)
     try:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from multiprocessing.connection import Connection
 from typing import Any
 
+from reidstream.children import conversing_parent
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import ReIDStreamError
 from reidstream.gallery import Gallery
@@ -36,10 +36,7 @@ def _found(gallery: Gallery, config: IdentityConfig) -> Found:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Whatever a library prints must not get between the answers.
-    answers = Connection(os.dup(1), readable=False)
-    os.dup2(2, 1)
-    requests = Connection(os.dup(0), writable=False)
+    requests, answers = conversing_parent()
     order: ResolveOrder = requests.recv()
     os.nice(_NICENESS)
     try:

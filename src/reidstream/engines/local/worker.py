@@ -10,7 +10,6 @@ of either of the others.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
 from reidstream.channel import Channel
+from reidstream.children import conversing_parent
 from reidstream.engines import Engine
 from reidstream.engines.local.engine import LocalEngine
 from reidstream.engines.local.spent import Spent
@@ -99,10 +99,7 @@ def _sendable(error: Exception) -> ReIDStreamError:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests = Connection(os.dup(0), writable=False)
-    answers = Connection(os.dup(1), readable=False)
-    # What anything prints must not get between the messages.
-    os.dup2(2, 1)
+    requests, answers = conversing_parent()
     sys.stdout = sys.stderr
     with contextlib.suppress(BrokenPipeError):
         serve(requests, answers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from reidstream.pages import page_of
 from reidstream.wording import counted
 
 
@@ -44,17 +45,8 @@ def markdown_of(report: dict[str, Any]) -> str:
 
 def html_of(report: dict[str, Any]) -> str:
     """The record as a page of its own, without scripts."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("reidstream.server.privacy"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("report.html.j2")
-    return template.render(title=_TITLE, head=_head(report), sections=list(sections_of(report)))
+    values = {"title": _TITLE, "head": _head(report), "sections": list(sections_of(report))}
+    return page_of("reidstream.server.privacy", "report.html.j2", **values)
 
 
 _TITLE = "What is processed"
