@@ -45,6 +45,8 @@ def ray_cluster() -> Iterator[tuple[str, str]]:
     start = ["start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={folder}"]
     start.append(f"--ray-client-server-port={outside}")
     kept = {**environment(), "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+    # A loaded machine takes longer than half a minute to begin the process that serves who is outside.
+    kept |= {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "200"}
     log = folder.with_suffix(".log")
     with log.open("wb") as said:
         head = subprocess.Popen([*ray, *start, "--block"], env=kept, stdout=said, stderr=said)
@@ -200,6 +202,7 @@ def test_cameras_in_the_list_have_no_end_that_a_pile_could_wait_for(asked: Asked
     assert "which have no end" in second.said.replace("\n", " ")
     # Asked from outside of the cluster.
     shown = asked.say("status", "--json", "--address", asked.outside)
+    assert shown.stdout, shown.stderr
     found = json.loads(shown.stdout)
     assert [machine["cpus"] for machine in found["machines"]] == [2.0]
     assert found["placed"] == []

@@ -26,6 +26,8 @@ _ANSWER = 5.0
 """Seconds in which an actor that has been placed says how it is."""
 _END = 120.0
 """Seconds in which one has to have drained its worker."""
+_CALLS = 3
+"""So often a cluster is called that answers but has no process for us yet: on a busy machine it gives up too early."""
 _ATTEMPTS = 10
 """So often a worker of a pile of videos may die of what is not its program's word: memory, a machine that is gone."""
 
@@ -205,20 +207,28 @@ def connected(gallery: str, address: str | None, *, start: bool, verbose: bool =
         ) from None
     where = address or (None if start else "auto")
     level = logging.INFO if verbose else logging.ERROR
-    try:
-        ray.init(
-            address=where,
-            namespace=NAMESPACE,
-            log_to_driver=verbose,
-            logging_level=level,
-            configure_logging=verbose,
-            **({} if where else {"include_dashboard": False}),
-        )
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        raise ConfigError(
-            f"no Ray cluster answers at {address or 'this machine'} ({str(error).splitlines()[0]}); name one with "
-            "--address host:6379, or start one with `ray start --head`"
-        ) from None
+    for call in range(_CALLS):
+        try:
+            ray.init(
+                address=where,
+                namespace=NAMESPACE,
+                log_to_driver=verbose,
+                logging_level=level,
+                configure_logging=verbose,
+                **({} if where else {"include_dashboard": False}),
+            )
+            break
+        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+            ray.shutdown()
+            # Who is outside of a cluster (ray://) is given a process on it. It says so when that one came too late.
+            if isinstance(error, ConnectionAbortedError) and call + 1 < _CALLS:
+                _log.info("the Ray cluster at %s could not begin a process for this command; asked again", where)
+                continue
+            said = (str(error).strip() or type(error).__name__).splitlines()
+            raise ConfigError(
+                f"no Ray cluster answers at {address or 'this machine'} ({said[0]}); name one with "
+                "--address host:6379, or start one with `ray start --head`"
+            ) from None
     try:
         yield RayCluster(ray, gallery)
     finally:
