@@ -180,12 +180,14 @@ def people_found(frames: list[tuple[Picture, int]], **settings: object) -> int:
     return sum(min(len(detector.detect([picture])[0]), there) for picture, there in frames)
 
 
+@pytest.mark.slow
 @pytest.mark.setting("detector.shape")
 def test_following_the_shape_finds_more_people_in_wide_views(wide_frames: list[tuple[Picture, int]]) -> None:
     assert sum(there for _, there in wide_frames) > 10
     assert people_found(wide_frames, shape="picture") > people_found(wide_frames, shape="model")
 
 
+@pytest.mark.slow
 @pytest.mark.setting("detector.scale")
 def test_a_small_input_finds_fewer_people(wide_frames: list[tuple[Picture, int]]) -> None:
     assert people_found(wide_frames, scale=0.4) < people_found(wide_frames)
