@@ -13,7 +13,7 @@ from reidstream.config.secrets import filled_in
 from reidstream.sources.address import redacted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.decoding import ON_PROCESSOR, Decoding, Pictures, spread
-from reidstream.sources.packet_ring import PacketRing
+from reidstream.sources.packet_tap import PacketTaker
 
 _THREADS = 2
 """Decoding threads of a live source: each more adds a frame of delay."""
@@ -58,7 +58,7 @@ class RtspConnection:
             raise
         self._config = config
         self._decoding = decoding
-        self._ring: PacketRing | None = None
+        self._takers: list[PacketTaker] = []
 
     @property
     def fps(self) -> float:
@@ -68,8 +68,8 @@ class RtspConnection:
         skipped, self._skipped = self._skipped, 0
         return skipped
 
-    def record(self, ring: PacketRing) -> None:
-        self._ring = ring
+    def record(self, taker: PacketTaker) -> None:
+        self._takers.append(taker)
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         import av
@@ -81,8 +81,8 @@ class RtspConnection:
                 if closed.is_set():
                     return
                 if packet.stream_index == self._stream.index:
-                    if self._ring is not None:
-                        self._ring.take(packet, self._stream)
+                    for taker in self._takers:
+                        taker.take(packet, self._stream)
                     try:
                         frames = packet.decode()
                     except av.error.FFmpegError:
