@@ -56,7 +56,7 @@ class Nats:
         if not self._tls:
             return Client()
 
-        class Secured(Client):
+        class Secured(Client):  # type: ignore[misc]  # the package is optional, and unknown without it
             """Goes no further where TLS is not asked for: else whoever sits between could have the password."""
 
             async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:

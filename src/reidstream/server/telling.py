@@ -43,17 +43,18 @@ class Telling:
     ) -> None:
         self.targets = [_Told(desk, target, occupied) for target in targets]
         self._left = [_Left(desk, key, text, targets) for key, text in _left(desk, targets)]
+        self._everybody: list[_Told | _Left] = [*self.targets, *self._left]
 
     def start(self) -> None:
-        for target in (*self.targets, *self._left):
-            target.thread.start()
+        for one in self._everybody:
+            one.thread.start()
 
     def close(self) -> None:
-        for target in (*self.targets, *self._left):
-            target.stop.set()
-        for target in (*self.targets, *self._left):
-            if target.thread.is_alive():
-                target.thread.join()
+        for one in self._everybody:
+            one.stop.set()
+        for one in self._everybody:
+            if one.thread.is_alive():
+                one.thread.join()
 
 
 def _left(desk: Desk, targets: Sequence[TargetConfig]) -> list[tuple[str, str]]:

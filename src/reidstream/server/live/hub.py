@@ -148,9 +148,11 @@ class Viewer:
     def offer(self, shown: LivePicture | Fragment) -> None:
         """From any thread: a newer picture takes the place of one that was not sent yet; parts of a film follow one
         another."""
-        put = self._put_part if isinstance(shown, Fragment) else self._put
         try:
-            self._loop.call_soon_threadsafe(put, shown)
+            if isinstance(shown, Fragment):
+                self._loop.call_soon_threadsafe(self._put_part, shown)
+            else:
+                self._loop.call_soon_threadsafe(self._put, shown)
         except RuntimeError:
             # The loop was closed a moment ago, with everybody who looked.
             return
