@@ -14,7 +14,7 @@ from reidstream.sources.address import redacted
 from reidstream.sources.certificates import over_tls, trusted_file, why_not_trusted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.decoding import ON_PROCESSOR, Decoding, Pictures, spread
-from reidstream.sources.packet_ring import PacketRing
+from reidstream.sources.packet_tap import PacketTaker
 
 _THREADS = 2
 """Decoding threads of a live source: each more adds a frame of delay."""
@@ -66,7 +66,7 @@ class RtspConnection:
             raise
         self._config = config
         self._decoding = decoding
-        self._ring: PacketRing | None = None
+        self._takers: list[PacketTaker] = []
 
     @property
     def fps(self) -> float:
@@ -76,8 +76,8 @@ class RtspConnection:
         skipped, self._skipped = self._skipped, 0
         return skipped
 
-    def record(self, ring: PacketRing) -> None:
-        self._ring = ring
+    def record(self, taker: PacketTaker) -> None:
+        self._takers.append(taker)
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         import av
@@ -89,8 +89,8 @@ class RtspConnection:
                 if closed.is_set():
                     return
                 if packet.stream_index == self._stream.index:
-                    if self._ring is not None:
-                        self._ring.take(packet, self._stream)
+                    for taker in self._takers:
+                        taker.take(packet, self._stream)
                     try:
                         frames = packet.decode()
                     except av.error.FFmpegError:
