@@ -59,7 +59,7 @@ def measure(count: int, persons: int, visits: int, folder: Path) -> dict[str, An
         tracks.take(SourceStarted("door", "door", "door", (1920, 1080), FPS, now, None, True), True)
         desk.gallery.begin_source(SourceStarted("door", "door", "door", (1920, 1080), FPS, now), "benchmark")
         # Reading everybody takes a moment, once.
-        desk._read()
+        desk.assigning.everybody()
         begun, frame = time.perf_counter(), 0
         last = desk.last_event()
         waits: list[float] = []

@@ -24,6 +24,8 @@ from reidstream.pipeline import RunSummary, build_gallery
 from reidstream.synthetic import SceneTruth
 from reidstream.types import Tracklet
 
+pytestmark = pytest.mark.slow
+
 
 class Outcome(NamedTuple):
     scene: SceneTruth

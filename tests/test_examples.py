@@ -21,6 +21,8 @@ from reidstream.errors import DeliveryError
 from reidstream.gallery import Gallery
 from tests.exact import EXACT
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Run = Callable[..., str]
 

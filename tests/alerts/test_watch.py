@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from reidstream.alerts import Watch
 from reidstream.alerts.lists import rule_settings
 from reidstream.errors import ConfigError, WatchNotFound
-from tests.alerts.conftest import DAY, NOW, VISITS, Scene, looks, sighting
+from tests.alerts.conftest import DAY, NOW, VISITS, Scene, looks, sighting, track_of, tracklet
 from tests.identities.conftest import Fill, fill
 
 __all__ = ["fill"]
@@ -82,6 +83,11 @@ def test_what_was_lost_before_it_was_stored_is_withdrawn(scene: Scene) -> None:
     scene.gallery.break_off(["content of a"])
     scene.watch.settle()
     assert "lost" in scene.watch.alerts.get(alert)["reason"]
+    # A recording is read again, by a process that remembers nothing.
+    scene.watch = Watch(scene.gallery, lambda: scene.identities, clock=scene.clock)
+    (again,) = scene.see(3)
+    scene.store(3)
+    assert {one["id"]: one["state"] for one in scene.alerts()} == {alert: "withdrawn", again: "confirmed"}
 
 
 def test_who_was_sure_enough_only_at_the_end_is_told_of_then(scene: Scene) -> None:
@@ -325,3 +331,36 @@ def test_who_could_not_be_looked_at_is_looked_at_the_next_time(scene: Scene, mon
     broken.clear()
     scene.watch.settle()
     assert scene.watch.alerts.get(first[0])["state"] == "confirmed"
+
+
+def test_whoever_looks_after_a_kill_says_nothing_twice(scene: Scene) -> None:
+    scene.rule(cooldown=0)
+    (alert,) = scene.see(1)
+    scene.watch = Watch(scene.gallery, lambda: scene.identities, clock=scene.clock)
+    assert scene.see(1, 4.0, crops=6) == []
+    assert scene.watch.in_view("a")[track_of(1, 5000.0)][2]
+    scene.store(1)
+    assert [one["id"] for one in scene.alerts()] == [alert]
+    assert len(scene.events("AlertRaised")) == 1
+
+
+def test_who_was_stored_just_before_a_kill_is_looked_at_afterwards(scene: Scene) -> None:
+    scene.rule()
+    stored = replace(tracklet(1, 5000.0, 5008.0), track_id=track_of(1, 5000.0))
+    scene.gallery.add([stored])
+    scene.identities.catch_up()
+    for _ in range(2):
+        scene.watch = Watch(scene.gallery, lambda: scene.identities, clock=scene.clock)
+    (found,) = scene.alerts()
+    assert found["tracklet"] == stored.id
+
+
+def test_nobody_who_was_stored_before_there_was_a_rule_is_told_of(scene: Scene) -> None:
+    rule = scene.rule(cooldown=0)
+    scene.store(1)
+    scene.watch.lists.drop_rule(rule)
+    scene.watch.reload()
+    scene.store(1, at=6000.0)
+    scene.rule(cooldown=0)
+    scene.watch = Watch(scene.gallery, lambda: scene.identities, clock=scene.clock)
+    assert [one["media"] for one in scene.alerts()] == [5008.0]

@@ -51,6 +51,7 @@ def resolved(url: str) -> set[frozenset[str]]:
     return people_of(url)
 
 
+@pytest.mark.slow
 def test_a_standby_takes_the_place_of_a_decider_that_dies_or_stands_still(
     tmp_path: Path, postgres: str, pile: list[str]
 ) -> None:

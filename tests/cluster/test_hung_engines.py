@@ -62,6 +62,7 @@ def test_a_hung_engines_camera_is_taken_by_another_and_nothing_is_lost(tmp_path:
         assert (rows.source == "well").any()
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_away_is_tried_anew_without_harm_to_its_worker(tmp_path: Path, postgres: str) -> None:
     """An engine that works ends a silent camera when it is asked to."""
     # Its frames are one and a half seconds apart.

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from reidstream.children import environment
@@ -62,6 +63,7 @@ def test_it_is_started_again_until_it_is_stopped_and_then_ends_in_the_orderly_wa
     assert readers(postgres) == []
 
 
+@pytest.mark.slow
 def test_a_command_whose_starter_was_killed_ends_in_the_orderly_way(tmp_path: Path, postgres: str) -> None:
     given = [*words(tmp_path, postgres), "--set", "workers.lease_seconds=300"]
     program = f"import time\nfrom reidstream.cluster.keeping import Kept\nkept = Kept({given!r})\ntime.sleep(3600)\n"

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.storm import storm
 from tests.postgres import PostgresServer
+
+pytestmark = pytest.mark.slow
 
 
 def test_after_a_storm_everything_is_as_if_nothing_had_happened(

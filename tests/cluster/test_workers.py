@@ -53,6 +53,7 @@ def test_workers_read_every_recording_once(tmp_path: Path, postgres: str, pile: 
         assert {(r.state, r.attempt) for r in gallery.sources()} == {(State.COMPLETE, 1)}
 
 
+@pytest.mark.slow
 def test_a_killed_workers_recording_is_read_again_by_another(tmp_path: Path, postgres: str, pile: list[str]) -> None:
     with fleet(tmp_path, postgres, speed=8) as running:
         first = running.worker("--cameras", pile[0], "--cameras", pile[1])
@@ -104,6 +105,7 @@ def test_tracks_that_were_open_when_a_worker_died_end_at_their_last_checkpoint(t
         assert [r.state for r in gallery.sources()] == [State.STOPPED, State.STOPPED]
 
 
+@pytest.mark.slow
 def test_a_worker_that_stood_still_longer_than_its_lease_stores_nothing_of_it(tmp_path: Path, postgres: str) -> None:
     camera = recorded(tmp_path, "door", walks_of(1, 5, 300, every=0.5), seconds=160, live=True)
     with fleet(tmp_path, postgres) as running:
@@ -126,6 +128,7 @@ def test_a_worker_that_stood_still_longer_than_its_lease_stores_nothing_of_it(tm
         assert other.end() == 0, running.logs()
 
 
+@pytest.mark.slow
 def test_connections_that_are_cut_and_a_restarted_server_cost_nothing(
     tmp_path: Path, postgres: str, postgres_server: object, pile: list[str]
 ) -> None:

@@ -26,6 +26,7 @@ from reidstream.identities.outbox import append_events
 from reidstream.identities.people import prepare
 from reidstream.sources import source_ids
 from reidstream.types import EmbeddingSpace
+from tests.slow import first_quick
 
 SPACE = EmbeddingSpace("a", "a", 4)
 PASSWORD = "p@ss/w:rd?"
@@ -97,7 +98,7 @@ def eventful(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("given", ["{env:HOOK}", "{file:PLACE}", "p%40ss%2Fw%3Ard%3F"])
+@pytest.mark.parametrize("given", first_quick(["{env:HOOK}", "{file:PLACE}", "p%40ss%2Fw%3Ard%3F"]))
 def test_the_list_of_processes_shows_no_password_and_the_receiver_gets_it(
     eventful: Path, receiver: Any, tmp_path: Path, given: str
 ) -> None:

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +64,16 @@ def open_engine(
     return lambda sources: make(sources, tmp_path_factory.mktemp("engine"))
 
 
+def each_engine_with(values: Sequence[object]) -> list[Any]:
+    """Every engine with every value; the processes, which read as the local engine does, mostly in the slow suite."""
+    found = []
+    for engine, (number, value) in itertools.product((local, processes, replay, deepstream), enumerate(values)):
+        marks = [pytest.mark.gstreamer] if engine is deepstream else []
+        marks += [pytest.mark.slow] if engine is processes and number else []
+        found.append(pytest.param(engine, value, marks=marks, id=f"{engine.__name__}-{number}"))
+    return found
+
+
 def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:
     grouped: dict[str, list[Event]] = {}
     for event in events:
@@ -101,7 +112,7 @@ def test_sources_run_side_by_side_each_in_order(open_engine: Open, tmp_path: Pat
     assert len(tracks) == 2
 
 
-@pytest.mark.parametrize("gap", [5.0, 4900.0, 36_000.0])
+@pytest.mark.parametrize(("open_engine", "gap"), each_engine_with([36_000.0, 5.0, 4900.0]), indirect=["open_engine"])
 def test_nobody_goes_on_over_a_gap_without_frames(open_engine: Open, tmp_path: Path, gap: float) -> None:
     """As recorders make it that run on motion: whoever stands there behind the gap is stored for themselves."""
     times = [frame / FPS + gap * (frame >= 40) for frame in range(80)]
@@ -121,7 +132,11 @@ def test_nobody_goes_on_over_a_gap_without_frames(open_engine: Open, tmp_path: P
     assert sampled == before | after
 
 
-@pytest.mark.parametrize("odd", [{20: 36_000.0}, {0: 36_000.0}, {39: 36_000.0}, {9: 70.0, 10: 5.0}])
+@pytest.mark.parametrize(
+    ("open_engine", "odd"),
+    each_engine_with([{20: 36_000.0}, {0: 36_000.0}, {39: 36_000.0}, {9: 70.0, 10: 5.0}]),
+    indirect=["open_engine"],
+)
 def test_a_time_stamp_that_is_odd_moves_nobody(open_engine: Open, tmp_path: Path, odd: dict[int, float]) -> None:
     times = [100 + frame / FPS for frame in range(40)]
     right = write_blobs(tmp_path / "right.mkv", [0, 1], 40, times=times)

@@ -14,6 +14,7 @@ from reidstream.synthetic import World
 SMALL = {"cameras": 1, "people": 4, "minutes": 0.1, "size": (320, 180), "fps": 10.0}
 
 
+@pytest.mark.slow
 def test_a_finished_scene_is_used_again_and_another_one_made_anew(tmp_path: Path) -> None:
     scene, made = prepare_scene(tmp_path, World(seed=5, **SMALL))
     assert made

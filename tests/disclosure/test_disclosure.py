@@ -32,6 +32,7 @@ from reidstream.types import Detections, LeftOut, LeftOutReason, SourceStarted, 
 from tests.blobs import COLOURS, FPS, SIZE, BlobDetector, ColourEmbedder, write_blobs
 from tests.exact import EXACT
 from tests.identities.conftest import made_tracklet
+from tests.slow import first_quick
 
 RED, GREEN, BLUE = (np.array(colour) for colour in COLOURS[:3])
 
@@ -89,7 +90,7 @@ def written(place: Path, colour: Any, to: Path, detector: Any = None, **how: Any
 
 
 @pytest.mark.parametrize("shown", list(Shown))
-@pytest.mark.parametrize("detector", [BlobDetector, BlindDetector])
+@pytest.mark.parametrize("detector", first_quick([BlobDetector, BlindDetector]))
 def test_they_are_seen_and_the_other_is_in_no_frame(
     shop: Path, tmp_path: Path, shown: Shown, detector: type[BlobDetector]
 ) -> None:

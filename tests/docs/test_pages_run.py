@@ -111,6 +111,7 @@ def runnable(page: Path) -> list[list[str]]:
     return [words for words in typed if not any(re.search(needed, shlex.join(words)) for needed in NEEDS)]
 
 
+@pytest.mark.slow
 @named([page for page in WITH_COMMANDS if runnable(page)])
 def test_the_commands_of_a_page_run(page: Path, workplace: Path) -> None:
     for words in runnable(page):
@@ -123,6 +124,7 @@ def test_the_commands_of_a_page_run(page: Path, workplace: Path) -> None:
         assert done.exit_code == 0, f"reidstream {shlex.join(line)}\n{done.output}\n{trouble}"
 
 
+@pytest.mark.slow
 @named(WITH_PYTHON)
 def test_the_python_of_a_page_runs(page: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One block after the other, each with the names of those before."""

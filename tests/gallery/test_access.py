@@ -25,11 +25,12 @@ from reidstream.identities.archive import export_gallery
 from reidstream.identities.delivery import Position, follow, position_file
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent
+from tests.slow import first_quick
 
 from .conftest import SETTINGS, SPACE, Filled, some_tracklets, started
 
 
-@pytest.fixture(params=[0o000, 0o022])
+@pytest.fixture(params=first_quick([0o000, 0o022]))
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     """The widest umask, and the usual one."""
     before = os.umask(request.param)

@@ -17,6 +17,7 @@ from reidstream.gallery import Filter, Gallery
 from reidstream.gallery.next_space import NextVector, begin_move, finish_move, put, waiting
 from reidstream.gallery.traces import find_traces, pieces_of
 from reidstream.types import EmbeddingSpace, Tracklet
+from tests.slow import first_quick
 
 from .conftest import SETTINGS, SPACE, Filled, contents_of, same_contents, some_tracklets, started
 
@@ -81,7 +82,7 @@ def test_a_source_that_was_erased_can_be_ingested_again(indexed: Filled) -> None
         assert gallery.add(door) == 5
 
 
-@pytest.mark.parametrize("moment", ["remove", "rebuild", "fold_log"])
+@pytest.mark.parametrize("moment", first_quick(["remove", "rebuild", "fold_log"]))
 def test_an_erasure_that_was_killed_is_completed_by_the_next_writer(indexed: Filled, moment: str) -> None:
     tracklets = some_tracklets(60)
     path = indexed(tracklets)

@@ -19,6 +19,7 @@ from reidstream.errors import GalleryError, GalleryLocked
 from reidstream.gallery import Begin, Gallery
 from reidstream.gallery.index.building import IndexPlace
 from reidstream.types import FloatArray, SourceEnded
+from tests.slow import first_quick
 
 from .conftest import SETTINGS, SPACE, contents_of, same_contents, some_tracklets, started
 
@@ -63,7 +64,7 @@ def wait_for(child: subprocess.Popen[str], word: str) -> None:
     pytest.fail(f"the writer ended without saying {word!r}")
 
 
-@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("moment", first_quick([2, 0, 1, 3]))
 def test_a_killed_run_that_is_repeated_ends_with_the_same_gallery(tmp_path: Path, moment: int) -> None:
     undisturbed = {t.id: t for t in some_tracklets(COUNT)}
     rng = random.Random(moment)
@@ -135,6 +136,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None
             event.remove(Engine, "begin", limit)
 
 
+@pytest.mark.slow
 def test_lost_index_files_are_made_anew_when_the_gallery_is_opened(tmp_path: Path) -> None:
     tracklets = some_tracklets(80)
     with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
@@ -212,6 +214,7 @@ def test_an_index_that_was_open_when_its_writer_died_is_compared_with_the_rows(t
         assert reader.check().problems == []
 
 
+@pytest.mark.slow
 def test_a_rebuilt_index_equals_the_old_one(tmp_path: Path) -> None:
     from reidstream.gallery.index.chroma import ChromaIndex
 

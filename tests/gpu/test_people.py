@@ -70,6 +70,7 @@ def test_people_and_their_sharpness_are_those_of_the_processor(gpu: HostGpu) -> 
     assert uploaded.sharpness is None and len(uploaded) == len(processed) > 0
 
 
+@pytest.mark.slow
 def test_a_crowd_that_is_too_large_for_the_kernel_is_found_here(gpu: HostGpu, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config().detector.model_copy(update={"confidence": 0.0001, "shape": "model"})
     model = resolve_model("person-detector", "detector")

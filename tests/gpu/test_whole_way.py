@@ -25,6 +25,7 @@ from reidstream.sources.picture import VideoPicture
 from reidstream.sources.video_file import VideoFileSource
 from reidstream.types import Event, Observed, SourceEnded, TrackEnded
 from tests.gpu.standin import DecodingOnHost, HostGpu
+from tests.slow import first_quick
 
 
 @pytest.fixture
@@ -55,6 +56,7 @@ def _events(video: Path, gpu: HostGpu | None) -> tuple[list[Event], LocalEngine]
     return list(engine.events()), engine
 
 
+@pytest.mark.slow
 def test_events_are_those_of_the_processor_to_the_bit(prepared: Path, gpu: HostGpu) -> None:
     expected, _ = _events(prepared / "entrance.mp4", None)
     found, engine = _events(prepared / "entrance.mp4", gpu)
@@ -105,7 +107,7 @@ def test_a_picture_there_gives_what_one_here_gives(tmp_path: Path, pixels: str) 
             one.crop(0, 0, one.size[0] + 1, 5)
 
 
-@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("live", first_quick([True, False]))
 @pytest.mark.usefixtures("gpu")
 def test_a_cameras_events_do_not_wait_for_its_next_frame(
     prepared: Path, monkeypatch: pytest.MonkeyPatch, live: bool
@@ -220,7 +222,7 @@ def test_no_gpu_is_an_error_and_no_decoder_is_said(
 
 
 @pytest.mark.setting("local.decode")
-@pytest.mark.parametrize(("decode", "asked"), [("auto", True), ("cpu", False)])
+@pytest.mark.parametrize(("decode", "asked"), [("auto", True), pytest.param("cpu", False, marks=pytest.mark.slow)])
 def test_where_video_is_decoded(
     prepared: Path, gpu: HostGpu, monkeypatch: pytest.MonkeyPatch, decode: str, asked: bool
 ) -> None:

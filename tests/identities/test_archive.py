@@ -205,6 +205,7 @@ def test_a_recording_that_is_not_whole_in_the_export_can_be_read_again(gallery: 
         assert {recording.state for recording in other.sources()} == {State.COMPLETE}
 
 
+@pytest.mark.slow
 def test_an_import_that_is_killed_has_added_nothing_and_one_that_ended_all(gallery: Gallery, tmp_path: Path) -> None:
     here, archive, place = tmp_path / "here", tmp_path / "archive", tmp_path / "copies"
     with empty(tmp_path, "here") as other:

@@ -24,6 +24,7 @@ from reidstream.identities.schema import members, people
 from reidstream.identities.stores import _erase
 from reidstream.types import SourceStarted
 from tests.exact import EXACT
+from tests.slow import first_quick
 
 from .conftest import SPACE, Fill, Visit, made_tracklet
 
@@ -63,7 +64,7 @@ def remembered(gallery: Gallery) -> list[Person]:
 WORDS = ("Mathilda", "limps a little", "Zoë O'Brien", "Zo\\u00eb O'Brien", "blue", "Bartholomew")
 
 
-@pytest.mark.parametrize("index", ["exact", "chroma"])
+@pytest.mark.parametrize("index", first_quick(["exact", "chroma"]))
 def test_nothing_of_an_erased_person_can_be_read_in_any_file(fill: Fill, index: str) -> None:
     gallery = peopled(fill, index)
     before = {person.number: person for person in list_people(gallery)}

@@ -142,7 +142,7 @@ ACTIONS = [
 numbers = count()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 5)), max_size=7))
 def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps: list[tuple[str, int, int]]) -> None:
     work = Reviewers(fill(AT_TWO_CAMERAS, f"gallery {next(numbers)}"), exported)

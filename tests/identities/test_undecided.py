@@ -171,6 +171,7 @@ def test_resolving_that_changes_nobody_is_no_operation(gallery: Gallery) -> None
     assert len(history(gallery)) == 1
 
 
+@pytest.mark.slow
 def test_thousands_of_moved_tracklets_are_one_operation(fill: Fill) -> None:
     visits = [(k % 7, "ab"[k % 2], 10.0 * k, 10.0 * k + 5) for k in range(2500)]
     made = fill(visits)

@@ -69,6 +69,7 @@ def _nhwc_embedder(make: MakeModel, folder: Path, preprocessing: dict[str, objec
     return ResolvedModel(model.spec, path, model.sha256)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("gpu_on_the_processor")
 def test_the_embedded_models_give_the_same_with_fixed_sizes() -> None:
     crops = _crops(20)

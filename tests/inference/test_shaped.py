@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reidstream.config import DetectorConfig
 from reidstream.errors import ModelMismatch
-from reidstream.inference import open_detector
+from reidstream.inference import open_detector, shaped
 from reidstream.inference.shaped import ShapedDetector, ShapedOnGpu
 from reidstream.models import resolve_model
 from reidstream.models.input_shape import STEP, fitting_shape, shape_for
@@ -180,12 +180,14 @@ def people_found(frames: list[tuple[Picture, int]], **settings: object) -> int:
     return sum(min(len(detector.detect([picture])[0]), there) for picture, there in frames)
 
 
+@pytest.mark.slow
 @pytest.mark.setting("detector.shape")
 def test_following_the_shape_finds_more_people_in_wide_views(wide_frames: list[tuple[Picture, int]]) -> None:
     assert sum(there for _, there in wide_frames) > 10
     assert people_found(wide_frames, shape="picture") > people_found(wide_frames, shape="model")
 
 
+@pytest.mark.slow
 @pytest.mark.setting("detector.scale")
 def test_a_small_input_finds_fewer_people(wide_frames: list[tuple[Picture, int]]) -> None:
     assert people_found(wide_frames, scale=0.4) < people_found(wide_frames)
@@ -194,3 +196,34 @@ def test_a_small_input_finds_fewer_people(wide_frames: list[tuple[Picture, int]]
 def test_a_graph_of_one_size_keeps_it(detector_model: Callable[..., ResolvedModel]) -> None:
     detector = open_detector(detector_model(np.zeros((42, 7), np.float32)), DetectorConfig())
     assert not isinstance(detector, ShapedDetector)
+
+
+def test_beyond_so_many_shapes_pictures_take_the_models_own_which_is_opened_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shaped, "_MOST_SHAPES", 2)
+    asked: list[tuple[int, int]] = []
+
+    def opened(shape: tuple[int, int]) -> Reporting:
+        asked.append(shape)
+        return Reporting(shape)
+
+    detector = ShapedDetector((416, 416), 1.0, opened, likely=(1920, 1080))
+    found = detector.detect(pictures_of((360, 640), (1280, 720), (640, 180), (180, 640), (640, 180)))
+    assert asked == [(576, 320), (320, 544), (416, 416)]
+    np.testing.assert_allclose([d.scores[0] for d in found], [0.32, 0.576, 0.416, 0.416, 0.416])
+
+
+def test_a_shape_that_could_not_be_had_is_not_asked_for_again() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def opened(shape: tuple[int, int]) -> Reporting:
+        asked.append(shape)
+        if shape != (416, 416):
+            raise ModelMismatch("fails on a batch of another size")
+        return Reporting(shape)
+
+    detector = ShapedDetector((416, 416), 1.0, opened, likely=(1920, 1080))
+    for _ in range(2):
+        detector.detect(pictures_of((1280, 720), (360, 640)))
+    assert asked == [(576, 320), (416, 416), (320, 544)]

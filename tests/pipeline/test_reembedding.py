@@ -26,6 +26,7 @@ from tests.blobs import BlobDetector, ColourEmbedder, HueEmbedder, write_blobs
 from tests.gallery.conftest import SETTINGS, SPACE, some_tracklets, started
 from tests.killed import Job
 from tests.pipeline.reembedding_job import move
+from tests.slow import first_quick
 
 EXACT = Config(gallery=GalleryConfig(index="exact"))
 CHROMA = Config(gallery=GalleryConfig(index="chroma"))
@@ -47,7 +48,7 @@ def vectors_of(gallery: Path) -> dict[tuple[str, int], FloatArray]:
         return {(t.source, t.track_id): t.embedding for t in opened.tracklets()}
 
 
-@pytest.mark.parametrize("config", [EXACT, CHROMA], ids=["exact", "chroma"])
+@pytest.mark.parametrize("config", first_quick([EXACT, CHROMA]), ids=["exact", "chroma"])
 def test_from_recordings_everybody_looks_as_if_read_with_the_new_model(
     videos: list[Path], tmp_path: Path, config: Config
 ) -> None:
@@ -269,7 +270,7 @@ def test_a_model_is_named_exactly_where_one_is_used(tmp_path: Path) -> None:
         assert wanted in str(done.exception)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", first_quick(range(4)))
 def test_killed_at_any_moment_it_is_in_one_space_or_the_other_and_goes_on(
     seed: int, videos: list[Path], tmp_path: Path
 ) -> None:

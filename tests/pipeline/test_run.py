@@ -21,6 +21,7 @@ from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 from tests.exact import EXACT
 from tests.killed import Job
 from tests.pipeline.job import bring_in, told
+from tests.slow import first_quick
 
 Content = dict[str, tuple[object, ...]]
 
@@ -137,6 +138,7 @@ def test_one_interrupt_stores_what_was_seen_and_running_again_completes_it(video
     assert content(tmp_path / "g") == content(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_at_once_without_damage(videos: list[Path], tmp_path: Path) -> None:
     bring_in(videos, tmp_path / "whole")
     process = start(tmp_path / "g", videos, seconds=600.0)
@@ -152,7 +154,7 @@ def test_a_second_interrupt_ends_at_once_without_damage(videos: list[Path], tmp_
     assert content(tmp_path / "g") == content(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", first_quick(range(3)))
 def test_killed_at_any_moment_and_run_again_the_gallery_is_the_same(
     seed: int, videos: list[Path], tmp_path: Path
 ) -> None:

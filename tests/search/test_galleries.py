@@ -100,6 +100,7 @@ def test_folder_database_and_server_answer_together(shop: str, mall: str, airpor
     assert all(one["candidates"] for one in galleries)
 
 
+@pytest.mark.slow
 def test_a_tracklet_of_a_servers_gallery_is_found_and_asked_for_elsewhere(shop: str, airport: str) -> None:
     theirs = made_tracklet(*AIRPORT[0])
     merged = search_galleries([shop, airport], theirs.id, k=2)
@@ -127,6 +128,7 @@ def test_one_that_cannot_be_reached_is_named_and_the_others_answer(shop: str, tm
         search_galleries([gone, nobody], vector)
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_know_the_caller_is_named_too(
     shop: str, airport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_photo_is_looked_at_once_for_all(tmp_path: Path, monkeypatch: pytest.M
     assert [one.answer["verdict"] for one in merged.said if one.answer] == ["person", "person"]
 
 
+@pytest.mark.slow
 def test_servers_alone_are_sent_the_photo(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(prepared / "shop", tmp_path / "shop")
     monkeypatch.delenv(TOKEN_VARIABLE, raising=False)

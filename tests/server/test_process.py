@@ -35,6 +35,7 @@ def command(gallery: str | Path, *words: str, code: int = 0) -> Any:
     return json.loads(done.stdout) if code == 0 else done.output
 
 
+@pytest.mark.slow
 def test_commands_go_through_the_server_that_owns_the_gallery(tmp_path: Path) -> None:
     # A path that is too long for the address of a socket.
     folder = tmp_path / ("a long name " * 8)
@@ -107,6 +108,7 @@ def test_a_server_elsewhere_is_asked_with_a_token(tmp_path: Path, monkeypatch: p
         assert served.end() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("curl")), reason="needs openssl and curl")
 def test_a_server_with_a_certificate_of_its_own_is_reached_by_whoever_trusts_it(tmp_path: Path) -> None:
     certificate, key = tmp_path / "shop.pem", tmp_path / "shop.key"
@@ -134,6 +136,7 @@ def test_a_server_with_a_certificate_of_its_own_is_reached_by_whoever_trusts_it(
         assert served.end() == 0
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_leaves_nothing_behind_that_hinders_the_next(tmp_path: Path) -> None:
     folder = made_gallery(tmp_path / "shop", VISITS)
     with Served(folder) as first:

@@ -11,7 +11,7 @@ from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
 from reidstream.identities import online
 from reidstream.identities.people import history, list_people
-from reidstream.server import desk as desk_module
+from reidstream.server import assigning
 from reidstream.server.desk import Desk
 from reidstream.types import SourceStarted
 from tests.cluster.processes import wait_until
@@ -42,14 +42,14 @@ def test_while_decisions_are_made_again_what_is_stored_gets_its_person(
 ) -> None:
     monkeypatch.setattr(online, "_REVISITED", 16)
     begun, may_end = threading.Event(), threading.Event()
-    made = desk_module.decided
+    made = assigning.decided
 
     def slow(*arguments: object) -> object:
         begun.set()
         may_end.wait()
         return made(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(desk_module, "decided", slow)
+    monkeypatch.setattr(assigning, "decided", slow)
     config = GalleryConfig(index="exact")
     with Gallery.open(tmp_path / "gallery", write=True, create=True, space=SPACE, config=config) as gallery:
         for camera in "ab":

@@ -171,6 +171,7 @@ def test_a_run_of_another_version_is_refused_in_words(folder: Path, monkeypatch:
         pass
 
 
+@pytest.mark.slow
 def test_a_gallery_whose_server_has_died_is_written_as_if_there_were_none(tmp_path: Path) -> None:
     events = recorded(tmp_path / "events.parquet")
     with Served(made_gallery(tmp_path / "shop", VISITS)) as served:

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from reidstream.errors import GalleryUnreachable
-from reidstream.server import desk as desks
-from reidstream.server import watching
+from reidstream.server import assigning, watching
 from reidstream.server.desk import Desk
 from tests.alerts.conftest import sighting
 from tests.server.conftest import Asking, with_pictures
@@ -22,7 +21,7 @@ RULE = {"name": "seen", "purpose": "to be greeted", "who": "anybody", "cooldown"
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (watching, desks):
+    for module in (watching, assigning):
         monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
         monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.001)
 
@@ -86,7 +85,7 @@ def test_people_are_given_after_it_failed(
     owner: Asking, desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     desk.settle()
-    monkeypatch.setattr(desk, "_catch_up", Failing(desk._catch_up, error, error))
+    monkeypatch.setattr(desk.assigning, "_catch_up", Failing(desk.assigning._catch_up, error, error))
     with caplog.at_level(logging.WARNING):
         desk.store(with_pictures([(6, "b", 700, 705)]))
         desk.settle()
@@ -104,7 +103,7 @@ def test_closing_does_not_wait_for_what_fails_for_ever(
         raise RuntimeError("for ever")
 
     monkeypatch.setattr(desk.watching.watch, "saw", never)
-    monkeypatch.setattr(desk, "_catch_up", never)
+    monkeypatch.setattr(desk.assigning, "_catch_up", never)
     desk.watching.put([sighting(7, 500.0, 2.0)])
     desk.wake()
     # It ends; the fixture closes it once more.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -13,7 +16,8 @@ import pytest
 from reidstream.clips.cutting import cut_ring
 from reidstream.clips.span import Span
 from reidstream.errors import SourceBroken
-from reidstream.sources.packet_ring import PacketRing, RingBounds, remember_ring, ring_of
+from reidstream.sources import packet_ring
+from reidstream.sources.packet_ring import PacketRing, RingBounds, StoredPacket, remember_ring, ring_of, until
 from tests.sources.conftest import index_shown, picture
 
 FPS = 25
@@ -162,3 +166,135 @@ def test_a_ring_is_known_as_long_as_somebody_holds_it() -> None:
     del ring
     gc.collect()
     assert ring_of("content of a camera") is None
+
+
+@dataclass
+class Made:
+    """A packet of ten bytes as PyAV would give it, in ticks of a second."""
+
+    pts: int | None
+    key: bool = True
+    dts: int | None = None
+    is_corrupt: bool = False
+    data: bytes = b"0123456789"
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    @property
+    def is_keyframe(self) -> bool:
+        return self.key
+
+    def __bytes__(self) -> bytes:
+        return self.data
+
+
+class MadeStream:
+    time_base = Fraction(1)
+
+    def __init__(self, width: int = 640) -> None:
+        self.codec_context = SimpleNamespace(width=width, height=480)
+
+
+@pytest.fixture
+def headless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packet_ring, "_header", lambda *_: b"")
+
+
+def filled(bounds: RingBounds, packets: Iterable[Made], stream: MadeStream | None = None) -> PacketRing:
+    """A ring whose media time is the camera's own."""
+    ring = PacketRing(bounds)
+    for packet in packets:
+        ring.take(packet, stream or MadeStream())
+        ring.align(0.0, 0.0)
+    return ring
+
+
+def held(ring: PacketRing, start: float = -1e9, end: float = 1e9) -> list[float]:
+    return [packet.shown for packet in (ring.cut(start, end) or (None, []))[1]]
+
+
+@pytest.mark.usefixtures("headless")
+def test_what_came_broken_or_empty_is_not_remembered() -> None:
+    packets = [Made(0), Made(1, is_corrupt=True), Made(2, data=b""), Made(3)]
+    assert held(filled(WIDE, packets)) == [0, 3]
+
+
+@pytest.mark.usefixtures("headless")
+def test_the_bounds_are_kept_to_the_byte_and_to_the_second() -> None:
+    many = [Made(n) for n in range(10)]
+    assert held(filled(RingBounds(1000.0, 30), many)) == [7, 8, 9]
+    # Three seconds without the oldest group are not enough to let it go.
+    assert held(filled(RingBounds(3.0, 1000), many)) == [5, 6, 7, 8, 9]
+    # Groups of pictures go as a whole.
+    groups = [Made(n, key=n % 3 == 0) for n in range(9)]
+    assert held(filled(RingBounds(1000.0, 70), groups)) == [3, 4, 5, 6, 7, 8]
+    assert held(filled(RingBounds(1000.0, 90), groups)) == list(range(9))
+
+
+@pytest.mark.usefixtures("headless")
+def test_after_a_group_that_was_too_large_nothing_begins_but_with_a_key_frame() -> None:
+    ring = filled(RingBounds(1000.0, 20), [Made(0), Made(1, key=False), Made(2, key=False), Made(3, key=False)])
+    assert held(ring) == []
+    ring.take(Made(4), MadeStream())
+    ring.align(0.0, 0.0)
+    assert held(ring) == [4]
+
+
+@pytest.mark.usefixtures("headless")
+def test_a_cut_reaches_to_what_is_shown_at_its_very_ends() -> None:
+    ring = filled(WIDE, [Made(n, key=n % 4 == 0) for n in range(10, 30)])
+    assert held(ring, 16, 18) == [16, 17, 18]
+    assert held(ring, 17.5, 17.9) == [16, 17]
+    # It begins with the first key frame that there is.
+    assert held(ring, 0, 12) == [12]
+    assert held(ring, 0, 11.9) == []
+    assert held(ring, 29, 99) == [28, 29]
+    assert held(ring, 29.1, 99) == []
+
+
+@pytest.mark.usefixtures("headless")
+def test_where_several_connections_fall_into_a_cut_it_is_the_longest() -> None:
+    ring = filled(WIDE, [Made(n) for n in range(5)])
+    ring.restart()
+    for n in range(5, 8):
+        ring.take(Made(n), MadeStream())
+    # The camera counts from another moment on.
+    ring.align(5.0, 105.0)
+    assert held(ring) == [0, 1, 2, 3, 4]
+    assert held(ring, 3, 1e9) == [105, 106, 107]
+
+
+@pytest.mark.usefixtures("headless")
+def test_a_picture_of_a_new_connection_says_nothing_of_the_times_before() -> None:
+    ring = filled(WIDE, [Made(n) for n in range(3)])
+    ring.restart()
+    ring.align(0.0, 500.0)
+    assert held(ring) == [0, 1, 2]
+    ring.align(None, 600.0)
+    assert held(ring) == [0, 1, 2]
+
+
+def test_a_camera_whose_packets_cannot_be_kept_goes_on_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> bytes:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(packet_ring, "_header", refuse)
+    ring = filled(WIDE, [Made(0)])
+    assert ring.failure == "Invalid argument"
+    monkeypatch.setattr(packet_ring, "_header", lambda *_: b"")
+    ring.take(Made(1), MadeStream())
+    assert held(ring) == []
+
+
+def test_up_to_an_end_nothing_is_missing_that_is_shown_before_what_was_taken() -> None:
+    def packet(decoded: float, shown: float) -> StoredPacket:
+        return StoredPacket(b"", None, None, False, shown, decoded)
+
+    # Decoded in this order: a picture, one far ahead of it, and those between that refer to both.
+    some = [packet(0, 1), packet(1, 4), packet(2, 2), packet(3, 3), packet(4, 7), packet(5, 5), packet(6, 6)]
+    assert list(until(some, 1)) == some[:4]
+    assert list(until(some, 0)) == some[:1]
+    assert list(until(some, 4)) == some
+    assert list(until(some, -1)) == []

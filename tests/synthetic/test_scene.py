@@ -25,6 +25,7 @@ def truth_files(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(scene: SceneTruth, tmp_path: Path) -> None:
     again = write_scene(tmp_path / "again", World(**SMALL), workers=2)
     assert truth_files(again.folder) == truth_files(scene.folder)

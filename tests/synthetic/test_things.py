@@ -51,6 +51,7 @@ def test_without_them_the_world_is_as_it_was(world: World, plain: World) -> None
     assert (len(frame.things), frame.thing_boxes.shape) == (0, (0, 4))
 
 
+@pytest.mark.slow
 def test_every_kind_of_thing_is_somewhere(put: list[tuple[Thing, ...]]) -> None:
     assert {thing.kind for things in put for thing in things} == set(KINDS)
     again = World(**WITH)  # type: ignore[arg-type]
@@ -99,6 +100,7 @@ def test_who_sits_has_the_thighs_on_the_seat(world: World) -> None:
     assert seated[:, 2].min() == pytest.approx(0, abs=0.06)
 
 
+@pytest.mark.slow
 def test_things_change_the_picture_where_the_truth_says(
     plain: World, put: list[tuple[Thing, ...]], frames: list[list[RenderedFrame]]
 ) -> None:
@@ -123,6 +125,7 @@ def test_people_hide_things_and_things_hide_people(frames: list[list[RenderedFra
         assert (boxes[:, 2:] <= (480, 270)).all()
 
 
+@pytest.mark.slow
 def test_a_mirror_shows_those_who_are_there_smaller() -> None:
     """Some seed of a hall has somebody in its mirror."""
     for seed in range(20):

@@ -94,6 +94,7 @@ def test_projection_agrees_with_the_ground() -> None:
     assert upright[1, 1] < upright[0, 1]
 
 
+@pytest.mark.slow
 def test_frames_show_people_where_the_truth_says(world: World) -> None:
     empty = None
     shares = []

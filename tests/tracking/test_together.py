@@ -72,7 +72,7 @@ def stepped(trackers: list[Tracker], frames: list[Frame], appearance: bool) -> t
     return together.wanted, together.decide(embeddings)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     sources=st.lists(st.tuples(st.integers(0, 14), st.sampled_from([1, 1, 3]), st.sampled_from([0.0, 1.0, 5.0]))),

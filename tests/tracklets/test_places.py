@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 
 from reidstream.config import TrackletConfig
-from reidstream.tracklets import TrackletCollector
+from reidstream.tracklets import TrackletCollector, places
 from reidstream.types import EndReason, FloatArray, Observed, Samples, SourceEnded, SourceStarted, TrackEnded
 from tests.tracklets.test_stillness import drawn
 
@@ -129,3 +130,30 @@ def test_asking_for_open_tracks_changes_nothing() -> None:
         film.asks = film is asked
     answers = [[film.track(4, who, at_rest) for who in (0, 1, 2, 0)] for film in (asked, left_alone)]
     assert answers[0] == answers[1] == [True, True, False, False]
+
+
+def test_places_where_nobody_was_for_long_are_forgotten_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_MOST_PLACES", 3)
+    elsewhere = [(left, 10.0, left + 20, 60.0) for left in (0.0, 30.0, 60.0, 90.0)]
+    for others, kept in ((2, False), (3, True)):
+        film = Film()
+        assert all(film.track(4, who, at_rest, pictures=False) for who in (0, 1))
+        for box in elsewhere[:others]:
+            assert film.track(4, 5, at_rest, box, pictures=False)
+        assert film.track(4, 2, at_rest, pictures=False) is kept
+
+
+def test_of_the_visits_to_a_place_the_last_ones_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_MOST_VISITS", 3)
+    film = Film()
+    # Three at most: another came once only among any three of them.
+    assert [film.track(4, who, at_rest, pictures=False) for who in (0, 0, 1, 1, 1, 2)] == [True] * 6
+    assert not film.track(4, 3, at_rest, pictures=False)
+
+
+def test_one_place_is_what_overlaps_by_half() -> None:
+    for shift, thing in ((50.0, False), (8.0, True)):
+        film = Film()
+        moved = (BOX[0] + shift, BOX[1], BOX[2] + shift, BOX[3])
+        said = [film.track(4, who, at_rest, box, pictures=False) for who, box in enumerate((BOX, moved, BOX))]
+        assert said == [True, True, not thing]

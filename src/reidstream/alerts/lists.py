@@ -98,6 +98,22 @@ def watches(gallery: Gallery) -> bool:
         return has_column(connection, "watch_rules", "id")
 
 
+def rules_in(connection: Connection, now: float) -> list[Rule]:
+    """Every rule of a gallery's database, by name. One about a list that has ended is not active. now: Unix seconds."""
+    if not has_column(connection, "watch_rules", "id"):
+        return []
+    known = {row.id: row for row in connection.execute(select(lists))}
+    found = []
+    for row in connection.execute(select(rules).order_by(rules.c.name)).all():
+        settings = RuleSettings.model_validate_json(row.settings)
+        about = settings.list
+        goes = about is None or (about in known and known[about].until_wall > now)
+        if about in known:
+            settings = settings.model_copy(update={"list": known[about].name})
+        found.append(Rule(row.id, settings, bool(row.active) and goes, about))
+    return found
+
+
 class WatchLists:
     """The lists and rules of a gallery; changing them needs one that is open for writing. clock: Unix seconds."""
 
@@ -204,21 +220,8 @@ class WatchLists:
 
     def rules(self) -> list[Rule]:
         """Every rule, by name. One about a list that has ended is not active."""
-        if not watches(self._gallery):
-            return []
-        now = self._clock()
         with self._gallery.read() as connection:
-            known = {row.id: row for row in connection.execute(select(lists))}
-            rows = connection.execute(select(rules).order_by(rules.c.name)).all()
-        found = []
-        for row in rows:
-            settings = RuleSettings.model_validate_json(row.settings)
-            about = settings.list
-            goes = about is None or (about in known and known[about].until_wall > now)
-            if about in known:
-                settings = settings.model_copy(update={"list": known[about].name})
-            found.append(Rule(row.id, settings, bool(row.active) and goes, about))
-        return found
+            return rules_in(connection, self._clock())
 
     def rule(self, word: str) -> Rule:
         """A rule by id or name. Raises WatchNotFound."""

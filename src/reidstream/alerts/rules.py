@@ -110,10 +110,14 @@ class Rule:
         """How probable it must be that somebody is whom the rule is about."""
         return 1.0 - self.settings.risk
 
+    def about(self, source: str) -> bool:
+        """Whether it may hold at a camera at some time."""
+        return self.active and (not self.settings.cameras or source in self.settings.cameras)
+
     def covers(self, source: str, wall: float) -> bool:
         """Whether it holds at a camera at a time, Unix seconds."""
         wanted = self.settings
-        if not self.active or (wanted.cameras and source not in wanted.cameras):
+        if not self.about(source):
             return False
         if wanted.hours is None and not wanted.days:
             return True

@@ -6,7 +6,19 @@ that tracklet is meant. An alert has no foreign key, because an erasure must hea
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Connection, Double, ForeignKey, Index, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 
 from reidstream.gallery.migrations import Migration
 
@@ -80,9 +92,19 @@ alerts = Table(
 Index("alerts_track", alerts.c.content, alerts.c.track)
 Index("alerts_raised", alerts.c.raised_wall)
 
+# Up to which event everybody who was stored was looked at; one row, and none while no rule holds.
+looked = Table("watch_looked", metadata, Column("seq", BigInteger, nullable=False))
+
 
 def _tables(connection: Connection) -> None:
-    metadata.create_all(connection)
+    metadata.create_all(connection, tables=[lists, entries, rules, alerts])
 
 
-ALERT_MIGRATIONS: tuple[Migration, ...] = (Migration("tables for watch lists, rules and alerts", _tables),)
+def _looked(connection: Connection) -> None:
+    looked.create(connection, checkfirst=True)
+
+
+ALERT_MIGRATIONS: tuple[Migration, ...] = (
+    Migration("tables for watch lists, rules and alerts", _tables),
+    Migration("how far events were looked at", _looked),
+)

@@ -39,6 +39,7 @@ class Sighting:
     box: x1, y1, x2, y2 in parts of the picture. vectors: float32 (m, d), unit length, of its best crops so far;
     quality: float32 (m,), 0..1. crop: the best one, JPEG. zones: for how many seconds it is in which. frame: the
     camera's picture, JPEG, if there is one, and frame_box: where it is in that. ended: the track is over.
+    start_frame: its first frame.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Sighting:
     frame: bytes | None = field(default=None, repr=False)
     frame_box: tuple[float, float, float, float] | None = None
     ended: bool = False
+    start_frame: int = 0
 
     @property
     def seconds(self) -> float:
@@ -70,6 +72,7 @@ class _Open:
 
     start_media: float
     start_wall: float
+    start_frame: int
     observations: int = 0
     media: float = 0.0
     wall: float = 0.0
@@ -145,7 +148,7 @@ class OpenTracks:
         for track, box in zip(ids, boxes, strict=True):
             one = source.tracks.get(track)
             if one is None:
-                one = source.tracks[track] = _Open(event.media_time, event.wall_time)
+                one = source.tracks[track] = _Open(event.media_time, event.wall_time, event.frame)
             one.observations += 1
             one.media, one.wall = event.media_time, event.wall_time
             one.box = (box[0], box[1], box[2], box[3])
@@ -195,4 +198,5 @@ class OpenTracks:
             None if one.moment is None else one.moment.jpeg,
             None if one.moment is None else one.moment.boxes[track],
             ended,
+            one.start_frame,
         )

@@ -188,4 +188,7 @@ STORES: tuple[Store, ...] = (
         erase=_erase_words,
         trace=_trace_words,
     ),
+    Store(
+        "how far events were looked at", tables=("watch_looked",), beyond="holds one number, and nothing about anybody"
+    ),
 )

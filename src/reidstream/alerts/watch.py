@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from reidstream.alerts.lists import Entry, WatchLists
-from reidstream.alerts.raised import RAISED, Alerts, Finding, Where
+from reidstream.alerts.raised import RAISED, WITHDRAWN, Alerts, Finding, Where
 from reidstream.alerts.rules import Rule, Who
+from reidstream.alerts.schema import looked
 from reidstream.alerts.sightings import Sighting
 from reidstream.gallery import Gallery
+from reidstream.gallery.recordings import State
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import crops, embeddings, left_out, recordings, stays, tracklets
 from reidstream.identities.in_view import InView, photos_shown, seen_of
@@ -100,6 +102,10 @@ class Watch:
         self._swept = -np.inf
         with gallery.read() as connection:
             self._seq = int(connection.execute(select(func.max(outbox.c.seq))).scalar() or 0)
+            self._kept_seq = connection.execute(select(looked.c.seq)).scalar()
+        if self._kept_seq is not None and any(rule.active for rule in self.lists.rules()):
+            # Whoever looked before this was killed, or ended, may not have come to everybody.
+            self._seq = self._kept_seq
         self.reload()
         self.settle()
 
@@ -108,10 +114,11 @@ class Watch:
         with self._lock:
             self._rules = [rule for rule in self.lists.rules() if rule.active]
             self._read_entries()
+            self._keep_seq()
 
     def wants(self, source: str) -> bool:
         """Whether a rule may hold at a source."""
-        return any(not rule.settings.cameras or source in rule.settings.cameras for rule in self._rules)
+        return any(rule.about(source) for rule in self._rules)
 
     @property
     def watching(self) -> bool:
@@ -163,7 +170,12 @@ class Watch:
         key = sighting.content, sighting.track
         if key not in self._tracks:
             self._forget(sighting)
-        track = self._tracks.setdefault(key, _Track(sighting.source))
+            with self._gallery.read() as connection:
+                # Who looked before this was killed, or ended, may have said something of it.
+                own = self.alerts.of_track(connection, *key)
+            there = any(row.state != WITHDRAWN for row in own)
+            self._tracks[key] = _Track(sighting.source, said=_said(own), alert=there)
+        track = self._tracks[key]
         track.media = sighting.media
         crops_now = len(sighting.quality), float(sighting.quality.sum())
         if crops_now != track.looked:
@@ -268,6 +280,18 @@ class Watch:
                     failure = error
             if failure is not None:
                 raise failure
+            self._keep_seq()
+
+    def _keep_seq(self) -> None:
+        """Note how far it was looked at, for whoever looks after this."""
+        seq = self._seq if self._rules else None
+        if seq == self._kept_seq or (self._unlooked and self._kept_seq is not None):
+            return
+        with self._gallery.write() as connection:
+            connection.execute(delete(looked))
+            if seq is not None:
+                connection.execute(insert(looked).values(seq=seq))
+        self._kept_seq = seq
 
     def _note_stored(self) -> None:
         """Take note of tracks with tracklets that were given a person since this was last asked."""
@@ -302,7 +326,7 @@ class Watch:
                 self.alerts.withdraw(row.id, why)
             return
         recognised = [self._as_decided(part) for part in parts]
-        said = {row.rule for row in own}
+        said = _said(own)
         for rule in rules:
             if not any(rule.covers(part.source, wall) for part in parts for wall in (part.start_wall, part.end_wall)):
                 continue
@@ -387,10 +411,13 @@ class Watch:
         row = connection.execute(query).first()
         if row is not None:
             return _WHY[LeftOutReason(row.why)]
-        if (content, track) in self._tracks:
-            return None
-        state = connection.execute(select(recordings.c.state).where(recordings.c.content == content)).scalar()
-        return None if state == "running" else _LOST
+        c = recordings.c
+        row = connection.execute(select(c.state, c.live, c.reader).where(c.content == content)).one_or_none()
+        if row is None:
+            return None if (content, track) in self._tracks else _LOST
+        # What a worker has left unfinished another one reads from its beginning.
+        again = row.state == State.STOPPED.value and row.reader is not None and not row.live
+        return None if row.state == State.RUNNING.value or again else _LOST
 
     def _named(self) -> set[str]:
         """People with a name."""
@@ -433,6 +460,12 @@ class _Part:
     @property
     def seconds(self) -> float:
         return self.end_media - self.start_media
+
+
+def _said(own: Sequence[Any]) -> set[str]:
+    """Rules of which something was said of a track, by the rows of its alerts: what was lost and withdrawn for that is
+    said anew when it is read again."""
+    return {row.rule for row in own if row.reason != _LOST}
 
 
 def _stored_number(track: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import sys
 
@@ -93,9 +92,6 @@ app.add_typer(setup.app, name="setup")
 def main() -> None:
     """Entry point of the ``reidstream`` command: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     hide_passwords()
-    # Importing makes some hundred thousand objects that stay. Looking them through again and again is a tenth of the
-    # time that a small command takes.
-    gc.set_threshold(50_000)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # On terminals that cannot show everything, what they cannot is spelled out.

@@ -153,15 +153,27 @@ def draining(drain: Callable[[], None]) -> Iterator[None]:
 
 
 def _opener(gallery: str, config: Config, engine: WorkerEngine, speed: float) -> Opener:
-    def open_them(sources: Sequence[SourceConfig], store: Any) -> AbstractContextManager[Any]:
+    def open_them(sources: Sequence[SourceConfig], store: Any, watcher: Any) -> AbstractContextManager[Any]:
         if engine is WorkerEngine.REPLAY:
             from reidstream.cluster.replaying import open_replayed
 
-            return open_replayed(sources, config, store, speed)
+            return open_replayed(sources, config, store, speed, watcher)
+        from reidstream.alerts.frames import FrameShelf
         from reidstream.pipeline import open_run
 
         name: EngineName = "deepstream" if engine is WorkerEngine.DEEPSTREAM else "local"
-        return open_run(sources, config, gallery, engine=name, store=store, checkpoints=store)
+        # Whoever observes frames has them in one process; without rules recordings are read by several.
+        watched = store.watched([source.name or source.uri for source in sources])
+        frames = FrameShelf() if watched and engine is WorkerEngine.LOCAL else None
+        return open_run(
+            *(sources, config, gallery),
+            engine=name,
+            store=store,
+            checkpoints=store,
+            watcher=watcher,
+            frames=frames,
+            observer=None if frames is None else frames.observe,
+        )
 
     return open_them
 

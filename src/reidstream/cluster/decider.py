@@ -11,6 +11,7 @@ from sqlalchemy import delete, func, select, update
 
 from reidstream.cluster.deciding import Deciding
 from reidstream.cluster.leases import HEARTBEATS, silence
+from reidstream.cluster.looking import Looking
 from reidstream.cluster.opening import opened, server_of
 from reidstream.cluster.schema import workers
 from reidstream.cluster.worker import own_name, register
@@ -67,6 +68,7 @@ class Decider:
             desk = Desk(gallery, self._config)
             stack.callback(desk.close)
             deciding = stack.enter_context(Deciding(desk, self._config.workers.lease_seconds))
+            stack.enter_context(Looking(desk))
             stack.enter_context(CommandTable(gallery, create_app(desk)))
             self._watched(deciding)
             stack.callback(self._watched, None)

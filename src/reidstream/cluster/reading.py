@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 
 from sqlalchemy import Connection
 
@@ -24,12 +24,15 @@ from reidstream.errors import (
 )
 from reidstream.gallery.database import Database
 from reidstream.pipeline import GalleryRun, SourceState
+from reidstream.pipeline.watching import Watcher
+from reidstream.server.remote import RemoteWatcher
 from reidstream.types import EmbeddingSpace
 
 _log = logging.getLogger(__name__)
 
-Opener = Callable[[Sequence[SourceConfig], WorkerStore], AbstractContextManager[GalleryRun]]
-"""Opens a run over some sources, with models and all, that stores where it is told."""
+Opener = Callable[[Sequence[SourceConfig], WorkerStore, Watcher], AbstractContextManager[GalleryRun]]
+"""Opens a run over some sources, with models and all, that stores where it is told, and tells of whoever is in view."""
+_TOLD_AGAIN = 1.0
 
 
 class Reading:
@@ -41,6 +44,7 @@ class Reading:
     def __init__(self, database: Database, space: EmbeddingSpace, held: Sequence[Lease], opener: Opener) -> None:
         self.held = {lease.source: lease for lease in held}
         self.store = WorkerStore(database, space, held, self._skip)
+        self._watcher = RemoteWatcher(self.store, _TOLD_AGAIN)
         self.fatal: ReIDStreamError | None = None
         self._database, self._opener = database, opener
         self._lock = threading.Lock()
@@ -67,6 +71,10 @@ class Reading:
             run = self._run
         if run is not None:
             run.stop()
+
+    def look_at_rules(self) -> None:
+        """Take over of which cameras rules ask who is in view."""
+        self._watcher.refresh()
 
     def rest(self, source: str) -> None:
         """Read no more of a source; what was seen of it is stored."""
@@ -131,7 +139,7 @@ class Reading:
     def _read(self) -> None:
         configs = [lease.config for lease in self.held.values()]
         try:
-            with self._opener(configs, self.store) as run:
+            with closing(self._watcher), self._opener(configs, self.store, self._watcher) as run:
                 with self._lock:
                     self._run = run
                     stopping, skipped = self._stopping, set(self._skipped)

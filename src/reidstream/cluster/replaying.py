@@ -22,6 +22,7 @@ from reidstream.engines.replay import ReplayEngine
 from reidstream.errors import ConfigError, SourceError
 from reidstream.gallery.facts import check_space
 from reidstream.pipeline import GalleryRun, SourceSummary, settings_fingerprint
+from reidstream.pipeline.watching import Watcher
 from reidstream.sources.address import local_path
 from reidstream.types import EmbeddingSpace, Event, Observed, SourceEnded, SourceStarted
 
@@ -115,9 +116,9 @@ class ReplayedGroup:
 
 @contextmanager
 def open_replayed(
-    sources: Sequence[SourceConfig], config: Config, store: WorkerStore, speed: float
+    sources: Sequence[SourceConfig], config: Config, store: WorkerStore, speed: float, watcher: Watcher | None = None
 ) -> Iterator[GalleryRun]:
-    """A run over recordings, into the store of a worker."""
+    """A run over recordings, into the store of a worker. watcher: hears of whoever is in view."""
     engine = ReplayedGroup(sources, speed)
     check_space(str(store.place), store.space, engine.space)
     yield GalleryRun(
@@ -127,4 +128,5 @@ def open_replayed(
         settings=settings_fingerprint(config, "replay"),
         sources=[SourceSummary(source.name or source.uri, source.uri) for source in sources],
         checkpoints=store,
+        watcher=watcher,
     )

@@ -97,6 +97,23 @@ checkpoints = Table(
     Column("payload", LargeBinary, nullable=False),
 )
 
+# Whoever is in view of a camera about which there is a rule, until it was looked at. track: the source's number of it,
+# as text. id: of the tracklet that it would be. number: of the newest sighting. payload: see in_view. frame: JPEG;
+# frame_box: JSON. Not written to the server's log: what a crash of it costs is told again half a second later.
+in_view = Table(
+    "in_view",
+    metadata,
+    Column("content", Text, primary_key=True),
+    Column("track", Text, primary_key=True),
+    Column("number", BigInteger, Identity(), nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False, index=True),
+    Column("payload", LargeBinary, nullable=False),
+    Column("frame", LargeBinary),
+    Column("frame_box", Text),
+    prefixes=["UNLOGGED"],
+)
+
 checkpoint_times = Table(
     "checkpoint_times",
     metadata,
@@ -106,9 +123,15 @@ checkpoint_times = Table(
 
 
 def _tables(connection: Connection) -> None:
-    metadata.create_all(connection)
+    first = [worker_sources, leases, workers, inbox, checkpoints, checkpoint_times]
+    metadata.create_all(connection, tables=first)
+
+
+def _in_view(connection: Connection) -> None:
+    in_view.create(connection, checkfirst=True)
 
 
 CLUSTER_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for sources, leases, workers, the inbox and checkpoints", _tables),
+    Migration("a table for whoever is in view", _in_view),
 )

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, delete, func, or_, select
 
-from reidstream.cluster.schema import checkpoints, inbox
+from reidstream.cluster import in_view as seeing
+from reidstream.cluster.schema import checkpoints, in_view, inbox
 from reidstream.gallery.personal import Store, Subject
 from reidstream.gallery.rows import in_chunks
+from reidstream.gallery.schema import tracklets
 
 
 def _erase_inbox(connection: Connection, subject: Subject) -> None:
@@ -36,6 +38,23 @@ def _trace_checkpoints(connection: Connection, subject: Subject) -> Iterator[str
             yield f"{count} rows of checkpoints"
 
 
+def _erase_in_view(connection: Connection, subject: Subject) -> None:
+    contents = set(subject.contents)
+    for some in in_chunks(subject.tracklets):
+        query = select(tracklets.c.content).where(tracklets.c.id.in_(some))
+        contents |= set(connection.execute(query).scalars())
+    seeing.forget(connection, contents)
+    for some in in_chunks((*subject.tracklets, *subject.left_out)):
+        connection.execute(delete(in_view).where(in_view.c.id.in_(some)))
+
+
+def _trace_in_view(connection: Connection, subject: Subject) -> Iterator[str]:
+    for some in in_chunks((*subject.tracklets, *subject.left_out, *subject.contents)):
+        about = or_(in_view.c.id.in_(some), in_view.c.content.in_(some))
+        if count := connection.execute(select(func.count()).select_from(in_view).where(about)).scalar_one():
+            yield f"{count} rows of in_view"
+
+
 STORES: tuple[Store, ...] = (
     Store("what waits for the decider", tables=("inbox",), erase=_erase_inbox, trace=_trace_inbox),
     Store(
@@ -43,6 +62,12 @@ STORES: tuple[Store, ...] = (
         tables=("checkpoints",),
         erase=_erase_checkpoints,
         trace=_trace_checkpoints,
+    ),
+    Store(
+        "whoever is in view of workers' cameras, until it was looked at",
+        tables=("in_view",),
+        erase=_erase_in_view,
+        trace=_trace_in_view,
     ),
     Store(
         "what workers read, and who they are",

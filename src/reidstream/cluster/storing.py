@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from reidstream.cluster import checkpoints, inbox, leases
+from reidstream.alerts import Sighting
+from reidstream.alerts.lists import rules_in
+from reidstream.cluster import checkpoints, in_view, inbox, leases
 from reidstream.cluster.inbox import What
 from reidstream.cluster.leases import Lease
 from reidstream.errors import GalleryError, GalleryLocked, GalleryMismatch, GalleryUnreachable
@@ -53,6 +55,7 @@ class WorkerStore:
         self._contents: dict[str, str] = {}
         self._lock = threading.Lock()
         self._gone: set[str] = set()
+        self._watched: list[str] = []
         self._until: float | None = None
         self._ending = threading.Event()
         self.refused: dict[str, str] = {}
@@ -132,6 +135,27 @@ class WorkerStore:
             self._tried(keep)
         except GalleryLocked:
             self.drop(source)
+
+    def watched(self, sources: Sequence[str]) -> list[str]:
+        """Of which of these sources a rule of alerts asks who is in view; what was known before while it is away."""
+        try:
+            with self._database.read() as connection:
+                rules = rules_in(connection, time.time())
+            self._watched = [source for source in sources if any(rule.about(source) for rule in rules)]
+        except GalleryUnreachable:
+            pass
+        return self._watched
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Tell who decides of whoever is in view. Raises GalleryUnreachable; nothing else waits for it."""
+        for source in sorted({one.source for one in sightings}):
+            if source in self._gone:
+                continue
+            try:
+                with self._database.write(self._leases[source].fence) as connection:
+                    in_view.put(connection, [one for one in sightings if one.source == source])
+            except GalleryLocked:
+                self.drop(source)
 
     def end_source(self, ended: SourceEnded) -> None:
         """Note how a source ended, and give its lease back, in one transaction: a recording is finished once."""

@@ -120,6 +120,8 @@ class Worker:
         self._collect()
         self._beat()
         self._renew()
+        for reading in self._readings:
+            reading.look_at_rules()
         self._leave_the_silent()
         if self._draining:
             for reading in self._readings:

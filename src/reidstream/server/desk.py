@@ -1,14 +1,23 @@
 """The one who changes a gallery that a server owns: every command goes through here.
 
-Storing waits for nobody: it is one short transaction in the writer's own thread. Giving stored tracklets a person and
-what people decide exclude each other (``_deciding``), so that nothing is assigned to somebody who was merged away a
+Storing waits for nobody: it is one short transaction in the writer's own thread. Giving stored tracklets a person (see
+``assigning``) and what people decide exclude each other, so that nothing is assigned to somebody who was merged away a
 moment ago; whoever decides waits for at most one small batch.
+
+Locks, in the order in which they are taken where one thread holds several:
+
+1. ``Assigning._reading``: what is remembered of everybody is made once, or dropped.
+2. ``_deciding``: who is who, in the database and in memory; which sources are begun, and who reads them.
+3. ``_taking_in``: one import or one batch that is stored.
+4. ``Assigning._waiting`` and ``_shelving``: the flags of the thread that gives people, and that there is one shelf of
+   clips; within them nothing else is taken.
+
+So everybody is read before ``_deciding`` is taken, never within it. A transaction of the gallery is begun within any of
+the first three, and none of them is taken within a transaction.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,7 +32,7 @@ from reidstream.clips import ClipShelf
 from reidstream.config import Config
 from reidstream.disclosure import Shown
 from reidstream.documents import erasure_document
-from reidstream.errors import AccessDenied, GalleryError, GalleryLocked, GalleryUnreachable
+from reidstream.errors import AccessDenied, GalleryError
 from reidstream.gallery import Gallery
 from reidstream.gallery.erasing import Erasure
 from reidstream.gallery.personal import Subject
@@ -32,9 +41,7 @@ from reidstream.identities.applying import Applied, Applying, Part, batches
 from reidstream.identities.archive import import_gallery, open_archive
 from reidstream.identities.catalogue import Catalogue, Entry
 from reidstream.identities.changes import owners_of
-from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import history, prepare
-from reidstream.identities.revisiting import decided
 from reidstream.identities.schema import former_members, outbox
 from reidstream.retention import next_run, retain
 from reidstream.search.person import Conclusion, Identity, conclusion_of
@@ -43,6 +50,7 @@ from reidstream.server.access.log import AccessLog
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import SERVER_MIGRATIONS
 from reidstream.server.alike import Looks
+from reidstream.server.assigning import Assigning
 from reidstream.server.decisions import Decision, Undo, execute, people_of, tracklets_of
 from reidstream.server.disclosing import Disclosing, DisclosureOrder
 from reidstream.server.jobs import Job, Jobs
@@ -51,17 +59,9 @@ from reidstream.server.resolver import Resolver
 from reidstream.server.watching import Watching
 from reidstream.types import LeftOut, SourceEnded, SourceStarted, Tracklet
 
-_log = logging.getLogger(__name__)
-
-# Tracklets that are given people in one go; a decision waits for no more than these.
-_AT_ONCE = 20
 # Tracklets that are given other people in one transaction while everybody is decided anew; parts that hang together
 # are never divided.
 _MOVED_AT_ONCE = 100
-
-
-# Seconds until people are given again after it failed, twice as many each time.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 
 
 class Desk:
@@ -92,19 +92,19 @@ class Desk:
         # An import is one transaction. Whoever stores waits for it here as long as it takes: the database would turn
         # them away after a minute.
         self._taking_in = threading.Lock()
-        self._reading = threading.Lock()
-        self._waiting = threading.Condition()
-        self._awake = True
-        self._closing = False
-        self._working = False
-        self._reconsidering: threading.Thread | None = None
-        self._identities: OnlineIdentities | None = None
-        self._pause = 0.0
         self.looked_at: Callable[[], Collection[str]] = tuple
         """Sources that somebody looks at just now: who is in view there is wanted with names."""
+        self.assigning = Assigning(
+            gallery,
+            self.config.identities,
+            self.catalogue,
+            self._deciding,
+            # Made below; nobody is given anything before the end.
+            given=lambda: self.watching.settle(),
+        )
         watch = Watch(
             gallery,
-            self._read,
+            self.assigning.everybody,
             exclusive=self._deciding,
             clocks=self.config.identities.clocks,
             days=self.config.alerts.days,
@@ -112,8 +112,7 @@ class Desk:
         self.watching = Watching(watch)
         # Content → who is reading it.
         self._readers: dict[str, object] = {}
-        self._thread = threading.Thread(target=self._assign, name="assigning people", daemon=True)
-        self._thread.start()
+        self.assigning.start()
 
     # -- storing
 
@@ -193,9 +192,12 @@ class Desk:
             raise GalleryError(f"clips cannot be kept: {error.strerror or error}") from None
 
     def wake(self) -> None:
-        with self._waiting:
-            self._awake = True
-            self._waiting.notify_all()
+        """There may be tracklets without a person."""
+        self.assigning.wake()
+
+    def settle(self) -> None:
+        """Wait until every stored tracklet has a person, or the desk is closed."""
+        self.assigning.settle()
 
     # -- watching
 
@@ -252,7 +254,7 @@ class Desk:
 
     def same(self, person: str, others: Sequence[str]) -> list[float]:
         """How probable it is that a person and each of some others are one; see ``OnlineIdentities.same``."""
-        identities = self._read()
+        identities = self.assigning.everybody()
         with self._deciding:
             return identities.same(person, others)
 
@@ -268,7 +270,7 @@ class Desk:
             return Identity(Conclusion.GIVEN, person, None, ((person, sure),), owners)
         if not len(self.catalogue):
             return Identity(Conclusion.UNDECIDED, None, None, (), owners)
-        identities = self._read()
+        identities = self.assigning.everybody()
         with self._deciding:
             answered = identities.answer(asked.vector[None])
         candidates = tuple((people[i], p) for i, p in answered.candidates if i in people)
@@ -330,9 +332,7 @@ class Desk:
 
     def _follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Everybody who keeps people in memory takes over what has happened; within ``_deciding``."""
-        identities = self._identities
-        if identities is not None:
-            identities.follow(told, gone)
+        self.assigning.follow(told, gone)
         self.catalogue.refresh(told, gone)
 
     def erase(
@@ -388,7 +388,7 @@ class Desk:
 
     def _erase(self, job: Job, ids: Sequence[str], **what: Any) -> Erasure:
         # Whoever reads everybody must not find that somebody has vanished.
-        self._read()
+        self.assigning.everybody()
 
         def deleted(subject: Subject) -> None:
             self._follow(told=[*subject.people], gone=subject.tracklets)
@@ -413,7 +413,7 @@ class Desk:
         def work(job: Job) -> dict[str, Any]:
             archive = open_archive(folder)
             there = [tracklet for tracklet, _ in archive.contents()]
-            self._read()
+            self.assigning.everybody()
             with self._deciding, self._taking_in:
                 touched = self._owners(there)
                 done = import_gallery(self.gallery, archive)
@@ -448,112 +448,11 @@ class Desk:
                     "this person was also seen by cameras that you may not see; somebody who sees them has to decide"
                 )
 
-    # -- giving stored tracklets a person
-
-    def settle(self) -> None:
-        """Wait until every stored tracklet has a person, or the desk is closed."""
-        with self._waiting:
-            self._waiting.wait_for(lambda: self._closing or not (self._awake or self._working))
-
-    def _assign(self) -> None:
-        while True:
-            with self._waiting:
-                self._working = self._reconsidering is not None
-                self._waiting.notify_all()
-                self._waiting.wait_for(lambda: self._awake or self._closing)
-                if not self._awake:
-                    break
-                self._awake, self._working = False, True
-            with self._goes_on():
-                while self._catch_up():
-                    pass
-        if (reconsidering := self._reconsidering) is not None:
-            reconsidering.join()
-
-    @contextlib.contextmanager
-    def _goes_on(self) -> Iterator[None]:
-        """Whatever goes wrong in it is said, and tried again after a while: tracklets are stored, and whoever opens the
-        gallery next gives them people at the latest."""
-        try:
-            yield
-            self._pause = 0.0
-            return
-        except (GalleryLocked, GalleryUnreachable) as error:
-            _log.warning("%s; stored tracklets wait for their people", error)
-        except Exception:  # noqa: BLE001 - nobody would be given people any more
-            _log.exception("stored tracklets could not be given people")
-            with self._reading:
-                # What is remembered of everybody may be half of what it was to become.
-                self._identities = None
-        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-        with self._waiting:
-            if not self._closing:
-                self._awake = True
-                self._waiting.wait_for(lambda: self._closing, self._pause)
-
-    def _catch_up(self) -> int:
-        """Give one batch people; how many that were."""
-        identities = self._read()
-        with self._deciding:
-            given = identities.catch_up(_AT_ONCE)
-        if given:
-            # First: they have their people, whatever goes wrong from here on.
-            self.watching.settle()
-            self.catalogue.refresh()
-        # What failed is not begun again by who ends.
-        hopeless = self._closing and self._pause > 0
-        if (identities.outgrown or identities.due) and self._reconsidering is None and not hopeless:
-            # Takes seconds: neither whoever decides nor the next tracklets wait for it.
-            self._reconsidering = threading.Thread(
-                target=self._reconsider, args=(identities,), name="deciding again", daemon=True
-            )
-            self._reconsidering.start()
-        return given
-
-    def _reconsider(self, identities: OnlineIdentities) -> None:
-        """Conclude from what is stored by now, and make the newest decisions again."""
-        try:
-            with self._goes_on():
-                if identities.outgrown:
-                    concluded = identities.conclude()
-                    with self._deciding:
-                        identities.adopt(concluded)
-                if identities.due:
-                    for some in identities.turns():
-                        with self._deciding:
-                            looked_at = identities.looked_at(some)
-                        parts = decided(looked_at, self.config.identities)
-                        with self._deciding:
-                            if identities is not self._identities:
-                                # Everybody was read anew meanwhile, because something failed.
-                                return
-                            identities.revise(looked_at, parts)
-                            self.catalogue.refresh()
-                    identities.looked()
-        finally:
-            with self._waiting:
-                self._reconsidering = None
-                self._awake = True
-                self._waiting.notify_all()
-
-    def _read(self) -> OnlineIdentities:
-        """Everybody, as they are remembered for deciding; read once, while decisions go on."""
-        with self._reading:
-            if self._identities is None:
-                identities = OnlineIdentities(self.gallery, self.config.identities)
-                with self._deciding:
-                    identities.follow()
-                    self._identities = identities
-            return self._identities
-
     def close(self) -> None:
         """Everything stored has a person when it returns, and jobs have ended."""
         self.closing = True
         self.resolver.stop()
         self.disclosing.stop()
         self.jobs.close()
-        with self._waiting:
-            self._closing = self._awake = True
-            self._waiting.notify_all()
-        self._thread.join()
+        self.assigning.close()
         self.watching.close()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from reidstream.alerts.sightings import Sighting
 from reidstream.clips import Clip
@@ -83,12 +83,25 @@ class RemoteStore:
         return answer
 
 
+class Hearing(Protocol):
+    """Who is told of whoever is in view."""
+
+    def watched(self, sources: Sequence[str]) -> list[str]:
+        """Of which of these sources somebody wants to hear of open tracks."""
+
+    def saw(self, sightings: Sequence[Sighting]) -> None:
+        """Hear of whoever is in view. Raises GalleryError."""
+
+
 class RemoteWatcher:
     """A Watcher whose rules another process looks at. Tracking does not wait for it: a thread tells of what is in view,
-    the newest of each track. ``close`` tells what is left."""
+    the newest of each track. ``close`` tells what is left.
 
-    def __init__(self, store: RemoteStore) -> None:
-        self._store = store
+    again: seconds until it is told again that could not be told; None: who cannot be told once has gone for good.
+    """
+
+    def __init__(self, store: Hearing, again: float | None = None) -> None:
+        self._store, self._again = store, again
         self._wanted: frozenset[str] = frozenset()
         self._asked: set[str] = set()
         self._waiting: dict[tuple[str, int], Sighting] = {}
@@ -133,8 +146,14 @@ class RemoteWatcher:
             try:
                 self._store.saw(told)
             except GalleryError:
-                # The server has gone; the run hears of it when it stores.
-                return
+                with self._ready:
+                    if self._again is None or self._ended:
+                        # The server has gone; the run hears of it when it stores.
+                        return
+                    for one in told:
+                        # Unless there is a newer one, which holds all that this one does.
+                        self._waiting.setdefault((one.content, one.track), one)
+                    self._ready.wait_for(lambda: self._ended, self._again)
 
 
 class RemoteShelf:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable
 
 from reidstream.errors import TrackletNotFound
-from reidstream.identities.questions import Kind, questions
+from reidstream.identities.questions import questions
 from reidstream.server.decisions import Decision, people_of, tracklets_of
 from reidstream.server.desk import Desk
+from reidstream.server.open_questions import Asked, OpenQuestions, Pair, Question
 
 # Finding questions that takes no longer than these seconds is done whenever something has changed; else that often, in
 # times of what it took.
@@ -19,30 +18,6 @@ _SHORT = 0.3
 _SHARE = 10.0
 # The first questions of a gallery with more people than this are found beside.
 _FEW = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question of ``identities.questions`` by ids.
-
-    kind: "undecided" (is this somebody known?), "alike" (are two people one?) or "member" (is a tracklet this
-    person?). one: a person. other: another person, or the tracklet. probability: that the answer is yes. weight: what
-    an answer is expected to change, in pairs of tracklets; the queue's order.
-    """
-
-    kind: str
-    one: str
-    other: str
-    probability: float
-    weight: float
-
-    @property
-    def pair(self) -> bool:
-        """Whether it is about two people."""
-        return self.kind != Kind.MEMBER
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class ReviewQueue:
@@ -54,16 +29,26 @@ class ReviewQueue:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._lock = threading.Lock()
+        # The thread that finds questions holds it for putting them in place only.
+        self._lock = threading.RLock()
         self._version = -1
-        self._questions: list[Question] = []
-        self._answered: set[tuple[str, str]] = set()
+        self._open = OpenQuestions(desk.catalogue, [])
+        self._answered: set[Pair] = set()
         self._took = 0.0
         self._found_at = 0.0
         self._finding: threading.Thread | None = None
 
-    def questions(self) -> list[Question]:
-        """All questions, the weightiest first."""
+    def asked(
+        self,
+        most: int,
+        cameras: Collection[str] | None = None,
+        *,
+        but: Iterable[Pair] = (),
+        later: Iterable[Pair] = (),
+        hidden: Iterable[str] = (),
+        first: Pair | None = None,
+    ) -> Asked:
+        """The first questions for somebody, the weightiest first; see ``OpenQuestions.asked``."""
         with self._lock:
             self._desk.catalogue.refresh()
             if self._version != self._desk.catalogue.version:
@@ -72,7 +57,8 @@ class ReviewQueue:
                 elif self._finding is None and time.monotonic() - self._found_at > _SHARE * self._took:
                     self._finding = threading.Thread(target=self._find, name="review queue", daemon=True)
                     self._finding.start()
-            return [question for question in self._questions if self._holds(question)]
+            self._open.follow()
+            return self._open.asked(most, cameras, but=but, later=later, hidden=hidden, first=first)
 
     @property
     def finding(self) -> bool:
@@ -83,17 +69,9 @@ class ReviewQueue:
         """A decision was made: what it answers is not asked again. The questions that it answered."""
         people, tracklets = people_of(decision), tracklets_of(decision)
         pairs = {(one, other) for one in people for other in (*people, *tracklets) if one != other}
-        answered = [q for q in self._questions if (q.one, q.other) in pairs - self._answered]
-        self._answered.update(pairs)
-        return answered
-
-    def _holds(self, question: Question) -> bool:
-        catalogue = self._desk.catalogue
-        if (question.one, question.other) in self._answered or catalogue.get(question.one) is None:
-            return False
-        if question.pair:
-            return catalogue.get(question.other) is not None
-        return catalogue.owner(question.other) == question.one
+        with self._lock:
+            self._answered.update(pairs)
+            return self._open.answer(pairs)
 
     def _find(self) -> None:
         before = time.monotonic()
@@ -106,19 +84,17 @@ class ReviewQueue:
         finally:
             self._finding = None
 
-    def _ask(self, before: float, version: int, answered: set[tuple[str, str]]) -> None:
+    def _ask(self, before: float, version: int, answered: set[Pair]) -> None:
         desk = self._desk
         found = [
             Question(q.kind.value, q.one.id, q.other.id if q.other else str(q.tracklet), q.probability, q.weight)
             for q in questions(desk.gallery, desk.config.identities, desk.same)
         ]
-        self._questions, self._version = found, version
-        # What was answered before the looking began is in what was found; an undone answer is a question again.
-        self._answered -= answered
+        fresh = OpenQuestions(desk.catalogue, found)
+        with self._lock:
+            # What was answered before the looking began is in what was found; an undone answer is a question again.
+            self._answered -= answered
+            fresh.answer(self._answered)
+            self._open, self._version = fresh, version
         self._found_at = time.monotonic()
         self._took = self._found_at - before
-
-
-def answerable(question: Question, hidden: Collection[str]) -> bool:
-    """Whether nobody whom the question is about is hidden."""
-    return question.one not in hidden and question.other not in hidden

@@ -15,7 +15,8 @@ from reidstream.server.access.schema import answers, places
 from reidstream.server.api.common import Reviewer, TheDesk, answer
 from reidstream.server.api.people import hidden_people
 from reidstream.server.desk import Desk
-from reidstream.server.review_queue import Question, ReviewQueue, answerable
+from reidstream.server.open_questions import Question
+from reidstream.server.review_queue import ReviewQueue
 
 router = APIRouter(tags=["review"])
 
@@ -58,26 +59,23 @@ def queue(
     a moment in a gallery of many people.
     """
     review: ReviewQueue = request.app.state.review
-    apart = hidden_people(desk)
     with desk.gallery.read() as connection:
         own = connection.execute(select(answers).where(answers.c.user == caller.name)).all()
         place = connection.execute(select(places).where(places.c.user == caller.name)).one_or_none()
-    said = {(row.one, row.other): row.answer for row in own}
-    waiting: list[Question] = []
-    later: list[Question] = []
-    for question in review.questions():
-        state = said.get((question.one, question.other))
-        if state == "skip" or not answerable(question, apart) or not _sees(desk, caller, question):
-            continue
-        (later if state == "later" else waiting).append(question)
-    found = [*waiting, *later]
-    if place is not None:
-        # Sorting keeps the order of all others.
-        found.sort(key=lambda question: (question.one, question.other) != (place.one, place.other))
-    shown = [described for question in found[:limit] if (described := _described(desk, question)) is not None]
-    counts = {state: sum(row.answer == state for row in own) for state in ("decided", "skip", "later")}
-    progress = {"reviewed": counts["decided"] + counts["skip"], "later": len(later)}
-    return answer({"questions": shown, "left": len(found), **progress, "finding": review.finding})
+    said: dict[str, list[tuple[str, str]]] = {"decided": [], "skip": [], "later": []}
+    for row in own:
+        said[row.answer].append((row.one, row.other))
+    asked = review.asked(
+        limit,
+        caller.cameras,
+        but=said["skip"],
+        later=said["later"],
+        hidden=hidden_people(desk),
+        first=None if place is None else (place.one, place.other),
+    )
+    shown = [described for question in asked.questions if (described := _described(desk, question)) is not None]
+    progress = {"reviewed": len(said["decided"]) + len(said["skip"]), "later": asked.later}
+    return answer({"questions": shown, "left": asked.left, **progress, "finding": review.finding})
 
 
 @router.put("/review/place")
@@ -128,12 +126,3 @@ def _described(desk: Any, question: Question) -> dict[str, Any] | None:
         "person": one.as_dict(),
         "other_person": None if other is None else other.as_dict(),
     }
-
-
-def _sees(desk: Any, caller: Any, question: Question) -> bool:
-    """Only what the caller may decide is asked."""
-    if caller.cameras is None:
-        return True
-    persons = [question.one, *([question.other] if question.pair else [])]
-    entries = [desk.catalogue.get(person) for person in persons]
-    return all(entry is not None and caller.cameras.issuperset(entry.cameras) for entry in entries)
