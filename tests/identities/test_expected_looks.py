@@ -86,9 +86,7 @@ def test_one_that_this_version_does_not_have_is_named(tmp_path: Path, monkeypatc
     shipped(monkeypatch)
     with Gallery.open(tmp_path / "shop") as gallery:
         assert len(gallery.rows()) == len(VISITS)
-        with pytest.raises(
-            GalleryMismatch, match=r"calibration 'far/1', which this version does not have"
-        ):
+        with pytest.raises(GalleryMismatch, match=r"calibration 'far/1', which this version does not have"):
             evidence_of(gallery)
 
 
