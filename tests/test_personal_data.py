@@ -77,6 +77,7 @@ WRITERS = {
     "runtime.setting_up": NOBODY,
     "search.photos": COPY,
     "server.shown_clip": "clips that are cut out of recordings to be shown",
+    "server.live.fragments": MEMORY,
     "server.photos": "photos that somebody searches with",
     "sources.packet_ring": MEMORY,
     "synthetic.scene": NOBODY,

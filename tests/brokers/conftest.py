@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from amqtt.broker import Broker
 async def main():
     anonymous = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     listeners = {"default": {"type": "tcp", "bind": f"127.0.0.1:{sys.argv[1]}"}}
+    if len(sys.argv) > 2:
+        listeners["default"] |= {"ssl": True, "certfile": sys.argv[2], "keyfile": sys.argv[3]}
     await Broker({"listeners": listeners, "plugins": anonymous}).start()
     print("ready", flush=True)
     await asyncio.Event().wait()
@@ -90,6 +93,109 @@ def until(true: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.02)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who signs certificates in a test. ca: its own, for whoever trusts it; chain, key: of 127.0.0.1."""
+
+    ca: Path
+    chain: Path
+    key: Path
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Callable[..., Authority]:
+    trustme = pytest.importorskip("trustme", reason="needs trustme (.ci/brokers installs it)")
+
+    def make(name: str, *hosts: str) -> Authority:
+        ca = trustme.CA()
+        leaf = ca.issue_cert(*(hosts or ("127.0.0.1",)))
+        made = Authority(*(tmp_path / f"{name}.{part}.pem" for part in ("ca", "chain", "key")))
+        ca.cert_pem.write_to_path(str(made.ca))
+        leaf.private_key_pem.write_to_path(str(made.key))
+        made.chain.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def secured(tmp_path: Path) -> Iterator[Callable[..., RunningBroker]]:
+    """Starts a broker that speaks TLS alone: mqtt or nats, with an authority's certificate."""
+    for package in ("paho.mqtt", "amqtt", "nats"):
+        pytest.importorskip(package, reason="needs brokers (.ci/brokers installs them)")
+    made: list[RunningBroker] = []
+    server = shutil.which("nats-server", path=str(Path(sys.executable).parent))
+    assert server is not None
+
+    def start(kind: str, signed: Authority) -> RunningBroker:
+        if kind == "mqtts":
+            words = [str(signed.chain), str(signed.key)]
+            made.append(RunningBroker(lambda port: [sys.executable, "-c", _AMQTT, str(port), *words]))
+        else:
+            store = ["-js", "-sd", str(tmp_path / "jetstream"), "--user", "me", "--pass", "hunter2"]
+            tls = ["--tls", "--tlscert", str(signed.chain), "--tlskey", str(signed.key)]
+            made.append(RunningBroker(lambda port: [server, "-a", "127.0.0.1", "-p", str(port), *store, *tls]))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()
+
+
+_KAFKA = """
+import sys, time
+from confluent_kafka import Producer
+
+cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
+(broker,) = cluster.list_topics(timeout=30).brokers.values()
+print(broker.port, flush=True)
+sys.stdin.read()
+"""
+
+
+class MockKafka:
+    """librdkafka's own cluster for tests, in a process of its own, which speaks Kafka's protocol over TCP."""
+
+    def __init__(self) -> None:
+        self._child = subprocess.Popen(
+            [sys.executable, "-c", _KAFKA], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert self._child.stdout is not None
+        self.port = int(self._child.stdout.readline())
+
+    def stored(self, topic: str) -> list[Any]:
+        """Every message of a topic, in order."""
+        import confluent_kafka as kafka
+
+        reader = kafka.Consumer(
+            {"bootstrap.servers": f"127.0.0.1:{self.port}", "group.id": "reader", "enable.partition.eof": True}
+        )
+        partitions = reader.list_topics(topic, timeout=_PATIENCE).topics[topic].partitions
+        reader.assign([kafka.TopicPartition(topic, number, kafka.OFFSET_BEGINNING) for number in partitions])
+        found, ended = [], 0
+        while ended < len(partitions):
+            message = reader.poll(_PATIENCE)
+            assert message is not None
+            if message.error() is None:
+                found.append(message)
+            elif message.error().code() == kafka.KafkaError._PARTITION_EOF:
+                ended += 1
+        reader.close()
+        return found
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.communicate()
+
+
+@pytest.fixture
+def kafka() -> Iterator[MockKafka]:
+    pytest.importorskip("confluent_kafka", reason="needs confluent-kafka (.ci/brokers installs it)")
+    cluster = MockKafka()
+    yield cluster
+    cluster.kill()
 
 
 @pytest.fixture

@@ -65,16 +65,20 @@ def following(gallery: Gallery, target: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment())
 
 
-@pytest.mark.parametrize("broker", ["mqtt", "nats"])
+@pytest.mark.parametrize("broker", ["mqtt", "nats", "kafka"])
 def test_nothing_is_lost_when_who_delivers_is_killed_again_and_again(
     gallery: Gallery, broker: str, request: pytest.FixtureRequest, listen: Callable[..., Listener]
 ) -> None:
-    running: RunningBroker = request.getfixturevalue(broker)
+    running: Any = request.getfixturevalue(broker)
     if broker == "mqtt":
         listener = listen(running.port, "shop/events/#")
 
         def heard() -> list[int]:
             return [event["seq"] for event in listener.events()]
+    elif broker == "kafka":
+
+        def heard() -> list[int]:
+            return [json.loads(message.value())["seq"] for message in running.stored("shop")]
     else:
         asyncio.run(make_stream(running.port, "shop.>"))
 

@@ -61,7 +61,8 @@ def test_a_web_server_gets_signed_batches_of_cloud_events(gallery: Gallery, monk
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ({"uri": "kafka://host/topic"}, "must begin with"),
+        ({"uri": "redis://host/topic"}, "must begin with"),
+        ({"uri": "mqtt://host/a", "ca": "ca.pem"}, "TLS to a broker"),
         ({"uri": "mqtt://"}, "must begin with"),
         ({"uri": "mqtt://host/a", "secret": "env:S"}, "signs requests"),
         ({"uri": "https://host/a", "secret": "hunter2"}, "where the secret stands"),
@@ -79,7 +80,9 @@ def test_targets_that_make_no_sense_are_refused_in_words(tmp_path: Path, target:
     assert "hunter2" not in str(caught.value) or target.get("secret") == "hunter2"
 
 
-@pytest.mark.parametrize("uri", ["mqtt://host/a/#", "mqtt://:1883/a", "nats://host/a b", "nats://host/a.*"])
+@pytest.mark.parametrize(
+    "uri", ["mqtt://host/a/#", "mqtt://:1883/a", "nats://host/a b", "nats://host/a.*", "kafka://host/a b", "kafka:///a"]
+)
 def test_addresses_that_cannot_be_one_are_refused(gallery: Gallery, uri: str) -> None:
     with pytest.raises(ConfigError, match="address is"):
         subscriber_of(TargetConfig(uri=uri), gallery)

@@ -91,6 +91,43 @@ def test_what_was_erased_while_the_server_was_away_is_withdrawn_when_it_is_back_
     until(lambda: PICTURE_B not in listener.kept)
 
 
+@pytest.mark.parametrize("left", ["nothing", "another", "plain"])
+def test_a_target_that_is_taken_out_takes_with_it_what_the_broker_keeps(
+    left: str,
+    desk: Desk,
+    tell: Callable[..., Telling],
+    mqtt: RunningBroker,
+    listen: Callable[..., Listener],
+) -> None:
+    listener = listen(mqtt.port, "shop/#", "homeassistant/#")
+    first = tell(lambda: {"a": False, "b": True}, **home(mqtt.port, pictures=True))
+    until(lambda: {PICTURE_A, PICTURE_B, "shop/cameras/b/occupancy"} <= set(listener.kept))
+    assert any(topic.startswith("homeassistant/") for topic in listener.kept)
+    first.close()
+    mqtt.kill()
+    mqtt.start()
+    # The broker kept nothing over its own end; what it keeps is put there again.
+    again = tell(lambda: {"a": False, "b": True}, **home(mqtt.port, pictures=True))
+    late = listen(mqtt.port, "shop/#", "homeassistant/#")
+    until(lambda: {PICTURE_A, PICTURE_B, "shop/cameras/b/occupancy"} <= set(late.kept))
+    again.close()
+    if left == "nothing":
+        nobody = Telling(desk, [])
+        nobody.start()
+        until(lambda: not late.kept)
+        nobody.close()
+        assert listen(mqtt.port, "shop/#", "homeassistant/#").kept == {}
+    elif left == "plain":
+        tell(uri=f"mqtt://127.0.0.1:{mqtt.port}/shop")
+        until(lambda: set(late.kept) <= {"shop/availability"})
+    else:
+        # The same topics at the same broker, by another name of it: what is shown there stays right.
+        tell(lambda: {"a": True}, uri=f"mqtt://me@127.0.0.1:{mqtt.port}/shop", home_assistant=True, pictures=True)
+        until(lambda: sum(topic.startswith("homeassistant/") for topic in late.kept) == 1)
+        until(lambda: late.kept.get("shop/cameras/a/occupancy") == b"ON")
+        assert PICTURE_A in late.kept
+
+
 def test_a_target_goes_on_where_it_was_and_a_new_one_begins_now(
     desk: Desk, tell: Callable[..., Telling], mqtt: RunningBroker, listen: Callable[..., Listener]
 ) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from reidstream.alerts.lists import rule_settings
+from reidstream.sources.fingerprint import file_fingerprint
+from reidstream.types import SourceStarted
 from tests.alerts.conftest import sighting
+from tests.blobs import write_blobs
 from tests.browser.conftest import fits_and_has_no_barriers
 from tests.browser.test_live_page import Studio, page, studio
 
@@ -67,6 +73,36 @@ def test_from_a_list_to_an_alert_that_somebody_has_seen_to(page: Any, studio: St
     assert page.problems == []
 
 
+def test_an_alert_plays_its_clip_and_goes_on_playing(page: Any, studio: Studio, tmp_path: Path) -> None:
+    video = write_blobs(tmp_path / "entrance.mp4", frames=60)
+    content = file_fingerprint(video)
+    started = SourceStarted("door", str(video), content, (320, 240), 20, 0.0)
+    studio.desk.gallery.begin_source(started, "settings")
+    watch = studio.desk.watching.watch
+    wanted = {"name": "anybody", "purpose": "to be greeted", "who": "anybody", "cooldown": 0}
+    watch.lists.add_rule(rule_settings(wanted), "test")
+    watch.reload()
+    place = {"source": "door", "content": content, "start_media": 1.0, "media": 2.0}
+    studio.desk.watching.put([replace(sighting(1, 500.0, 2.0), **place)])
+    studio.desk.watching.wait()
+    page.goto("/alerts")
+    page.click(".alert button >> text=Play the clip")
+    film = page.locator(".alert .moment video")
+    film.wait_for()
+    answered = film.evaluate("one => fetch(one.src).then(answer => answer.headers.get('content-type'))")
+    assert answered == "video/mp4"
+    # H.264 is not in every Chromium.
+    if film.evaluate("one => one.canPlayType('video/mp4; codecs=\"avc1.64001f\"')"):
+        page.wait_for_function("document.querySelector('.moment video').currentTime > 0")
+        assert film.evaluate("one => one.videoWidth") > 0
+    # What comes meanwhile leaves it where it is.
+    film.evaluate("one => { one.same = true; }")
+    seen(studio, 2, 900.0)
+    page.wait_for_selector(".alert >> nth=1")
+    assert film.evaluate("one => one.same")
+    assert page.problems == []
+
+
 def test_what_does_not_fit_is_said_beside_the_form(page: Any, studio: Studio) -> None:
     page.goto("/alerts")
     page.click("summary >> text=Add a rule")
@@ -75,8 +111,6 @@ def test_what_does_not_fit_is_said_beside_the_form(page: Any, studio: Studio) ->
 
 
 def test_the_alerts_page_fits_a_telephone_and_is_accessible(page: Any, studio: Studio) -> None:
-    from reidstream.alerts.lists import rule_settings
-
     watch = studio.desk.watching.watch
     made = watch.lists.make("barred", "banned by a court", watch._clock() + 86_400, "test")
     watch.lists.add_photo(made.id, sighting(1, 1.0, 1.0).vectors[0], b"", "test")

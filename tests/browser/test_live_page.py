@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,21 @@ from reidstream.server.access.roles import Role
 from reidstream.server.app import create_app
 from reidstream.server.cameras import Cameras
 from reidstream.server.desk import Desk
+from reidstream.server.live.fragments import Fragment
 from reidstream.server.live.picture import LivePicture, View
 from reidstream.server.running import Address, _server
 from tests.browser.conftest import fits_and_has_no_barriers, logged_in, watched
 from tests.server.conftest import PASSWORD, VISITS
 from tests.server.process import made_gallery
+from tests.server.test_films import filmed, fragments
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 MANY = 30
+LARGE = frozenset({View.LARGE, View.MOVING})
+"""One camera is shown by pictures until its film begins."""
+BROKEN = b"\0\0\0\x10moof" + b"\xff" * 8
+"""A fragment that no browser can read."""
 _PATIENCE = 6000
 """Hundredths of a second that something is waited for."""
 
@@ -145,16 +152,84 @@ def test_one_camera_is_shown_large_by_keys_alone_and_back(page: Any, studio: Stu
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_selector("#large:not([hidden]) >> text=camera 01")
-    studio.until(lambda wanted: wanted == {"camera 01": frozenset({View.LARGE})})
+    studio.until(lambda wanted: wanted == {"camera 01": LARGE})
     studio.show("camera 01", 1, View.LARGE)
     page.wait_for_selector("#large canvas[aria-label*='1 person']")
     assert page.evaluate("document.querySelector('#large canvas').width") == 1280
     page.keyboard.press("ArrowRight")
-    studio.until(lambda wanted: wanted == {"camera 02": frozenset({View.LARGE})})
+    studio.until(lambda wanted: wanted == {"camera 02": LARGE})
     page.keyboard.press("Escape")
     studio.until(lambda wanted: wanted.get("camera 02") == frozenset({View.TILE}))
     assert page.evaluate("document.activeElement.closest('.tile').dataset.camera") == "camera 02"
     assert page.problems == []
+
+
+def enlarged(page: Any, studio: Studio) -> None:
+    studio.until(lambda wanted: "camera 01" in wanted)
+    page.click("[data-camera='camera 01'] .open")
+    studio.until(lambda wanted: wanted == {"camera 01": LARGE})
+    studio.show("camera 01", 1, View.LARGE)
+    page.wait_for_selector("#large canvas[aria-label*='1 person']")
+
+
+def test_a_cameras_film_takes_the_place_of_pictures_where_the_browser_plays_it(
+    page: Any, studio: Studio, tmp_path: Path
+) -> None:
+    enlarged(page, studio)
+    film = fragments(filmed(tmp_path / "film.ts", size=(640, 360)), "camera 01")
+    for part in film:
+        studio.cameras.live.publish(part)
+    plays = page.evaluate(
+        "codec => 'MediaSource' in window && MediaSource.isTypeSupported(`video/mp4; codecs=\"${codec}\"`)",
+        film[0].codec,
+    )
+    if not plays:
+        # H.264 is not in every Chromium: pictures stay, and it says why.
+        page.wait_for_selector(f"#large .facts >> text=pictures, because this browser does not play {film[0].codec}")
+        studio.until(lambda wanted: wanted == {"camera 01": frozenset({View.LARGE})})
+        return
+    page.wait_for_selector("#large[data-shown='film']")
+    # No picture is encoded any more.
+    studio.until(lambda wanted: wanted == {"camera 01": frozenset({View.MOVING})})
+    assert page.evaluate("document.querySelector('#large video').videoWidth") == 640
+    boxes = ((1, (0.1, 0.3, 0.2, 0.8), True), (2, (0.5, 0.3, 0.6, 0.8), True))
+    studio.cameras.live.publish(LivePicture("camera 01", View.MOVING, film[1].wall, 1, (640, 360), boxes, b""))
+    page.wait_for_selector("#large canvas[aria-label*='2 people']")
+    red, green, blue = pixel(page, "#large canvas", 0.1, 0.5)
+    assert green > max(red, blue) + 40
+    # The film is seen through everything but boxes.
+    assert (
+        page.evaluate("document.querySelector('#large canvas').getContext('2d').getImageData(600, 20, 1, 1).data[3]")
+        == 0
+    )
+    page.keyboard.press("Escape")
+    studio.until(lambda wanted: wanted.get("camera 01") == frozenset({View.TILE}))
+    assert page.problems == []
+
+
+def test_a_camera_without_a_film_is_shown_by_pictures_and_says_why(page: Any, studio: Studio) -> None:
+    enlarged(page, studio)
+    studio.cameras.live.publish(Fragment("camera 01", 0, "", b"", refused="the camera sends H.265"))
+    studio.until(lambda wanted: wanted == {"camera 01": frozenset({View.LARGE})})
+    studio.show("camera 01", 2, View.LARGE)
+    page.wait_for_selector("#large .facts >> text=2 people")
+    assert "pictures, because the camera sends H.265" in page.text_content("#large .facts")
+    # The next camera is asked for its own.
+    page.keyboard.press("ArrowRight")
+    studio.until(lambda wanted: wanted == {"camera 02": LARGE})
+    assert page.problems == []
+
+
+def test_a_film_that_cannot_be_decoded_gives_way_to_pictures(page: Any, studio: Studio, tmp_path: Path) -> None:
+    enlarged(page, studio)
+    film = fragments(filmed(tmp_path / "film.ts"), "camera 01")
+    studio.cameras.live.publish(film[0])
+    for part in film[1:20]:
+        studio.cameras.live.publish(replace(part, data=BROKEN))
+    studio.until(lambda wanted: wanted == {"camera 01": frozenset({View.LARGE})})
+    page.wait_for_selector("#large:not([data-shown='film'])")
+    studio.show("camera 01", 2, View.LARGE)
+    page.wait_for_selector("#large .facts >> text=pictures, because")
 
 
 def test_how_a_camera_is_doing_stands_on_its_tile_in_words(page: Any, studio: Studio) -> None:

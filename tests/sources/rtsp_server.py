@@ -1,6 +1,7 @@
 """A real RTSP server on loopback, run as a child process by an interpreter that has GStreamer's ``gi``.
 
-Arguments: the port (0: any) and, optionally, a password for the user ``cam``. Prints the port when it is ready.
+Arguments: the port (0: any) and, optionally, a password for the user ``cam`` and a PEM file with a certificate and its
+key, with which it speaks TLS. Prints the port when it is ready.
 """
 
 import sys
@@ -9,7 +10,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtspServer  # noqa: E402
 
 LAUNCH = (
     "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=160,height=96,framerate=25/1 "
@@ -41,6 +42,8 @@ def main():
     factory.set_launch(LAUNCH)
     if len(sys.argv) > 2:
         restrict(server, factory, sys.argv[2])
+    if len(sys.argv) > 3:
+        server.get_auth().set_tls_certificate(Gio.TlsCertificate.new_from_file(sys.argv[3]))
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
     print(server.get_bound_port(), flush=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -148,6 +148,12 @@ class Home:
 
     def _topic(self, camera: str, what: str) -> str:
         return f"{self._mqtt.prefix}/cameras/{_key(camera)}/{what}"
+
+
+def kept_topics(prefix: str, node: str, cameras: Iterable[str]) -> list[str]:
+    """The topics of which a broker keeps something of these cameras. prefix, node: see ``Mqtt`` and ``Home``."""
+    of = [f"{prefix}/cameras/{_key(camera)}/{what}" for camera in sorted(cameras) for what in ("picture", "occupancy")]
+    return [*of, f"{_DISCOVERY}/{node}/config"]
 
 
 def _key(camera: str) -> str:

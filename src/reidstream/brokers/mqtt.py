@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from reidstream.brokers.envelopes import Envelope
+from reidstream.brokers.tls import context_of, refusal
 from reidstream.config.redaction import redacted
 from reidstream.config.secrets import filled_in
 from reidstream.errors import ConfigError, DeliveryError
@@ -27,11 +28,13 @@ class Mqtt:
     """A connection to a broker, made when it is first needed and made anew after it broke.
 
     uri: ``mqtt://user:password@host:port/prefix``; mqtts with TLS. name: the client's id at the broker, at which
-    there can be one of each. timeout: seconds for connecting, and for the broker to confirm. Safe to use from several
-    threads.
+    there can be one of each. timeout: seconds for connecting, and for the broker to confirm. ca: PEM file of whom
+    certificates are trusted from. Safe to use from several threads.
     """
 
-    def __init__(self, uri: str, envelope: Envelope, name: str, timeout: float = 10.0) -> None:
+    def __init__(
+        self, uri: str, envelope: Envelope, name: str, timeout: float = 10.0, *, ca: str | None = None
+    ) -> None:
         parts = urlsplit(uri)
         self.prefix = parts.path.strip("/") or "reidstream"
         if not parts.hostname or "#" in uri or any(letter in self.prefix for letter in "+\0"):
@@ -42,6 +45,7 @@ class Mqtt:
             raise ConfigError("MQTT needs the package paho-mqtt: pip install 'reidstream[mqtt]'") from None
         self._uri, self._said, self._scheme = uri, redacted(uri), parts.scheme
         self._envelope, self._name, self._timeout = envelope, name, timeout
+        self._ca = ca
         self._paho: Any = paho
         self._lock = threading.RLock()
         self._client: Any = None
@@ -83,6 +87,19 @@ class Mqtt:
                 self._drop()
                 raise
 
+    def forget(self, topics: Sequence[str], *, availability: bool) -> None:
+        """Take away what the broker keeps of these topics, and whether we are there, and end the connection.
+
+        Raises DeliveryError.
+        """
+        with self._lock:
+            try:
+                gone = [*topics, *([self.availability] if availability else [])]
+                self.publish([(topic, b"", True) for topic in gone])
+            finally:
+                # In the orderly way, so that the broker does not tell our last will.
+                self._drop()
+
     def close(self) -> None:
         """Say that we have gone, and end the connection."""
         with self._lock:
@@ -106,7 +123,7 @@ class Mqtt:
         if parts.username is not None:
             client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         if self._scheme == "mqtts":
-            client.tls_set()
+            client.tls_set_context(context_of(self._ca))
         client.connect_timeout = self._timeout
         answered = threading.Event()
         refused: list[str] = []
@@ -120,7 +137,7 @@ class Mqtt:
         try:
             client.connect(parts.hostname, parts.port or _PORTS[self._scheme], _KEEPALIVE)
         except (OSError, ValueError) as error:
-            raise DeliveryError(f"{self._said} does not answer: {error}") from None
+            raise DeliveryError(f"{self._said} does not answer: {refusal(error) or error}") from None
         client.loop_start()
         self._client = client
         if not answered.wait(self._timeout) or refused:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from reidstream.brokers.envelopes import Envelope
+from reidstream.brokers.tls import context_of, refusal
 from reidstream.config.redaction import redacted
 from reidstream.config.secrets import filled_in
 from reidstream.errors import ConfigError, DeliveryError
@@ -19,12 +20,16 @@ from reidstream.identities.outbox import OutboxEvent
 
 
 class Nats:
-    """Publishes to JetStream; a connection for each batch. uri: ``nats://user:password@host:port/subject``.
+    """Publishes to JetStream; a connection for each batch. uri: ``nats://user:password@host:port/subject``; nats+tls
+    with TLS.
 
-    gallery: its uuid, for the messages' ids. timeout: seconds for everything of a batch.
+    gallery: its uuid, for the messages' ids. timeout: seconds for everything of a batch. ca: PEM file of whom
+    certificates are trusted from.
     """
 
-    def __init__(self, uri: str, envelope: Envelope, gallery: str, timeout: float = 10.0) -> None:
+    def __init__(
+        self, uri: str, envelope: Envelope, gallery: str, timeout: float = 10.0, *, ca: str | None = None
+    ) -> None:
         parts = urlsplit(uri)
         self.subject = parts.path.strip("/") or "reidstream"
         if not parts.hostname or any(letter in self.subject for letter in " *>/"):
@@ -36,6 +41,7 @@ class Nats:
         self._nats: Any = nats
         self._uri, self._said = uri, redacted(uri)
         self._envelope, self._gallery, self._timeout = envelope, gallery, timeout
+        self._tls, self._ca = parts.scheme == "nats+tls", ca
 
     def deliver(self, events: Sequence[OutboxEvent]) -> None:
         """See Subscriber."""
@@ -44,6 +50,24 @@ class Nats:
     def close(self) -> None:
         """Nothing stays open between batches."""
 
+    def _client(self) -> Any:
+        from nats.aio.client import Client
+
+        if not self._tls:
+            return Client()
+
+        class Secured(Client):  # type: ignore[misc]  # the package is optional, and unknown without it
+            """Goes no further where TLS is not asked for: else whoever sits between could have the password."""
+
+            async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+                if not info.get("tls_required"):
+                    from nats.errors import Error
+
+                    raise Error("it does not speak TLS")
+                await super()._process_info(info, initial_connection)
+
+        return Secured()
+
     async def _deliver(self, events: Sequence[OutboxEvent]) -> None:
         parts = urlsplit(filled_in(self._uri))
         who = {}
@@ -51,21 +75,24 @@ class Nats:
             who = {"token": unquote(parts.username)}
         elif parts.username is not None:
             who = {"user": unquote(parts.username), "password": unquote(parts.password or "")}
+        secured: dict[str, Any] = {"tls": context_of(self._ca), "tls_hostname": parts.hostname} if self._tls else {}
         troubles: list[str] = []
 
         async def trouble(error: Exception) -> None:
-            troubles.append(str(error) or type(error).__name__)
+            troubles.append(refusal(error) or str(error) or type(error).__name__)
 
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await self._nats.connect(
-                    f"nats://{parts.hostname}:{parts.port or 4222}",
-                    allow_reconnect=False,
-                    connect_timeout=self._timeout,
-                    error_cb=trouble,
-                    **who,
-                )
+                connection = self._client()
                 try:
+                    await connection.connect(
+                        f"nats://{parts.hostname}:{parts.port or 4222}",
+                        allow_reconnect=False,
+                        connect_timeout=self._timeout,
+                        error_cb=trouble,
+                        **who,
+                        **secured,
+                    )
                     stream = connection.jetstream()
                     for event in events:
                         await stream.publish(
@@ -79,7 +106,9 @@ class Nats:
             reason = troubles[0] if troubles else f"no answer within {self._timeout:g} s"
             raise DeliveryError(f"{self._said} did not take the events: {reason}") from None
         except (self._nats.errors.Error, OSError) as error:
-            reason = str(error) or type(error).__name__
+            reason = refusal(error) or str(error) or type(error).__name__
+            if troubles and isinstance(error, self._nats.errors.NoServersError):
+                reason = troubles[0]
             if "no response from stream" in reason or "NoStreamResponse" in type(error).__name__:
                 reason = (
                     f"no stream takes {self.subject}.*; make one: nats stream add NAME --subjects '{self.subject}.>'"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from reidstream.brokers.envelopes import CloudEvents, Envelope, Plain
+from reidstream.brokers.kafka import Kafka
 from reidstream.brokers.mqtt import Mqtt
 from reidstream.brokers.nats import Nats
 from reidstream.config.secrets import secret
@@ -36,9 +37,11 @@ def subscriber_of(config: TargetConfig, gallery: Gallery, *, patient: bool = Tru
     envelope: Envelope = CloudEvents(uuid) if config.format == "cloudevents" else Plain()
     scheme = config.uri.partition("://")[0]
     if scheme in {"mqtt", "mqtts"}:
-        return Mqtt(config.uri, envelope, f"reidstream-{key_of(config, gallery)}")
-    if scheme == "nats":
-        return Nats(config.uri, envelope, uuid)
+        return Mqtt(config.uri, envelope, f"reidstream-{key_of(config, gallery)}", ca=config.ca)
+    if scheme in {"nats", "nats+tls"}:
+        return Nats(config.uri, envelope, uuid, ca=config.ca)
+    if scheme in {"kafka", "kafka+tls"}:
+        return Kafka(config.uri, envelope, uuid, config.ca)
     signing = None
     if config.secret is not None:
         kind, _, name = config.secret.partition(":")

@@ -33,13 +33,16 @@ def events(
         None,
         "--to",
         "--webhook",
-        help="Deliver them instead: to a web server (https://), mqtt://, mqtts:// or nats://.",
+        help="Deliver them instead: to a web server (https://), mqtt://, mqtts://, nats://, nats+tls://, kafka://, kafka+tls://.",
     ),
     envelope: EventFormat = typer.Option(EventFormat.PLAIN, "--format", help="How events are written down, with --to."),
     secret_env: str | None = typer.Option(
         None, "--secret-env", help="Environment variable with the secret that signs requests."
     ),
     secret_file: Path | None = typer.Option(None, "--secret-file", help="File with that secret."),
+    ca: Path | None = typer.Option(
+        None, "--ca", help="PEM file with the authorities whose certificates a broker may have; with TLS."
+    ),
     position: Path | None = typer.Option(
         None, "--position", help="File that keeps how far the reader has come; webhooks have one beside the gallery."
     ),
@@ -78,7 +81,9 @@ def events(
         subscriber: Subscriber = delivery.Lines()
         if webhook is not None:
             try:
-                target = TargetConfig(uri=webhook, format=envelope.value, secret=signing)
+                target = TargetConfig(
+                    uri=webhook, format=envelope.value, secret=signing, ca=None if ca is None else str(ca)
+                )
             except ValidationError as error:
                 raise ConfigError(f"--to {redacted(webhook)}: {error.errors()[0]['msg']}") from None
             subscriber = delivered = subscriber_of(target, opened)

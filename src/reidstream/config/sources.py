@@ -46,6 +46,14 @@ class SourceConfig(Section):
         description="Skip frames so that no more than this many a second are processed.",
     )
     rtsp_transport: Literal["tcp", "udp"] = Field(default="tcp", description="How RTSP carries its media.")
+    certificate: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "For rtsps://: a PEM file with the camera's certificate, or with that of who signed it; "
+            '"any" checks none. None: this machine\'s list of who may sign.'
+        ),
+    )
     timeout: float = Field(
         default=10.0, gt=0, description="Seconds without a frame after which a live source is reconnected."
     )

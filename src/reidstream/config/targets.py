@@ -10,15 +10,21 @@ from pydantic import Field, field_validator, model_validator
 from reidstream.config.base import Section
 from reidstream.config.redaction import redacted
 
-SCHEMES = ("mqtt", "mqtts", "nats", "http", "https")
+SCHEMES = ("mqtt", "mqtts", "nats", "nats+tls", "kafka", "kafka+tls", "http", "https")
 
 
 class TargetConfig(Section):
     """A message broker or web server that a server (`reidstream serve`) tells what happens."""
 
     uri: str = Field(
-        description="mqtt://, mqtts:// (a path is the topics' beginning), nats:// (a path is the subject), or the "
-        "https:// address of a web server. Passwords as {env:NAME} or {file:PATH}."
+        description="mqtt://, mqtts:// (a path is the topics' beginning), nats://, nats+tls:// (a path is the "
+        "subject), kafka://, kafka+tls:// (a path is the topic), or the https:// address of a web server. Passwords as "
+        "{env:NAME} or {file:PATH}."
+    )
+    ca: str | None = Field(
+        default=None,
+        description="With TLS to a broker: a PEM file with the certificates of the authorities that are trusted; none: "
+        "those of this machine.",
     )
     format: Literal["plain", "cloudevents"] = Field(
         default="plain", description="Events as they are, or each in an envelope of CloudEvents 1.0."
@@ -58,6 +64,8 @@ class TargetConfig(Section):
             raise ValueError("home_assistant is told by MQTT: give it an mqtt:// target")
         if self.pictures and not self.home_assistant:
             raise ValueError("pictures are for Home Assistant: set home_assistant as well")
+        if self.ca is not None and scheme not in {"mqtts", "nats+tls", "kafka+tls"}:
+            raise ValueError("ca is for TLS to a broker: mqtts://, nats+tls:// or kafka+tls://")
         if self.secret is not None and scheme not in {"http", "https"}:
             raise ValueError("a secret signs requests to web servers; a broker's password stands in its address")
         return self

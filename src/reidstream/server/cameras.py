@@ -28,6 +28,7 @@ from reidstream.pipeline import EngineName
 from reidstream.server.access.schema import notes, source_settings
 from reidstream.server.camera_process import Order
 from reidstream.server.desk import Desk
+from reidstream.server.live.fragments import Fragment
 from reidstream.server.live.hub import Hub
 from reidstream.server.live.picture import LivePicture, Wanted
 from reidstream.server.reader import Reader
@@ -435,7 +436,7 @@ class _Running:
         own = {camera.name for camera in self.cameras}
         while True:
             try:
-                picture: LivePicture = self._pictures.recv()
+                picture: LivePicture | Fragment = self._pictures.recv()
             except (EOFError, OSError):
                 break
             if picture.source in own:

@@ -39,9 +39,10 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 MOST_BODY = 64 * 2**20
 """Bytes of one request; routes may take less."""
 
+# blob: is what this program's own scripts have made of bytes that it sent: pictures, and the film of a camera.
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "media-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
+from reidstream.brokers.former import Former, place_at_broker, without_written_password
 from reidstream.brokers.home import Home
 from reidstream.brokers.mqtt import Mqtt
 from reidstream.brokers.targets import key_of, subscriber_of
@@ -41,17 +42,58 @@ class Telling:
         self, desk: Desk, targets: Sequence[TargetConfig], occupied: Callable[[], Mapping[str, bool]] = dict
     ) -> None:
         self.targets = [_Told(desk, target, occupied) for target in targets]
+        self._left = [_Left(desk, key, text, targets) for key, text in _left(desk, targets)]
+        self._everybody: list[_Told | _Left] = [*self.targets, *self._left]
 
     def start(self) -> None:
-        for target in self.targets:
-            target.thread.start()
+        for one in self._everybody:
+            one.thread.start()
 
     def close(self) -> None:
-        for target in self.targets:
-            target.stop.set()
-        for target in self.targets:
-            if target.thread.is_alive():
-                target.thread.join()
+        for one in self._everybody:
+            one.stop.set()
+        for one in self._everybody:
+            if one.thread.is_alive():
+                one.thread.join()
+
+
+def _left(desk: Desk, targets: Sequence[TargetConfig]) -> list[tuple[str, str]]:
+    """Targets, by key, that Home Assistant was told by and is not any more, as they were noted."""
+    now = {key_of(target, desk.gallery) for target in targets if target.home_assistant}
+    with desk.gallery.read() as connection:
+        found = connection.execute(select(notes).where(notes.c.key.like("target %: home"))).all()
+    every = [(str(row.key).removeprefix("target ").partition(":")[0], str(row.value)) for row in found]
+    return [(key, text) for key, text in every if key not in now]
+
+
+class _Left:
+    """What the broker of a target that is none any more keeps is taken away, as soon as the broker is there."""
+
+    def __init__(self, desk: Desk, key: str, text: str, targets: Sequence[TargetConfig]) -> None:
+        self._desk, self._key, self._former = desk, key, Former.of_text(text)
+        place = place_at_broker(self._former.uri)
+        self._uri = next((t.uri for t in targets if key_of(t, desk.gallery) == key), None)
+        self._shared = any(t.home_assistant and place_at_broker(t.uri) == place for t in targets)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="telling a former target", daemon=True)
+
+    def _run(self) -> None:
+        wait, said = _POLL, ""
+        while not self.stop.is_set():
+            try:
+                shown: dict[str, str] = json.loads(_kept(self._desk, self._key, "pictures") or "{}")
+                self._former.withdraw(shown, self._uri, shared=self._shared)
+            except ReIDStreamError as error:
+                if str(error) != said:
+                    said = str(error)
+                    _log.warning("%s; it keeps what was told to Home Assistant until it answers", redacted(said))
+                self.stop.wait(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
+            else:
+                with self._desk.gallery.write() as connection:
+                    gone = [f"target {self._key}: {what}" for what in ("home", "pictures")]
+                    connection.execute(delete(notes).where(notes.c.key.in_(gone)))
+                return
 
 
 class _Told:
@@ -70,7 +112,11 @@ class _Told:
         self._home: Home | None = None
         if isinstance(self.subscriber, Mqtt):
             shown: dict[str, str] = json.loads(self._kept("pictures") or "{}")
-            if config.home_assistant or shown:
+            # What another target with the same topics has shown is shown, or taken away, by this one.
+            shown = {**_shown_by_others(desk, config), **shown} if config.home_assistant else shown
+            if config.home_assistant and shown:
+                self._keep("pictures", json.dumps(shown))
+            if config.home_assistant or (shown and self._kept("home") is None):
                 self._home = Home(
                     self.subscriber,
                     desk.gallery,
@@ -93,6 +139,8 @@ class _Told:
         while not self.stop.is_set():
             try:
                 delivered = self._deliver()
+                if self._config.home_assistant:
+                    self._note_home()
                 if self._home is not None:
                     self._home.tell(self._occupied() if self._config.home_assistant else {}, first or delivered > 0)
                 first = False
@@ -121,15 +169,36 @@ class _Told:
         self.seq = batch[-1].seq
         return len(batch)
 
+    def _note_home(self) -> None:
+        """Note what a broker is about to keep, so that it can be taken away when this is no target any more."""
+        before = self._kept("home")
+        cameras = {*(Former.of_text(before).cameras if before else ()), *self._occupied()}
+        uri = without_written_password(self._config.uri)
+        now = Former(uri, self._config.ca, f"reidstream_{self.key}", tuple(sorted(cameras))).as_text()
+        if now != before:
+            self._keep("home", now)
+
     def _kept(self, what: str) -> str | None:
-        with self._desk.gallery.read() as connection:
-            value = connection.execute(
-                select(notes.c.value).where(notes.c.key == f"target {self.key}: {what}")
-            ).scalar()
-        return None if value is None else str(value)
+        return _kept(self._desk, self.key, what)
 
     def _keep(self, what: str, value: str) -> None:
         key = f"target {self.key}: {what}"
         with self._desk.gallery.write() as connection:
             connection.execute(delete(notes).where(notes.c.key == key))
             connection.execute(insert(notes).values(key=key, value=value))
+
+
+def _kept(desk: Desk, key: str, what: str) -> str | None:
+    with desk.gallery.read() as connection:
+        value = connection.execute(select(notes.c.value).where(notes.c.key == f"target {key}: {what}")).scalar()
+    return None if value is None else str(value)
+
+
+def _shown_by_others(desk: Desk, config: TargetConfig) -> dict[str, str]:
+    """Cameras of which the same broker keeps a picture, under the same topics, that a former target sent."""
+    place = place_at_broker(config.uri)
+    found: dict[str, str] = {}
+    for key, text in _left(desk, [config]):
+        if place_at_broker(Former.of_text(text).uri) == place:
+            found |= json.loads(_kept(desk, key, "pictures") or "{}")
+    return found

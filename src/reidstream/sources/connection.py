@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from reidstream.sources.frame import Picture
-from reidstream.sources.packet_ring import PacketRing
+from reidstream.sources.packet_tap import PacketTaker
 
 
 class ConnectionLost(Exception):
@@ -38,8 +38,9 @@ class Connection(Protocol):
     def take_skipped(self) -> int:
         """Damaged packets since the last call."""
 
-    def record(self, ring: PacketRing) -> None:
-        """Give every packet to a ring before it is decoded; a device that delivers pictures has none to give."""
+    def record(self, taker: PacketTaker) -> None:
+        """Give every packet to one more taker before it is decoded; a device that delivers pictures has none to
+        give."""
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         """Pictures until the stream ends or ``closed`` is set.

@@ -10,6 +10,7 @@ from pathlib import Path
 from reidstream.config import SourceConfig, load_config
 from reidstream.errors import ConfigError, SourceNotFound
 from reidstream.sources.address import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Kind, kind_of, local_path, redacted
+from reidstream.sources.certificates import ANY
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,8 @@ def _place(config: SourceConfig) -> str:
 def resolved_from(config: SourceConfig, folder: Path) -> SourceConfig:
     """The same source with relative paths made to count from ``folder``, where its configuration file lies."""
     files = {"detections": config.detections, "tracks": config.tracks}
+    if config.certificate != ANY:
+        files["certificate"] = config.certificate and str(Path(config.certificate).expanduser())
     config = config.model_copy(update={key: str(folder / path) for key, path in files.items() if path is not None})
     if kind_of(config.uri) not in {Kind.FILE, Kind.FOLDER} or config.uri.lower().startswith("file://"):
         return config

@@ -19,6 +19,7 @@ from reidstream.sources.decoding import ON_PROCESSOR, Decoding
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.frame import FittedPicture, Frame
 from reidstream.sources.packet_ring import PacketRing, RingBounds, remember_ring
+from reidstream.sources.packet_tap import PacketTap, remember_tap
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,10 @@ class LiveSource:
         self._dropped = 0
         self._reconnects = 0
         self._broken_at: float | None = None
+        self._tap: PacketTap | None = None
+        if kind_of(config.uri) is Kind.RTSP:
+            self._tap = PacketTap()
+            remember_tap(source_id, self._tap)
         self._ring: PacketRing | None = None
         if config.ring_seconds is not None and config.ring_mib is not None:
             self._ring = PacketRing(RingBounds(config.ring_seconds, int(config.ring_mib * 2**20)))
@@ -193,6 +198,8 @@ class LiveSource:
     def _read_connection(self) -> None:
         with connect(self._config, self._decoding) as connection:
             self._clock.restart()
+            if self._tap is not None:
+                connection.record(self._tap)
             if self._ring is not None:
                 self._ring.restart()
                 connection.record(self._ring)

@@ -11,9 +11,10 @@ from typing import Any, Self
 from reidstream.config import SourceConfig
 from reidstream.config.secrets import filled_in
 from reidstream.sources.address import redacted
+from reidstream.sources.certificates import over_tls, trusted_file, why_not_trusted
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.decoding import ON_PROCESSOR, Decoding, Pictures, spread
-from reidstream.sources.packet_ring import PacketRing
+from reidstream.sources.packet_tap import PacketTaker
 
 _THREADS = 2
 """Decoding threads of a live source: each more adds a frame of delay."""
@@ -33,6 +34,10 @@ class RtspConnection:
             "allowed_media_types": "video",
             "timeout": str(int(config.timeout * 1e6)),
         }
+        trusted = trusted_file(config)
+        if trusted is not None:
+            # FFmpeg checks nothing unless it is told to, and would send the password to anybody.
+            options |= {"tls_verify": "1", "ca_file": str(trusted)}
         begin = time.monotonic()
         try:
             address = filled_in(config.uri)
@@ -47,7 +52,10 @@ class RtspConnection:
             if time.monotonic() - begin >= config.timeout:
                 # FFmpeg reports an interrupted answer as invalid data.
                 raise ConnectionLost(f"no answer for {config.timeout:g} seconds") from None
-            raise _failure(error, config) from None
+            failure = _failure(error, config)
+            if isinstance(failure, ConnectionLost) and over_tls(config) and (why := why_not_trusted(config)):
+                failure = ConnectionRefused(why)
+            raise failure from None
         try:
             if not self._container.streams.video:
                 raise ConnectionRefused("it delivers no video stream")
@@ -58,7 +66,7 @@ class RtspConnection:
             raise
         self._config = config
         self._decoding = decoding
-        self._ring: PacketRing | None = None
+        self._takers: list[PacketTaker] = []
 
     @property
     def fps(self) -> float:
@@ -68,8 +76,8 @@ class RtspConnection:
         skipped, self._skipped = self._skipped, 0
         return skipped
 
-    def record(self, ring: PacketRing) -> None:
-        self._ring = ring
+    def record(self, taker: PacketTaker) -> None:
+        self._takers.append(taker)
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         import av
@@ -81,8 +89,8 @@ class RtspConnection:
                 if closed.is_set():
                     return
                 if packet.stream_index == self._stream.index:
-                    if self._ring is not None:
-                        self._ring.take(packet, self._stream)
+                    for taker in self._takers:
+                        taker.take(packet, self._stream)
                     try:
                         frames = packet.decode()
                     except av.error.FFmpegError:

@@ -14,6 +14,7 @@ import cv2
 from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRefused
 from reidstream.sources.frame import ArrayPicture
 from reidstream.sources.packet_ring import PacketRing
+from reidstream.sources.packet_tap import PacketTaker
 
 
 class WebcamConnection:
@@ -40,8 +41,9 @@ class WebcamConnection:
         # OpenCV does not tell damaged pictures apart.
         return 0
 
-    def record(self, ring: PacketRing) -> None:
-        ring.failure = "a webcam delivers pictures and no packets"
+    def record(self, taker: PacketTaker) -> None:
+        if isinstance(taker, PacketRing):
+            taker.failure = "a webcam delivers pictures and no packets"
 
     def arrivals(self, closed: threading.Event) -> Iterator[Arrival]:
         while not closed.is_set():

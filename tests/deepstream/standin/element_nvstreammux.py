@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import threading
 import time
 from collections import deque
@@ -55,6 +56,7 @@ class _NvStreamMux(Gst.Element):
         self._inputs: dict[str, _Input] = {}
         # Frames of pads that were released, for one more batch each.
         self._late: list[tuple[_Input, _Frame]] = []
+        self._miscounted = False
         self._changed = threading.Condition()
         self._running = False
         self._thread: threading.Thread | None = None
@@ -87,13 +89,18 @@ class _NvStreamMux(Gst.Element):
             gone = self._inputs.pop(pad.get_name(), None)
             if gone is not None:
                 gone.released = True
+                if not self.scales and not gone.eos:
+                    # The new mux of 8.0 takes such a pad for one that had ended, and waits for one too many from then
+                    # on (NvStreamMux::remove_pad).
+                    self._miscounted = True
             self._changed.notify_all()
         if gone is not None:
             # As NVIDIA's new mux does: at once, in the thread of whoever releases the pad; a batch that was made before
             # comes behind it.
             nvds.push_stream_event(hash(self._src), "pad_deleted", gone.index)
             with self._changed:
-                self._late += [] if gone.last is None else [(gone, gone.last)]
+                # That of 9.1 sends what it still holds, too.
+                self._late += [(gone, frame) for frame in [gone.last, *gone.waiting] if frame is not None]
                 self._changed.notify_all()
         pad.set_active(False)
         self.remove_pad(pad)
@@ -152,7 +159,7 @@ class _NvStreamMux(Gst.Element):
             elif event.type == Gst.EventType.EOS:
                 source.eos = True
                 self._changed.notify_all()
-            elif event.type == Gst.EventType.FLUSH_STOP:
+            elif event.type == Gst.EventType.FLUSH_STOP and self.scales:
                 source.waiting.clear()
                 self._changed.notify_all()
             elif nvds.stream_event(event, "stream-reset") is not None:
@@ -173,8 +180,9 @@ class _NvStreamMux(Gst.Element):
                 self._announce([source for source, _ in taken])
                 self._src.push(self._batch(taken))
             for index in ended:
+                # First the message, as an event that the sink posts when it comes to it.
+                nvds.push_stream_eos_message(hash(self._src), hash(self), index)
                 nvds.push_stream_event(hash(self._src), "stream_eos", index)
-                nvds.post_stream_eos(hash(self), index)
             if done and not (self._running and self._value("drop-pipeline-eos")):
                 if self._running:
                     self._src.push_event(Gst.Event.new_eos())
@@ -192,7 +200,7 @@ class _NvStreamMux(Gst.Element):
 
     def _take(self) -> tuple[list[tuple[_Input, _Frame]], list[int], bool]:
         """The frames of the next batch, inputs that have ended, and whether nothing more will come."""
-        timeout = self._value("batched-push-timeout")
+        timeout = self._patience()
         deadline: float | None = None
         with self._changed:
             while self._running:
@@ -203,14 +211,14 @@ class _NvStreamMux(Gst.Element):
                         source.told = True
                     return [], [i.index for i in ended], all(i.told for i in inputs)
                 if self._late:
-                    late, self._late = self._late, []
-                    return late, [], False
+                    return [self._late.pop(0)], [], False
                 ready = [i for i in inputs if i.waiting]
                 if ready:
                     if deadline is None and timeout >= 0:
                         deadline = time.monotonic() + timeout / 1e6
                     overdue = deadline is not None and time.monotonic() >= deadline
-                    if overdue or all(i.waiting or i.told for i in inputs):
+                    complete = all(i.waiting or i.told for i in inputs) and not self._miscounted
+                    if overdue or complete:
                         size = self._value("batch-size") or len(ready)
                         taken = [(i, i.waiting.popleft()) for i in sorted(ready, key=lambda i: i.index)[:size]]
                         for source, frame in taken:
@@ -219,6 +227,10 @@ class _NvStreamMux(Gst.Element):
                         return taken, [], False
                 self._changed.wait(None if deadline is None else max(deadline - time.monotonic(), 0.001))
         return [], [], True
+
+    def _patience(self) -> int:
+        """Microseconds for which an incomplete batch waits; below zero: for ever."""
+        return int(self._value("batched-push-timeout"))
 
     def _batch(self, taken: list[tuple[_Input, _Frame]]) -> Any:
         buffer = Gst.Buffer.new_wrapped(b"".join(frame.pixels.tobytes() for _, frame in taken))
@@ -242,7 +254,6 @@ class _NvStreamMux(Gst.Element):
 
 
 _COMMON: dict[str, Any] = {
-    "batch-size": (GObject.TYPE_UINT, "batch", "frames per batch", 0, 1024, 0, READ_WRITE),
     "attach-sys-ts": (bool, "time", "system time", True, READ_WRITE),
     "sync-inputs": (bool, "sync", "sync", False, READ_WRITE),
     "max-latency": (GObject.TYPE_UINT64, "latency", "ns", 0, 1 << 63, 0, READ_WRITE),
@@ -260,6 +271,7 @@ class NvStreamMux(_NvStreamMux):
     __gsttemplates__ = _TEMPLATES
     __gproperties__ = {
         **_COMMON,
+        "batch-size": (GObject.TYPE_UINT, "batch", "frames per batch", 0, 1024, 0, READ_WRITE),
         "width": (GObject.TYPE_UINT, "width", "pixels", 0, 1 << 20, 0, READ_WRITE),
         "height": (GObject.TYPE_UINT, "height", "pixels", 0, 1 << 20, 0, READ_WRITE),
         "batched-push-timeout": (GObject.TYPE_INT, "timeout", "us", -1, 1 << 30, -1, READ_WRITE),
@@ -279,10 +291,23 @@ class NewNvStreamMux(_NvStreamMux):
     __gsttemplates__ = _TEMPLATES
     __gproperties__ = {
         **_COMMON,
-        "batched-push-timeout": (GObject.TYPE_INT, "timeout", "us", -1, 1 << 30, 33000, READ_WRITE),
+        "batch-size": (GObject.TYPE_UINT, "batch", "frames per batch", 0, 1024, 1, READ_WRITE),
+        "batched-push-timeout": (GObject.TYPE_INT, "timeout", "us", 1, (1 << 31) - 1, 33000, READ_WRITE),
         "config-file-path": (str, "config", "config", "", READ_WRITE),
-        "num-surfaces-per-frame": (GObject.TYPE_UINT, "surfaces", "surfaces", 0, 64, 1, READ_WRITE),
+        "num-surfaces-per-frame": (GObject.TYPE_UINT, "surfaces", "surfaces", 0, 8, 1, READ_WRITE),
+        "frame-duration": (GObject.TYPE_UINT64, "duration", "ms", 0, (1 << 64) - 1, 18446744073709, READ_WRITE),
     }
+
+    def _patience(self) -> int:
+        """batched-push-timeout is stored and forgotten when the first format comes (configure_module): what the file
+        says counts, and without one a fifth of a second."""
+        if not self._value("config-file-path"):
+            return 200_000
+        file = configparser.ConfigParser()
+        if not file.read(self._value("config-file-path")):
+            return 200_000
+        keys = file["property"]
+        return int(1e6 * int(keys.get("overall-min-fps-d", "1")) / int(keys.get("overall-min-fps-n", "5")))
 
 
 def _gerror(text: str) -> Any:

@@ -33,8 +33,7 @@ class _Stream:
     highest: int = 0
 
 
-def _pad_error(pad: int) -> Any:
-    text = f"pad {pad} is not below the batch size, and has no sequence index of its own"
+def _error(text: str) -> Any:
     return GLib.Error.new_literal(Gst.StreamError.quark(), text, Gst.StreamError.FAILED)
 
 
@@ -49,8 +48,8 @@ class NvTracker(GstBase.BaseTransform):
         "tracker-height": (GObject.TYPE_UINT, "height", "height", 0, 1 << 16, 544, READ_WRITE),
         "gpu-id": (GObject.TYPE_UINT, "gpu", "gpu", 0, 63, 0, READ_WRITE),
         "display-tracking-id": (bool, "display", "display", True, READ_WRITE),
-        "user-meta-pool-size": (GObject.TYPE_UINT, "pool", "pool", 0, 1 << 16, 32, READ_WRITE),
-        "tracking-id-reset-mode": (GObject.TYPE_INT, "reset", "reset", 0, 3, 1, READ_WRITE),
+        "user-meta-pool-size": (GObject.TYPE_UINT, "pool", "pool", 1, (1 << 32) - 1, 32, READ_WRITE),
+        "tracking-id-reset-mode": (GObject.TYPE_UINT, "reset", "reset", 0, 3, 1, READ_WRITE),
         "sub-batches": (str, "batches", "batches", "", READ_WRITE),
     }
 
@@ -110,10 +109,16 @@ class NvTracker(GstBase.BaseTransform):
         if batch is None:
             return Gst.FlowReturn.OK
         ended: dict[int, list[int]] = {}
+        whole = NvDsBatchMeta.from_address(batch)
+        if whole.num_frames_in_batch > whole.max_frames_in_batch:
+            text = "Frame number in input batch exceeds maximum batch size"
+            self.post_message(Gst.Message.new_error(self, _error(text), ""))
+            return Gst.FlowReturn.ERROR
         for frame_address, frame in nvds.frames_of(batch):
-            if frame.pad_index >= NvDsBatchMeta.from_address(batch).max_frames_in_batch:
+            if frame.pad_index >= whole.max_frames_in_batch:
                 # NVIDIA's would track it in the place of the first source, without a word.
-                self.post_message(Gst.Message.new_error(self, _pad_error(frame.pad_index), ""))
+                text = f"pad {frame.pad_index} is not below the batch size, and has no sequence index of its own"
+                self.post_message(Gst.Message.new_error(self, _error(text), ""))
                 return Gst.FlowReturn.ERROR
             gone = self._track(address, batch, frame_address, frame)
             if gone:

@@ -112,7 +112,9 @@ def libraries() -> Libraries:
     helper.gst_nvmessage_new_stream_eos.argtypes = [c.c_void_p, c.c_uint]
     gstreamer = c.CDLL("libgstreamer-1.0.so.0")
     gstreamer.gst_pad_push_event.argtypes = [c.c_void_p, c.c_void_p]
-    gstreamer.gst_element_post_message.argtypes = [c.c_void_p, c.c_void_p]
+    gstreamer.gst_event_new_sink_message.restype = c.c_void_p
+    gstreamer.gst_event_new_sink_message.argtypes = [c.c_char_p, c.c_void_p]
+    gstreamer.gst_mini_object_unref.argtypes = [c.c_void_p]
     check_layout(meta)
     return Libraries(meta, gst, helper, gstreamer)
 
@@ -123,10 +125,12 @@ def push_stream_event(pad: int, kind: str, source: int) -> None:
     libs.gstreamer.gst_pad_push_event(pad, getattr(libs.helper, f"gst_nvevent_new_{kind}")(source))
 
 
-def post_stream_eos(element: int, source: int) -> None:
-    """NVIDIA's own message that a stream has ended, from an element (address)."""
+def push_stream_eos_message(pad: int, element: int, source: int) -> None:
+    """NVIDIA's own message that a stream has ended, of an element (address), as an event out of a source pad."""
     libs = libraries()
-    libs.gstreamer.gst_element_post_message(element, libs.helper.gst_nvmessage_new_stream_eos(element, source))
+    message = libs.helper.gst_nvmessage_new_stream_eos(element, source)
+    libs.gstreamer.gst_pad_push_event(pad, libs.gstreamer.gst_event_new_sink_message(b"stream-eos", message))
+    libs.gstreamer.gst_mini_object_unref(message)
 
 
 def stream_event(event: object, kind: str) -> int | None:

@@ -37,6 +37,21 @@ def test_a_pad_is_given_again_when_the_mux_has_said_that_it_is_gone_and_late_fra
     assert pads.source(0) == 2
 
 
+def test_a_pad_rests_from_when_the_mux_has_let_go_of_it(clock: list[float]) -> None:
+    """Which takes seconds, while it sends on what it holds."""
+    pads = MuxPads(1)
+    pads.give(0)
+    pads.leaves(0)
+    pads.deleted(0)
+    clock[0] += 3.0
+    pads.released(0)
+    assert not pads.free
+    clock[0] += 1.5
+    assert pads.give(1) == 0
+    pads.released(0)
+    assert pads.source(0) == 1, "a pad that is another's by now is left alone"
+
+
 def test_the_pad_that_has_been_free_for_the_longest_is_given_first(clock: list[float]) -> None:
     pads = MuxPads(3)
     for index in range(3):

@@ -338,6 +338,33 @@ def test_the_new_mux_gets_no_size(reid: Path, tmp_path: Path) -> None:
     assert "width" not in rendered.elements["nvstreammux"]
 
 
+def test_the_new_mux_is_told_in_its_own_file_how_long_it_waits(reid: Path, tmp_path: Path) -> None:
+    """It forgets the property batched-push-timeout."""
+    settings = ["deepstream.mux.new_mux=true", "deepstream.mux.timeout_us=50000", "deepstream.mux.batch=3"]
+    rendered = render_configs(_config(reid, *settings), tmp_path / "configs")
+    assert rendered.mux is not None
+    assert rendered.elements["nvstreammux"]["config-file-path"] == str(rendered.mux)
+    assert rendered.mux in rendered.files
+    keys = _keys(rendered.mux)
+    assert int(keys["overall-min-fps-n"]) / int(keys["overall-min-fps-d"]) == 20
+    assert int(keys["overall-max-fps-n"]) / int(keys["overall-max-fps-d"]) > 20
+    assert keys["batch-size"] == "3"
+
+
+def test_a_file_of_one_s_own_for_the_mux_stays(reid: Path, tmp_path: Path) -> None:
+    settings = ["deepstream.mux.new_mux=true", 'deepstream.mux.properties={"config-file-path"="/own/mux.txt"}']
+    rendered = render_configs(_config(reid, *settings), tmp_path / "configs")
+    assert rendered.mux is None
+    assert rendered.elements["nvstreammux"]["config-file-path"] == "/own/mux.txt"
+    assert not (tmp_path / "configs" / "mux.txt").exists()
+
+
+def test_the_legacy_mux_gets_no_file(reid: Path, tmp_path: Path) -> None:
+    rendered = render_configs(_config(reid), tmp_path / "configs")
+    assert rendered.mux is None
+    assert "config-file-path" not in rendered.elements["nvstreammux"]
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_and_leaves_nothing(reid: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):

@@ -17,6 +17,7 @@ from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import TheDesk, Viewer, answer
 from reidstream.server.cameras import Cameras
 from reidstream.server.desk import Desk
+from reidstream.server.live.fragments import Fragment
 from reidstream.server.live.hub import Viewer as Looking
 from reidstream.server.live.picture import View
 
@@ -37,6 +38,7 @@ class Looks(BaseModel):
     model_config = ConfigDict(extra="forbid")
     tiles: list[str] = Field(default=[], max_length=MOST_TILES, description="Cameras whose tiles are on the screen.")
     large: str | None = Field(default=None, description="The camera that is shown large.")
+    moving: str | None = Field(default=None, description="The camera that is shown large as it sends itself.")
 
 
 @router.get("/live/cameras")
@@ -47,8 +49,8 @@ def live_cameras(request: Request, caller: Viewer) -> Response:
 
 @router.websocket("/live")
 async def live(websocket: WebSocket, desk: TheDesk, caller: Viewer) -> None:
-    """Send ``{"tiles": [names], "large": name}`` whenever what is shown changes. What comes: texts with how the
-    cameras are doing, and pictures as ``LivePicture.message`` writes them."""
+    """Send ``{"tiles": [names], "large": name, "moving": name}`` whenever what is shown changes. What comes: texts with
+    how the cameras are doing, pictures (``LivePicture.message``), and parts of films (``Fragment.message``)."""
     await websocket.accept()
     cameras: Cameras = websocket.app.state.cameras
     ends: list[tuple[int, str]] = []
@@ -81,10 +83,12 @@ async def _hear(websocket: WebSocket, desk: Desk, cameras: Cameras, caller: Call
         except WebSocketDisconnect:
             return 0, ""
         except (ValidationError, KeyError):
-            return WRONG_WORDS, 'expected {"tiles": [names], "large": name or null}'
+            return WRONG_WORDS, 'expected {"tiles": [names], "large": name or null, "moving": name or null}'
         keys = {(name, View.TILE) for name in said.tiles}
         if said.large is not None:
             keys.add((said.large, View.LARGE))
+        if said.moving is not None:
+            keys.add((said.moving, View.MOVING))
         keys = {(name, view) for name, view in keys if _sees(caller, name)}
         for name in sorted({name for name, _ in keys} - looked):
             await run_sync(_note, desk, caller, name)
@@ -109,6 +113,9 @@ async def _show(websocket: WebSocket, desk: Desk, cameras: Cameras, caller: Call
             taken = await viewer.next(HEALTH_EVERY)
             if taken is not None:
                 picture, lost = taken
+                if isinstance(picture, Fragment):
+                    await websocket.send_bytes(picture.message(lost))
+                    continue
                 named = picture.tracks and desk.watching.watch.in_view(picture.source)
                 names = await run_sync(desk.names_in_view, caller, picture.source) if named else {}
                 await websocket.send_bytes(picture.message(names, lost))

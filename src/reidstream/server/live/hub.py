@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from anyio import move_on_after
 
+from reidstream.server.live.fragments import Fragment
 from reidstream.server.live.picture import LivePicture, View, Wanted
 
 Key = tuple[str, View]
+
+_MOST_KEPT = 16 * 2**20
+"""Bytes of a film since its last key frame that are kept for whoever joins; with more they wait for the next one."""
+_MOST_WAITING = 4 * 2**20
+"""Bytes of a film that a browser may be behind; one that lags more gets nothing of it until its next key frame."""
 
 
 class Hub:
@@ -26,6 +33,8 @@ class Hub:
         self._telling = threading.Lock()
         self._viewers: set[Viewer] = set()
         self._newest: dict[Key, LivePicture] = {}
+        # Source → the beginning of its film, or why there is none, and everything from its last key frame on.
+        self._films: dict[str, list[Fragment]] = {}
         self._wanted: dict[str, frozenset[View]] = {}
 
     @property
@@ -33,8 +42,36 @@ class Hub:
         """Which cameras somebody looks at."""
         return self._wanted
 
-    def publish(self, picture: LivePicture) -> None:
-        """A picture has come."""
+    def publish(self, shown: LivePicture | Fragment) -> None:
+        """A picture, or the next part of a film, has come."""
+        if isinstance(shown, Fragment):
+            self._go_on(shown)
+        else:
+            self._show(shown)
+
+    def _go_on(self, part: Fragment) -> None:
+        key = part.source, View.MOVING
+        with self._lock:
+            if View.MOVING not in self._wanted.get(part.source, ()):
+                return
+            film = self._films.get(part.source)
+            if part.beginning or part.refused:
+                self._films[part.source] = [part]
+            elif film is None or film[0].generation != part.generation:
+                # Of a film that somebody looked at before.
+                return
+            elif part.key:
+                self._films[part.source] = [film[0], part]
+            elif len(film) > 1:
+                if sum(len(one.data) for one in film) + len(part.data) > _MOST_KEPT:
+                    self._films[part.source] = film[:1]
+                else:
+                    film.append(part)
+            for viewer in self._viewers:
+                if key in viewer.keys:
+                    viewer.offer(part)
+
+    def _show(self, picture: LivePicture) -> None:
         key = picture.source, picture.view
         with self._lock:
             if picture.view not in self._wanted.get(picture.source, ()):
@@ -49,6 +86,7 @@ class Hub:
         with self._lock:
             for view in View:
                 self._newest.pop((source, view), None)
+            self._films.pop(source, None)
 
     @contextmanager
     def viewer(self) -> Iterator[Viewer]:
@@ -69,6 +107,9 @@ class Hub:
             viewer.keys = keys
             for key in fresh & self._newest.keys():
                 viewer.offer(self._newest[key])
+            for source, view in fresh:
+                for part in self._films.get(source, ()) if view is View.MOVING else ():
+                    viewer.offer(part)
         self.settle()
 
     def settle(self) -> None:
@@ -83,11 +124,13 @@ class Hub:
                     return
                 self._wanted = wanted
                 self._newest = {key: picture for key, picture in self._newest.items() if key in everything}
+                self._films = {n: film for n, film in self._films.items() if (n, View.MOVING) in everything}
             self._told(wanted)
 
 
 class Viewer:
-    """One browser: the newest picture of each camera that it wants and has not been given yet.
+    """One browser: the newest picture of each camera that it wants and has not been given yet, and what of films it
+    has not been given.
 
     keys: what it looks at. lost: pictures by camera and view for which it was too slow, since it got the last one.
     """
@@ -97,12 +140,19 @@ class Viewer:
         self._loop = loop
         self._waiting: dict[Key, LivePicture] = {}
         self._lost: dict[Key, int] = {}
+        self._films: dict[Key, deque[Fragment]] = {}
+        # Films of which nothing is taken until their next key frame.
+        self._behind: set[Key] = set()
         self._ready = asyncio.Event()
 
-    def offer(self, picture: LivePicture) -> None:
-        """From any thread: a newer picture takes the place of one that was not sent yet."""
+    def offer(self, shown: LivePicture | Fragment) -> None:
+        """From any thread: a newer picture takes the place of one that was not sent yet; parts of a film follow one
+        another."""
         try:
-            self._loop.call_soon_threadsafe(self._put, picture)
+            if isinstance(shown, Fragment):
+                self._loop.call_soon_threadsafe(self._put_part, shown)
+            else:
+                self._loop.call_soon_threadsafe(self._put, shown)
         except RuntimeError:
             # The loop was closed a moment ago, with everybody who looked.
             return
@@ -116,13 +166,40 @@ class Viewer:
         self._waiting[key] = picture
         self._ready.set()
 
-    async def next(self, seconds: float) -> tuple[LivePicture, int] | None:
-        """The next picture, and how many of its camera were left out for this viewer; None: none came in time."""
+    def _put_part(self, part: Fragment) -> None:
+        key = part.source, View.MOVING
+        if key not in self.keys:
+            self._films.pop(key, None)
+            return
+        film = self._films.setdefault(key, deque())
+        if part.beginning or part.refused:
+            film.clear()
+            self._behind.discard(key)
+        elif part.key:
+            self._behind.discard(key)
+        if key not in self._behind and sum(len(one.data) for one in film) + len(part.data) > _MOST_WAITING:
+            kept = [one for one in film if one.beginning]
+            self._lost[key] = self._lost.get(key, 0) + len(film) - len(kept)
+            self._films[key] = film = deque(kept)
+            if not part.key:
+                self._behind.add(key)
+        if key in self._behind:
+            self._lost[key] = self._lost.get(key, 0) + 1
+            return
+        film.append(part)
+        self._ready.set()
+
+    async def next(self, seconds: float) -> tuple[LivePicture | Fragment, int] | None:
+        """The next picture or part of a film, and how many of its camera were left out for this viewer; None: none
+        came in time."""
         with move_on_after(seconds):
-            while not self._waiting:
+            while not (self._waiting or any(self._films.values())):
                 self._ready.clear()
                 await self._ready.wait()
-        if not self._waiting:
-            return None
-        key = next(iter(self._waiting))
-        return self._waiting.pop(key), self._lost.pop(key, 0)
+        if self._waiting:
+            key = next(iter(self._waiting))
+            return self._waiting.pop(key), self._lost.pop(key, 0)
+        for key, film in self._films.items():
+            if film:
+                return film.popleft(), self._lost.pop(key, 0)
+        return None

@@ -17,6 +17,8 @@ class View(StrEnum):
     """One of many: a still every few seconds, more while somebody is there."""
     LARGE = "large"
     """One alone, at a rate at which movement is seen."""
+    MOVING = "moving"
+    """One alone, as its camera sends it: fragments of its film, and beside them pictures that are boxes only."""
 
 
 Wanted = Mapping[str, frozenset[View]]
@@ -27,9 +29,9 @@ Wanted = Mapping[str, frozenset[View]]
 class LivePicture:
     """One picture. wall: when it was taken, Unix seconds. frame: its number in the source.
 
-    size: width and height of the camera's own frames. tracks: (track id, (x1, y1, x2, y2), whether the detector found
-    them in this frame) of everybody in it, the boxes in parts of the picture, 0..1. lost: pictures that were left out
-    before this one because the machine was busy.
+    size: width and height of the camera's own frames. jpeg: empty where boxes only are wanted. tracks: (track id,
+    (x1, y1, x2, y2), whether the detector found them in this frame) of everybody in it, the boxes in parts of the
+    picture, 0..1. lost: pictures that were left out before this one because the machine was busy.
     """
 
     source: str
@@ -42,7 +44,7 @@ class LivePicture:
     lost: int = 0
 
     def message(self, names: Mapping[int, Mapping[str, Any]], lost: int = 0) -> bytes:
-        """As it goes to a browser: the length of a header as big-endian uint32, the header in JSON, the JPEG.
+        """As it goes to a browser: a header, and the JPEG; see ``framed``.
 
         names: what is known of tracks, by id. lost: pictures that this browser was too slow for.
         """
@@ -59,5 +61,10 @@ class LivePicture:
             ],
             "lost": self.lost + lost,
         }
-        text = json.dumps(header, separators=(",", ":")).encode()
-        return struct.pack(">I", len(text)) + text + self.jpeg
+        return framed(header, self.jpeg)
+
+
+def framed(header: Mapping[str, Any], body: bytes) -> bytes:
+    """A message to a browser: the length of the header as big-endian uint32, the header in JSON, the rest."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack(">I", len(text)) + text + body

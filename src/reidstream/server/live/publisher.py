@@ -1,4 +1,4 @@
-"""In a camera's process: pictures of what it sees, for as long as somebody looks.
+"""In a camera's process: pictures of what it sees, and its film, for as long as somebody looks.
 
 Tracking never waits for it: a frame is put down for a thread that makes the JPEG and sends it, and a newer frame takes
 the place of one that the thread has not come to.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,13 +16,18 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from reidstream.config.live import LiveConfig
+from reidstream.server.live.fragments import Fragment, Fragmenter
 from reidstream.server.live.picture import LivePicture, View, Wanted
 from reidstream.sources.frame import Frame, Picture
 from reidstream.sources.jpeg import jpeg_of
+from reidstream.sources.packet_tap import PacketTap, tap_of
 from reidstream.types import Observed
 
 LARGE_FPS = 10.0
 _WIDTH = {View.TILE: 640, View.LARGE: 1280}
+_MOST_BYTES = 16 * 2**20
+"""Of films that wait to be sent. With more, they begin anew with their next key frames."""
+_NO_PACKETS = "there are pictures of it only: it is no camera whose packets are handed on"
 
 
 @dataclass(slots=True)
@@ -52,6 +58,10 @@ class Publisher:
         self._shown: dict[tuple[str, View], _Shown] = {}
         self._waiting: dict[tuple[str, View], tuple[Frame, Observed]] = {}
         self._lost: dict[tuple[str, View], int] = {}
+        # Of sources whose film somebody looks at; without a tap there is none.
+        self._films: dict[str, tuple[Fragmenter, PacketTap | None]] = {}
+        self._fragments: deque[Fragment] = deque()
+        self._bytes = 0
         self._ready = threading.Condition()
         self._ended = False
         self._threads = [
@@ -70,12 +80,18 @@ class Publisher:
                 for view in views - self._wanted.get(source, frozenset()):
                     self._shown.pop((source, view), None)
             self._wanted = wanted
+            for source in [name for name in self._films if View.MOVING not in wanted.get(name, ())]:
+                _, tap = self._films.pop(source)
+                if tap is not None:
+                    tap.taker = None
 
     def observe(self, frame: Frame, observed: Observed) -> None:
         """A frame was tracked. Takes next to no time, and none at all of what nobody looks at."""
         views = self._wanted.get(frame.source)
         if not views:
             return
+        if View.MOVING in views and frame.source not in self._films:
+            self._film(frame.source)
         now, busy = self._clock(), bool(len(observed.track_ids))
         for view in views:
             key = frame.source, view
@@ -99,24 +115,52 @@ class Publisher:
 
     def _pause(self, view: View, busy: bool) -> float:
         """Seconds between two pictures. busy: somebody is there, or was, and must not stay on the screen."""
-        if view is View.LARGE:
+        if view is not View.TILE:
             return 1.0 / LARGE_FPS
         return 1.0 / self._config.fps if busy else self._config.still_seconds
 
     def _send(self) -> None:
         while True:
             with self._ready:
-                self._ready.wait_for(lambda: self._waiting or self._ended)
+                self._ready.wait_for(lambda: self._fragments or self._waiting or self._ended)
                 if self._ended:
                     return
-                key = next(iter(self._waiting))
-                frame, observed = self._waiting.pop(key)
-                lost = self._lost.pop(key, 0)
+                fragments, self._fragments, self._bytes = list(self._fragments), deque(), 0
+                key = next(iter(self._waiting), None)
+                if key is not None:
+                    frame, observed = self._waiting.pop(key)
+                    lost = self._lost.pop(key, 0)
             try:
-                self._connection.send(self._picture(key[1], frame, observed, lost))
+                for fragment in fragments:
+                    self._connection.send(fragment)
+                if key is not None:
+                    self._connection.send(self._picture(key[1], frame, observed, lost))
             except OSError:
                 # The server has gone; the run hears of it when it stores.
                 return
+
+    def _film(self, source: str) -> None:
+        """Begin to hand on the film of a source."""
+        tap = tap_of(source)
+        film = Fragmenter(source, self._put)
+        with self._ready:
+            self._films[source] = film, tap
+        if tap is None:
+            self._put(Fragment(source, 0, "", b"", refused=_NO_PACKETS))
+        else:
+            tap.taker = film.take
+
+    def _put(self, fragment: Fragment) -> None:
+        with self._ready:
+            if self._bytes + len(fragment.data) > _MOST_BYTES:
+                self._fragments.clear()
+                self._bytes = 0
+                for film, _ in self._films.values():
+                    film.restart()
+                return
+            self._fragments.append(fragment)
+            self._bytes += len(fragment.data)
+            self._ready.notify()
 
     def _picture(self, view: View, frame: Frame, observed: Observed, lost: int) -> LivePicture:
         size = frame.picture.size
@@ -127,7 +171,7 @@ class Publisher:
             (number, (box[0], box[1], box[2], box[3]), seen)
             for number, box, seen in zip(observed.track_ids.tolist(), boxes, found, strict=True)
         )
-        jpeg = self._encode(frame.picture, _WIDTH[view])
+        jpeg = b"" if view is View.MOVING else self._encode(frame.picture, _WIDTH[view])
         return LivePicture(frame.source, view, frame.wall_time, frame.index, size, tracks, jpeg, lost)
 
     def _listen(self) -> None:

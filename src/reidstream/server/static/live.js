@@ -1,5 +1,6 @@
 // Live pictures of all cameras by one connection; only of those on the screen, and boxes are drawn here.
 
+import { Film, playsFilms } from "./film.js";
 import { find, get, keys, make, walk } from "./page.js";
 
 const grid = find("#tiles");
@@ -10,6 +11,10 @@ let socket = null;
 let shownLarge = null;
 let wait = 1000;
 let said = "";
+// Why the large camera is shown by pictures, in words; null while its film is tried or shown.
+let pictures = null;
+// Boxes for the film that are ahead of what is on the screen.
+let boxes = [];
 
 const people = (count) => (count === 0 ? "nobody" : count === 1 ? "1 person" : `${count} people`);
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hourCycle: "h23" });
@@ -19,7 +24,11 @@ const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hou
 function look() {
   if (socket?.readyState !== WebSocket.OPEN) return;
   const hidden = document.hidden;
-  const wanted = JSON.stringify({ tiles: hidden || shownLarge ? [] : [...onScreen].sort(), large: hidden ? null : shownLarge });
+  const wanted = JSON.stringify({
+    tiles: hidden || shownLarge ? [] : [...onScreen].sort(),
+    large: hidden || filming() ? null : shownLarge,
+    moving: hidden || pictures !== null ? null : shownLarge,
+  });
   if (wanted === said) return;
   said = wanted;
   socket.send(wanted);
@@ -39,7 +48,53 @@ const seen = new IntersectionObserver((changes) => {
   lookSoon();
 }, { rootMargin: "80px" });
 
-document.addEventListener("visibilitychange", look);
+document.addEventListener("visibilitychange", () => {
+  // It begins anew when somebody looks again.
+  if (document.hidden) stopFilm(null);
+  look();
+});
+
+// -- the film of the large camera: pictures until it is there, and where there is none
+
+const filming = () => large.dataset.shown === "film";
+
+const film = new Film(large.querySelector("video"), () => {
+  large.dataset.shown = "film";
+  look();
+}, (words) => {
+  stopFilm(words);
+  look();
+});
+
+// words: why pictures are shown from now on; null: it may begin again.
+function stopFilm(words) {
+  large.dataset.shown = "pictures";
+  pictures = playsFilms() ? words : "this browser plays no films of cameras";
+  boxes = [];
+  film.close();
+}
+
+// The boxes of what is on the screen: they come a little before or after it.
+function drawBoxes(header) {
+  boxes.push(header);
+  if (boxes.length > 100) boxes.shift();
+  if (!filming()) return;
+  const now = film.wall();
+  const due = now === null ? boxes.length : boxes.filter(({ wall }) => wall <= now + 0.05).length;
+  const shown = boxes[Math.max(due, 1) - 1];
+  boxes.splice(0, Math.max(due - 1, 0));
+  const canvas = large.querySelector("canvas");
+  [canvas.width, canvas.height] = shown.size;
+  outline(canvas, shown);
+  tellLarge(shown, "");
+}
+
+function tellLarge(header, slow) {
+  const about = `${inWords(header.tracks)}, ${clock(header.wall)}`;
+  const how = pictures ? `; pictures, because ${pictures}` : "";
+  large.querySelector("canvas").setAttribute("aria-label", `${header.camera}: ${about}`);
+  large.querySelector(".facts").textContent = `${tiles.get(header.camera).words}; ${about}${slow}${how}`;
+}
 
 // -- drawing
 
@@ -57,6 +112,11 @@ function draw(canvas, bitmap, header) {
   const pen = canvas.getContext("2d");
   pen.drawImage(bitmap, 0, 0);
   bitmap.close();
+  outline(canvas, header);
+}
+
+function outline(canvas, header) {
+  const pen = canvas.getContext("2d");
   const { width, height } = canvas;
   const unit = Math.max(1, width / 700);
   pen.font = `600 ${Math.round(13 * unit)}px system-ui, sans-serif`;
@@ -87,16 +147,20 @@ async function show(data) {
   const length = new DataView(data).getUint32(0);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   const tile = tiles.get(header.camera);
-  if (!tile) return;
+  if (!tile) return undefined;
+  if (header.view === "moving") {
+    if (header.camera !== shownLarge || pictures !== null || document.hidden) return undefined;
+    if (header.part) film.take(header, data.slice(4 + length));
+    else drawBoxes(header);
+    return undefined;
+  }
   const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
   const about = `${inWords(header.tracks)}, ${clock(header.wall)}`;
   const slow = header.lost > 2 ? `; ${header.lost} pictures left out, this connection or the machine is slow` : "";
   if (header.view === "large") {
-    if (header.camera !== shownLarge) return bitmap.close();
-    const canvas = large.querySelector("canvas");
-    draw(canvas, bitmap, header);
-    canvas.setAttribute("aria-label", `${header.camera}: ${about}`);
-    large.querySelector(".facts").textContent = `${tile.words}; ${about}${slow}`;
+    if (header.camera !== shownLarge || filming()) return bitmap.close();
+    draw(large.querySelector("canvas"), bitmap, header);
+    tellLarge(header, slow);
     return undefined;
   }
   draw(tile.canvas, bitmap, header);
@@ -148,6 +212,7 @@ function cameras(list) {
 }
 
 function enlarge(name) {
+  stopFilm(null);
   shownLarge = name;
   find("#large-name").textContent = name;
   const canvas = large.querySelector("canvas");
@@ -166,6 +231,7 @@ function enlarge(name) {
 function shrink() {
   const name = shownLarge;
   if (!name) return;
+  stopFilm(null);
   shownLarge = null;
   large.hidden = true;
   grid.hidden = false;
@@ -203,6 +269,7 @@ function connect() {
     else show(data).catch(() => state("a picture could not be shown", true));
   });
   socket.addEventListener("close", ({ code }) => {
+    stopFilm(null);
     if (code === 4401) { location.assign("/login"); return; }
     state("the connection is lost; trying again", true);
     // Whoever was logged out meanwhile is asked to log in again.

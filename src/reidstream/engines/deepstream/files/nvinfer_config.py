@@ -26,6 +26,7 @@ from reidstream.engines.deepstream.files.gie_keys import (
 )
 from reidstream.engines.deepstream.files.labels import class_id_of
 from reidstream.engines.deepstream.files.model_places import in_place
+from reidstream.engines.deepstream.files.mux_file import mux_text
 from reidstream.engines.deepstream.files.nvtracker_config import (
     BATCHES_HELD,
     ReidNetwork,
@@ -48,7 +49,8 @@ from reidstream.models.spec import ResolvedModel
 class RenderedConfigs:
     """The files of one pipeline, and what its parts have to agree on.
 
-    pgie, sgie, tracker, pipeline: absolute paths of the files; sgie is None when the tracker embeds.
+    pgie, sgie, tracker, mux, pipeline: absolute paths of the files; sgie is None when the tracker embeds, mux where it
+    has none of ours.
     labels, person_class_id: the detector's class names, and which of them is a person.
     pgie_id, sgie_id: gie-unique-id of both; layer: output layer with the embedding; embedding_size: its length,
     None when the graph leaves it open. pgie_engine, reid_engine: where nvinfer looks for TensorRT engines.
@@ -63,6 +65,7 @@ class RenderedConfigs:
     pgie: Path
     sgie: Path | None
     tracker: Path
+    mux: Path | None
     pipeline: Path
     labels: tuple[str, ...]
     person_class_id: int
@@ -85,11 +88,12 @@ class RenderedConfigs:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every configuration file, the detector's first."""
-        return tuple(path for path in (self.pgie, self.sgie, self.tracker, self.pipeline) if path is not None)
+        return tuple(path for path in (self.pgie, self.sgie, self.tracker, self.mux, self.pipeline) if path is not None)
 
 
 def render_configs(config: Config, folder: Path) -> RenderedConfigs:
-    """Write ``pgie.txt``, ``sgie.txt``, ``tracker.yml`` and ``pipeline.toml`` into ``folder`` (made if missing).
+    """Write ``pgie.txt``, ``sgie.txt``, ``tracker.yml``, ``mux.txt`` (new mux only) and ``pipeline.toml`` into
+    ``folder`` (made if missing).
 
     All paths in them are absolute. Raises ConfigError when settings contradict each other or the models,
     ModelError when a model is missing or cannot be described; nothing is written then.
@@ -181,7 +185,11 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
                 f"would reserve {reserved:.0f} GiB, so it is off and tracks end by time-out; "
                 "fewer deepstream.tracker.max_targets bring it back"
             )
-    elements = _elements(config, batch, batched, folder / "pgie.txt", sgie_file, tracker_file)
+    mux_file: Path | None = None
+    if deepstream.mux.new_mux and "config-file-path" not in deepstream.mux.properties:
+        mux_file = folder / "mux.txt"
+        texts[mux_file] = mux_text(deepstream.mux.timeout_us, batch)
+    elements = _elements(config, batch, batched, folder / "pgie.txt", sgie_file, tracker_file, mux_file)
     pipeline = folder / "pipeline.toml"
     texts[pipeline] = pipeline_text(elements)
     _write(texts)
@@ -190,6 +198,7 @@ def render_configs(config: Config, folder: Path) -> RenderedConfigs:
         pgie=folder / "pgie.txt",
         sgie=sgie_file,
         tracker=tracker_file,
+        mux=mux_file,
         pipeline=pipeline,
         labels=detector.labels,
         person_class_id=person,
@@ -268,7 +277,7 @@ def _tracker_file(config: Config, folder: Path) -> Path:
 
 
 def _elements(
-    config: Config, batch: int, size: Size, pgie: Path, sgie: Path | None, tracker: Path
+    config: Config, batch: int, size: Size, pgie: Path, sgie: Path | None, tracker: Path, mux_file: Path | None
 ) -> dict[str, dict[str, PropertyValue]]:
     deepstream = config.deepstream
     mux: dict[str, PropertyValue] = {"batch-size": batch, "batched-push-timeout": deepstream.mux.timeout_us}
@@ -282,6 +291,8 @@ def _elements(
             "live-source": live,
             "gpu-id": deepstream.gpu_id,
         }
+    if mux_file is not None:
+        mux["config-file-path"] = str(mux_file)
     elements: dict[str, dict[str, PropertyValue]] = {
         "nvurisrcbin": {"gpu-id": deepstream.gpu_id, **deepstream.source.properties},
         "nvstreammux": mux | deepstream.mux.properties,

@@ -30,12 +30,15 @@ from reidstream.engines.deepstream.running.probe import Probe
 from reidstream.engines.deepstream.running.sampling import BestSamples
 from reidstream.engines.deepstream.running.source import Source, file_facts, gst_uri
 from reidstream.engines.deepstream.running.source_events import SourceEvents
+from reidstream.engines.deepstream.running.tls import trusting
 from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError
 from reidstream.inference import open_embedder
 from reidstream.regions import IgnoredRegions
 from reidstream.sources import redacted, source_ids
 from reidstream.sources.address import Kind, kind_of, local_path
+from reidstream.sources.certificates import trusted_file, why_not_trusted
 from reidstream.sources.clock import Thinning
+from reidstream.sources.connection import ConnectionRefused
 from reidstream.sources.container_end import missing_bytes
 from reidstream.sources.fingerprint import live_fingerprint
 from reidstream.sources.source import wrong_stamps
@@ -176,7 +179,7 @@ class DeepStreamEngine:
                 self._open(source_id, config)
             if self._pipeline.sources and not self._stopping.is_set():
                 self._bus.start()
-                self._bus.every(_TICK, self._pipeline.keep_playing)
+                self._bus.every(_TICK, self._pipeline.look_after)
                 if self._camera_list is not None:
                     self._bus.every(2.0, self._follow_camera_list)
                 self._starting.start()
@@ -264,6 +267,8 @@ class DeepStreamEngine:
 
     def _break_off(self, source: Source, problem: str, said: bool) -> Iterator[Event]:
         """A live source gives nothing any more: it is taken out, and opened again later unless it is given up."""
+        if said and source.last is None:
+            problem = why_not_trusted(source.config) or problem
         now = time.monotonic()
         given_up = source.given_up(problem, said, now)
         if given_up is not None:
@@ -360,8 +365,11 @@ class DeepStreamEngine:
             if not live:
                 started = file_facts(source_id, config)
                 cut_off = missing_bytes(local_path(config.uri))
+            trusted_file(config)
         except (SourceError, OSError) as problem:
             error = str(problem)
+        except ConnectionRefused as problem:
+            error = f"{redacted(config.uri)}: {problem}"
         deepstream = self._config.deepstream
         shadow = shadow_frames(self._config) if deepstream.tracker.config is None else 0
         source = Source(
@@ -407,6 +415,7 @@ class DeepStreamEngine:
                 properties | dict(deepstream.source.properties),
                 lambda: source.begins(time.monotonic()),
                 source.events.linked,
+                trusting(config),
             )
         except ReIDStreamError as problem:
             if self._starting.ident is None:

@@ -63,6 +63,13 @@ class MuxPads:
             self._resting.append((pad, time.monotonic()))
             return self._sources.pop(pad)
 
+    def released(self, pad: int) -> None:
+        """The mux has let go of a pad: it rests from now on. Those of 8.0 and 9.1 take a while between saying that a
+        pad is gone and that, in which they send on what they hold of it."""
+        with self._lock:
+            now = time.monotonic()
+            self._resting = deque((resting, now if resting == pad else since) for resting, since in self._resting)
+
     @property
     def free(self) -> bool:
         """Whether there is a pad to give."""

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 _STOPPING = 15.0
 """Seconds that the elements get to stop before they are left behind."""
+_DRAINING = 3.0
+"""Seconds that the mux gets to send on what it holds of a source that is taken out."""
+_ENDED = "nv-stream-eos"
+"""NVIDIA's event behind the last frame of a pad; its field ``source-id`` is the pad's number."""
 _SOURCE = re.compile(r"reidstream-source-(\d+)")
 """How the elements of sources are called."""
 
@@ -38,8 +43,20 @@ SECTIONS = {
 class _SourceBranch:
     element: Any
     sink: Any
-    handler: int
+    handlers: list[int]
     starts: Callable[[], None]
+    pad: int
+
+    def let_go(self) -> None:
+        for handler in self.handlers:
+            self.element.disconnect(handler)
+
+
+@dataclass(slots=True)
+class _LeavingPad:
+    sink: Any
+    number: int
+    until: float
 
 
 class Pipeline:
@@ -59,6 +76,9 @@ class Pipeline:
         self._elements = elements
         self._pads = pads
         self._branches: dict[int, _SourceBranch] = {}
+        # Pads of the mux whose source is gone, and the numbers of those behind whose last frame the mux is.
+        self._leaving: list[_LeavingPad] = []
+        self._drained: set[int] = set()
         self._running = False
         self._over = False
         self._lock = threading.Lock()
@@ -70,6 +90,8 @@ class Pipeline:
             if name in elements:
                 chain += [self._queue(name), self._made(factory, name)]
         self._mux, last = chain[0], chain[-1]
+        self._mux_pad = self._mux.get_static_pad("src")
+        self._mux_probe = self._mux_pad.add_probe(self.gst.PadProbeType.EVENT_DOWNSTREAM, self._on_mux_event)
         # Sources come and go: that none is there for a while must not end the elements behind the mux.
         if "drop-pipeline-eos" not in elements["nvstreammux"]:
             set_properties(self.gst, self._mux, {"drop-pipeline-eos": True}, SECTIONS["nvstreammux"])
@@ -105,11 +127,12 @@ class Pipeline:
         properties: Mapping[str, PropertyValue],
         starts: Callable[[], None],
         linked: Callable[[float], None],
+        within: Callable[[Any, Any, Any], None] | None = None,
     ) -> None:
         """A source on a pad of the mux; it starts with the pipeline, or at once when that is running.
 
         starts: called when it does. linked: told the nominal frames per second (0: unknown) when its video is
-        connected.
+        connected. within: called for each element that comes into the source's bin.
         """
         element = make_element(self.gst, "nvurisrcbin", f"reidstream-source-{index}")
         set_properties(self.gst, element, self._elements.get("nvurisrcbin", {}), SECTIONS["nvurisrcbin"])
@@ -117,18 +140,21 @@ class Pipeline:
         sink = self._mux.request_pad_simple(f"sink_{pad}")
         if sink is None:
             raise EngineError(f"nvstreammux gives no pad sink_{pad} for {redacted(uri)}")
+        self._drained.discard(pad)
 
-        def on_pad(_element: Any, pad: Any) -> None:
-            if not pad.get_name().startswith("vsrc") or sink.is_linked():
+        def on_pad(_element: Any, video: Any) -> None:
+            if not video.get_name().startswith("vsrc") or sink.is_linked():
                 return
-            if pad.link(sink) != self.gst.PadLinkReturn.OK:
+            if video.link(sink) != self.gst.PadLinkReturn.OK:
                 logger.warning("the video of source %d could not be connected to nvstreammux", index)
                 return
-            linked(_fps(pad))
+            linked(_fps(video))
 
-        handler = element.connect("pad-added", on_pad)
+        handlers = [element.connect("pad-added", on_pad)]
+        if within is not None:
+            handlers.append(element.connect("deep-element-added", within))
         with self._lock:
-            branch = self._branches[index] = _SourceBranch(element, sink, handler, starts)
+            branch = self._branches[index] = _SourceBranch(element, sink, handlers, starts, pad)
             running = self._running
         if running:
             self._start_source(index, branch)
@@ -148,8 +174,9 @@ class Pipeline:
             )
             self.bus.post(self.gst.Message.new_error(element, error, ""))
 
-    def keep_playing(self) -> None:
-        """Sends sources on that have come to rest in PAUSED; to be called again and again.
+    def look_after(self) -> None:
+        """Sends sources on that have come to rest in PAUSED, and gives pads back that are through; to be called again
+        and again, on the main loop.
 
         A live source needs no preroll, and the decoders behind it say that they have theirs: between the two GStreamer
         forgets that more was asked for. NVIDIA's own element looks after itself in the same way.
@@ -163,6 +190,7 @@ class Pipeline:
             for branch in branches:
                 if not self._over and branch.element.get_parent() is not None:
                     self._send_on(branch.element)
+            self._release_drained()
         finally:
             self._changing.release()
 
@@ -173,19 +201,44 @@ class Pipeline:
             element.set_state(playing)
 
     def remove_source(self, index: int) -> None:
-        """Takes a source out, running or not; nothing when it is not there. The order is that of NVIDIA's sample."""
+        """Takes a source out, running or not; nothing when it is not there.
+
+        Its pad of the mux is told that the stream has ended, and given back when the mux has sent on what it held
+        (see look_after). The new mux of 8.0 counts a pad that goes without that as one that had ended, waits for one
+        source too many from then on, and sends every batch by time-out (NvStreamMux::remove_pad); that of 9.1 sends
+        what it held behind the event that the pad is gone.
+        """
         with self._changing:
             with self._lock:
                 branch = self._branches.pop(index, None)
             if branch is None:
                 return
             self._pads.leaves(index)
-            branch.element.disconnect(branch.handler)
+            branch.let_go()
             branch.element.set_state(self.gst.State.NULL)
-            branch.sink.send_event(self.gst.Event.new_flush_stop(False))
-            self._mux.release_request_pad(branch.sink)
+            # Refused, and not needed, where the source itself has said so.
+            branch.sink.send_event(self.gst.Event.new_eos())
             if branch.element.get_parent() is not None:
                 self.pipeline.remove(branch.element)
+            self._leaving.append(_LeavingPad(branch.sink, branch.pad, time.monotonic() + _DRAINING))
+            self._release_drained()
+
+    def _release_drained(self) -> None:
+        now = time.monotonic()
+        through = [pad for pad in self._leaving if pad.number in self._drained or now >= pad.until]
+        for pad in through:
+            self._leaving.remove(pad)
+            pad.sink.send_event(self.gst.Event.new_flush_stop(False))
+            self._mux.release_request_pad(pad.sink)
+            self._pads.released(pad.number)
+
+    def _on_mux_event(self, _pad: Any, info: Any) -> Any:
+        structure = info.get_event().get_structure()
+        if structure is not None and structure.get_name().startswith(_ENDED):
+            known, number = structure.get_uint("source-id")
+            if known:
+                self._drained.add(int(number))
+        return self.gst.PadProbeReturn.OK
 
     def source_of(self, element: Any) -> int | None:
         """Which source an element belongs to or belonged to, None when it is none of theirs."""
@@ -228,8 +281,10 @@ class Pipeline:
         with self._lock:
             # Handlers refer to the elements and these to the handlers: left alone, neither would ever be freed.
             for branch in self._branches.values():
-                branch.element.disconnect(branch.handler)
+                branch.let_go()
             self._branches.clear()
+        self._leaving.clear()
+        self._mux_pad.remove_probe(self._mux_probe)
         return not done.is_alive()
 
     def _halt(self) -> None:
