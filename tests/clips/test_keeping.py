@@ -100,6 +100,7 @@ def test_a_clip_begins_at_the_last_key_frame_before(tmp_path: Path) -> None:
     assert row.size == (tmp_path / "shop" / "clips" / row.file).stat().st_size
 
 
+@pytest.mark.slow
 @pytest.mark.setting("clips.days", "clips.gib")
 def test_old_clips_and_too_many_clips_go_the_oldest_first(tmp_path: Path) -> None:
     for name, people in (("first.mp4", [0]), ("second.mp4", [1]), ("third.mp4", [2])):

@@ -35,6 +35,7 @@ def stalling(folder: Path, source: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.setting("workers.silent_seconds")
 def test_a_hung_engines_camera_is_taken_by_another_and_nothing_is_lost(tmp_path: Path, postgres: str) -> None:
     well = recorded(tmp_path, "well", walks_of(1, 5, 300), seconds=1300, live=True)

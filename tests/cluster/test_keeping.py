@@ -42,6 +42,7 @@ def made(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_it_is_started_again_until_it_is_stopped_and_then_ends_in_the_orderly_way(
     tmp_path: Path, postgres: str
 ) -> None:

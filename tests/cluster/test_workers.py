@@ -34,6 +34,7 @@ def pile(tmp_path: Path) -> list[str]:
     return [str(recorded(tmp_path, f"c{n}", walks_of(n, 12, 20), seconds=82)) for n in range(6)]
 
 
+@pytest.mark.slow
 def test_workers_read_every_recording_once(tmp_path: Path, postgres: str, pile: list[str]) -> None:
     with fleet(tmp_path, postgres, speed=0) as running:
         listed = [word for path in pile for word in ("--cameras", path)]

@@ -82,6 +82,7 @@ def test_everything_is_made_for_the_owner_alone(tmp_path: Path) -> None:
     assert doctor_gallery(Question(load_config(), gallery=tmp_path / "deep" / "shop")).status is Status.OK
 
 
+@pytest.mark.slow
 @pytest.mark.setting("gallery.group")
 @pytest.mark.usefixtures("umask")
 def test_a_gallery_is_shared_with_the_group_that_was_named_and_with_nobody_else(tmp_path: Path) -> None:

@@ -55,10 +55,10 @@ def test_an_erased_tracklet_is_in_no_file_any_more(indexed: Filled) -> None:
         assert gallery.check().problems == []
 
 
-def test_what_a_remaining_tracklet_shares_is_left_out_of_the_proof(indexed: Filled) -> None:
+def test_what_a_remaining_tracklet_shares_is_left_out_of_the_proof(filled: Filled) -> None:
     first, second, third = some_tracklets(3)
     twin = replace(second, embedding=first.embedding, crop=first.crop)
-    with Gallery.open(indexed([first, twin, third]), write=True) as gallery:
+    with Gallery.open(filled([first, twin, third]), write=True) as gallery:
         erasure = gallery.erase([first.id])
         assert erasure.proven
         assert erasure.shared > 90
@@ -73,9 +73,9 @@ def test_an_unknown_id_leaves_everything_as_it_was(indexed: Filled) -> None:
         assert len(gallery) == 4
 
 
-def test_a_source_that_was_erased_can_be_ingested_again(indexed: Filled) -> None:
+def test_a_source_that_was_erased_can_be_ingested_again(filled: Filled) -> None:
     door, yard = some_tracklets(5), some_tracklets(5, source="yard", content="content-yard")
-    with Gallery.open(indexed([*door, *yard]), write=True) as gallery:
+    with Gallery.open(filled([*door, *yard]), write=True) as gallery:
         gallery.erase(gallery.rows(Filter(sources=("door",))).id.tolist(), contents=["content-door"])
         assert [r.source for r in gallery.sources()] == ["yard"]
         assert gallery.begin_source(started(), "settings-2").wanted

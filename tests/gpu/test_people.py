@@ -45,6 +45,7 @@ def _picture(gpu: HostGpu, size: tuple[int, int], seed: int, turn: int = 0) -> D
     return DevicePicture(gpu, surface, TURNS[turn])
 
 
+@pytest.mark.slow
 def test_people_and_their_sharpness_are_those_of_the_processor(gpu: HostGpu) -> None:
     config = Config().detector.model_copy(update={"confidence": 0.0001, "shape": "model"})
     model = resolve_model("person-detector", "detector")

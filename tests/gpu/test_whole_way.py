@@ -25,7 +25,6 @@ from reidstream.sources.picture import VideoPicture
 from reidstream.sources.video_file import VideoFileSource
 from reidstream.types import Event, Observed, SourceEnded, TrackEnded
 from tests.gpu.standin import DecodingOnHost, HostGpu
-from tests.slow import first_quick
 
 
 @pytest.fixture
@@ -78,6 +77,7 @@ def test_events_are_those_of_the_processor_to_the_bit(prepared: Path, gpu: HostG
     assert not engine.status.warnings
 
 
+@pytest.mark.slow
 def test_what_the_decoder_does_not_take_is_brought_there_and_said(tmp_path: Path, gpu: HostGpu) -> None:
     video = _noise(tmp_path / "a.mkv", "yuv444p")
     found, engine = _events(video, gpu)
@@ -107,7 +107,8 @@ def test_a_picture_there_gives_what_one_here_gives(tmp_path: Path, pixels: str) 
             one.crop(0, 0, one.size[0] + 1, 5)
 
 
-@pytest.mark.parametrize("live", first_quick([True, False]))
+@pytest.mark.slow
+@pytest.mark.parametrize("live", [True, False])
 @pytest.mark.usefixtures("gpu")
 def test_a_cameras_events_do_not_wait_for_its_next_frame(
     prepared: Path, monkeypatch: pytest.MonkeyPatch, live: bool

@@ -181,6 +181,7 @@ def test_the_same_model_again_is_refused(videos: list[Path], tmp_path: Path) -> 
         reembed(gallery, ColourEmbedder(), "colour")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_in_the_new_space(videos: list[Path], tmp_path: Path) -> None:
     gallery = built(tmp_path / "g", videos)
     with Gallery.open(gallery, write=True) as opened, opened.write() as connection:

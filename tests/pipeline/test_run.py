@@ -66,6 +66,7 @@ def test_other_settings_for_the_same_video_are_refused_with_advice(videos: list[
         bring_in(videos[:1], tmp_path / "g", Config(tracklets=TrackletConfig(min_observations=5)))
 
 
+@pytest.mark.slow
 def test_the_same_video_at_another_frame_rate_is_not_taken_for_complete(tmp_path: Path) -> None:
     video, gallery = write_blobs(tmp_path / "a.mp4", [0], 20), tmp_path / "g"
     thinned, whole = SourceConfig(uri=str(video), max_fps=5), SourceConfig(uri=str(video))

@@ -88,6 +88,7 @@ def test_whoever_sees_some_cameras_gets_what_these_saw(owner: Asking, desk: Desk
     user(Role.OPERATOR, ["nowhere"]).post(f"/people/{ann(owner)}/disclosures", {}, 404)
 
 
+@pytest.mark.slow
 def test_an_erasure_takes_away_what_waits_to_be_fetched(owner: Asking, desk: Desk) -> None:
     job = made(owner, desk, ann(owner))
     assert list(desk.jobs.folder.iterdir())

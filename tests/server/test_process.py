@@ -74,6 +74,7 @@ def test_commands_go_through_the_server_that_owns_the_gallery(tmp_path: Path) ->
     command(folder, "people", "label", "2", "--name", "Ben")
 
 
+@pytest.mark.slow
 def test_a_server_elsewhere_is_asked_with_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Served(made_gallery(tmp_path / "shop", VISITS)) as served:
         secret = served.setup_link.split("#")[1]

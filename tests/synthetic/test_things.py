@@ -146,6 +146,7 @@ def test_a_mirror_shows_those_who_are_there_smaller() -> None:
     raise AssertionError("nobody was ever seen in a mirror")
 
 
+@pytest.mark.slow
 def test_the_truth_on_disk_says_which_is_which(scene: SceneTruth) -> None:
     assert {track.posture for track in scene.tracks} > {"sitting", "standing"}
     kinds = {(thing.camera, thing.thing_id): thing.kind for thing in scene.things}

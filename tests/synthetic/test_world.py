@@ -115,6 +115,7 @@ def test_frames_show_people_where_the_truth_says(world: World) -> None:
     assert np.mean(np.array(shares) < 0.05) < 0.1
 
 
+@pytest.mark.slow
 def test_crops_cover_people_and_cameras_and_repeat() -> None:
     first = list(render_crops(6, seed=5, cameras=2, per_camera=2))
     assert {c.person for c in first} == set(range(6))

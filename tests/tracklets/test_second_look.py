@@ -67,6 +67,7 @@ def test_the_package_s_second_look_is_for_the_package_s_embeddings_only() -> Non
     assert second_look(EmbeddingSpace("00" * 32, "somebody else's", 512)) is None
 
 
+@pytest.mark.slow
 def test_made_up_people_are_people() -> None:
     embedder = open_embedder(resolve_model("person-reid", "reid"), EmbeddingConfig())
     look = second_look(embedder.space)

@@ -272,4 +272,59 @@ NVINFER_LINES: tuple[KnownLine, ...] = (
         "Use one gpu-id in all elements, and set input-object-min-width and -height.",
         "NvBufSurfTransform failed with error -2 while converting buffer",
     ),
+    KnownLine(
+        "bad-value",
+        "nvinfer",
+        r"Error[.:]\s+(Invalid|Negative) .{0,60}(specified|value|'\S+':|for group)|Error[.:]\s+Invalid value for\b|"
+        r"Error: [\w-]+ ?\(-?\d+\) should be\b|Error[.:]\s+Maximum\s+length of \d+ is allowed|"
+        r"Number of Color params should be|Invalid group \[.{1,60}\]",
+        "A key of nvinfer's file has a value that it does not take; with it the file is refused as a whole.",
+        f"Correct it: {_CHECK}.",
+        "Error. Invalid value for scaling-filter:'9'",
+    ),
+    KnownLine(
+        "path-of-key",
+        "nvinfer",
+        r"Error: Could not parse .{1,60}path\b",
+        "A key of nvinfer's file names a file whose folder does not exist. Relative paths count from the folder of "
+        "nvinfer's file, not from where the program was started.",
+        f"Give absolute paths that exist inside the container: {_CHECK}.",
+        "Error: Could not parse ONNX file path",
+    ),
+    KnownLine(
+        "deprecated-key",
+        "nvinfer",
+        r"'[\w-]+' parameter has been deprecated|Ignoring '[\w-]+' parameter since|"
+        r"Deprecated params \w+ is being used",
+        "The file has a key of an older DeepStream beside, or instead of, the one that counts now.",
+        f"It still works; {_CHECK} and what it is called now.",
+        "Warn: 'threshold' parameter has been deprecated. Use 'pre-cluster-threshold' instead.",
+        harmless=True,
+    ),
+    KnownLine(
+        "mean-file",
+        "nvinfer",
+        r"mean image file|Failed to (read|copy) .{0,40}mean (data|file)|ppm mean image|PPM identifier",
+        "The file of mean-file cannot be used: it has to be a PPM picture of exactly the network's size.",
+        "Leave it out: our models subtract the mean themselves (`offsets` says one value a channel for others).",
+        "Could not open mean image file '/models/mean.ppm'",
+    ),
+    KnownLine(
+        "larger-batch",
+        "nvinfer",
+        r"Not inferring on batch since it's size|Mismatch in input tensor batch sizes|"
+        r"Batch-size \(\d+\) more than maximum allowed",
+        "More frames or crops came at once than the network's batch-size allows; they go without inference.",
+        f"Set batch-size of the PGIE to that of the mux, and build the engine for it: {_CHECK}.",
+        "Not inferring on batch since it's size(32) exceeds max batch size(16)",
+    ),
+    KnownLine(
+        "gpu-of-key",
+        "nvinfer",
+        r"Unable to set (cuda )?device in\b|Failed to set cuda device|Invalid gpu device ID|GPU ID mismatch|"
+        r"configured with gpu-id \d+ but received",
+        "gpu-id names a GPU that this container does not see, or elements name different ones.",
+        "Use one gpu-id everywhere (deepstream.gpu_id); with `--gpus device=1` the only one is number 0 inside.",
+        "Error: Invalid gpu device ID (1). CUDA device count (1)",
+    ),
 )

@@ -114,4 +114,35 @@ NVTRACKER_LINES: tuple[KnownLine, ...] = (
         f"Remove it; {_CHECK}.",
         "TypeError: object of type `GstNvTracker' does not have property `enable-batch-process'",
     ),
+    KnownLine(
+        "tracker-batch",
+        "nvtracker",
+        r"Frame number in input batch exceeds maximum batch size|Sequence Index \d+ is out of range|"
+        r"All sub-batches are fully allocated|is not mapped to any sub-batch|Check the config \"sub-batches\"|"
+        r"Incorrect sub-batches config|All sub-batches should have the same",
+        "More sources came than nvtracker was told of when it started, by the batch-size of the mux or by sub-batches.",
+        "Set batch-size of the mux (deepstream.mux.batch) to the largest number of sources at a time, and leave "
+        "sub-batches out, or make them as large together.",
+        "Frame number in input batch exceeds maximum batch size",
+    ),
+    KnownLine(
+        "source-goes",
+        "GStreamer",
+        r"nvstreammux: Successfully handled EOS for source_id|Successfully removed stream\b|"
+        r"EOS Event sent successfully to remove|(Added|Removed) stream : sub-batch",
+        "A source has ended or was taken out, and mux and tracker have followed.",
+        "Nothing has to be done, unless the source should have gone on: look at what it says itself.",
+        "gstnvtracker: Successfully removed stream 1.",
+        harmless=True,
+    ),
+    KnownLine(
+        "mux-rates",
+        "GStreamer",
+        r"^\W*max_fps_dur \S+ min_fps_dur \S+",
+        "What the new nvstreammux prints of its rates, in nanoseconds: an incomplete batch waits for min_fps_dur.",
+        "Nothing has to be done. Without config-file-path it is 2e+08, a fifth of a second, whatever "
+        "batched-push-timeout says; ReIDStream writes that file.",
+        "max_fps_dur 8.33333e+06 min_fps_dur 4e+07",
+        harmless=True,
+    ),
 )

@@ -85,7 +85,7 @@ RTSP_LINES: tuple[KnownLine, ...] = (
     KnownLine(
         "rtsp-silent",
         "GStreamer",
-        r"No data from source since last \d+",
+        r"No data from source since last \d+|Resetting source -?\d+, attempts",
         "The camera went silent and the source is being reset; object ids start anew afterwards.",
         "Look at the network; tracks that were open are closed, and nothing that was seen is lost.",
         "WARNING: No data from source since last 10 sec. Trying reconnection",

@@ -69,7 +69,8 @@ STORE_LINES: tuple[KnownLine, ...] = (
     KnownLine(
         "chroma-batch",
         "Stores",
-        r"exceeds? (the )?max(imum)? batch size|Batch size of? ?\d+ (is greater|exceeds)|too many SQL variables",
+        r"exceeds? (the )?max(imum)? batch size (of )?\d|"
+        r"Batch size of? ?\d+ (is greater|exceeds)|too many SQL variables",
         "More vectors were added at once than ChromaDB takes in one call.",
         "Add them in parts (client.get_max_batch_size()); ReIDStream does.",
         "ValueError: Batch size 50000 exceeds maximum batch size 5461",

@@ -10,6 +10,7 @@ from reidstream.engines.deepstream.checking import (
     detector_rules,
     file_rules,
     key_rules,
+    other_files,
     preprocessing_rules,
     reid_rules,
     tracker_rules,
@@ -40,9 +41,6 @@ _REID = (
 _DETECTOR = (detector_rules.detector, preprocessing_rules.against_model)
 _TRACKER = (key_rules.nvtracker_keys, tracker_rules.track_ends, tracker_rules.reid, tracker_rules.estimator)
 
-_PREPROCESSING = {"target-unique-ids", "network-input-shape", "processing-width", "custom-tensor-preparation-function"}
-"""Keys by which a file of nvdspreprocess is known."""
-
 
 def check_files(paths: Sequence[Path]) -> list[Finding]:
     """Everything wrong with these files, alone and together, in the order of files and lines.
@@ -57,9 +55,13 @@ def check_parsed(files: Sequence[ConfigFile]) -> list[Finding]:
     findings: list[Finding] = []
     networks: list[InferenceFile] = []
     for file in files:
+        element = other_files.other_element(file)
+        if element is not None:
+            findings.append(_of_another(file, element))
+            continue
         findings += key_rules.syntax(file)
-        if _PREPROCESSING & file.group("property").keys():
-            findings.append(_not_a_config(file))
+        if other_files.is_of_mux(file):
+            findings += other_files.mux(file)
         elif file.group_line("property"):
             network = InferenceFile(file)
             networks.append(network)
@@ -100,14 +102,18 @@ def _check_network(network: InferenceFile) -> Iterator[Finding]:
         yield from (finding for finding in rule(network) if finding.line not in unread)
 
 
+_CURE = "give the files of nvinfer (config-file-path) and nvtracker (ll-config-file)"
+
+
+def _of_another(file: ConfigFile, element: str) -> Finding:
+    cause = f"this is a file of {element}, which has keys of its own; they are not checked"
+    return Finding(file.path, file.group_line("property"), Severity.ERROR, "not-a-config", cause, _CURE)
+
+
 def _not_a_config(file: ConfigFile) -> Finding:
-    cure = "give the files of nvinfer (config-file-path) and nvtracker (ll-config-file)"
-    if file.group_line("property"):
-        cause = "this is a file of nvdspreprocess, which has [property] keys of its own"
-        return Finding(file.path, file.group_line("property"), Severity.ERROR, "not-a-config", cause, cure)
     found = ", ".join(name for name, _ in file.groups[:8])
     cause = "there is no [property] group, and none of the tracker's sections" + (f", only {found}" if found else "")
-    return Finding(file.path, 0, Severity.ERROR, "not-a-config", cause, cure)
+    return Finding(file.path, 0, Severity.ERROR, "not-a-config", cause, _CURE)
 
 
 __all__ = ["Finding", "Severity", "check_files", "check_parsed", "corrected"]

@@ -170,5 +170,7 @@ SECTIONS: Mapping[str, Mapping[str, Key]] = {
 
 UNCHECKED = frozenset({"MultiViewAssociator", "Communicator"})
 
-NEWER_KEYS = frozenset({"minMatchingScore4PeerAssocIou"})
+NEWER_KEYS = frozenset(
+    {"maxTrajectoryBufferLength", "minMatchingScore4PeerAssocIou", "objectModelType", "useBatchNumForFrameId"}
+)
 """Keys of the multi-view tracker of DeepStream 9 in sections that 8.0 has as well, and does not know there."""
