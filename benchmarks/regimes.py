@@ -10,6 +10,7 @@ break or are doubled. In each, some share of the people comes back. A quarter (c
 tracklets has crops that are hidden by a stripe of somebody else, cut or blurred. 451 people served for choices (--part
 choose). The other 300 were looked at before, in other cuts (--part final, twice, and fresh, once). --part drawn cuts
 galleries of them by chance: a seed that nobody has used is for one look after all choices; 1 to 5 were looked at.
+--part aside: the 150 people whom no weights of this project are trained on, for --model person-reid.
 
 Printed per gallery: F1 of resolving; the best F1 that complete or average linkage of the same similarities reaches at
 one threshold chosen with the truth, and at one with no more wrong joins than the accepted risk; wrong joins;
@@ -46,6 +47,7 @@ from reidstream.evaluation.gallery_truth import match_tracklets
 from reidstream.evaluation.grouping import score_grouping
 from reidstream.evaluation.reliability import reliability
 from reidstream.evaluation.sequences import find_sequences
+from reidstream.expected_looks import newest_expected
 from reidstream.gallery import Gallery
 from reidstream.identities.evidence import Evidence, evidence_of, trust_of
 from reidstream.identities.resolving import Resolution, resolve
@@ -53,12 +55,14 @@ from reidstream.identities.similarity import likeness
 from reidstream.inference import open_embedder
 from reidstream.models import resolve_model
 from reidstream.tracklets.pooling import pool
+from training.reid.dataset import held_out
 
 _NAME = re.compile(r"(\d{4})_c(\d)s(\d)_(\d+)_(\d+)\.jpg$")
 _GAP, _FPS, _SEQUENCE = 250, 25.0, 5_000.0
 CHOOSE = 451
 RATES = (0.0, 0.2, 0.6, 1.0)
 _SIZES = {"cameras": (10, 30, 100, 300), "street": (30, 60, 174)}
+_ASIDE = {"cameras": (10, 40, 100), "street": (20, 60, 130)}
 _FRESH = {"cameras": (12, 40, 120, 250), "street": (25, 80, 200)}
 Floats = npt.NDArray[np.float32]
 
@@ -68,7 +72,7 @@ class Crops:
     """Embedded crops in the order of their names.
 
     names: int64 (n, 5), person, camera, sequence, frame, number. clear, poor: float32 (n, d), as they are and spoilt.
-    left: float32 (n,), quality that is left of the spoilt. runs: rows of each tracklet.
+    left: float32 (n,), quality that is left of the spoilt. runs: rows of each tracklet. space: fingerprint of theirs.
     """
 
     names: npt.NDArray[np.int64]
@@ -76,21 +80,22 @@ class Crops:
     poor: Floats
     left: Floats
     runs: list[npt.NDArray[np.int64]]
+    space: str = ""
 
 
-def load_crops(cache: Path) -> Crops:
+def load_crops(cache: Path, model: str = str(EMBEDDER)) -> Crops:
     """All crops; embedded once into a file that later calls read."""
     if not cache.exists():
-        _embed(cache)
+        _embed(cache, model)
     held = np.load(cache)
     names = held["names"]
     same = (names[1:, :3] == names[:-1, :3]).all(axis=1) & (np.diff(names[:, 3]) <= _GAP)
     runs = np.split(np.arange(len(names)), np.flatnonzero(~same) + 1)
-    return Crops(names, held["clear"], held["poor"], held["left"], runs)
+    return Crops(names, held["clear"], held["poor"], held["left"], runs, str(held["space"]) if "space" in held else "")
 
 
-def _embed(cache: Path) -> None:
-    embedder = open_embedder(resolve_model(str(EMBEDDER), "reid"), EmbeddingConfig())
+def _embed(cache: Path, model: str) -> None:
+    embedder = open_embedder(resolve_model(model, "reid"), EmbeddingConfig())
     found: list[tuple[list[int], Any]] = []
     with tarfile.open(SHARED / "data" / "market1501_train.tar") as tar:
         for member in tar:
@@ -110,7 +115,9 @@ def _embed(cache: Path) -> None:
         left += [share for _, share in spoilt]
     names = np.array([name for name, _ in found], np.int64)
     cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(cache, names=names, clear=np.concatenate(clear), poor=np.concatenate(poor), left=np.float32(left))
+    space = np.array(embedder.space.fingerprint)
+    vectors = {"clear": np.concatenate(clear), "poor": np.concatenate(poor)}
+    np.savez(cache, names=names, **vectors, left=np.float32(left), space=space)
 
 
 def _spoilt(picture: Any, other: Any, rng: np.random.Generator) -> tuple[Any, float]:
@@ -141,6 +148,12 @@ class Visit:
     camera: int
     start: float
     end: float
+
+
+def nobodys(crops: Crops) -> npt.NDArray[np.int64]:
+    """The people whom no weights of this project are trained on; see ``training.reid.dataset.held_out``."""
+    everybody = np.unique(crops.names[:, 0])
+    return everybody[held_out(everybody)]
 
 
 def cameras(crops: Crops, people: npt.NDArray[np.int64], count: int, rate: float, seed: int) -> list[Visit]:
@@ -216,6 +229,7 @@ def evidence_from(
         places,
         places[:, :2],
         places[:, :2],
+        newest_expected(crops.space),
     )
     return evidence, np.array([visit.person for visit in visits])
 
@@ -303,11 +317,12 @@ def together(folders: dict[str, Path]) -> Evidence:
         replace(e, camera=e.camera + cameras[k], track=e.track + tracks[k], first=e.first + prototypes[k])
         for k, e in enumerate(held)
     ]
-    arrays = [f.name for f in fields(Evidence) if f.name not in ("ids", "cameras", "first")]
+    arrays = [f.name for f in fields(Evidence) if f.name not in ("ids", "cameras", "first", "expected")]
     return Evidence(
         ids=[f"{k}/{i}" for k, e in enumerate(moved) for i in e.ids],
         cameras=[camera for e in moved for camera in e.cameras],
         first=np.concatenate([*(e.first[:-1] for e in moved), moved[-1].first[-1:]]),
+        expected=moved[0].expected,
         **{name: np.concatenate([getattr(e, name) for e in moved]) for name in arrays},
     )
 
@@ -335,11 +350,12 @@ def drawn_sizes(seed: int) -> dict[str, tuple[int, ...]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("choose", "final", "fresh", "drawn", "none"), default="choose")
+    parser.add_argument("--part", choices=("choose", "final", "fresh", "drawn", "aside", "none"), default="choose")
     parser.add_argument("--seed", type=int, default=0, help="of --part drawn")
     parser.add_argument("--risk", type=float, default=IdentityConfig().false_merges)
     parser.add_argument("--most", type=int, default=450, help="leave out galleries of more tracklets")
     parser.add_argument("--cache", type=Path, default=Path("build/market_crops.npz"), help="keeps embedded crops")
+    parser.add_argument("--model", default=str(EMBEDDER), help="what embeds them, with a --cache of its own")
     parser.add_argument("--sequences", action="store_true", help="PETS09-S2L1 and TUD-Campus, too")
     parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="folders that `reidstream synth` made")
     parser.add_argument("--kept", type=Path, default=Path("build/galleries"), help="keeps their galleries")
@@ -375,14 +391,17 @@ def main() -> None:
         for engine in ("detected", "perfect"):
             tell("scenes", f"{scene.name} {engine}", *labelled(scene, engine, options.kept))
     if options.part != "none":
-        crops = load_crops(options.cache)
+        crops = load_crops(options.cache, options.model)
         everybody = np.random.default_rng(11).permutation(np.unique(crops.names[:, 0]))
         people = everybody[:CHOOSE] if options.part == "choose" else everybody[CHOOSE:]
-        sizes = {"fresh": _FRESH, "drawn": drawn_sizes(options.seed)}.get(options.part, _SIZES)
+        if options.part == "aside":
+            people = nobodys(crops)
+        sizes = {"fresh": _FRESH, "drawn": drawn_sizes(options.seed), "aside": _ASIDE}.get(options.part, _SIZES)
         for regime, poor in ((cameras, 0.25), (street, 0.35)):
             for size in sizes[regime.__name__]:
                 for rate in RATES:
                     begun = {"choose": 0, "final": 1000, "fresh": 7000, "drawn": 10_000 * (options.seed + 2)}
+                    begun["aside"] = 500_000
                     seed = size + begun[options.part]
                     visits = regime(crops, people, size, rate, seed)
                     if len(visits) > options.most:

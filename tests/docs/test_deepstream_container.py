@@ -104,8 +104,9 @@ def test_a_run_that_takes_nothing_in_any_more_is_unhealthy(
 
 
 def test_what_compose_starts_is_there_and_starts_again() -> None:
-    service = yaml.safe_load((ROOT / "docker" / "compose.yml").read_text(encoding="utf-8"))["services"]["reidstream"]
-    assert service["restart"] == "unless-stopped"
+    services = yaml.safe_load((ROOT / "docker" / "compose.yml").read_text(encoding="utf-8"))["services"]
+    assert {name: each["restart"] for name, each in services.items()} == dict.fromkeys(services, "unless-stopped")
+    service = services["reidstream"]
     verb, *words = service["command"]
     known = {word for option in typer.main.get_command(app).commands[verb].params for word in option.opts}  # type: ignore[attr-defined]
     assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known

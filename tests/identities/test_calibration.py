@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from reidstream.expected_looks import ANY
 from reidstream.identities import calibration
 from reidstream.identities.calibration import (
     Calibration,
@@ -87,9 +88,9 @@ def test_nobodys_strangers_are_spread_wider_than_a_few_times_what_is_usual(
 ) -> None:
     mean, spread, count = (np.array(column) for column in zip(*rows, strict=True))
     own, usual, usual_spread = shrunk(mean, spread, count)
-    assert usual_spread <= calibration._WIDEST * calibration._USUAL_SPREAD * (1 + 1e-9)
+    assert usual_spread <= calibration._WIDEST * ANY.strangers_spread * (1 + 1e-9)
     assert (own.spread <= calibration._WIDEST * usual_spread * (1 + 1e-9)).all()
-    low, high = min([*mean, calibration._USUAL]), max([*mean, calibration._USUAL])
+    low, high = min([*mean, ANY.strangers]), max([*mean, ANY.strangers])
     assert low - 1e-9 <= usual <= high + 1e-9
     assert ((own.mean >= low - 1e-9) & (own.mean <= high + 1e-9)).all()
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryMismatch, GalleryNotFound
+from reidstream.expected_looks import ANY
 from reidstream.files import whole_folder
 from reidstream.foreign_documents import parsed_json
 from reidstream.gallery.archive_checks import (
@@ -49,7 +50,7 @@ _AT_ONCE = 500
 class Archive:
     """An archive that was found to be whole. gallery: uuid of the gallery it was made from. space, model: its vectors.
 
-    recordings: what the tracklets were read from. people: the document of PEOPLE.
+    recordings: what the tracklets were read from. people: the document of PEOPLE. calibration: see ``expected_looks``.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Archive:
     model: str
     recordings: tuple[Recording, ...]
     people: dict[str, Any]
+    calibration: str = ANY.name
 
     def contents(self) -> Iterator[tuple[str, str]]:
         """The id of each tracklet, and the recording that it is from."""
@@ -102,6 +104,7 @@ def write_archive(
                 for recording in gallery.sources()
                 if not where or recording.content in left
             ],
+            **({} if facts.calibration == ANY.name else {"calibration": facts.calibration}),
             "sha256": {name: _sha256(partial / name) for name in (TRACKLETS, PEOPLE)},
         }
         text = json.dumps(document, indent=1, ensure_ascii=False)
@@ -140,7 +143,7 @@ def read_archive(folder: Path, examiner: Examiner | None = None) -> Archive:
             looking.demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
         people = parsed_json((folder / PEOPLE).read_text(encoding="utf-8"))
         space = EmbeddingSpace(facts.space.fingerprint, facts.space.model, facts.space.size)
-        return Archive(folder, facts.gallery, space, facts.model, recordings, people)
+        return Archive(folder, facts.gallery, space, facts.model, recordings, people, facts.calibration)
     except ValidationError as error:
         found = error.errors()[0]
         where = ".".join(map(str, found["loc"]))

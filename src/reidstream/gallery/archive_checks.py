@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from reidstream.errors import GalleryCorrupt
+from reidstream.expected_looks import ANY
 from reidstream.gallery.interchange import EARLIEST, LATEST, State, parquet_schema
 from reidstream.types import EndReason
 
@@ -110,6 +111,7 @@ class ArchiveFacts(_Strict):
     tracklets: Count
     recordings: list[RecordingFacts]
     sha256: Sums
+    calibration: Name = ANY.name
 
 
 def plain_file(path: Path, most: int | None = None) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from reidstream.errors import GalleryCorrupt, GalleryMismatch
+from reidstream.expected_looks import ANY, newest_expected
 from reidstream.gallery.schema import meta
 from reidstream.types import EmbeddingSpace
 
@@ -23,6 +24,7 @@ class Facts:
     indexed: the index holds every row up to this revision. erasing: an erasure has begun and is not finished.
     kept_out: tracklets that came again after they had been erased, and were left out.
     sealed: the index was compared with the rows and closed whole after the last change to its files.
+    calibration: what its similarities are read with before they say it themselves; see ``expected_looks``.
     """
 
     uuid: str
@@ -36,11 +38,13 @@ class Facts:
     erasing: bool
     kept_out: int = 0
     sealed: bool = False
+    calibration: str = ANY.name
 
 
 def new_facts(space: EmbeddingSpace, model: str, index: str) -> Facts:
     """The values of a gallery that is just being made."""
-    return Facts(uuid.uuid4().hex, time.time(), space, model, index, 1, 0, 0, False)
+    expected = newest_expected(space.fingerprint).name
+    return Facts(uuid.uuid4().hex, time.time(), space, model, index, 1, 0, 0, False, calibration=expected)
 
 
 def read_facts(connection: Connection) -> Facts:
@@ -60,6 +64,7 @@ def read_facts(connection: Connection) -> Facts:
             kept_out=int(found.get("kept_out", "0")),
             # Galleries of earlier versions do not say.
             sealed=found.get("sealed") == "1",
+            calibration=found.get("calibration", ANY.name),
         )
     except (KeyError, ValueError) as error:
         raise GalleryCorrupt(f"the gallery's own description is damaged: {error}; restore it from a backup") from None
@@ -97,6 +102,7 @@ def write_all_facts(connection: Connection, facts: Facts) -> None:
         revision=facts.revision,
         indexed=facts.indexed,
         erasing=facts.erasing,
+        calibration=facts.calibration,
     )
 
 

@@ -159,6 +159,11 @@ class Gallery:
         return self._facts.space
 
     @property
+    def calibration(self) -> str:
+        """Name of what its similarities are read with before they say it themselves; see ``expected_looks``."""
+        return self.facts().calibration
+
+    @property
     def model(self) -> str:
         """Name or path under which the embedding model was opened; empty when unknown."""
         return self._facts.model

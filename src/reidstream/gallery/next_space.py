@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from reidstream.errors import GalleryMismatch
+from reidstream.expected_looks import newest_expected
 from reidstream.gallery.facts import read_facts, storing_turn, write_facts
 from reidstream.gallery.rows import in_chunks, packed
 from reidstream.gallery.schema import details, embeddings, meta, next_embeddings, tracklets
@@ -158,6 +159,7 @@ def finish_move(connection: Connection, left: Sequence[str] = ()) -> None:
         space_model=move.space.model,
         space_size=move.space.size,
         model=move.model,
+        calibration=newest_expected(move.space.fingerprint).name,
         revision=2 * facts.revision,
         generation=facts.generation + 1,
         indexed=0,

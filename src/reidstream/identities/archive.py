@@ -15,7 +15,7 @@ from reidstream.gallery.archive import (
     write_archive,
 )
 from reidstream.gallery.archive_examiner import Examiner
-from reidstream.gallery.facts import check_space
+from reidstream.gallery.facts import check_space, write_facts
 from reidstream.gallery.rows import EVERYTHING, rows_of
 from reidstream.identities.decisions import TakenOver, checked_document, decisions_of, take_over
 from reidstream.identities.kept_out import without_erased
@@ -69,6 +69,9 @@ def import_gallery(gallery: Gallery, archive: Archive) -> Imported:
     with gallery.batch() as batch:
         connection = batch.connection
         stored = set(rows_of(connection, EVERYTHING).id.tolist())
+        if not stored:
+            # A gallery that is only moved goes on deciding as it did.
+            write_facts(connection, calibration=archive.calibration)
         new = add_archived(batch, archive, here, stored)
         facts = {record["id"]: record for record in rows_of(connection, EVERYTHING).records()}
         former = person_of_tracklets(connection, facts)

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.expected_looks import ANY, ExpectedLooks
 from reidstream.identities.lasting import diluted
 from reidstream.types import FloatArray, IntArray
 
@@ -33,15 +34,15 @@ Floats = npt.NDArray[np.float64]
 _MEAN, _DEVIATION, _SKEW = -2.47, 1.75, 0.33
 _SHAPE = 4.0 / _SKEW**2
 _SCALE = _DEVIATION / np.sqrt(_SHAPE)
-# The part of the others that counts as nearest, and what its mean and deviation are taken to be before any was seen.
-_NEAREST, _USUAL, _USUAL_SPREAD = 0.25, 0.60, 0.045
+# The part of the others that counts as nearest.
+_NEAREST = 0.25
 # What is usual in a gallery weighs as much as so many others of a tracklet's own, and what is usual anywhere as much as
 # so many of the gallery's.
 _OWN, _GALLERY = 12.0, 10.0
 # Nobody's strangers are spread wider than this many times what is usual.
 _WIDEST = 3.0
-# One person's similarity at medium clarity, how much it rises per unit of the product of both clarities, its deviation.
-_SAME, _RISE, _SAME_SPREAD, _MEDIUM = 0.78, 0.3, 0.13, 0.4
+# Medium clarity, and how much one person's similarity rises per unit of the product of both clarities.
+_RISE, _MEDIUM = 0.3, 0.4
 # It may be lower, where the gallery says so, but stays so many of strangers' deviations above the usual one: where
 # strangers resemble each other less than in the galleries that were measured, one person's looks do so, too.
 _ABOVE = 4.2
@@ -94,14 +95,21 @@ class Calibration:
     them look more like one person than like two.
     """
 
-    same: float = _SAME
-    spread: float = _SAME_SPREAD
+    same: float = ANY.same
+    spread: float = ANY.same_spread
     share: float = 0.02
     tracklets: int = 0
-    usual: float = _USUAL
-    usual_spread: float = _USUAL_SPREAD
+    usual: float = ANY.strangers
+    usual_spread: float = ANY.strangers_spread
     together: int = 0
     alike: int = 0
+
+    @classmethod
+    def of(cls, expected: ExpectedLooks) -> Calibration:
+        """How similarities are read in a gallery of which nothing is known yet."""
+        return cls(
+            expected.same, expected.same_spread, usual=expected.strangers, usual_spread=expected.strangers_spread
+        )
 
     @property
     def group_size(self) -> float:
@@ -181,6 +189,12 @@ def clarity_of(strength: npt.NDArray[np.floating] | float) -> Floats:
     return clarity
 
 
+def medium_clarity(similarity: Floats, clarity: Floats) -> Floats:
+    """What one person's similarities would be if both looks were of medium clarity. clarity: the product of both."""
+    level: Floats = similarity - _RISE * (clarity - _MEDIUM)
+    return level
+
+
 def shares(odds: Floats) -> Floats:
     """The probability that each candidate is the person, float64 (k,); what is missing to 1 is that of nobody known.
 
@@ -242,17 +256,21 @@ def _lower_half(similarity: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def shrunk(
-    mean: Floats, spread: Floats, count: Floats, usual: tuple[float, float] | None = None
+    mean: Floats,
+    spread: Floats,
+    count: Floats,
+    usual: tuple[float, float] | None = None,
+    expected: ExpectedLooks = ANY,
 ) -> tuple[Strangers, float, float]:
     """Each tracklet's strangers moved towards the gallery's, these towards the usual; the gallery's mean and spread.
 
-    usual: the gallery's, where it is known already.
+    usual: the gallery's, where it is known already. expected: what is usual anywhere in its embedding space.
     """
     if usual is None:
         total = count.sum() / 2
-        wide = np.minimum(spread, _WIDEST * _USUAL_SPREAD)
-        middle = ((count * mean).sum() / 2 + _GALLERY * _USUAL) / (total + _GALLERY)
-        squares = ((count * wide**2).sum() / 2 + _GALLERY * _USUAL_SPREAD**2) / (total + _GALLERY)
+        wide = np.minimum(spread, _WIDEST * expected.strangers_spread)
+        middle = ((count * mean).sum() / 2 + _GALLERY * expected.strangers) / (total + _GALLERY)
+        squares = ((count * wide**2).sum() / 2 + _GALLERY * expected.strangers_spread**2) / (total + _GALLERY)
         usual = float(middle), float(np.sqrt(squares))
     # A handful of others may lie anywhere, most of all where some of them are the same person.
     wide = np.minimum(spread, _WIDEST * usual[1])
@@ -292,11 +310,11 @@ def strangers_among(
     return found
 
 
-def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) -> Fitted:
+def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None, expected: ExpectedLooks = ANY) -> Fitted:
     """The calibration of a gallery.
 
     known: strangers of all tracklets, the gallery's mean and spread, from ``shrunk``; None: learnt from the pairs,
-    which must then be all pairs of the n tracklets.
+    which must then be all pairs of the n tracklets. expected: what is usual in their embedding space.
     """
     n, i, j = pairs.n, pairs.i, pairs.j
     s = pairs.similarity.astype(np.float64)
@@ -305,31 +323,32 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None) ->
     if known is None:
         whole[i, j] = whole[j, i] = s
         np.fill_diagonal(two, 0.0)
-    strangers, usual, usual_spread = known or shrunk(*_as_if_few_return(whole))
+    strangers, usual, usual_spread = known or shrunk(*_as_if_few_return(whole), expected=expected)
     posterior = np.clip((strangers.standing(s, i, j)[0] - _STANDS_OUT) / _STANDS_OUT, 0.0, 0.9)
     posterior[~pairs.open] = np.where(pairs.certain[~pairs.open], 1.0, _DOUBLED)
     held = _PAIRS + _LOOKALIKES * pairs.free
     # Of another day's pairs only so many can be seen to be one person.
     free = pairs.free * (float(pairs.kept.mean()) if len(i) else 1.0)
-    expected, weight = _expected(n), _weight(free)
+    before_looking, weight = _before_looking(n), _weight(free)
     ratio = np.zeros(len(i))
     seen = pairs.open & ~pairs.certain
     clashing = ~pairs.open & ~pairs.certain
-    level = s[seen] - _RISE * (pairs.clarity[seen] - _MEDIUM)
+    level = medium_clarity(s[seen], pairs.clarity[seen])
     for _ in range(_LESSONS if known is None else 1):
         if known is None:
             two[i, j] = two[j, i] = 1.0 - posterior
-            strangers, usual, usual_spread = shrunk(*nearest_strangers(whole, two))
+            strangers, usual, usual_spread = shrunk(*nearest_strangers(whole, two), expected=expected)
         z, growth = strangers.standing(s, i, j)
-        least = min(_SAME, usual + _ABOVE * usual_spread)
+        least = min(expected.same, usual + _ABOVE * usual_spread)
         before = 0.0
         for _ in range(_ROUNDS):
             own = posterior[seen]
             total = own.sum()
-            share = float((total + expected) / weight)
-            mean = float((own * level).sum() / total) if total > 0 else _SAME
-            same = (total * mean + held * min(max(mean, least), _SAME)) / (total + held)
-            spread = float(np.sqrt(((own * (level - same) ** 2).sum() + held * _SAME_SPREAD**2) / (total + held)))
+            share = float((total + before_looking) / weight)
+            mean = float((own * level).sum() / total) if total > 0 else expected.same
+            same = (total * mean + held * min(max(mean, least), expected.same)) / (total + held)
+            squares = (own * (level - same) ** 2).sum() + held * expected.same_spread**2
+            spread = float(np.sqrt(squares / (total + held)))
             ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)
             likely = share * pairs.kept
             odds = np.where(clashing, np.log(_DOUBLED), np.log(likely) - np.log1p(-likely)) + ratio
@@ -349,17 +368,17 @@ def estimated_share(ratio: Floats, kept: Floats, free: float, n: int) -> float:
     ratio, kept: float64 (m,), log-likelihood ratios of those that are compared, and as in ``Pairs``. free: how many
     pairs that share is of.
     """
-    share = (_expected(n) + 1.0) / _weight(free)
+    share = (_before_looking(n) + 1.0) / _weight(free)
     for _ in range(_ROUNDS):
         before, likely = share, np.minimum(share * kept, 0.999)
         odds = np.log(likely) - np.log1p(-likely) + ratio
-        share = float((1.0 / (1.0 + np.exp(-odds))).sum() + _expected(n)) / _weight(free)
+        share = float((1.0 / (1.0 + np.exp(-odds))).sum() + _before_looking(n)) / _weight(free)
         if abs(share - before) < _SETTLED * share:
             break
     return share
 
 
-def _expected(n: int) -> float:
+def _before_looking(n: int) -> float:
     """Of how many pairs of n tracklets it is expected before looking that they are one person."""
     return _EXPECTED * _OTHERS * n / 2 + 0.3
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
+from reidstream.expected_looks import ANY, ExpectedLooks
 from reidstream.identities.calibration import Calibration, Strangers, clarity_of, shares, strangers_among
 from reidstream.identities.constraints import Cameras, TimeTable, read_topology
 from reidstream.identities.lasting import PROOF, diluted, lasting_over
@@ -57,14 +58,14 @@ class Conclusion:
 
 
 class Decider:
-    """What is remembered, and how it is read. sample: what strangers are learnt from."""
+    """What is remembered, and how it is read. sample: what strangers are learnt from. expected: of the space."""
 
-    def __init__(self, size: int, config: IdentityConfig) -> None:
+    def __init__(self, size: int, config: IdentityConfig, expected: ExpectedLooks = ANY) -> None:
         self._config = config
         self.memory = Memory(size)
         self.sample = Sample(size)
         self.names: list[str] = []
-        self._calibration = Calibration()
+        self._calibration = Calibration.of(expected)
         self._odds = 0.0
         self._cameras = Cameras.independent(0)
 

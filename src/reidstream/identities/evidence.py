@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.expected_looks import ANY, ExpectedLooks, expected_named
 from reidstream.gallery import Gallery
 from reidstream.types import FloatArray, IntArray
 
@@ -29,7 +30,7 @@ class Evidence:
     embedding speaks for that person: its purity, and less when it rests on few or poor crops. strength: float32 (n,),
     how many crops it rests on, each counted by its quality and all by purity. entry, exit: float32 (n, 4), the first
     and the last box, xyxy; zeros where unknown. entering, leaving: float32 (n, 2), how the middle of the box moves
-    there, pixels a second.
+    there, pixels a second. expected: what is usual in the embedding space.
     """
 
     ids: list[str]
@@ -50,6 +51,7 @@ class Evidence:
     exit: FloatArray
     entering: FloatArray
     leaving: FloatArray
+    expected: ExpectedLooks = ANY
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,7 +64,7 @@ class Evidence:
         by_row = {
             field.name: getattr(self, field.name)[rows]
             for field in fields(self)
-            if field.name not in ("ids", "cameras", "prototypes", "first", "weights")
+            if field.name not in ("ids", "cameras", "prototypes", "first", "weights", "expected")
         }
         return replace(
             self,
@@ -84,15 +86,15 @@ def evidence_of(
     rows = gallery.rows(ids=wanted)
     ids: list[str] = rows.id.tolist()
     size = gallery.space.size
+    expected = expected_named(gallery.calibration)
     if not ids:
         empty = np.zeros(0, np.int64)
         none = np.zeros((0, size), np.float32)
         times = np.zeros(0)
         first, place, still = np.zeros(1, np.int64), np.zeros((0, 4), np.float32), np.zeros((0, 2), np.float32)
         few = none[:, 0]
-        return Evidence(
-            [], [], empty, empty, empty, times, times, none, none, first, few, few, few, few, place, place, still, still
-        )
+        nothing = (few, few, few, few, place, place, still, still)
+        return Evidence([], [], empty, empty, empty, times, times, none, none, first, *nothing, expected)
     ahead = np.array([clocks.get(source, 0.0) for source in rows.source.tolist()])
     _, vectors = gallery.vectors(ids)
     held = gallery.prototypes(ids)
@@ -119,6 +121,7 @@ def evidence_of(
         (purity * crops).astype(np.float32),
         *gallery.ends(ids),
         *gallery.velocities(ids),
+        expected,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, or_, select
 
 from reidstream.config.identities import IdentityConfig
+from reidstream.expected_looks import expected_named
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets as tracklet_table
@@ -82,7 +83,7 @@ class OnlineIdentities:
         self._gallery = gallery
         self._config = config
         self._waiting = Waiting(gallery)
-        self.decider = Decider(gallery.space.size, config)
+        self.decider = Decider(gallery.space.size, config, expected_named(gallery.calibration))
         self._memory = self.decider.memory
         self._seq = 0
         self._unannounced = gallery.unannounced.number

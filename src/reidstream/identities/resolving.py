@@ -256,7 +256,9 @@ def compared(
         clash &= evidence.track[i] != evidence.track[j]
         kept = lasting(evidence.start, evidence.end, i, j, config.clothes)
         pairs = Pairs(i, j, similarity, both, ~clash & ~certain & ~apart, certain | apart, free, n, kept)
-        return pairs, fitted(pairs, known) if taught is None else read_as(pairs, taught.calibration, taught.strangers)
+        if taught is not None:
+            return pairs, read_as(pairs, taught.calibration, taught.strangers)
+        return pairs, fitted(pairs, known, evidence.expected)
 
     count = len(evidence.cameras)
     if cameras is None and config.cameras == "separate":

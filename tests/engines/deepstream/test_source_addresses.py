@@ -9,7 +9,7 @@ import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.engines.deepstream.running.pipeline import source_properties
-from reidstream.engines.deepstream.running.source import gst_uri
+from reidstream.engines.deepstream.running.source import gst_uri, looked_after
 
 
 @pytest.mark.parametrize("uri", ["rtsp://10.0.0.7/Main", "RTSP://10.0.0.7/Main", "Rtsp://10.0.0.7/Main"])
@@ -18,6 +18,12 @@ def test_a_camera_is_watched_however_its_scheme_is_written(uri: str) -> None:
     assert address == "rtsp://10.0.0.7/Main", "the path keeps its capitals"
     properties = source_properties(address, "tcp", 10.0)
     assert properties["rtsp-reconnect-interval"] == 10 and properties["select-rtp-protocol"] == 4
+    assert looked_after(SourceConfig(uri=uri)), "it gets the time that nvurisrcbin needs to connect again"
+
+
+@pytest.mark.parametrize("uri", ["rtsps://10.0.0.7/Main", "/dev/video0", "street.mp4"])
+def test_nvurisrcbin_looks_after_nothing_else(uri: str) -> None:
+    assert not looked_after(SourceConfig(uri=uri))
 
 
 @pytest.mark.parametrize(("transport", "scheme"), [("tcp", "rtspst"), ("udp", "rtsps")])

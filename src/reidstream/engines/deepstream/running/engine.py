@@ -28,7 +28,7 @@ from reidstream.engines.deepstream.running.mux_pads import MuxPads
 from reidstream.engines.deepstream.running.pipeline import Pipeline, check_mux, source_properties
 from reidstream.engines.deepstream.running.probe import Probe
 from reidstream.engines.deepstream.running.sampling import BestSamples
-from reidstream.engines.deepstream.running.source import Source, file_facts, gst_uri
+from reidstream.engines.deepstream.running.source import Source, file_facts, gst_uri, looked_after
 from reidstream.engines.deepstream.running.source_events import SourceEvents
 from reidstream.engines.deepstream.running.tls import trusting
 from reidstream.errors import ConfigError, EngineError, ReIDStreamError, SourceError
@@ -378,7 +378,7 @@ class DeepStreamEngine:
             config,
             SourceEvents(started, self._config.tracker.timeout, shadow, IgnoredRegions(config.ignore)),
             live,
-            live and config.uri.lower().startswith("rtsp://"),
+            looked_after(config),
             Thinning(config.max_fps),
             cut_off,
         )

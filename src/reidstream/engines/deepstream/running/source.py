@@ -119,6 +119,12 @@ def file_facts(source_id: str, config: SourceConfig) -> SourceStarted:
         return source.started()
 
 
+def looked_after(config: SourceConfig) -> bool:
+    """Whether nvurisrcbin watches a source and connects it again by itself: RTSP without TLS only, in any spelling,
+    which ``gst_uri`` makes that of nvurisrcbin."""
+    return config.uri.lower().startswith("rtsp://")
+
+
 def gst_uri(config: SourceConfig) -> str:
     """A source's address as nvurisrcbin wants it.
 
