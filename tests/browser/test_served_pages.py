@@ -18,6 +18,7 @@ from tests.blobs import write_blobs
 from tests.browser.conftest import Visitor, fits, logged_in, without_barriers
 from tests.identities.conftest import made_tracklet
 from tests.server.conftest import PASSWORD, VISITS, picture, with_pictures
+from tests.server.crowd import fill
 from tests.server.process import Served, made_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -224,6 +225,48 @@ def test_a_long_list_is_scrolled_to_its_end_and_follows_what_happens_where_it_is
         page.wait_for_selector("#grid .card:first-child strong:has-text('Ann')")
         again = page.locator("#grid .card strong").all_text_contents()
         assert again == ["Ann", *names[1 : len(again)]]
+        assert visitor.problems == []
+        visitor.context.close()
+
+
+@pytest.mark.timeout(900)
+def test_thousands_are_scrolled_to_the_last_while_some_are_merged(browser: Any, tmp_path: Path) -> None:
+    """As many as make a page that held all of them slow; tests/server/test_many_people.py goes on to 50,000."""
+    many = 4_000
+    folder = made_gallery(tmp_path / "crowd", [(1, "a", 0, 5)])
+    with Gallery.open(folder, write=True) as opened:
+        crowd = fill(opened, many)
+    # As the cards call them, by id.
+    called = {person: f"person {1000 + n}" for n, person in enumerate(crowd.tracklets)}
+    with Served(folder) as running, running.owner() as owner:
+        visitor = Visitor(browser, running)
+        page = logged_in(visitor.page, running.setup_link)
+        page.select_option("[name=order]", "number")
+        page.wait_for_selector("#grid .card:first-child strong:text-is('person 1000')")
+        shown: set[str] = set()
+        merged: set[str] = set()
+        most, step = 0, 0
+        while not page.is_hidden("#more") or not page.evaluate(
+            "scrollY + innerHeight >= document.documentElement.scrollHeight - 2"
+        ):
+            names = page.locator("#grid .card strong").all_text_contents()
+            assert len(names) == len({*names})
+            most = max(most, len(names))
+            shown.update(names)
+            step += 1
+            if step % 20 == 0:
+                # Somebody who was read with somebody who was not.
+                read = next(p for p in crowd.tracklets if called[p] in shown and p not in merged)
+                unread = next(p for p in reversed(crowd.tracklets) if called[p] not in shown and p not in merged)
+                owner.merge(read, unread)
+                merged.update((read, unread))
+            # No further than what is kept around what is in view.
+            page.evaluate("scrollBy(0, 2 * innerHeight)")
+            page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shown.update(page.locator("#grid .card strong").all_text_contents())
+        assert most < 300
+        assert {called[person] for person in crowd.tracklets if person not in merged} <= shown
+        assert len(merged) >= 4
         assert visitor.problems == []
         visitor.context.close()
 

@@ -25,6 +25,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "add": lambda g: g.add(some_tracklets(10, seed=1)),
     "batch": lambda g: g.batch().__enter__(),
     "begin_source": lambda g: g.begin_source(started("yard", "content-yard"), SETTINGS),
+    "calibration": lambda g: g.calibration,
     "break_off": lambda g: g.break_off(["content-door"]),
     "check": lambda g: g.check(),
     "crop": lambda g: g.crop(some_tracklets(1)[0].id),

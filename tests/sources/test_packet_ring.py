@@ -274,6 +274,13 @@ def test_a_picture_of_a_new_connection_says_nothing_of_the_times_before() -> Non
     assert held(ring) == [0, 1, 2]
     ring.align(None, 600.0)
     assert held(ring) == [0, 1, 2]
+    # Nor of a connection that was lost before its first picture came out of the decoder.
+    ring = PacketRing(WIDE)
+    for n in range(3):
+        ring.take(Made(7 + n), MadeStream())
+    ring.restart()
+    ring.align(0.0, 500.0)
+    assert held(ring) == [0, 0, 0]
 
 
 def test_a_camera_whose_packets_cannot_be_kept_goes_on_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

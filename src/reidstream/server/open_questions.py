@@ -134,7 +134,7 @@ class OpenQuestions:
         begin = self._row.get(first) if first is not None else None
         begin = begin if begin is not None and mask[begin] else None
         mask[put_off] = False
-        rows = [*np.flatnonzero(mask)[: most + 1].tolist(), *put_off]
+        rows = [*np.flatnonzero(mask)[:most].tolist(), *put_off]
         if begin is not None:
             rows = [begin, *(row for row in rows if row != begin)]
         return Asked([self._questions[row] for row in rows[:most]], left, len(put_off))
