@@ -69,9 +69,9 @@ def test_what_is_rendered_for_the_new_mux_is_right(write_reid: Callable[..., Pat
 def test_keys_of_the_multi_view_tracker_of_9_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "tracker.yml"
     path.write_text(
-        "BaseConfig:\n  minDetectorConfidence: 0.1\n  useBatchNumForFrameId: 1\n"
+        "BaseConfig:\n  minDetectorConfidence: 0.1\n  checkClassMatch: 1\n  useBatchNumForFrameId: 1\n"
         "TargetManagement:\n  maxTrajectoryBufferLength: -1\n  outputTerminatedTracks: 1\n"
         "ObjectModelProjection:\n  objectModelType: 1\n"
     )
     found = [(finding.line, finding.code, finding.edits) for finding in check_files([path])]
-    assert found == [(3, "newer-key", ()), (5, "newer-key", ()), (8, "newer-key", ())]
+    assert found == [(4, "newer-key", ()), (6, "newer-key", ()), (9, "newer-key", ())]

@@ -66,7 +66,11 @@ _NETWORK = _keys(
 )
 
 SECTIONS: Mapping[str, Mapping[str, Key]] = {
-    "BaseConfig": _keys(("minDetectorConfidence", "float", -1, 1)),
+    "BaseConfig": _keys(
+        ("minDetectorConfidence", "float", -1, 1),
+        # Four of NVIDIA's five templates of DeepStream 9.1 that say it do so here.
+        ("checkClassMatch", "bool"),
+    ),
     "TargetManagement": _keys(
         ("enableBboxUnClipping", "bool"),
         ("preserveStreamUpdateOrder", "bool"),
