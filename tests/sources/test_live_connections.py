@@ -18,6 +18,7 @@ from reidstream.sources.connection import Arrival, ConnectionLost, ConnectionRef
 from reidstream.sources.decoding import Decoding
 from reidstream.sources.frame import ArrayPicture, Frame
 from reidstream.sources.live import BUFFER, FIRST_DELAY, LONGEST_DELAY, LiveSource
+from reidstream.sources.packet_tap import PacketTaker
 
 ADDRESS = "rtsp://user:secret@camera/live"
 
@@ -54,6 +55,9 @@ class Connected:
             self.world.now += seconds
             width, height = self.world.sizes.pop(0) if self.world.sizes else (64, 48)
             yield Arrival(ArrayPicture(np.zeros((height, width, 3), np.uint8)), stamp)
+
+    def record(self, taker: PacketTaker) -> None:
+        """It has no packets."""
 
     def take_skipped(self) -> int:
         skipped, self.world.skipped = self.world.skipped, 0

@@ -199,7 +199,8 @@ def test_a_webcam_that_is_not_there_or_busy_is_said_and_let_go(tmp_path: Path, m
 def camera(packets: list[Any], timeout: float = 10.0) -> RtspConnection:
     """A connection to a camera that sends these packets."""
     made = RtspConnection.__new__(RtspConnection)
-    made._timeout, made._skipped, made._ring = timeout, 0, None
+    made._timeout, made._skipped = timeout, 0
+    made._takers = []
     made._container = SimpleNamespace(demux=lambda: iter(packets))
     made._stream = SimpleNamespace(index=0, guessed_rate=None, average_rate=Fraction(25, 2))
     made._config = SourceConfig(uri="rtsp://cam/a")
