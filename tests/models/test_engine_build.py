@@ -86,6 +86,10 @@ def test_plan_refuses_what_cannot_work(tmp_path: Path) -> None:
         plan_engine(good, 4, mode="int8")
     with pytest.raises(ModelError, match="no calibration cache"):
         plan_engine(good, 4, mode="int8", calibration=tmp_path / "none.bin")
+    (tmp_path / "cal.bin").write_bytes(b"cache")
+    calibrated = plan_engine(good, 4, mode="int8", calibration=tmp_path / "cal.bin").arguments
+    # What has no scale, or no form in INT8, is computed in FP16 and not in FP32.
+    assert {"--int8", "--fp16"} < set(calibrated) and f"--calib={tmp_path / 'cal.bin'}" in calibrated
     with pytest.raises(ModelError, match="between 1 and the largest"):
         plan_engine(good, 4, best_batch=5)
 

@@ -387,6 +387,17 @@ def test_an_int8_engine_that_was_built_is_left_alone(site: Site) -> None:
     assert "tracker-precision" not in _codes(check_files([site.text("t.yml", TRACKER + section)]))
 
 
+def test_int8_that_has_what_it_needs_is_left_alone(site: Site) -> None:
+    site.text("cal.bin", "cache")
+    calibrated: Changes = {"network-mode": "1", "int8-calib-file": "cal.bin"}
+    assert "int8-uncalibrated" not in _codes(site.check(site.sgie(calibrated)))
+    # An engine of that name may be built later, on the machine that runs it.
+    section = "ReID:\n  reidType: 2\n  onnxFile: reid.onnx\n  networkMode: 2\n  modelEngineFile: to-be_INT8.engine\n"
+    assert "tracker-precision" not in _codes(check_files([site.text("t.yml", TRACKER + section)]))
+    other = section.replace("INT8", "fp16")
+    assert "tracker-precision" in _codes(check_files([site.text("t.yml", TRACKER + other)]))
+
+
 @pytest.mark.shared
 def test_files_of_public_reports_are_judged_rightly(shared_data: Path) -> None:
     cases = shared_data.parent / "cases"
