@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
@@ -17,7 +18,7 @@ from reidstream.cluster.leases import Lease
 from reidstream.cluster.opening import opened
 from reidstream.cluster.status import status
 from reidstream.cluster.storing import WorkerStore
-from reidstream.cluster.worker import register
+from reidstream.cluster.worker import Worker, register
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import (
     ConfigError,
@@ -189,6 +190,39 @@ def test_what_is_done_stays_done_when_its_reader_leaves(database: Database) -> N
         leases.give_back(connection, door)
     assert [source["state"] for source in status(database)["sources"]] == ["done"]
     assert leases.take(database, "two", 60.0) is None
+
+
+class Ended:
+    """A reading that has ended because what it wanted to store was refused."""
+
+    finished, fatal = True, None
+    store = SimpleNamespace(stored=0, lost=2)
+
+    def __init__(self, *held: Lease) -> None:
+        self.held = {lease.source: lease for lease in held}
+        self.given_back: list[str] = []
+
+    def taken(self, source: str) -> None:
+        del self.held[source]
+
+    def give_back(self) -> None:
+        self.given_back = list(self.held)
+
+
+def test_whoever_lost_a_lease_says_so_though_its_reading_has_ended_before(database: Database) -> None:
+    listed(database, "door", "yard")
+    lost, kept = taken(database, "one"), taken(database, "one")
+    with database.write() as connection:
+        connection.execute(text("UPDATE leases SET until = clock_timestamp() WHERE source = 'door'"))
+    assert taken(database, "two").source == lost.source
+    said: list[str] = []
+    worker = Worker(database, SPACE, pytest.fail, most=2, lease_seconds=60.0, say=said.append)
+    reading = Ended(lost, kept)
+    worker._readings.append(reading)  # type: ignore[arg-type]
+    worker._collect()
+    assert said == ["door was taken over by another worker"]
+    assert reading.given_back == ["yard"]
+    assert not worker._readings
 
 
 def test_what_a_former_holder_writes_is_refused_and_counted(database: Database) -> None:

@@ -154,10 +154,7 @@ class Worker:
             for source, lease in list(reading.held.items()):
                 if renewed.tokens.get(source) != lease.fence.token:
                     # Given back at its end, or another's.
-                    if self._is_anothers(lease):
-                        self._say(f"{source} was taken over by another worker")
-                        reading.taken(source)
-                    else:
+                    if not self._left_to_another(reading, lease):
                         reading.held.pop(source, None)
                 elif source in renewed.unwanted:
                     reading.rest(source)
@@ -183,14 +180,22 @@ class Worker:
                 )
                 self._draining = True
 
-    def _is_anothers(self, lease: Lease) -> bool:
+    def _left_to_another(self, reading: Reading, lease: Lease) -> bool:
+        """Say it, and let go of a source, where its lease is another worker's by now; whether it is."""
         with self._database.read() as connection:
             query = select(lease_table.c.token).where(lease_table.c.source == lease.source)
-            return connection.execute(query).scalar() != lease.fence.token
+            if connection.execute(query).scalar() == lease.fence.token:
+                return False
+        self._say(f"{lease.source} was taken over by another worker")
+        reading.taken(lease.source)
+        return True
 
     def _collect(self) -> None:
         """Take leave of readings that have finished."""
         for reading in [one for one in self._readings if one.finished]:
+            for lease in list(reading.held.values()):
+                # What it wanted to store was refused for that, before this looked.
+                self._left_to_another(reading, lease)
             reading.give_back()
             self._readings.remove(reading)
             self._stored += reading.store.stored
