@@ -99,11 +99,14 @@ def _tried(mutant: Mutant, coverage: Coverage, places: Queue[Workplace]) -> tupl
         return mutant, "no test comes by", None
     place = places.get()
     try:
-        noticed, by = place.notices(mutant, [(tests, coverage.limit(tests)) for tests in goes])
+        noticed, by, late = place.notices(mutant, [(tests, coverage.limit(tests)) for tests in goes])
     finally:
         places.put(place)
     if by is not None:
         coverage.noticed[by] += 1
+    if late:
+        # A fault that never ends is noticed; on busy cores a test without one may be late, too.
+        print(f"noticed by time alone: {_named(mutant)}", flush=True)
     return mutant, "" if noticed else f"{sum(map(len, goes))} tests pass", by
 
 
