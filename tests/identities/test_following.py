@@ -235,3 +235,29 @@ def test_what_a_run_does_to_stored_tracklets_is_taken_over(tmp_path: Path, what:
         stored = set(gallery.rows().id.tolist())
         assert set(remembered(identities)["owner"]) == stored
         assert catalogue.visits == len(stored)
+
+
+def test_an_import_that_nobody_told_of_is_taken_over_with_the_people_it_brought(fill: Fill, exported: Path) -> None:
+    gallery = fill(AT_TWO_CAMERAS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities.catch_up()
+    before = {person.id for person in list_people(gallery)}
+    import_gallery(gallery, open_archive(exported))
+    identities.follow()
+    assert remembered(identities) == remembered(OnlineIdentities(gallery, IdentityConfig()))
+    assert {person.id for person in list_people(gallery)} - before
+
+
+def test_whom_an_undoing_leaves_without_a_person_is_given_one_again(fill: Fill) -> None:
+    gallery = fill(AT_TWO_CAMERAS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities.catch_up()
+    new = made_tracklet(6, "a", 70, 75)
+    gallery.add([new])
+    # Deciding everybody anew gives it a person before who decides one after the other comes to it.
+    apply(gallery, propose(gallery, IdentityConfig()))
+    identities.catch_up()
+    Review(gallery, "ana").undo()
+    identities.catch_up()
+    with gallery.read() as connection:
+        assert new.id in person_of_tracklets(connection, [new.id])
