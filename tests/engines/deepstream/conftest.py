@@ -23,7 +23,7 @@ def _write_reid(
     external: str | None = None,
     size: tuple[int | str, int | str] = (64, 32),
 ) -> Path:
-    """A Re-ID network: 3x64x32 in, a pooled vector out; ``batch`` None leaves the batch open, as names in ``size`` do."""
+    """A Re-ID network: 3x64x32 in, a pooled vector out; ``batch`` None leaves it open, as names in ``size`` do."""
     weights = np.random.default_rng(1).normal(size=(embedding, 3, 1, 1)).astype(np.float32)
     first = batch if batch is not None else "batch"
     graph = helper.make_graph(
