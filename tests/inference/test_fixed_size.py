@@ -243,7 +243,7 @@ def test_a_silent_fallback_to_the_processor_is_an_error(
 
 
 @pytest.mark.parametrize("sizes", [(3,), (6, 6, 2)])
-def test_answers_of_several_runs_are_one_array_in_their_order(embedder_model: MakeModel, sizes: tuple[int, ...]) -> None:
+def test_answers_of_several_runs_are_one_array_in_order(embedder_model: MakeModel, sizes: tuple[int, ...]) -> None:
     model = embedder_model()
     session = FixedSession(fixed_graph(Session(model.path), model.spec, 6), "cpu")
     parts = [np.full((size, 2), number, np.float32) for number, size in enumerate(sizes)]
