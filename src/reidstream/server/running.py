@@ -83,8 +83,9 @@ def serve(
         stack.callback(listening.close)
         desk = Desk(gallery, config)
         stack.callback(desk.close)
-        accounts = Accounts(gallery)
-        if not address.is_local and not accounts.users():
+        accounts = Accounts(gallery, oidc=config.oidc)
+        # The provider lets in whom the settings name, and nobody else.
+        if not address.is_local and not accounts.users() and not config.oidc.is_set:
             raise ConfigError(
                 f"nobody has a password yet, so that anybody who reaches {address.host} could take the server over: "
                 "start it on 127.0.0.1 first and make a user there"
