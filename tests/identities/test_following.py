@@ -25,6 +25,7 @@ from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
 from reidstream.identities.schema import members
 from reidstream.types import EndReason, SourceEnded, SourceStarted, Tracklet
+from tests.exact import EXACT
 from tests.identities.conftest import SPACE, Fill, Visit, made_tracklet
 from tests.identities.test_review import IDS
 from tests.identities.three_people import AT_TWO_CAMERAS
@@ -144,6 +145,7 @@ ACTIONS = [
 numbers = count()
 
 
+@pytest.mark.usefixtures("unproven")
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 5)), max_size=7))
 def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps: list[tuple[str, int, int]]) -> None:
@@ -208,7 +210,7 @@ def _cut_short(visit: Visit) -> Tracklet:
 def test_what_a_run_does_to_stored_tracklets_is_taken_over(tmp_path: Path, what: str) -> None:
     kept: list[Visit] = [(1, "b", 40, 45), (2, "b", 50, 55)]
     short: list[Visit] = [(1, "a", 0, 5), (2, "a", 10, 15), (3, "a", 20, 25)]
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         gallery.begin_source(SourceStarted("b", "b.mp4", "content of b", (640, 480), 10, 0.0), "settings")
         _again(gallery, "a", length=100)
         gallery.add([*(made_tracklet(*visit) for visit in kept), *map(_cut_short, short)])
