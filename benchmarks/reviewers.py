@@ -195,6 +195,17 @@ def serve(folder: Path, sources: list[str]) -> subprocess.Popen[bytes]:
     return server
 
 
+def until_all_run(folder: Path) -> int:
+    """Wait until each source is past its beginning; frames that were dropped by then.
+
+    What a camera loses while its models are opened is nobody's doing.
+    """
+    with short_path(folder) as path, Client(socket=path, timeout=120.0) as owner:
+        while any(_begins(source) for source in owner.get("/sources")["sources"]):
+            time.sleep(0.5)
+        return sum(source["dropped"] for source in owner.get("/sources")["sources"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -221,11 +232,7 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
     server = serve(folder, sources)
     running = psutil.Process(server.pid)
     seconds = 60 * given.minutes
-    with short_path(folder) as path, Client(socket=path, timeout=120.0) as owner:
-        # What a camera loses while its models are opened is nobody's doing.
-        while any(_begins(source) for source in owner.get("/sources")["sources"]):
-            time.sleep(0.5)
-        before = sum(source["dropped"] for source in owner.get("/sources")["sources"])
+    before = until_all_run(folder)
     words = [sys.executable, "-m", "benchmarks.reviewers", "--gallery", str(folder), "--review", str(seconds)]
     clients = [
         subprocess.Popen(

@@ -20,7 +20,7 @@ from reidstream.errors import ConfigError, DeliveryError, IdentityChanged, Ident
 from reidstream.gallery import Gallery
 from reidstream.identities import remembered
 from reidstream.identities.applying import apply
-from reidstream.identities.constraints import _LONGEST_TRAVEL, HumanLinks, groups_of, read_topology
+from reidstream.identities.constraints import _LONGEST_TRAVEL, Cameras, HumanLinks, groups_of, read_topology
 from reidstream.identities.delivery import Webhook
 from reidstream.identities.memberships import Likeness, memberships
 from reidstream.identities.online import OnlineIdentities
@@ -303,3 +303,14 @@ def test_parts_of_two_people_who_are_two_are_not_merged_whoever_is_named_first(g
                 _refuse_apart(connection, some, others)
         for some, others in (([IDS[0]], [IDS[2]]), ([IDS[1]], [IDS[2]]), ([IDS[0], IDS[1]], [IDS[2]])):
             _refuse_apart(connection, some, others)
+
+
+@pytest.mark.parametrize("names", ["'a', 'not yet'", "'not yet', 'a'"])
+def test_a_pair_with_a_camera_that_has_delivered_nothing_yet_says_nothing_about_others(
+    tmp_path: Path, names: str
+) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(f"[[pairs]]\ncameras = [{names}]\noverlapping = true\ntravel_seconds = 9\n")
+    cameras, known = read_topology(file, ["a", "b", "c"]), Cameras.separate(3)
+    assert cameras.together.tolist() == known.together.tolist()
+    assert cameras.travel.tolist() == known.travel.tolist()
