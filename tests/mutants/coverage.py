@@ -119,12 +119,12 @@ def measured(folder: Path) -> Coverage:
     """Which tests cover which lines, from a run of the fast tests; where only tests have changed, of those alone."""
     import coverage
 
-    data, stamp = folder / "coverage", folder / "state.json"
+    data, stamp, spent = folder / "coverage", folder / "state.json", folder / "spent.json"
     now = {str(path.relative_to(ROOT)): _digest(path) for path in _files()}
-    before = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    before = json.loads(stamp.read_text()) if stamp.is_file() and spent.is_file() else {}
     changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
     alone = {name for name in changed if Path(name).name.startswith("test_")}
-    costs = _Costs(**json.loads((folder / "costs.json").read_text())) if before else _Costs()
+    costs = _Costs(**json.loads(spent.read_text())) if before else _Costs()
     if changed:
         print("running the tests with coverage ...", flush=True)
         if alone != changed:
@@ -134,7 +134,7 @@ def measured(folder: Path) -> Coverage:
         costs.forget(alone)
         for found in _run(folder, data, sorted(alone & now.keys())):
             costs.add(found)
-        (folder / "costs.json").write_text(json.dumps(asdict(costs)))
+        spent.write_text(json.dumps(asdict(costs)))
         stamp.write_text(json.dumps(now))
     held = coverage.CoverageData(str(data))
     held.read()

@@ -79,6 +79,7 @@ def looked_at_one_by_one(
     return Asked(every[:most], len(every), len(put_off))
 
 
+@pytest.mark.usefixtures("unproven")
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_is_decided_the_same_is_asked_as_by_looking_at_all_questions(peopled: Gallery, seed: int) -> None:
     rng = np.random.default_rng(seed)
