@@ -164,14 +164,22 @@ class _Nobody(ReIDStreamError):
 
 
 def review(folder: Path, seconds: float, seed: int, calm: bool) -> None:
-    """One client's life; what it met is printed as JSON."""
+    """One client's life; what it met is printed as JSON, in the last line."""
     with short_path(folder) as path, Client(socket=path, timeout=120.0) as client:
         reviewer = Reviewer(client, seed, calm=calm)
+        # Whoever measures beside waits for that.
+        print("begun", flush=True)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             reviewer.click()
     found = {"spans": reviewer.spans, "refused": reviewer.refused, "wrong": reviewer.wrong}
     print(json.dumps(found))
+
+
+def met_by(client: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a client has met, when it has ended."""
+    found: dict[str, Any] = json.loads(client.communicate()[0].splitlines()[-1])
+    return found
 
 
 def serve(folder: Path, sources: list[str]) -> subprocess.Popen[bytes]:
@@ -254,7 +262,7 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
         spent = running.cpu_times()
         shown = owner.get("/sources")["sources"]
         facts = owner.facts()
-    said = [json.loads(client.communicate()[0]) for client in clients]
+    said = [met_by(client) for client in clients]
     server.send_signal(signal.SIGTERM)
     ended = server.wait(180)
     good = _report(said, shown, killed, facts)
