@@ -1,13 +1,13 @@
 """Does a camera lose frames because people review? A paced camera with people in view, with clients and without.
 
-    python -m benchmarks.beside_camera [--size 640x360] [--people 3] [--seconds 60] [--clients 0,5,0,5] [--hurried]
+    python -m benchmarks.beside_camera [--size 640x360] [--people 3] [--seconds 60] [--clients 0,5,0,5]
         [--gallery DIR] [--json out.json]
 
 A scene of `reidstream synth` is sent at 25 frames a second by GStreamer's RTSP server (a Python that has its bindings:
 see .ci/gstreamer) to `reidstream serve` with the models of the package. Then come turns: in each so many scripted
-people review (benchmarks/reviewers.py), four requests a second each, or without a pause where --hurried is given. What
-the camera lost in each turn is counted by the server. The clients run at a lower priority: theirs would be other
-machines, so that their processor time is not to be taken from what is measured.
+people review (benchmarks/reviewers.py --calm), four requests a second each. What the camera lost in each turn is
+counted by the server. The clients run at a lower priority: theirs would be other machines, so that their processor time
+is not to be taken from what is measured.
 Ends with 1 when a turn with clients lost a frame.
 """
 
@@ -88,12 +88,9 @@ def camera(path: Path) -> tuple[subprocess.Popen[str], str]:
     raise SystemExit("no Python has GStreamer's RTSP server; .ci/gstreamer names the packages")
 
 
-def turn(
-    folder: Path, clients: int, seconds: float, hurried: bool, seed: int, server: psutil.Process
-) -> dict[str, Any]:
+def turn(folder: Path, clients: int, seconds: float, seed: int, server: psutil.Process) -> dict[str, Any]:
     """What a camera lost in so many seconds beside so many clients, and who used the processor."""
-    words = [sys.executable, "-m", "benchmarks.reviewers", "--gallery", str(folder), "--review", str(seconds)]
-    words += [] if hurried else ["--calm"]
+    words = [sys.executable, "-m", "benchmarks.reviewers", "--gallery", str(folder), "--review", str(seconds), "--calm"]
     started = [
         subprocess.Popen([*words, "--seed", str(seed + n)], stdout=subprocess.PIPE, preexec_fn=_give_way)
         for n in range(clients)
@@ -145,7 +142,6 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=3, help="How many come in half a minute; fewer are in view.")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", default="0,5,0,5")
-    parser.add_argument("--hurried", action="store_true")
     parser.add_argument("--gallery", type=Path, help="One that is there, to read into and to review in; it is changed.")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -161,7 +157,7 @@ def main() -> None:
         time.sleep(_OPENING)
         rows = []
         for number, clients in enumerate(turns):
-            row = turn(folder, clients, given.seconds, given.hurried, 10 * number, psutil.Process(server.pid))
+            row = turn(folder, clients, given.seconds, 10 * number, psutil.Process(server.pid))
             rows.append(row)
             print(
                 f"{clients} clients: {row['lost']} lost of {row['frames'] + row['lost']} frames "

@@ -20,7 +20,7 @@ from reidstream.errors import DeliveryError
 from reidstream.gallery import Gallery
 from reidstream.identities.delivery import follow
 from reidstream.identities.outbox import OutboxEvent, append_events
-from tests.brokers.conftest import Listener, RunningBroker, seqs, until
+from tests.brokers.conftest import Listener, RunningBroker, kafka_messages, seqs, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -78,7 +78,7 @@ def test_nothing_is_lost_when_who_delivers_is_killed_again_and_again(
     elif broker == "kafka":
 
         def heard() -> list[int]:
-            return [json.loads(message.value())["seq"] for message in running.stored("shop")]
+            return [json.loads(message.value())["seq"] for message in kafka_messages(running.port, "shop")]
     else:
         asyncio.run(make_stream(running.port, "shop.>"))
 

@@ -25,7 +25,14 @@ from reidstream.identities.delivery import Webhook
 from reidstream.identities.memberships import Likeness, memberships
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
-from reidstream.identities.people import assign, create_person, human_links, leave_undecided, list_people
+from reidstream.identities.people import (
+    assign,
+    create_person,
+    history,
+    human_links,
+    leave_undecided,
+    list_people,
+)
 from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Kind, questions
 from reidstream.identities.resolving import _cannot_link
@@ -314,3 +321,20 @@ def test_a_pair_with_a_camera_that_has_delivered_nothing_yet_says_nothing_about_
     cameras, known = read_topology(file, ["a", "b", "c"]), Cameras.separate(3)
     assert cameras.together.tolist() == known.together.tolist()
     assert cameras.travel.tolist() == known.travel.tolist()
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_whether_nobody_is_in_two_cameras_at_once_is_as_the_topology_says(tmp_path: Path, separate: bool) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(f"separate = {str(separate).lower()}\n")
+    expected = Cameras.separate(2) if separate else Cameras.independent(2)
+    assert read_topology(file, ["a", "b"]).together.tolist() == expected.together.tolist()
+
+
+def test_the_log_says_what_was_confirmed_and_split(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.confirm("1", IDS[:1])
+    review.split("1", IDS[:1])
+    said = [entry.summary for entry in history(gallery)]
+    assert any("confirmed 1 tracklet of" in words for words in said)
+    assert any("split 1 tracklet from" in words for words in said)
