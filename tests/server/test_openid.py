@@ -302,7 +302,10 @@ def test_an_answer_is_taken_once_from_the_browser_that_began_and_for_ten_minutes
     back = sent_back(client)
     # Another browser that was sent here with somebody's answer would be signed in as them, or they as it.
     refused(browser(served).get(back), "not begun in this browser")
+    kept = dict(client.cookies)
     assert client.get(back).status_code == 303
+    # Also with what the browser kept for it: the answer is not passed on a second time.
+    client.cookies.update(kept)
     refused(client.get(back), "not begun in this browser")
     refused(client.get("/oidc/return?code=x&state=y"), "not begun in this browser")
     refused(client.get("/oidc/return"), "not begun in this browser")
