@@ -160,6 +160,7 @@ def test_jetstream_stores_each_event_once_and_says_what_is_missing(gallery: Gall
 
 
 def test_a_password_is_filled_in_when_connecting_and_never_said(gallery: Gallery) -> None:
+    pytest.importorskip("paho.mqtt", reason="needs paho-mqtt (.ci/brokers installs it)")
     target = subscriber_of(TargetConfig(uri="mqtt://me:hunter2@127.0.0.1:9/shop"), gallery)
     with pytest.raises(DeliveryError) as caught:
         target.deliver([OutboxEvent(1, 0.0, "IdentityCreated", {})])
