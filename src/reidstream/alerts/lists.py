@@ -18,6 +18,7 @@ from reidstream.errors import ConfigError, WatchNotFound
 from reidstream.gallery import Gallery
 from reidstream.gallery.columns import has_column
 from reidstream.identities.people import prepare
+from reidstream.identities.presence import demand_there
 from reidstream.identities.schema import members, people
 from reidstream.types import FloatArray
 
@@ -169,9 +170,11 @@ class WatchLists:
             connection.execute(delete(lists).where(lists.c.id == found.id))
 
     def add_person(self, word: str, tracklet: str, author: str) -> Entry:
-        """Put whoever has this tracklet on a list. Raises WatchNotFound, ConfigError for somebody who is on it."""
+        """Put whoever has this tracklet on a list. Raises WatchNotFound, TrackletNotFound, ConfigError for somebody
+        who is on it."""
         found = self._open(word)
         with self._gallery.write() as connection:
+            demand_there(connection, tracklet)
             owner = select(members.c.person).where(members.c.tracklet == tracklet).scalar_subquery()
             theirs = select(members.c.tracklet).where(members.c.person == owner)
             there = select(entries.c.id).where(entries.c.list == found.id, entries.c.tracklet.in_(theirs))

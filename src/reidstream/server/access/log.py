@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 
 from reidstream.gallery import Gallery
+from reidstream.identities.presence import demand_there
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import looks
 
@@ -24,9 +25,13 @@ class AccessLog:
     def note(
         self, caller: Caller, action: str, *, person: str | None = None, tracklet: str | None = None, detail: str = ""
     ) -> None:
-        """detail: numbers and states only, never a name, because it does not go when a person is erased."""
+        """detail: numbers and states only, never a name, because it does not go when a person is erased.
+
+        Raises TrackletNotFound or PersonNotFound for who was erased since the caller asked.
+        """
         values = {"who": caller.name, "address": caller.address, "action": action, "person": person}
         with self._gallery.write() as connection:
+            demand_there(connection, tracklet, person)
             connection.execute(insert(looks).values(wall=time.time(), tracklet=tracklet, detail=detail, **values))
 
     def page(self, before: int | None, limit: int) -> list[dict[str, Any]]:

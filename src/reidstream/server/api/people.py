@@ -10,6 +10,7 @@ from sqlalchemy import delete, insert, select
 
 from reidstream.documents import people_document, person_document
 from reidstream.identities.catalogue import Entry
+from reidstream.identities.presence import demand_there
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import hidden
 from reidstream.server.api.common import (
@@ -134,6 +135,7 @@ def hide_person(person: str, desk: TheDesk, caller: Reviewer) -> Response:
     """Leave a person out of lists, suggestions and the queue."""
     entry = entry_of(desk, caller, person)
     with desk.gallery.write() as connection:
+        demand_there(connection, entry.person.id)
         connection.execute(delete(hidden).where(hidden.c.person == entry.person.id))
         connection.execute(insert(hidden).values(person=entry.person.id, who=caller.name, wall=time.time()))
     desk.log.note(caller, "hid a person", person=entry.person.id)

@@ -10,6 +10,8 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import delete, insert, select
 
+from reidstream.errors import PersonNotFound, TrackletNotFound
+from reidstream.identities.presence import demand_there
 from reidstream.server.access.roles import Caller
 from reidstream.server.access.schema import answers, places
 from reidstream.server.api.common import Reviewer, TheDesk, answer
@@ -82,6 +84,7 @@ def queue(
 def keep_place(sent: Place, desk: TheDesk, caller: Reviewer) -> Response:
     """Keep at which question this user is, for when they come back, to any browser."""
     with desk.gallery.write() as connection:
+        demand_there(connection, sent.one, sent.other)
         connection.execute(delete(places).where(places.c.user == caller.name))
         connection.execute(insert(places).values(user=caller.name, one=sent.one, other=sent.other))
     return answer({"one": sent.one, "other": sent.other})
@@ -95,11 +98,21 @@ def say(sent: Answer, desk: TheDesk, caller: Reviewer) -> Response:
 
 
 def note_answers(desk: Desk, caller: Caller, pairs: Sequence[tuple[str, str]], said: str) -> None:
-    """Remember what a user said to questions: "decided", "skip" or "later"."""
+    """Remember what a user said to questions: "decided", "skip" or "later".
+
+    Raises TrackletNotFound or PersonNotFound for a question about somebody who was erased since it was asked, unless
+    it is decided: nobody counts that one any more.
+    """
     if not pairs:
         return
     with desk.gallery.write() as connection:
         for one, other in pairs:
+            try:
+                demand_there(connection, one, other)
+            except (PersonNotFound, TrackletNotFound):
+                if said == "decided":
+                    continue
+                raise
             key = {"user": caller.name, "one": one, "other": other}
             connection.execute(delete(answers).where(*(answers.c[name] == value for name, value in key.items())))
             connection.execute(insert(answers).values(**key, answer=said, wall=time.time()))
