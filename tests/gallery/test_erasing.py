@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from reidstream.errors import TrackletNotFound
-from reidstream.gallery import Filter, Gallery
+from reidstream.errors import GalleryError, TrackletNotFound
+from reidstream.gallery import Filter, Gallery, erasing
 from reidstream.gallery.next_space import NextVector, begin_move, finish_move, put, waiting
-from reidstream.gallery.traces import find_traces, pieces_of
+from reidstream.gallery.traces import Traces, find_traces, pieces_of
 from reidstream.types import EmbeddingSpace, Tracklet
 from tests.slow import first_quick
 
@@ -207,3 +209,60 @@ def test_after_a_move_the_former_vectors_are_in_no_file_any_more(indexed: Filled
         gallery.rebuild()
     data = bytes_of(path)
     assert not any(needle in data for needle in needles)
+
+
+class _WritingBeside:
+    """Another process's connection that writes a text into a row and takes it back, before each of some searches."""
+
+    def __init__(self, path: Path, text: str, searches: set[int]) -> None:
+        self._connection = sqlite3.connect(path / "gallery.db", isolation_level=None, timeout=60)
+        self._text, self._searches, self.search = text, searches, 0
+
+    def __call__(self, *asked: Any) -> Traces:
+        self.search += 1
+        if self.search in self._searches:
+            ((before,),) = self._connection.execute("SELECT uri FROM recordings").fetchall()
+            for uri in (self._text, before):
+                self._connection.execute("UPDATE recordings SET uri = ?", (uri,))
+        return find_traces(*asked)
+
+
+@pytest.mark.parametrize(("searches", "proven"), [({2, 3, 4}, True), (set(range(2, 9)), False)])
+def test_who_writes_between_the_emptying_of_the_log_and_the_search_does_not_spoil_the_proof(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, searches: set[int], proven: bool
+) -> None:
+    """Unless it is so each time: then what is read there is a trace, and said to be one."""
+    tracklets = some_tracklets(12)
+    path = filled(tracklets)
+    victim = tracklets[5].id
+    beside = _WritingBeside(path, victim, searches)
+    monkeypatch.setattr(erasing, "find_traces", beside)
+    monkeypatch.setattr(erasing, "_PAUSES", (0.0, 0.0, 0.0))
+    with Gallery.open(path, write=True) as gallery:
+        if proven:
+            assert gallery.erase([victim]).proven
+        else:
+            with pytest.raises(GalleryError, match=r"gallery\.db-wal at byte \d+ .*each of 4 times"):
+                gallery.erase([victim])
+    # The first one is before the erasure.
+    assert beside.search == (5 if proven else 6)
+    if proven:
+        assert victim.encode() not in bytes_of(path)
+
+
+def test_a_row_that_says_it_for_good_is_a_trace_however_often_it_is_looked(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracklets = some_tracklets(12)
+    path = filled(tracklets)
+    victim = tracklets[5].id
+    beside = sqlite3.connect(path / "gallery.db", isolation_level=None, timeout=60)
+
+    def search(*asked: Any) -> Traces:
+        beside.execute("UPDATE recordings SET uri = ?", (victim,))
+        return find_traces(*asked)
+
+    monkeypatch.setattr(erasing, "find_traces", search)
+    monkeypatch.setattr(erasing, "_PAUSES", (0.0, 0.0))
+    with Gallery.open(path, write=True) as gallery, pytest.raises(GalleryError, match=r"gallery\.db at byte"):
+        gallery.erase([victim])

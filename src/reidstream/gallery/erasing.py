@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from sqlalchemy import Connection, Text, inspect, select
 
 from reidstream.config.redaction import redacted
 from reidstream.errors import GalleryError, TrackletNotFound
-from reidstream.gallery.database import Database
+from reidstream.gallery.database import DATABASE_FILE, Database
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.ownership import OWN_FILES
 from reidstream.gallery.personal import Subject, stores_of, traces_in_tables
@@ -40,6 +41,9 @@ _EQUAL = 1 - 1e-6
 
 _READERS_PATIENCE = 60.0
 """Seconds to wait for readers that still look at the former state of the facts."""
+
+_PAUSES = (0.1, 0.5, 2.0)
+"""Seconds between two searches of files in which somebody writes meanwhile; nobody is kept from writing."""
 
 
 _SHORTEST_TEXT = 4
@@ -150,17 +154,16 @@ def erase(
                 # A page that was rearranged long ago can hold a copy that deleting does not reach.
                 database.vacuum()
                 _fold_log(database)
-            with database.read() as connection:
-                said = {text: _columns_that_say(connection, text) for text in texts}
-            elsewhere = sorted({column for text in subject.texts for column in said.get(text, ())})
-            texts = [text for text in texts if not said[text]]
-            after = find_traces(folder, np.delete(pieces, sorted(shared), axis=0), texts, _WORDLESS)
+            wanted_pieces = np.delete(pieces, sorted(shared), axis=0)
+            after, said = _search_again(database, folder, wanted_pieces, texts)
             if after.found:
                 trace = after.found[0]
                 raise GalleryError(
                     f"traces of who was erased can still be read in {folder / trace.file} at byte {trace.offset} "
-                    f"(and {len(after.found) - 1} more places); run `reidstream gallery rebuild` and erase again"
+                    f"(and {len(after.found) - 1} more places); {_what_next(after)}"
                 )
+            elsewhere = sorted({column for text in subject.texts for column in said.get(text, ())})
+            texts = [text for text in texts if not said[text]]
     with database.write() as connection:
         write_facts(connection, erasing=False)
     return Erasure(
@@ -173,6 +176,35 @@ def erase(
         tuple(elsewhere),
         reach,
     )
+
+
+def _search_again(
+    database: Database, folder: Path, pieces: Pieces, texts: Sequence[str]
+) -> tuple[Traces, dict[str, list[str]]]:
+    """What is found of the pieces, and of those texts that stand in no table; and which columns say each text.
+
+    Whoever writes between the emptying of the log and the search may leave a page in the log that says what no table
+    says any more when it is looked through, or not yet: a name that was given and taken back, an id that was written
+    down just before. So the log is emptied once more, a few times at most; what is found every time is a trace.
+    """
+    for pause in (*_PAUSES, None):
+        with database.read() as connection:
+            said = {text: _columns_that_say(connection, text) for text in texts}
+        found = find_traces(folder, pieces, [text for text in texts if not said[text]], _WORDLESS)
+        if not found.found or pause is None:
+            break
+        time.sleep(pause)
+        _fold_log(database)
+    return found, said
+
+
+def _what_next(after: Traces) -> str:
+    if {trace.file for trace in after.found} == {f"{DATABASE_FILE}-wal"}:
+        return (
+            f"they were written again each of {len(_PAUSES) + 1} times that the log was emptied: find out which "
+            "process speaks of them, stop it, and open the gallery for writing, which completes the erasure"
+        )
+    return "run `reidstream gallery rebuild` and erase again"
 
 
 def _searched(subject: Subject) -> list[str]:
