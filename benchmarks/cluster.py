@@ -170,10 +170,15 @@ def load(rate: float, seconds: float, processes: int, people: int, decide: bool)
         "stored_per_second": round(len(stored) / (last - first), 1),
         "store_ms": _percentiles(spans),
         "until_found_ms": _percentiles(waits),
-        "decider_lag_s": {"median": round(float(np.median(lags)), 2), "most": round(max(lags), 2)} if decide else None,
+        "decider_lag_s": _lag(lags) if decide else None,
         "bytes_per_tracklet": round(size / max(len(stored), 1)),
     }
     _say(json.dumps(report))
+
+
+def _lag(seconds: list[float]) -> dict[str, float]:
+    median, most_of = (round(float(np.percentile(seconds, q)), 2) for q in (50, 95))
+    return {"median": median, "p95": most_of, "most": round(max(seconds), 2)}
 
 
 def _percentiles(values: Any) -> dict[str, float]:

@@ -1,11 +1,14 @@
 """What live pictures cost, and that viewers cost next to nothing.
 
     python -m benchmarks.live [--cameras 16] [--viewers 0 1 4 16] [--seconds 10] [--json out.json]
+    python -m benchmarks.live --large [--viewers 0 1 4] [--seconds 10]
 
 Frames of 1080p video (planar YUV, as decoders give it) come at 25 a second from each camera and somebody is in all of
 them, so that each gives five pictures a second. They are made, sent to the server's hub by a pipe each and from there
 to browsers' sockets through the whole application, as with `reidstream serve`; here in one process, whose processor
-time is what is measured. The viewers are another process.
+time is what is measured. The viewers are another process. --large: one camera alone, as pictures 1280 pixels wide (ten
+a second) and as its film, whose packets of H.264 (1080p, 25 a second) were encoded before and are handed on as they
+are.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from fractions import Fraction
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -40,10 +45,12 @@ from reidstream.server.access.roles import Role
 from reidstream.server.app import create_app
 from reidstream.server.cameras import Cameras
 from reidstream.server.desk import Desk
+from reidstream.server.live.fragments import Fragment
 from reidstream.server.live.picture import LivePicture
 from reidstream.server.live.publisher import Publisher
 from reidstream.server.running import Address, _server
 from reidstream.sources.frame import Frame
+from reidstream.sources.packet_tap import PacketTap, remember_tap
 from reidstream.sources.picture import Orientation, VideoPicture
 from reidstream.types import EmbeddingSpace, Observed
 
@@ -98,9 +105,15 @@ class CameraOfFrames:
         self.publisher.start()
         self._cameras = cameras
         threading.Thread(target=self._receive, daemon=True).start()
+        self.tap = PacketTap()
+        remember_tap(name, self.tap)
 
     def want(self, wanted: Any) -> None:
         self._server_end.send({self.name: wanted[self.name]} if self.name in wanted else {})
+
+    def play(self, packet: Any, stream: Any) -> None:
+        """A packet has come, as a reading thread hands it on."""
+        self.tap.take(packet, stream)
 
     def observe(self, number: int) -> None:
         boxes = np.array([[400, 200, 560, 700]], np.float32)
@@ -117,8 +130,34 @@ class CameraOfFrames:
             self._cameras.live.publish(picture)
 
 
-def measured(cameras: int, viewers: int, seconds: float, folder: Path, shown: list[VideoPicture]) -> dict[str, float]:
-    """Cores that are busy while so many look at all cameras, and pictures a second that are made."""
+def film(path: Path, shown: list[VideoPicture], seconds: float) -> Path:
+    """The pictures again and again as H.264, a key frame every two seconds, as cameras send it."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=FPS, options={"preset": "ultrafast", "tune": "zerolatency"})
+        stream.width, stream.height = SIZE
+        stream.pix_fmt, stream.bit_rate, stream.codec_context.gop_size = "yuv420p", 4_000_000, 2 * FPS
+        for number in range(round(seconds * FPS)):
+            frame = shown[number % len(shown)]._frame.reformat(format="yuv420p")
+            frame.pts = number
+            frame.time_base = Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def measured(
+    cameras: int,
+    viewers: int,
+    seconds: float,
+    folder: Path,
+    shown: list[VideoPicture],
+    large: str = "",
+    moving: Path | None = None,
+) -> dict[str, Any]:
+    """Cores that are busy while so many look at all cameras, and pictures (parts of films with them) a second.
+
+    large: ``large`` or ``moving``, of the first camera alone; moving: its film.
+    """
     space = EmbeddingSpace("benchmark", "benchmark", 8)
     config = GalleryConfig(index="exact")
     with Gallery.open(folder, write=True, create=True, space=space, config=config) as gallery:
@@ -137,7 +176,7 @@ def measured(cameras: int, viewers: int, seconds: float, folder: Path, shown: li
         made = 0
         publish = served.live.publish
 
-        def counted(picture: LivePicture) -> None:
+        def counted(picture: LivePicture | Fragment) -> None:
             nonlocal made
             made += 1
             publish(picture)
@@ -152,17 +191,21 @@ def measured(cameras: int, viewers: int, seconds: float, folder: Path, shown: li
         server = _server(create_app(desk, cameras=served), bound, Address())
         thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])), daemon=True)
         thread.start()
+        looked = {"tiles": [], large: names[0]} if large else {"tiles": names}
         url = f"ws://localhost:{bound.getsockname()[1]}/api/v1/live"
-        words = [sys.executable, "-c", _VIEWERS, url, secret, json.dumps({"tiles": names}), str(viewers)]
+        words = [sys.executable, "-c", _VIEWERS, url, secret, json.dumps(looked), str(viewers)]
         looking = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert looking.stdout is not None
         looking.stdout.readline()
+        packets = demuxed(moving) if moving is not None else iter(())
         begun, spent, first = time.perf_counter(), time.process_time(), made
         for number in range(round(seconds * FPS)):
             due = begun + number / FPS
             time.sleep(max(0.0, due - time.perf_counter()))
             for stream in streams:
                 stream.observe(number)
+                if (packet := next(packets, None)) is not None:
+                    stream.play(*packet)
         wall = time.perf_counter() - begun
         spent = time.process_time() - spent
         looking.communicate("end\n")
@@ -176,10 +219,18 @@ def measured(cameras: int, viewers: int, seconds: float, folder: Path, shown: li
     return {"viewers": viewers, "cores": spent / wall, "pictures": (made - first) / wall}
 
 
+def demuxed(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Packets with their stream; what that costs is part of reading a camera, and not of showing it."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        yield from [(packet, stream) for packet in container.demux(stream)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cameras", type=int, default=16)
     parser.add_argument("--viewers", type=int, nargs="+", default=[0, 1, 4, 16])
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -187,7 +238,17 @@ def main() -> None:
     shown = pictures()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for count in given.viewers:
+        if given.large:
+            made = film(Path(folder) / "film.ts", shown, given.seconds + 1)
+            for view, moving in (("large", None), ("moving", made)):
+                for count in given.viewers:
+                    place = Path(folder) / f"{view}{count}"
+                    row = {"view": view, **measured(1, count, given.seconds, place, shown, view, moving)}
+                    rows.append(row)
+                    print(
+                        f"{view:6s} {count:3d} viewers: {row['cores']:.3f} cores, {row['pictures']:.1f} parts a second"
+                    )
+        for count in given.viewers if not given.large else ():
             row = measured(given.cameras, count, given.seconds, Path(folder) / str(count), shown)
             rows.append(row)
             print(f"{count:3d} viewers: {row['cores']:.3f} cores, {row['pictures']:.1f} pictures a second made")

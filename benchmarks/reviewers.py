@@ -164,14 +164,22 @@ class _Nobody(ReIDStreamError):
 
 
 def review(folder: Path, seconds: float, seed: int, calm: bool) -> None:
-    """One client's life; what it met is printed as JSON."""
+    """One client's life; what it met is printed as JSON, in the last line."""
     with short_path(folder) as path, Client(socket=path, timeout=120.0) as client:
         reviewer = Reviewer(client, seed, calm=calm)
+        # Whoever measures beside waits for that.
+        print("begun", flush=True)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             reviewer.click()
     found = {"spans": reviewer.spans, "refused": reviewer.refused, "wrong": reviewer.wrong}
     print(json.dumps(found))
+
+
+def met_by(client: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a client has met, when it has ended."""
+    found: dict[str, Any] = json.loads(client.communicate()[0].splitlines()[-1])
+    return found
 
 
 def serve(folder: Path, sources: list[str]) -> subprocess.Popen[bytes]:
@@ -193,6 +201,17 @@ def serve(folder: Path, sources: list[str]) -> subprocess.Popen[bytes]:
             raise SystemExit("the server did not start")
         time.sleep(0.1)
     return server
+
+
+def until_all_run(folder: Path) -> int:
+    """Wait until each source is past its beginning; frames that were dropped by then.
+
+    What a camera loses while its models are opened is nobody's doing.
+    """
+    with short_path(folder) as path, Client(socket=path, timeout=120.0) as owner:
+        while any(_begins(source) for source in owner.get("/sources")["sources"]):
+            time.sleep(0.5)
+        return sum(source["dropped"] for source in owner.get("/sources")["sources"])
 
 
 def main() -> None:
@@ -221,11 +240,7 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
     server = serve(folder, sources)
     running = psutil.Process(server.pid)
     seconds = 60 * given.minutes
-    with short_path(folder) as path, Client(socket=path, timeout=120.0) as owner:
-        # What a camera loses while its models are opened is nobody's doing.
-        while any(_begins(source) for source in owner.get("/sources")["sources"]):
-            time.sleep(0.5)
-        before = sum(source["dropped"] for source in owner.get("/sources")["sources"])
+    before = until_all_run(folder)
     words = [sys.executable, "-m", "benchmarks.reviewers", "--gallery", str(folder), "--review", str(seconds)]
     clients = [
         subprocess.Popen(
@@ -247,7 +262,7 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
         spent = running.cpu_times()
         shown = owner.get("/sources")["sources"]
         facts = owner.facts()
-    said = [json.loads(client.communicate()[0]) for client in clients]
+    said = [met_by(client) for client in clients]
     server.send_signal(signal.SIGTERM)
     ended = server.wait(180)
     good = _report(said, shown, killed, facts)

@@ -86,3 +86,13 @@ def test_the_quickest_tests_of_a_line_are_chosen_and_who_noticed_before_is_asked
     coverage.noticed[tests[2]] += 100
     assert coverage.chosen(mutant)[0][0] == tests[2]
     assert coverage.chosen(Mutant(ROOT / "src/module.py", 4, 0, "a", "b")) == []
+
+
+def test_what_tests_share_is_counted_once() -> None:
+    mutant = Mutant(ROOT / "src/module.py", 3, 0, "a", "b")
+    tests = [f"tests/test_a.py::test_{k}" for k in range(9)]
+    alone = Coverage({("src/module.py", 3): tests}, dict.fromkeys(tests, 12.0))
+    assert sum(map(len, alone.chosen(mutant))) == 3
+    sharing = Coverage(alone.tests, dict.fromkeys(tests, 0.1), {"server": 12.0}, {test: ["server"] for test in tests})
+    assert sum(map(len, sharing.chosen(mutant))) == 9
+    assert sharing.limit(tests) < 100 < alone.limit(tests)

@@ -322,7 +322,14 @@ class Client:
 
     def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:
-            response = self._http.request(method, path, **how)
+            try:
+                response = self._http.request(method, path, **how)
+            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+                # The server may have closed a connection that nothing was asked on for a while in that very moment.
+                # What only asks can be asked again; whether what changes something has arrived nobody knows.
+                if method != "GET":
+                    raise
+                response = self._http.request(method, path, **how)
         except httpx.TransportError as error:
             raise GalleryError(
                 f"the server at {self.address} does not answer ({error or type(error).__name__})"

@@ -24,6 +24,7 @@ ReIDStreamError
 │   ├── NotAuthenticated      it is not known who asks
 │   ├── AccessDenied          known, but not allowed to
 │   └── TooManyAttempts       wait before the next one
+├── ProviderError             the OpenID provider does not answer, or not as it must
 ├── JobNotFound               no such job
 ├── WatchNotFound             no such watch list, entry, rule or alert
 ├── DeliveryError             events could not be handed over to a subscriber
@@ -140,6 +141,10 @@ class TooManyAttempts(AccessError):
     def __init__(self, message: str, seconds: float) -> None:
         super().__init__(message)
         self.seconds = seconds
+
+
+class ProviderError(ReIDStreamError):
+    """The OpenID provider that people sign in through does not answer, or not as it must."""
 
 
 class JobNotFound(ReIDStreamError):

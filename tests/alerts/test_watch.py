@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from reidstream.alerts import Watch
 from reidstream.alerts.lists import rule_settings
 from reidstream.errors import ConfigError, WatchNotFound
+from reidstream.identities.in_view import photos_shown
+from reidstream.identities.remembered import Seen
 from tests.alerts.conftest import DAY, NOW, VISITS, Scene, looks, sighting, track_of, tracklet
 from tests.identities.conftest import Fill, fill
 
@@ -364,3 +367,16 @@ def test_nobody_who_was_stored_before_there_was_a_rule_is_told_of(scene: Scene) 
     scene.rule(cooldown=0)
     scene.watch = Watch(scene.gallery, lambda: scene.identities, clock=scene.clock)
     assert [one["media"] for one in scene.alerts()] == [5008.0]
+
+
+def test_whoever_else_it_may_be_speaks_against_a_photo() -> None:
+    """Likelihoods of a photo, of people whom it does not show, and of nobody known share the certainty."""
+    decider: Any = SimpleNamespace(
+        strangers_of_all=lambda photos: [(0.3, 0.1)] * len(photos),
+        odds_of=lambda similarity, strangers, seen, gaps: np.log([3.0] * len(similarity)),
+        alone=lambda person, asked: {"shown": 0.9, "other": 0.1}[person],
+    )
+    photos = np.eye(1, 4, dtype=np.float32)
+    seen = Seen(0, 0.0, 5.0, photos[0], photos, 0.9, (0.3, 0.1), "t")
+    decision: Any = SimpleNamespace(candidates=[("shown", 0.2), ("other", 0.4)], nobody=0.4)
+    assert photos_shown(decider, photos, np.zeros(1), seen, decision) == pytest.approx([3 / (1 + 3 + 1)])

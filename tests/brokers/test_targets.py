@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from reidstream.brokers import subscriber_of
 from reidstream.brokers.envelopes import CloudEvents, type_of
+from reidstream.brokers.former import Former
 from reidstream.cli.app import app
 from reidstream.config import TargetConfig, load_config
-from reidstream.errors import ConfigError
+from reidstream.errors import ConfigError, DeliveryError
 from reidstream.gallery import Gallery
 from reidstream.identities.delivery import signature
 from reidstream.identities.outbox import OutboxEvent, all_events_after
+from reidstream.server.access.schema import notes
 from reidstream.server.desk import Desk
 from reidstream.server.telling import Telling
 from tests.brokers.conftest import seqs, until
@@ -99,3 +102,34 @@ def test_a_web_server_hears_of_the_kinds_that_it_wants(desk: Desk, tell: Callabl
     receiver.stop()
     told = [one for _, body in receiver.requests for one in json.loads(body)]
     assert {one["type"] for one in told} == {"reidstream.identity.created.v1"}
+
+
+def test_the_broker_of_a_former_target_is_asked_less_and_less_often_and_named(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "mqtt://me:s3cret@127.0.0.1:9/shop"
+    with desk.gallery.write() as connection:
+        kept = Former(uri, None, "node", ("a",)).as_text()
+        connection.execute(insert(notes).values(key="target abc: home", value=kept))
+    telling = Telling(desk, [])
+    (left,) = telling._left
+    waits: list[float] = []
+    answers = iter([*[False] * 20, True])
+
+    def withdraw(*_: object, **__: object) -> None:
+        if not next(answers):
+            raise DeliveryError("nobody answers at mqtt://me:s3cret@127.0.0.1:9")
+
+    monkeypatch.setattr(Former, "withdraw", withdraw)
+    monkeypatch.setattr(left.stop, "wait", lambda seconds: waits.append(seconds) or said.append(telling.former))
+    said: list[Any] = []
+    left._run()
+    assert waits[:3] == [0.5, 1.0, 2.0]
+    assert waits == sorted(waits)
+    # Hours, and no longer than that.
+    assert waits[-1] == waits[-2] == 6 * 3600
+    assert said[0] == [{"target": "mqtt://me:***@127.0.0.1:9/shop", "trouble": said[0][0]["trouble"]}]
+    assert "nobody answers" in said[0][0]["trouble"]
+    assert "s3cret" not in json.dumps(said)
+    assert telling.former == []
+    assert Telling(desk, [])._left == []

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
@@ -44,6 +45,7 @@ def alerts_of(url: str) -> list[dict[str, Any]]:
         return Alerts(gallery).page(1000)
 
 
+@pytest.mark.slow
 def test_whoever_is_in_view_of_a_worker_is_told_of_once_whoever_is_killed(tmp_path: Path, postgres: str) -> None:
     ruled(postgres, "--who", "anybody", "--camera", "door")
     walks = [(number + 1, 4.0 * number, 4.0 * number + 3.0) for number in range(15)]

@@ -1,7 +1,15 @@
-"""What every vector index promises: the same tests for the exact one, ChromaDB and pgvector."""
+"""What every vector index promises: the same tests for the one that compares all, the one in memory for large
+galleries, ChromaDB in a folder, ChromaDB's own server and pgvector."""
 
 from __future__ import annotations
 
+import itertools
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +21,7 @@ from reidstream.errors import GalleryError
 from reidstream.gallery.database import place_of
 from reidstream.gallery.index.chroma import COLLECTION, ChromaIndex
 from reidstream.gallery.index.exact import ExactIndex, VectorIndex
+from reidstream.gallery.index.memory import MemoryIndex
 from reidstream.gallery.index.pgvector import PgVectorIndex
 from reidstream.types import FloatArray
 
@@ -24,10 +33,44 @@ def some(n: int, seed: int = 0) -> tuple[list[str], FloatArray]:
     return [f"{seed:02x}{i:030x}" for i in range(n)], vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@pytest.fixture(params=["exact", "chroma", "pgvector"])
+@pytest.fixture(scope="module")
+def chroma_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of ChromaDB's own server (`chroma run`)."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("chroma-server")
+    words = ["run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        command = [str(Path(sys.executable).with_name("chroma")), *words]
+        child = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 120
+        while child.poll() is None and time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=5):
+                    break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        else:
+            raise AssertionError((folder / "log").read_text())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.kill()
+        child.wait()
+
+
+_collections = itertools.count()
+
+
+@pytest.fixture(params=["exact", "memory", "chroma", "chroma server", "pgvector"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VectorIndex]:
     made: Callable[[], VectorIndex] = {
         "exact": lambda: ExactIndex(SIZE),
+        "memory": lambda: MemoryIndex(SIZE),
+        "chroma server": lambda: ChromaIndex.on_server(
+            request.getfixturevalue("chroma_server"), f"contract-{next(_collections)}", SIZE
+        ),
         "chroma": lambda: ChromaIndex.in_folder(tmp_path / "index", SIZE),
         "pgvector": lambda: PgVectorIndex(place_of(request.getfixturevalue("postgres")), "0" * 32, 1, SIZE, make=True),
     }[request.param]

@@ -29,7 +29,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "break_off": lambda g: g.break_off(["content-door"]),
     "check": lambda g: g.check(),
     "crop": lambda g: g.crop(some_tracklets(1)[0].id),
-    "end_source": lambda g: g.end_source(SourceEnded("door", 100, 1004.0), "content-door"),
+    "end_source": lambda g: g.end_source(SourceEnded("never begun", 100, 1004.0)),
     "ends": lambda g: g.ends([some_tracklets(1)[0].id]),
     "erase": lambda g: g.erase([some_tracklets(1)[0].id]),
     "facts": lambda g: g.facts(),

@@ -195,3 +195,22 @@ def test_sources_and_contents_are_both_asked_for() -> None:
     where = Filter(sources=("door",), contents=("a",))
     held = [where.holds(source, content, 0, 1, 0, 1) for source in ("door", "yard") for content in ("a", "b")]
     assert held == [True, False, False, False]
+
+
+def test_rows_that_the_index_has_not_got_are_read_once(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def counted(connection: Any, after: int, *more: Any) -> Any:
+        begun.append(after)
+        return rows_after(connection, after, *more)
+
+    rows_after = searching.rows_after
+    monkeypatch.setattr(searching, "rows_after", counted)
+    search = searcher(gallery, monkeypatch, index_of(PEOPLE[:20]), indexed=20)
+    for _ in range(3):
+        assert finds_everybody(search, PEOPLE)
+    assert begun == [0]
+    more = some_tracklets(5, source="yard", content="content-yard")
+    gallery.add(more)
+    assert finds_everybody(search, [*PEOPLE, *more])
+    assert begun == [0, 60]

@@ -192,3 +192,28 @@ def test_what_a_tracklet_has_not_got_it_does_not_get_by_being_stored(gallery: Ga
     assert same_tracklet(gallery.tracklet(whole.id), whole)
     assert same_tracklet(gallery.tracklet(bare.id), bare)
     assert gallery.crop(bare.id) is None
+
+
+def test_a_recording_that_nobody_reads_any_more_is_read_again_by_the_next_run(gallery: Gallery) -> None:
+    gallery.begin_source(started(), SETTINGS)
+    gallery.begin_source(started("yard", "content-yard"), SETTINGS)
+    gallery.break_off([CONTENT])
+    states = {recording.source: recording.state for recording in gallery.sources()}
+    assert states == {"door": State.STOPPED, "yard": State.RUNNING}
+    gallery.break_off([])
+    assert gallery.sources()[1].state is State.RUNNING
+
+
+def test_what_a_batch_rewrites_or_removes_is_noted_for_those_who_follow(gallery: Gallery) -> None:
+    (first, other) = some_tracklets(2, reason=EndReason.SHUTDOWN)
+    gallery.begin_source(started(), SETTINGS)
+    gallery.add([first, other])
+    gallery.end_source(ended(stopped=True))
+    before = gallery.unannounced.number
+    longer = replace(first, end_frame=999, reason=EndReason.LEFT)
+    with gallery.batch() as batch:
+        assert batch.begin_source(started(), SETTINGS).wanted
+        batch.add([longer])
+        batch.end_source(ended(), CONTENT)
+    unseen = gallery.unannounced.after(before)
+    assert (unseen.changed, unseen.gone) == ({first.id}, {other.id})

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.constraints import Cameras, HumanLinks
+from reidstream.identities.calibration import estimated_share
+from reidstream.identities.constraints import Cameras, HumanLinks, groups_of
 from reidstream.identities.continuing import Continuations, continuations, left_over
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.resolving import compared, resolve
@@ -187,3 +188,20 @@ def test_what_goes_on_is_no_reason_to_expect_that_others_return() -> None:
     nothing = np.zeros(0, np.int64)
     none = Continuations(nothing, nothing, np.zeros(0), np.zeros(0), 0.3, 2.0)
     assert left_over(none, pairs, read.ratio) == 1.0
+
+
+def test_pairs_within_a_track_that_goes_on_are_no_pairs_that_could_return() -> None:
+    """The share of those who return is a part of the pairs that are left, of which there are fewer then."""
+    evidence, _ = a_square()
+    pairs, read, _ = compared(evidence, IdentityConfig(), HumanLinks(), Cameras.independent(1))
+    found = continuations(evidence, pairs.i, pairs.j, read.ratio)
+    surely = found.same > 0.5
+    track = groups_of(pairs.n, list(zip(found.earlier[surely].tolist(), found.later[surely].tolist(), strict=True)))
+    apart = pairs.open & (track[pairs.i] != track[pairs.j])
+    fewer = pairs.free - float(pairs.open.sum() - apart.sum())
+    assert fewer < pairs.free
+    shares = [
+        estimated_share(read.ratio[some], pairs.kept[some], free, pairs.n)
+        for some, free in ((apart, fewer), (pairs.open, pairs.free))
+    ]
+    assert left_over(found, pairs, read.ratio) == pytest.approx(shares[0] / shares[1])

@@ -442,3 +442,11 @@ def test_wrong_use_is_explained(run: Run, arguments: tuple[str, ...], says: str)
     code, _, error = run(*arguments)
     assert code == 2
     assert says in error
+
+
+def test_undoing_tells_where_everybody_is_again(gallery: Gallery) -> None:
+    before = held(gallery)
+    Review(gallery, "ana").move(VISIT_IDS[2], "2")
+    assert mirrored(gallery) == held(gallery) != before
+    Review(gallery, "ana").undo()
+    assert mirrored(gallery) == held(gallery) == before

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.errors import GalleryError, IdentityError
@@ -22,7 +23,9 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people, person_of_tracklets
 from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
+from reidstream.identities.schema import members
 from reidstream.types import EndReason, SourceEnded, SourceStarted, Tracklet
+from tests.exact import EXACT
 from tests.identities.conftest import SPACE, Fill, Visit, made_tracklet
 from tests.identities.test_review import IDS
 from tests.identities.three_people import AT_TWO_CAMERAS
@@ -142,6 +145,7 @@ ACTIONS = [
 numbers = count()
 
 
+@pytest.mark.usefixtures("unproven")
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 5), st.integers(0, 5)), max_size=7))
 def test_what_is_followed_is_what_is_read_anew(fill: Fill, exported: Path, steps: list[tuple[str, int, int]]) -> None:
@@ -206,7 +210,7 @@ def _cut_short(visit: Visit) -> Tracklet:
 def test_what_a_run_does_to_stored_tracklets_is_taken_over(tmp_path: Path, what: str) -> None:
     kept: list[Visit] = [(1, "b", 40, 45), (2, "b", 50, 55)]
     short: list[Visit] = [(1, "a", 0, 5), (2, "a", 10, 15), (3, "a", 20, 25)]
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         gallery.begin_source(SourceStarted("b", "b.mp4", "content of b", (640, 480), 10, 0.0), "settings")
         _again(gallery, "a", length=100)
         gallery.add([*(made_tracklet(*visit) for visit in kept), *map(_cut_short, short)])
@@ -235,3 +239,43 @@ def test_what_a_run_does_to_stored_tracklets_is_taken_over(tmp_path: Path, what:
         stored = set(gallery.rows().id.tolist())
         assert set(remembered(identities)["owner"]) == stored
         assert catalogue.visits == len(stored)
+
+
+def test_an_import_that_nobody_told_of_is_taken_over_with_the_people_it_brought(fill: Fill, exported: Path) -> None:
+    gallery = fill(AT_TWO_CAMERAS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities.catch_up()
+    before = {person.id for person in list_people(gallery)}
+    import_gallery(gallery, open_archive(exported))
+    identities.follow()
+    assert remembered(identities) == remembered(OnlineIdentities(gallery, IdentityConfig()))
+    assert {person.id for person in list_people(gallery)} - before
+
+
+def test_whom_an_undoing_leaves_without_a_person_is_given_one_again(fill: Fill) -> None:
+    gallery = fill(AT_TWO_CAMERAS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities.catch_up()
+    new = made_tracklet(6, "a", 70, 75)
+    gallery.add([new])
+    # Deciding everybody anew gives it a person before who decides one after the other comes to it.
+    apply(gallery, propose(gallery, IdentityConfig()))
+    identities.catch_up()
+    Review(gallery, "ana").undo()
+    identities.catch_up()
+    with gallery.read() as connection:
+        assert new.id in person_of_tracklets(connection, [new.id])
+
+
+def test_from_whom_somebody_is_apart_is_remembered_when_they_get_a_person_again(fill: Fill) -> None:
+    gallery = fill(AT_TWO_CAMERAS)
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities.catch_up()
+    Review(gallery, "ana").apart("1", "2")
+    one, other = (person for person in list_people(gallery) if person.number in (1, 2))
+    with gallery.write() as connection:
+        connection.execute(delete(members).where(members.c.tracklet.in_(other.tracklets)))
+    identities = OnlineIdentities(gallery, IdentityConfig())
+    identities.catch_up()
+    assert set(remembered(identities)["owner"]) >= {*one.tracklets, *other.tracklets}
+    assert remembered(identities) == remembered(OnlineIdentities(gallery, IdentityConfig()))

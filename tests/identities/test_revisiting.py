@@ -17,7 +17,7 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.operations import Moved, moves_of
 from reidstream.identities.people import assign, create_person, history, list_people
 from reidstream.identities.review import Review
-from reidstream.identities.revisiting import decided
+from reidstream.identities.revisiting import _Back, decided
 from tests.identities.conftest import Fill, Visit, made_tracklet
 from tests.identities.test_events import held, mirrored
 
@@ -263,3 +263,15 @@ def test_a_look_is_not_due_again_before_as_many_more_have_come(fill: Fill) -> No
     assert identities.due
     identities.look_again()
     assert not identities.due
+
+
+def test_who_cannot_go_where_they_were_put_goes_to_most_of_those_they_were_with() -> None:
+    holders = {"a": "p", "b": "p", "c": "p", "d": "q", "e": "q"}
+    groups = [["a", "d", "e"], ["b", "c"], ["x"]]
+    back = _Back(groups, {**holders, "x": "r"})
+    back.send(groups[0], "a")
+    assert groups == [["d", "e"], ["b", "c", "a"], ["x"]]
+    # Nobody of theirs is anywhere else: they are by themselves.
+    back.send(groups[2], "x")
+    assert groups == [["d", "e"], ["b", "c", "a"], [], ["x"]]
+    assert back.sent == {"a", "x"}

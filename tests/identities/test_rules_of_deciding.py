@@ -20,12 +20,19 @@ from reidstream.errors import ConfigError, DeliveryError, IdentityChanged, Ident
 from reidstream.gallery import Gallery
 from reidstream.identities import remembered
 from reidstream.identities.applying import apply
-from reidstream.identities.constraints import _LONGEST_TRAVEL, HumanLinks, groups_of, read_topology
+from reidstream.identities.constraints import _LONGEST_TRAVEL, Cameras, HumanLinks, groups_of, read_topology
 from reidstream.identities.delivery import Webhook
 from reidstream.identities.memberships import Likeness, memberships
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, all_events_after
-from reidstream.identities.people import assign, create_person, human_links, leave_undecided, list_people
+from reidstream.identities.people import (
+    assign,
+    create_person,
+    history,
+    human_links,
+    leave_undecided,
+    list_people,
+)
 from reidstream.identities.proposal import propose
 from reidstream.identities.questions import Kind, questions
 from reidstream.identities.resolving import _cannot_link
@@ -303,3 +310,31 @@ def test_parts_of_two_people_who_are_two_are_not_merged_whoever_is_named_first(g
                 _refuse_apart(connection, some, others)
         for some, others in (([IDS[0]], [IDS[2]]), ([IDS[1]], [IDS[2]]), ([IDS[0], IDS[1]], [IDS[2]])):
             _refuse_apart(connection, some, others)
+
+
+@pytest.mark.parametrize("names", ["'a', 'not yet'", "'not yet', 'a'"])
+def test_a_pair_with_a_camera_that_has_delivered_nothing_yet_says_nothing_about_others(
+    tmp_path: Path, names: str
+) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(f"[[pairs]]\ncameras = [{names}]\noverlapping = true\ntravel_seconds = 9\n")
+    cameras, known = read_topology(file, ["a", "b", "c"]), Cameras.separate(3)
+    assert cameras.together.tolist() == known.together.tolist()
+    assert cameras.travel.tolist() == known.travel.tolist()
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_whether_nobody_is_in_two_cameras_at_once_is_as_the_topology_says(tmp_path: Path, separate: bool) -> None:
+    file = tmp_path / "cameras.toml"
+    file.write_text(f"separate = {str(separate).lower()}\n")
+    expected = Cameras.separate(2) if separate else Cameras.independent(2)
+    assert read_topology(file, ["a", "b"]).together.tolist() == expected.together.tolist()
+
+
+def test_the_log_says_what_was_confirmed_and_split(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.confirm("1", IDS[:1])
+    review.split("1", IDS[:1])
+    said = [entry.summary for entry in history(gallery)]
+    assert any("confirmed 1 tracklet of" in words for words in said)
+    assert any("split 1 tracklet from" in words for words in said)

@@ -15,6 +15,8 @@ from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.identities.archive_rows import checked_rows
 from reidstream.identities.kept_out import without_erased
 from reidstream.identities.people import (
+    NewPeople,
+    create_person,
     find_person,
     list_people,
     number_meant,
@@ -217,3 +219,15 @@ def test_decisions_about_who_stays_outside_lose_their_words_and_others_keep_them
     assert set(words) == {1, 2, 3, 5, 6}
     assert (words[1], words[3]) == ("labelled person 1", "undid 1")
     assert words[2] == words[5] == words[6] == "about somebody who was erased"
+
+
+def test_a_new_person_never_gets_the_id_of_somebody_who_is_there(gallery: Gallery) -> None:
+    """Whether its first tracklet was announced or not: ids come from it, and may have been given before."""
+    with gallery.write() as connection:
+        for seed in ("announced", "by itself"):
+            there = create_person(connection, seed)
+            new = NewPeople(connection, ["announced"])
+            first, second = new.add(seed), new.add(seed)
+            assert len({there, first, second}) == 3
+            new.write()
+    assert len({person.id for person in list_people(gallery)}) == len(list_people(gallery))

@@ -11,7 +11,7 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.online import OnlineIdentities
-from reidstream.identities.outbox import all_events_after
+from reidstream.identities.outbox import all_events_after, append_events
 from reidstream.identities.people import assign, create_person, list_people
 from reidstream.identities.proposal import propose
 from reidstream.identities.review import Review
@@ -125,3 +125,11 @@ def test_in_a_large_gallery_everybody_who_often_returns_is_found(fill: Fill) -> 
     visits = [(k % 20, "ab"[k % 2], 10.0 * k, 10.0 * k + 5, 1.0) for k in range(700)]
     proposal = propose(fill(visits), IdentityConfig())
     assert proposal.people == 20
+
+
+def test_what_happens_beside_storing_is_no_reason_to_decide_anew(fill: Fill) -> None:
+    gallery = torn(fill, "quiet")
+    assert settle(gallery, IdentityConfig()) is not None
+    with gallery.write() as connection:
+        append_events(connection, [("AlertRaised", {"alert": "a"})])
+    assert settle(gallery, IdentityConfig()) is None

@@ -339,3 +339,13 @@ def test_review_without_a_terminal_says_what_to_do_instead(command: Command) -> 
     command("people", "review")
     assert command.code != 0
     assert "people list --undecided --json" in command.error
+
+
+def test_who_follows_hears_that_a_candidate_was_erased(gallery: Gallery) -> None:
+    catalogue = Catalogue(gallery)
+    gallery.erase([IDS[0]])
+    catalogue.refresh(gone=[IDS[0]])
+    (fresh,) = [entry for entry in Catalogue(gallery).entries() if entry.best == ALONE]
+    (followed,) = [entry for entry in catalogue.entries() if entry.best == ALONE]
+    assert followed.person.candidate == fresh.person.candidate
+    assert followed.person.undecided == fresh.person.undecided

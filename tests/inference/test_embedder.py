@@ -13,7 +13,7 @@ from reidstream.errors import ModelMismatch
 from reidstream.inference import open_embedder
 from reidstream.inference.session import Session
 from reidstream.models.spec import ResolvedModel
-from reidstream.sources.frame import Pixels
+from reidstream.sources.frame import ArrayPicture, Pixels
 
 MakeModel = Callable[..., ResolvedModel]
 
@@ -104,3 +104,9 @@ def test_no_more_crops_run_together_than_is_said(embedder_model: MakeModel, monk
         together.clear()
         embedder.embed(crops)
         assert max(together) == min(batch, 10)
+
+
+def test_what_runs_at_once_is_not_started_ahead(embedder_model: MakeModel) -> None:
+    """There is nobody beside whom vectors that perhaps nobody asks for would cost nothing."""
+    embedder = open_embedder(embedder_model(), EmbeddingConfig())
+    assert embedder.start_ahead([ArrayPicture(_crops(1)[0])], [(0, 0, 1, 1)]) is None

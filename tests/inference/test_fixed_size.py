@@ -240,3 +240,11 @@ def test_a_silent_fallback_to_the_processor_is_an_error(
     monkeypatch.setattr(onnxruntime(), "InferenceSession", lambda *_, **__: real)
     with pytest.raises(DeviceError, match="ONNX Runtime chose CPUExecutionProvider"):
         FixedSession(fixed, "cuda")
+
+
+@pytest.mark.parametrize("sizes", [(3,), (6, 6, 2)])
+def test_answers_of_several_runs_are_one_array_in_order(embedder_model: MakeModel, sizes: tuple[int, ...]) -> None:
+    model = embedder_model()
+    session = FixedSession(fixed_graph(Session(model.path), model.spec, 6), "cpu")
+    parts = [np.full((size, 2), number, np.float32) for number, size in enumerate(sizes)]
+    assert session.joined(parts)[:, 0].tolist() == [n for n, size in enumerate(sizes) for _ in range(size)]

@@ -3,6 +3,7 @@
     make mutants                                        # about 400 over the packages below
     python -m tests.mutants --sample 40 --packages tracking
     python -m tests.mutants --packages gallery --seed 2 --out survivors.txt
+    python -m tests.mutants --again survivors.txt       # those that survived, after tests were written for them
     python -m tests.mutants --edits faults.toml         # faults written by hand
 
 Which tests cover a line, and what each costs, is found out by one run of the fast tests with coverage and kept in
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--packages", nargs="+", default=list(PACKAGES), help="folders below src/reidstream")
     parser.add_argument("--edits", type=Path, help="try the faults of this file instead of a sample")
+    parser.add_argument("--again", type=Path, help="try those that an earlier run has written with --out")
     parser.add_argument("--least", type=float, default=0.85, help="share that must be noticed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, help="write the survivors to this file")
@@ -54,7 +56,11 @@ def main() -> int:
             place = ROOT / "src" / "reidstream" / package
             paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
             every += [mutant for path in paths for mutant in mutants_of(path)]
-        sample = random.Random(options.seed).sample(every, min(options.sample, len(every)))
+        if options.again is not None:
+            kept = options.again.read_text().splitlines()
+            sample = [mutant for mutant in every if any(line.startswith(f"{_named(mutant)} (") for line in kept)]
+        else:
+            sample = random.Random(options.seed).sample(every, min(options.sample, len(every)))
         print(f"{len(sample)} of {len(every)} possible faults in {', '.join(options.packages)}", flush=True)
     began = time.monotonic()
     places: Queue[Workplace] = Queue()
@@ -99,11 +105,14 @@ def _tried(mutant: Mutant, coverage: Coverage, places: Queue[Workplace]) -> tupl
         return mutant, "no test comes by", None
     place = places.get()
     try:
-        noticed, by = place.notices(mutant, [(tests, coverage.limit(tests)) for tests in goes])
+        noticed, by, late = place.notices(mutant, [(tests, coverage.limit(tests)) for tests in goes])
     finally:
         places.put(place)
     if by is not None:
         coverage.noticed[by] += 1
+    if late:
+        # A fault that never ends is noticed; on busy cores a test without one may be late, too.
+        print(f"noticed by time alone: {_named(mutant)}", flush=True)
     return mutant, "" if noticed else f"{sum(map(len, goes))} tests pass", by
 
 

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.mutants.costs import FOLDER
@@ -35,50 +36,75 @@ _FIRST = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """tests: test ids by (file, line), file relative to the root. seconds: what each test costs alone.
+    """tests: test ids by (file, line), file relative to the root. seconds: of processor that each test costs by itself.
 
-    noticed: how many faults each test has noticed so far in this run, which says who is to be asked first.
+    fixtures: seconds by fixture that tests share. uses: which of these a test asks for. noticed: how many faults each
+    test has noticed so far in this run, which says who is to be asked first.
     """
 
     tests: dict[tuple[str, int], list[str]]
     seconds: dict[str, float]
+    fixtures: dict[str, float] = field(default_factory=dict)
+    uses: dict[str, list[str]] = field(default_factory=dict)
     noticed: Counter[str] = field(default_factory=Counter)
 
     def chosen(self, mutant: Mutant) -> list[list[str]]:
         """The tests to run in two goes, the likeliest to notice first; the quickest within the budget in all."""
         meant = {test: _relevance(mutant, test) for test in self._covering(mutant)}
-        covering = sorted(meant, key=lambda test: (self._cost(test) / meant[test], test))
-        taken: list[str] = []
-        spent, files = 0.0, set()
-        for test in covering:
-            file = test.partition("::")[0]
-            spent += self._cost(test) + (0.0 if file in files else _FILE)
-            if len(taken) >= _LEAST and spent > _BUDGET:
-                break
-            files.add(file)
-            taken.append(test)
+        covering = sorted(meant, key=lambda test: (self._cost([test]) / meant[test], test))
+        taken = self._within(covering, _BUDGET, _LEAST)
         # One that has noticed much before is likely to do so again.
-        taken.sort(key=lambda test: self._cost(test) / (meant[test] + self.noticed[test]))
-        first: list[str] = []
-        spent, files = 0.0, set()
-        for test in taken:
-            file = test.partition("::")[0]
-            spent += self._cost(test) + (0.0 if file in files else _FILE)
-            if first and spent > _FIRST:
-                break
-            files.add(file)
-            first.append(test)
+        taken.sort(key=lambda test: self._cost([test]) / (meant[test] + self.noticed[test]))
+        first = self._within(taken, _FIRST, 1)
         return [go for go in (first, taken[len(first) :]) if go]
+
+    def _within(self, tests: list[str], budget: float, least: int) -> list[str]:
+        """The first of these tests that together cost no more than so many seconds; at least so many tests."""
+        spent, seen = 0.0, set[str]()
+        for number, test in enumerate(tests):
+            parts = {test.partition("::")[0]: _FILE} | {each: self.fixtures[each] for each in self.uses.get(test, ())}
+            spent += self._own(test) + sum(seconds for name, seconds in parts.items() if name not in seen)
+            if number >= least and spent > budget:
+                return tests[:number]
+            seen |= parts.keys()
+        return tests
 
     def _covering(self, mutant: Mutant) -> list[str]:
         return self.tests.get((str(mutant.path.relative_to(ROOT)), mutant.line), [])
 
     def limit(self, tests: list[str]) -> float:
         """Seconds after which tests hang; beside other work they may take some times longer."""
-        return 20.0 + 5.0 * sum(self._cost(test) for test in tests)
+        return 20.0 + 5.0 * self._cost(tests)
 
-    def _cost(self, test: str) -> float:
+    def _cost(self, tests: Iterable[str]) -> float:
+        """Seconds of processor that these tests cost together: what they share is made once."""
+        tests = list(tests)
+        shared = {name for test in tests for name in self.uses.get(test, ())}
+        return sum(map(self._own, tests)) + sum(self.fixtures[name] for name in shared)
+
+    def _own(self, test: str) -> float:
         return self.seconds.get(test, 1.0)
+
+
+@dataclass(slots=True)
+class _Costs:
+    """What ``tests.mutants.costs`` writes; see Coverage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    fixtures: dict[str, float] = field(default_factory=dict)
+    uses: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, other: _Costs) -> None:
+        self.seconds |= other.seconds
+        # A fixture that another process has made is waited for and costs nothing there.
+        self.fixtures |= {name: max(took, self.fixtures.get(name, 0.0)) for name, took in other.fixtures.items()}
+        self.uses |= other.uses
+
+    def forget(self, files: Collection[str]) -> None:
+        """Leave out the tests of these files."""
+        for test in [test for test in self.seconds if test.partition("::")[0] in files]:
+            del self.seconds[test]
+            self.uses.pop(test, None)
 
 
 def _relevance(mutant: Mutant, test: str) -> float:
@@ -93,21 +119,22 @@ def measured(folder: Path) -> Coverage:
     """Which tests cover which lines, from a run of the fast tests; where only tests have changed, of those alone."""
     import coverage
 
-    data, stamp = folder / "coverage", folder / "state.json"
+    data, stamp, spent = folder / "coverage", folder / "state.json", folder / "spent.json"
     now = {str(path.relative_to(ROOT)): _digest(path) for path in _files()}
-    before = json.loads(stamp.read_text()) if stamp.is_file() else {}
+    before = json.loads(stamp.read_text()) if stamp.is_file() and spent.is_file() else {}
     changed = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
     alone = {name for name in changed if Path(name).name.startswith("test_")}
-    costs = json.loads((folder / "costs.json").read_text()) if before else {}
+    costs = _Costs(**json.loads(spent.read_text())) if before else _Costs()
     if changed:
         print("running the tests with coverage ...", flush=True)
         if alone != changed:
             shutil.rmtree(folder, ignore_errors=True)
-            costs, alone = {}, set()
+            costs, alone = _Costs(), set()
         folder.mkdir(parents=True, exist_ok=True)
-        costs = {test: seconds for test, seconds in costs.items() if test.partition("::")[0] not in alone}
-        costs |= _run(folder, data, sorted(alone & now.keys()))
-        (folder / "costs.json").write_text(json.dumps(costs))
+        costs.forget(alone)
+        for found in _run(folder, data, sorted(alone & now.keys())):
+            costs.add(found)
+        spent.write_text(json.dumps(asdict(costs)))
         stamp.write_text(json.dumps(now))
     held = coverage.CoverageData(str(data))
     held.read()
@@ -116,8 +143,10 @@ def measured(folder: Path) -> Coverage:
         name = str(Path(file).relative_to(ROOT))
         for line, contexts in held.contexts_by_lineno(file).items():
             # What is remembered of tests that are no more is left out.
-            tests[name, line] = sorted({test for each in contexts if (test := each.rpartition("|")[0]) in costs})
-    return Coverage(tests, costs)
+            tests[name, line] = sorted(
+                {test for each in contexts if (test := each.rpartition("|")[0]) in costs.seconds}
+            )
+    return Coverage(tests, costs.seconds, costs.fixtures, costs.uses)
 
 
 def _files() -> list[Path]:
@@ -129,8 +158,8 @@ def _digest(path: Path) -> str:
     return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
-def _run(folder: Path, data: Path, files: list[str]) -> dict[str, float]:
-    """Run these files of tests, or all, with coverage; what each test costs."""
+def _run(folder: Path, data: Path, files: list[str]) -> Iterator[_Costs]:
+    """Run these files of tests, or all, with coverage; what each process found that its tests cost."""
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", FAST]
     command += files or [f"tests/{place}" for place in NEAR]
     command += ["-p", "tests.mutants.costs", "--cov=src/reidstream", "--cov-context=test", "--cov-report="]
@@ -141,8 +170,6 @@ def _run(folder: Path, data: Path, files: list[str]) -> dict[str, float]:
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     if done.returncode not in (0, 5):
         sys.exit("the tests fail without any fault put in; mend them first")
-    costs: dict[str, float] = {}
     for part in folder.glob("costs-*.json"):
-        costs |= json.loads(part.read_text())
+        yield _Costs(**json.loads(part.read_text()))
         part.unlink()
-    return costs

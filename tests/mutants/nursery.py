@@ -1,7 +1,8 @@
 """A process that has everything imported but this project, and forks for each fault: no library is loaded twice.
 
 It reads requests as lines of JSON, ``{"arguments": [...], "limit": seconds}``, and answers each with one line,
-``{"noticed": bool, "by": [test, ...]}``. Run in a copy of the project, from which its children import.
+``{"noticed": bool, "late": bool, "by": [test, ...]}``; late: nothing had failed when the time was over. Run in
+a copy of the project, from which its children import.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def answer(arguments: list[str], limit: float) -> dict[str, object]:
     except BlockingIOError:
         by = ""
     os.close(reading)
-    return {"noticed": not in_time or status != 0, "by": list(dict.fromkeys(by.splitlines()))}
+    failed = list(dict.fromkeys(by.splitlines()))
+    return {"noticed": not in_time or status != 0, "late": not in_time and not failed, "by": failed}
 
 
 def main() -> None:

@@ -44,8 +44,8 @@ class Workplace:
             text=True,
         )
 
-    def notices(self, mutant: Mutant, goes: list[tuple[list[str], float]]) -> tuple[bool, str | None]:
-        """Whether a test fails, or none ends in time, with the fault in the code; and which it was.
+    def notices(self, mutant: Mutant, goes: list[tuple[list[str], float]]) -> tuple[bool, str | None, bool]:
+        """Whether a test fails, or they do not end in time, with the fault in the code; which it was; whether late.
 
         goes: tests and their seconds, one go after the other until one fails.
         """
@@ -54,12 +54,12 @@ class Workplace:
         target.write_text(source_of(mutant, text), encoding="utf-8")
         try:
             for tests, limit in goes:
-                noticed, by = self._run(["-x", *tests], limit)
+                noticed, by, late = self._run(["-x", *tests], limit)
                 if noticed:
-                    return True, by[0] if by else None
+                    return True, by[0] if by else None, late
         finally:
             target.write_text(text, encoding="utf-8")
-        return False, None
+        return False, None, False
 
     def check(self, test: str, limit: float) -> None:
         """End the program unless a test passes without a fault: else everything would seem to be noticed."""
@@ -70,7 +70,7 @@ class Workplace:
         """Which of these tests fail without any fault."""
         return self._run(tests, limit)[1]
 
-    def _run(self, arguments: list[str], limit: float) -> tuple[bool, list[str]]:
+    def _run(self, arguments: list[str], limit: float) -> tuple[bool, list[str], bool]:
         assert self._nursery.stdin is not None
         assert self._nursery.stdout is not None
         arguments = [f"--basetemp={self._folder.with_name(self._folder.name + '.tmp')}", *arguments]
@@ -80,7 +80,7 @@ class Workplace:
         if not line:
             sys.exit(f"the process that tries faults has ended with {self._nursery.wait()}")
         answer = json.loads(line)
-        return answer["noticed"], answer["by"]
+        return answer["noticed"], answer["by"], answer["late"]
 
     def close(self) -> None:
         """End the process and remove the copy."""

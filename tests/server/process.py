@@ -39,19 +39,19 @@ def made_gallery(folder: Path, visits: list[Visit]) -> Path:
 
 
 class Served:
-    """A running server, at a port that it chose.
+    """A running server, at a port that it chose unless one is given.
 
     ``said``: what it has printed by the time it answers; ``address``: where it says that it is. authority: of its
     certificate, if any.
     """
 
-    def __init__(self, gallery: Path, *words: str, authority: Path | None = None) -> None:
+    def __init__(self, gallery: Path, *words: str, authority: Path | None = None, port: int = 0) -> None:
         self.gallery, self.address, self._authority = gallery, "", authority
-        self._words = words
+        self._words, self._port = words, str(port)
         self.said = ""
 
     def __enter__(self) -> Self:
-        command = command_of("reidstream", "serve", *self._words, "--gallery", str(self.gallery), "--port", "0")
+        command = command_of("reidstream", "serve", *self._words, "--gallery", str(self.gallery), "--port", self._port)
         self.child = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
         )

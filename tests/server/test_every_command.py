@@ -58,6 +58,7 @@ SAYING: dict[str, list[str]] = {"people review": [], "serve": [], "gallery reemb
 OF_DATABASES: dict[str, list[str]] = {
     "worker": [],
     "decide": [],
+    "index": [],
     "worker drain": ["gpu-3"],
     "workers status": [],
     "workers add": ["door.mp4"],

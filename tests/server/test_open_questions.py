@@ -17,6 +17,7 @@ from reidstream.identities.review import Review
 from reidstream.server.open_questions import Asked, OpenQuestions, Pair, Question
 from tests.identities.conftest import made_tracklet
 from tests.server.conftest import stored
+from tests.slow import first_quick
 
 CAMERAS = ("a", "b", "c")
 
@@ -79,7 +80,8 @@ def looked_at_one_by_one(
     return Asked(every[:most], len(every), len(put_off))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.usefixtures("unproven")
+@pytest.mark.parametrize("seed", first_quick(range(4)))
 def test_whatever_is_decided_the_same_is_asked_as_by_looking_at_all_questions(peopled: Gallery, seed: int) -> None:
     rng = np.random.default_rng(seed)
     catalogue = Catalogue(peopled)

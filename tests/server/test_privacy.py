@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from reidstream.alerts.lists import rule_settings
 from reidstream.cli.app import app as commands
 from reidstream.config import ClipConfig, Config, RetentionConfig, SourceConfig, TargetConfig
+from reidstream.config.oidc import OidcAccountConfig, OidcConfig
 from reidstream.errors import ConfigError
 from reidstream.gallery import Gallery
 from reidstream.models import resolve_model
@@ -35,6 +36,12 @@ CONFIG = Config(
     targets=(
         TargetConfig(uri="mqtt://house:br0ker-secret@10.0.0.6/shop", kinds=("AlertRaised",)),
         TargetConfig(uri="https://hook:h00k-secret@example.org/x", secret="env:SIGNING_SECRET"),
+    ),
+    oidc=OidcConfig(
+        issuer="https://login.example.org/shop",
+        client_id="shop",
+        address="https://shop.example.org",
+        accounts=(OidcAccountConfig(value="staff", role="viewer"),),
     ),
     retention=RetentionConfig(days=30, cameras={"a": 7}),
     clips=ClipConfig(keep=True, days=12),
@@ -96,6 +103,7 @@ def test_it_says_what_is_processed(filled: tuple[Desk, str], owner: Asking) -> N
         "mqtt://house:***@10.0.0.6/shop",
         "https://hook:***@example.org/x",
     ]
+    assert found["recipients"]["provider"] == "https://login.example.org/shop"
     assert found["recipients"]["users"][0]["cameras"] == ["a"]
     assert found["recipients"]["tokens"][0]["name"] == "the till"
     actions = {entry["action"]: entry["times"] for entry in found["looked"]["actions"]}

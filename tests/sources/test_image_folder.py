@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,14 @@ def test_closing_ends_the_iteration(tmp_path: Path) -> None:
     next(source)
     source.close()
     assert list(source) == []
+
+
+def test_each_image_stands_at_its_own_time_from_the_first_one_on(tmp_path: Path) -> None:
+    write_images(tmp_path, ["1.png", "2.png", "3.png"])
+    (tmp_path / "1.png").write_bytes(b"damaged")
+    os.utime(tmp_path / "1.png", (5000.0, 5000.0))
+    with open_source(SourceConfig(uri=str(tmp_path), fps=10), "cam") as source:
+        begun = source.started().wall_time
+        frames = list(source)
+    # The recording begins with the first image that can be read.
+    assert [begun, *(frame.wall_time for frame in frames)] == pytest.approx([5000.1, 5000.1, 5000.2])

@@ -216,3 +216,13 @@ def test_connections_that_were_made_again_are_counted(monkeypatch: pytest.Monkey
     frames, _ = all_of(source)
     assert len(frames) >= 3
     assert source.reconnects == 2
+
+
+def test_what_a_new_connection_brings_follows_nothing_in_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World([steady(3), steady(3)])
+    source = source_of(world, monkeypatch, reconnect_limit=5, ring_seconds=10, ring_mib=1)
+    assert source._ring is not None
+    restarted: list[float] = []
+    monkeypatch.setattr(source._ring, "restart", lambda: restarted.append(world.now))
+    all_of(source)
+    assert len(restarted) == 2

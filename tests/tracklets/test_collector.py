@@ -133,6 +133,10 @@ def test_a_track_that_passes_from_one_person_to_another_is_split_and_says_so() -
     assert (first.start_frame, first.end_frame, second.start_frame, second.end_frame) == (0, 9, 10, 19)
     assert first.embedding @ appearance(1) == pytest.approx(1, abs=1e-4)
     assert second.embedding @ appearance(2) == pytest.approx(1, abs=1e-4)
+    collector = TrackletCollector(TrackletConfig())
+    for event in [*events[:-1], *(seen(f, {4: 4}) for f in range(20, 30)), events[-1]]:
+        collector.take(event)
+    assert (collector.counts.split, collector.counts.tracklets) == (1, 3)
     (whole,) = run(events, TrackletConfig(split=False))
     assert whole.parts == 1
     assert whole.purity < 0.3

@@ -55,6 +55,7 @@ class Kafka:
 
         try:
             producer = self._made()
+            self._trouble = ""
             for event in events:
                 producer.produce(
                     self.topic,
@@ -72,7 +73,8 @@ class Kafka:
             self._drop()
             raise DeliveryError(f"{self._said} did not take the events: {redacted(str(error))}") from None
         if left or failures:
-            reason = failures[0] if failures else self._trouble or f"no answer within {self._timeout:g} s"
+            # Why nobody was reached says more than that time ran out.
+            reason = self._trouble or (failures[0] if failures else f"no answer within {self._timeout:g} s")
             # What is under way must not arrive after what is sent next.
             self._drop()
             raise DeliveryError(f"{self._said} did not take the events: {redacted(reason)}")
@@ -101,12 +103,12 @@ class Kafka:
             settings["security.protocol"] = secured
             if self._ca is not None:
                 settings["ssl.ca.location"] = self._ca
-            self._trouble = ""
             self._producer = self._kafka.Producer(settings)
         return self._producer
 
     def _note(self, error: Any) -> None:
-        self._trouble = str(error.str())
+        # The first says why; what follows is that no broker is left.
+        self._trouble = self._trouble or str(error.str())
 
     def _drop(self) -> None:
         producer, self._producer = self._producer, None

@@ -17,6 +17,7 @@ from reidstream.cli import (
     doctor,
     events,
     gallery,
+    index,
     models,
     numbers,
     people,
@@ -69,6 +70,7 @@ app.command()(render.render)
 app.command()(search.search)
 app.command()(serve.serve)
 app.command()(decide.decide)
+app.command()(index.index)
 app.command()(events.events)
 app.command()(numbers.numbers)
 app.command()(synth.synth)

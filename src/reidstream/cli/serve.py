@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
@@ -60,11 +61,13 @@ def serve(
             raise ConfigError(f"no certificate or key at {path}")
     if user_header and not proxies:
         raise ConfigError("--user-header is believed from a --trusted-proxy only; name one")
+    tree = load_config(config, settings or [])
+    # Browsers come back from the provider under this name.
+    returned_to = [urlsplit(tree.oidc.address).hostname or ""] if tree.oidc.is_set else []
     try:
-        trust = Trust([*(host_names or ()), host], proxies or (), user_header)
+        trust = Trust([*(host_names or ()), *returned_to, host], proxies or (), user_header)
     except ValueError as error:
         raise ConfigError(f"--trusted-proxy must be an address or network: {error}") from None
-    tree = load_config(config, settings or [])
     wanted = [*expand_sources(sources or []), *(tree.sources if not sources else ())]
     say = (lambda text: None) if quiet else (lambda text: console().print(text, markup=False))
     address = Address(host, port, certificate, key, trust)

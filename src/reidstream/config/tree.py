@@ -23,6 +23,7 @@ from reidstream.config.local import (
     TrackerConfig,
     TrackletConfig,
 )
+from reidstream.config.oidc import OidcConfig
 from reidstream.config.redaction import redacted
 from reidstream.config.retention import RetentionConfig
 from reidstream.config.sources import SourceConfig
@@ -51,6 +52,7 @@ class Config(Section):
     alerts: AlertConfig = Field(default=AlertConfig(), description="Alerts, and how long they are kept.")
     retention: RetentionConfig = Field(default=RetentionConfig(), description="How long people are kept.")
     live: LiveConfig = Field(default=LiveConfig(), description="Live pictures on the server's page.")
+    oidc: OidcConfig = Field(default=OidcConfig(), description="Signing in through an OpenID provider.")
     local: LocalEngineConfig = Field(default=LocalEngineConfig(), description="The local engine.")
     deepstream: DeepStreamConfig = Field(default=DeepStreamConfig(), description="The DeepStream engine.")
     workers: WorkerConfig = Field(default=WorkerConfig(), description="Workers that share a gallery on PostgreSQL.")
@@ -89,6 +91,9 @@ def _trouble(error: ErrorDetails) -> str:
     *place, key = error["loc"] or ("",)
     if error["type"] == "missing":
         return "is needed, and is not there"
+    if str(key).endswith("secret"):
+        # What was written there may be the secret itself.
+        return error["msg"]
     if error["type"] != "extra_forbidden":
         return f"{error['msg']} (found {error['input']!r})"
     known = list(_section_at(place).model_fields)

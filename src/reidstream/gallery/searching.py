@@ -20,6 +20,7 @@ from reidstream.gallery.facts import Facts, demand_same_space, read_facts
 from reidstream.gallery.index.building import IndexPlace
 from reidstream.gallery.index.exact import ExactIndex, Nearest, VectorIndex, largest
 from reidstream.gallery.index.indexing import Indexer
+from reidstream.gallery.index.processes import Processes
 from reidstream.gallery.ownership import index_files_at_rest
 from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, rows_after
 from reidstream.gallery.schema import embeddings, tracklets
@@ -47,6 +48,9 @@ _CANDIDATES = select(
 _IDS = select(tracklets.c.seq, tracklets.c.id).where(tracklets.c.seq.in_(bindparam("numbers", expanding=True)))
 """The ids of the rows with these numbers."""
 
+_SPARE = 6
+"""Candidates asked for of an index process beyond those wanted, since some may have been erased a moment ago."""
+
 _LONG_TAIL = 5000
 """Rows in the tail above which the index is looked at again."""
 
@@ -65,6 +69,7 @@ class Searcher:
         self._database = database
         self._place = place
         self._indexer = indexer
+        self._processes = Processes() if database.place.url is not None else None
         self._lock = threading.Lock()
         self._opened: VectorIndex | None = None
         self._opened_generation = 0
@@ -82,6 +87,8 @@ class Searcher:
         queries = checked_queries(vectors, self._place.size)
         with self._database.read() as connection:
             demand_same_space(connection, str(self._database.place), self._space)
+            if (answers := self._asked(connection, queries, k, where)) is not None:
+                return answers
             if where and (few := self._few(connection, where)) is not None:
                 return _compared(connection, few, queries, k, self._place.size)
             with self._lock:
@@ -89,7 +96,38 @@ class Searcher:
                 base = self._refreshed(connection, facts)
             return self._widening(connection, queries, k, where, base, facts.revision)
 
+    def _asked(self, connection: Connection, queries: FloatArray, k: int, where: Filter) -> list[list[Match]] | None:
+        """What an index process finds, and rows that it does not know yet; None: there is none, or it is behind."""
+        # Where somebody was in zones is not in its memory.
+        if self._processes is None or where.zones:
+            return None
+        facts = read_facts(connection)
+        wanted = k + _SPARE
+        while (answered := self._processes.ask(connection, facts, queries, wanted, where)) is not None:
+            if facts.revision - answered.revision > _LONG_TAIL:
+                return None
+            tail = ExactIndex(self._place.size)
+            if answered.revision < facts.revision:
+                ids, vectors, _ = rows_after(connection, answered.revision, _LONG_TAIL, self._place.size)
+                tail.upsert(ids, vectors)
+            newest = tail.search(queries, len(tail))
+            found = [_merged(a, b, tail) for a, b in zip(newest, answered.nearest, strict=True)]
+            answers = _valid(connection, where, found, k)
+            # What was erased since it looked last is not among them: then there may be others behind.
+            whole = all(
+                len(some) == k or len(nearest.ids) < wanted
+                for some, nearest in zip(answers, answered.nearest, strict=True)
+            )
+            if whole:
+                return answers
+            if wanted > _WIDEST + 4 * k:
+                return None
+            wanted *= 4
+        return None
+
     def close(self) -> None:
+        if self._processes is not None:
+            self._processes.close()
         with self._lock:
             if self._opened is not None:
                 self._opened.close()

@@ -176,7 +176,7 @@ def inferred_cameras(table: TimeTable, pairs: IntArray, weights: npt.NDArray[np.
     round the time that the gallery spans, 999 times. The cameras count as separate when what is seen together weighs as
     little in fewer than 1 % of these (a permutation test: it does not matter that pairs depend on each other).
     """
-    if not len(pairs) or not weights.any():
+    if not weights.any():
         return Cameras.independent(count)
     likely = np.argsort(-weights, kind="stable")[:_TESTED_PAIRS]
     pairs, weights = pairs[likely], weights[likely]

@@ -91,7 +91,7 @@ class Linkage:
             for c, (total, compared_weight) in self._near[a].items():
                 average = _log_mean(total, compared_weight, size * self._group_weight[c])
                 if average >= least:
-                    heapq.heappush(heap, (-average, a, c) if a < c else (-average, c, a))
+                    heapq.heappush(heap, (-average, min(a, c), max(a, c)))
         return 0.0 if enough is None else enough
 
     def groups(self) -> IntArray:

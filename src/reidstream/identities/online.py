@@ -129,9 +129,10 @@ class OnlineIdentities:
     @property
     def _room(self) -> int:
         """How many tracklets are given people before anything is concluded or decided again: always as many, however
-        many wait, so that a replay decides the same."""
+        many wait, so that a replay decides the same. While conclusions are drawn beside, nobody waits for them."""
         count = len(self._memory.owner)
-        return max(1, min(_REVISITED - count % _REVISITED, self._next_calibration - count))
+        room = _REVISITED - count % _REVISITED
+        return room if self.outgrown else min(room, self._next_calibration - count)
 
     def look_again(self) -> None:
         """Make the newest decisions again, and now and then some older ones, with everybody whom they may concern."""

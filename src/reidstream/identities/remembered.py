@@ -195,7 +195,8 @@ class Sample:
     def remove(self, tracklets: Collection[str]) -> None:
         """Forget some; the order of the others stays."""
         count = len(self.strangers)
-        turned = [(self._next + k) % count for k in range(count)] if count == _SAMPLED else list(range(count))
+        # While there is room the next one comes behind the last, and nothing is turned.
+        turned = [(self._next + k) % count for k in range(count)]
         kept = [k for k in turned if self._tracklets[k] not in tracklets]
         if len(kept) == count:
             return

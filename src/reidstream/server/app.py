@@ -25,6 +25,7 @@ from reidstream.server.api import (
     jobs,
     live,
     numbers,
+    openid,
     people,
     privacy,
     retention,
@@ -47,9 +48,14 @@ from reidstream.server.telling import Telling
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from reidstream.server.openid.signing_in import SigningIn
+
 _PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, clips, watch)
 _API = (*_PEOPLE, sources, live, jobs, retention, privacy, targets, account_routes)
-_ROUTERS = (*(("/api/v1", module.router) for module in _API), ("", health.router), ("", pages.router))
+_ROUTERS = (
+    *(("/api/v1", module.router) for module in _API),
+    *(("", router) for router in (health.router, pages.router, openid.router)),
+)
 _STATIC = Path(__file__).with_name("static")
 
 _DESCRIPTION = """People of a gallery: who they are, when and where they were seen, and putting right what was decided
@@ -75,7 +81,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    people_of_server = accounts or Accounts(desk.gallery)
+    people_of_server = accounts or Accounts(desk.gallery, oidc=desk.config.oidc)
     cookie = f"reidstream-{desk.gallery.facts().uuid[:8]}"
     app.state.desk = desk
     app.state.accounts = people_of_server
@@ -84,12 +90,23 @@ def create_app(
     app.state.telling = telling or Telling(desk, ())
     app.state.review = ReviewQueue(desk)
     app.state.cookie = cookie
+    app.state.openid = _signing_in(desk)
     _demand_roles()
     for prefix, router in _ROUTERS:
         app.include_router(router, prefix=prefix)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problems(app)
     return Guard(app, people_of_server, trust or Trust(), cookie)
+
+
+def _signing_in(desk: Desk) -> SigningIn | None:
+    """Sign-ins through the provider, if there is one. Raises MissingDependency without what the extra brings."""
+    if not desk.config.oidc.is_set:
+        return None
+    from reidstream.server.openid.provider import Provider
+    from reidstream.server.openid.signing_in import SigningIn
+
+    return SigningIn(Provider(desk.config.oidc))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,12 @@ LOCAL = "uid:"
 DATABASE = "database:"
 """How the address of whoever asks by the gallery's own database begins; their name follows."""
 
-OPEN = frozenset({"/login", "/setup", "/healthz", "/readyz", "/api/v1/login", "/api/v1/setup", "/favicon.ico"})
+OPEN = frozenset(
+    {
+        *("/login", "/setup", "/healthz", "/readyz", "/api/v1/login", "/api/v1/setup", "/favicon.ico"),
+        *("/oidc/begin", "/oidc/return"),
+    }
+)
 _OPEN_FOLDER = "/static/"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -178,7 +183,8 @@ class Guard:
 
     def _named(self, name: str, address: str) -> Caller | None:
         for user in self._accounts.users():
-            if name and user.name == name:
+            # Somebody of the provider comes in by it, and by nothing else.
+            if name and user.name == name and user.issuer is None:
                 return Caller(user.name, user.role, user.cameras, user.id, None, address)
         return None
 

@@ -104,8 +104,17 @@ def log(caller: Viewer) -> Response:
 
 
 @router.get("/login")
-def log_in(request: Request) -> Response:
-    return page("login.html", None, "/login")
+def log_in(request: Request, accounts: TheAccounts) -> Response:
+    return door(accounts)
+
+
+def door(accounts: Accounts, problem: str = "", status: int = 200) -> Response:
+    """The page to come in by, with what went wrong."""
+    by = accounts.provided
+    name = by.config.name if by.config.is_set else ""
+    response = page("login.html", None, "/login", provider=name, passwords=by.takes_passwords(), problem=problem)
+    response.status_code = status
+    return response
 
 
 @router.get("/setup")

@@ -33,6 +33,9 @@ from reidstream.server.telling import Telling
 
 _GRACE = 5
 """Seconds that open connections have when the server ends."""
+_IDLE = 75
+"""Seconds after which a connection on which nothing is asked is closed: more than the 5 of our client and the 60 of
+most proxies, so that none of them asks on one that is just being closed."""
 _TRIM_EVERY = 3600.0
 _LOOK_EVERY = 30.0
 """Seconds between two looks whether something is due to be erased."""
@@ -80,8 +83,9 @@ def serve(
         stack.callback(listening.close)
         desk = Desk(gallery, config)
         stack.callback(desk.close)
-        accounts = Accounts(gallery)
-        if not address.is_local and not accounts.users():
+        accounts = Accounts(gallery, oidc=config.oidc)
+        # The provider lets in whom the settings name, and nobody else.
+        if not address.is_local and not accounts.users() and not config.oidc.is_set:
             raise ConfigError(
                 f"nobody has a password yet, so that anybody who reaches {address.host} could take the server over: "
                 "start it on 127.0.0.1 first and make a user there"
@@ -162,6 +166,7 @@ def _server(app: Any, bound: socket.socket, address: Address | None) -> _Server:
             server_header=False,
             access_log=False,
             log_config=None,
+            timeout_keep_alive=_IDLE,
             timeout_graceful_shutdown=_GRACE,
             ssl_certfile=str(address.certificate) if tls and address is not None else None,
             ssl_keyfile=str(address.key) if tls and address is not None and address.key else None,

@@ -108,7 +108,7 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "users, their sessions and tokens, and what is read",
-        tables=("users", "sessions", "tokens", "user_preferences", "server_notes", "served_sources"),
+        tables=("users", "provided_users", "sessions", "tokens", "user_preferences", "server_notes", "served_sources"),
         files=(SOCKET_FILE, RUNS_FILE, SETUP_FILE),
         beyond="nothing in it is about anybody in the pictures",
     ),

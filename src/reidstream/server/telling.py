@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 _POLL = 0.5
 _LONGEST_WAIT = 60.0
+_LONGEST_OF_FORMER = 6 * 3600.0
+"""Seconds between two tries at the broker of a former target, which may never come back. There is no end: it keeps
+pictures of people, until it is told to let them go, for as long as it lasts itself."""
 
 
 class Telling:
@@ -44,6 +47,11 @@ class Telling:
         self.targets = [_Told(desk, target, occupied) for target in targets]
         self._left = [_Left(desk, key, text, targets) for key, text in _left(desk, targets)]
         self._everybody: list[_Told | _Left] = [*self.targets, *self._left]
+
+    @property
+    def former(self) -> list[dict[str, Any]]:
+        """Targets that are none any more, whose brokers still keep something of ours, and why."""
+        return [one.as_dict() for one in self._left if not one.done]
 
     def start(self) -> None:
         for one in self._everybody:
@@ -67,32 +75,46 @@ def _left(desk: Desk, targets: Sequence[TargetConfig]) -> list[tuple[str, str]]:
 
 
 class _Left:
-    """What the broker of a target that is none any more keeps is taken away, as soon as the broker is there."""
+    """What the broker of a target that is none any more keeps is taken away, as soon as the broker is there.
+
+    trouble: why that could not be done yet; "" before the first try. done: nothing is kept there any more.
+    """
 
     def __init__(self, desk: Desk, key: str, text: str, targets: Sequence[TargetConfig]) -> None:
         self._desk, self._key, self._former = desk, key, Former.of_text(text)
         place = place_at_broker(self._former.uri)
         self._uri = next((t.uri for t in targets if key_of(t, desk.gallery) == key), None)
         self._shared = any(t.home_assistant and place_at_broker(t.uri) == place for t in targets)
+        self.trouble, self.done = "", False
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._run, name="telling a former target", daemon=True)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; no password."""
+        return {"target": redacted(self._former.uri), "trouble": redacted(self.trouble)}
+
     def _run(self) -> None:
-        wait, said = _POLL, ""
+        wait = _POLL
         while not self.stop.is_set():
             try:
                 shown: dict[str, str] = json.loads(_kept(self._desk, self._key, "pictures") or "{}")
                 self._former.withdraw(shown, self._uri, shared=self._shared)
             except ReIDStreamError as error:
-                if str(error) != said:
-                    said = str(error)
-                    _log.warning("%s; it keeps what was told to Home Assistant until it answers", redacted(said))
+                if str(error) != self.trouble:
+                    self.trouble = str(error)
+                    _log.warning(
+                        "%s; it keeps what was told to Home Assistant until it answers: it is asked again, less and "
+                        "less often, at least every %.0f hours and whenever the server starts",
+                        redacted(self.trouble),
+                        _LONGEST_OF_FORMER / 3600,
+                    )
                 self.stop.wait(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
+                wait = min(2 * wait, _LONGEST_OF_FORMER)
             else:
                 with self._desk.gallery.write() as connection:
                     gone = [f"target {self._key}: {what}" for what in ("home", "pictures")]
                     connection.execute(delete(notes).where(notes.c.key.in_(gone)))
+                self.done = True
                 return
 
 

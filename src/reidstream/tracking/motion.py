@@ -41,7 +41,7 @@ def at_rest(boxes: FloatArray) -> FloatArray:
 
 def predict(state: FloatArray, seconds: npt.NDArray[np.float64]) -> None:
     """Move tracks on, each by its ``seconds`` (Bar-Shalom et al. 2001, 6.2.2: white noise acceleration)."""
-    if not len(seconds) or not (seconds > 0).any():
+    if not (seconds > 0).any():
         return
     seconds = np.maximum(seconds, 0)
     position, velocity, pp, pv, vv = state[:ROWS]

@@ -21,8 +21,9 @@ def _write_reid(
     embedding: int = 8,
     spec: bool = True,
     external: str | None = None,
+    size: tuple[int | str, int | str] = (64, 32),
 ) -> Path:
-    """A Re-ID network: 3x64x32 in, a pooled vector out; ``batch`` None leaves the batch open."""
+    """A Re-ID network: 3x64x32 in, a pooled vector out; ``batch`` None leaves it open, as names in ``size`` do."""
     weights = np.random.default_rng(1).normal(size=(embedding, 3, 1, 1)).astype(np.float32)
     first = batch if batch is not None else "batch"
     graph = helper.make_graph(
@@ -32,7 +33,7 @@ def _write_reid(
             helper.make_node("Flatten", ["pooled"], ["embedding"]),
         ],
         "reid",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [first, 3, 64, 32])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [first, 3, *size])],
         [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [first, embedding])],
         [numpy_helper.from_array(weights, "weights")],
     )

@@ -618,3 +618,10 @@ def test_shadow_tracks_need_something_else_that_makes_buffers(line: str, site: S
         "  outputTerminatedTracks: 1\n", f"  outputTerminatedTracks: 0\n  outputShadowTracks: 1\n{line}"
     )
     assert ("shadow-tracks" in _codes(site.check(site.text("tracker.yml", text)))) is not bool(line)
+
+
+def test_open_heights_and_widths_need_their_dims(site: Site) -> None:
+    site.write_reid(site.folder / "reid.onnx", size=("height", "width"))
+    found = _one(site.check(site.pgie(), site.sgie({"infer-dims": None})), "infer-dims")
+    assert "leaves height and width open" in found.cause
+    assert "infer-dims" not in _codes(site.check(site.pgie(), site.sgie()))

@@ -68,7 +68,7 @@ class ChromaIndex:
                 self._name, embedding_function=None, configuration={"hnsw": HNSW}
             )
         except BaseException:
-            self._client.close()
+            _let_go(self._client)
             raise
 
     @classmethod
@@ -140,7 +140,7 @@ class ChromaIndex:
             # It says that collections without a function that embeds are of an older kind.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._collection.modify(configuration={"hnsw": {"sync_threshold": changes, "batch_size": changes}})
-        self._client.close()
+        _let_go(self._client)
         self._open()
 
     def ids(self) -> list[str]:
@@ -171,7 +171,7 @@ class ChromaIndex:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            self._client.close()
+            _let_go(self._client)
 
     def _explained(self) -> contextlib.AbstractContextManager[None]:
         if self._closed:
@@ -191,7 +191,7 @@ def drop_collections(address: str, prefix: str, keep: str) -> None:
                 if collection.name.startswith(prefix) and collection.name != keep:
                     client.delete_collection(collection.name)
         finally:
-            client.close()
+            _let_go(client)
 
 
 def _server(address: str) -> Any:
@@ -201,6 +201,16 @@ def _server(address: str) -> Any:
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 8000)
     return chromadb.HttpClient(host=parts.hostname or "", port=port, ssl=secure, settings=_settings())
+
+
+def _let_go(client: Any) -> None:
+    """Close a client, and what ChromaDB leaves open of one that asks a server: connections of both its halves."""
+    halves = (client, getattr(client, "_admin_client", None))
+    sessions = [getattr(getattr(half, "_server", None), "_session", None) for half in halves]
+    client.close()
+    for session in sessions:
+        if session is not None:
+            session.close()
 
 
 @contextlib.contextmanager

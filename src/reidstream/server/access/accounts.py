@@ -13,17 +13,22 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, or_, select, update
 
+from reidstream.config.oidc import OidcConfig
 from reidstream.errors import AccessDenied, ConfigError, NotAuthenticated
 from reidstream.gallery import Gallery
 from reidstream.server.access.attempts import Attempts
+from reidstream.server.access.provided import ProvidedAccounts
 from reidstream.server.access.roles import Caller, Role
-from reidstream.server.access.schema import notes, preferences, sessions, tokens, users
+from reidstream.server.access.schema import as_json, notes, preferences, provided, sessions, tokens, users
+
+if TYPE_CHECKING:
+    from reidstream.server.openid.signing_in import Known
 
 SESSION_SECONDS = 12 * 3600.0
 """A session that is not used for so long has ended."""
@@ -42,34 +47,44 @@ _NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$3KXwNC8h2Mj8oFV
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """An account. cameras: the sources that it may see, None for all."""
+    """An account. cameras: the sources that it may see, None for all. issuer: its OpenID provider, if any."""
 
     id: int
     name: str
     role: Role
     cameras: frozenset[str] | None
     created_wall: float
+    issuer: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         cameras = None if self.cameras is None else sorted(self.cameras)
-        return {"id": self.id, "name": self.name, "role": self.role.value, "cameras": cameras}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "role": self.role.value,
+            "cameras": cameras,
+            "issuer": self.issuer,
+        }
 
 
 class Accounts:
-    """Who may come in. Safe to use from several threads. clock: Unix seconds now."""
+    """Who may come in. Safe to use from several threads. clock: Unix seconds now. oidc: the provider, if any."""
 
-    def __init__(self, gallery: Gallery, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, gallery: Gallery, clock: Callable[[], float] = time.time, oidc: OidcConfig | None = None
+    ) -> None:
         self._gallery = gallery
         self._clock = clock
         self._hasher = PasswordHasher()
         self._checking = threading.Semaphore(_AT_ONCE)
         self.attempts = Attempts(clock)
+        self.provided = ProvidedAccounts(gallery, oidc or OidcConfig(), clock)
 
     # -- users
 
     def users(self) -> list[User]:
         with self._gallery.read() as connection:
-            return [_user(row) for row in connection.execute(select(users).order_by(users.c.id))]
+            return [_user(row) for row in connection.execute(_accounts().order_by(users.c.id))]
 
     def add(self, name: str, password: str, role: Role, cameras: Collection[str] | None = None) -> User:
         """A new user. Raises ConfigError for a name that is taken or a password that is too short."""
@@ -94,9 +109,11 @@ class Accounts:
         if role is not None:
             values["role"] = role.value
         if all_cameras or cameras is not None:
-            values["cameras"] = None if all_cameras else _json(cameras)
+            values["cameras"] = None if all_cameras else as_json(cameras)
         with self._gallery.write() as connection:
             found = self._get(connection, user)
+            if found.issuer is not None:
+                raise ConfigError(f"{found.name} signs in through {found.issuer}, which says what they may do")
             if role not in (None, Role.ADMIN):
                 self._keep_an_admin(connection, found)
             if values:
@@ -108,7 +125,7 @@ class Accounts:
     def remove(self, user: int) -> None:
         with self._gallery.write() as connection:
             self._keep_an_admin(connection, self._get(connection, user))
-            for table in (sessions, tokens, preferences):
+            for table in (sessions, tokens, preferences, provided):
                 connection.execute(delete(table).where(table.c.user == user))
             connection.execute(delete(users).where(users.c.id == user))
 
@@ -138,22 +155,30 @@ class Accounts:
     def log_in(self, name: str, password: str, address: str) -> tuple[str, User]:
         """A new session's id, and whose it is. Raises NotAuthenticated, TooManyAttempts."""
         self.attempts.demand(name, address)
+        if not self.provided.takes_passwords():
+            raise AccessDenied(f"names and passwords are not taken here; sign in with {self.provided.config.name}")
         with self._gallery.read() as connection:
-            row = connection.execute(select(users).where(users.c.name == name)).one_or_none()
+            # Accounts of a provider have no password, and are none that one could be tried for.
+            row = connection.execute(_accounts().where(users.c.name == name, provided.c.user.is_(None))).one_or_none()
         if not self._matches(row.password if row is not None else _NOBODY, password) or row is None:
             self.attempts.failed(name, address)
             raise NotAuthenticated("no user with that name and password")
         self.attempts.succeeded(name, address)
         return self._begin(row.id, address), _user(row)
 
+    def sign_in(self, known: Known, address: str) -> tuple[str, User]:
+        """A new session's id, and the account of somebody whom the provider vouches for. Raises AccessDenied."""
+        user = self.provided.sign_in(known)
+        with self._gallery.read() as connection:
+            account = self._get(connection, user)
+        return self._begin(user, address), account
+
     def caller_of_session(self, secret: str, address: str) -> Caller | None:
         """Whose session this is; None when it has ended or never was."""
         now = self._clock()
         hashed = _hash(secret)
-        query = select(users, sessions.c.used_wall).join(sessions, sessions.c.user == users.c.id)
-        with self._gallery.read() as connection:
-            row = connection.execute(query.where(sessions.c.hash == hashed)).one_or_none()
-        if row is None or now - row.used_wall > SESSION_SECONDS:
+        row = self._session(hashed)
+        if row is None:
             return None
         if now - row.used_wall > _USED_EVERY:
             with self._gallery.write() as connection:
@@ -165,14 +190,13 @@ class Accounts:
         """Whose token this is: never more than its user may."""
         now = self._clock()
         hashed = _hash(secret)
-        query = select(
-            users,
+        query = _accounts(
             *(tokens.c.role.label("token_role"), tokens.c.cameras.label("token_cameras")),
             *(tokens.c.name.label("token"), tokens.c.used_wall),
         ).join(tokens, tokens.c.user == users.c.id)
         with self._gallery.read() as connection:
             row = connection.execute(query.where(tokens.c.hash == hashed)).one_or_none()
-        if row is None:
+        if row is None or not self.provided.lets_in(row):
             return None
         if now - (row.used_wall or 0.0) > _USED_EVERY:
             with self._gallery.write() as connection:
@@ -185,9 +209,7 @@ class Accounts:
 
     def holds(self, session: str) -> bool:
         """Whether a session, known by its hash, goes on."""
-        with self._gallery.read() as connection:
-            used = connection.execute(select(sessions.c.used_wall).where(sessions.c.hash == session)).scalar()
-        return used is not None and self._clock() - used <= SESSION_SECONDS
+        return self._session(session) is not None
 
     # -- sessions and tokens
 
@@ -235,7 +257,7 @@ class Accounts:
                     user=user,
                     name=_checked_name(name),
                     role=role.value,
-                    cameras=_json(cameras),
+                    cameras=as_json(cameras),
                     begun_wall=self._clock(),
                 )
             )
@@ -304,6 +326,15 @@ class Accounts:
 
     # -- inside
 
+    def _session(self, hashed: str) -> Row[Any] | None:
+        """The account of a session that goes on, with when it was begun and used."""
+        query = _accounts(sessions.c.begun_wall, sessions.c.used_wall).join(sessions, sessions.c.user == users.c.id)
+        with self._gallery.read() as connection:
+            row = connection.execute(query.where(sessions.c.hash == hashed)).one_or_none()
+        if row is None or self._clock() - row.used_wall > SESSION_SECONDS:
+            return None
+        return row if self.provided.lets_in(row, session_begun=row.begun_wall) else None
+
     def _begin(self, user: int, address: str) -> str:
         secret = secrets.token_urlsafe(32)
         now = self._clock()
@@ -331,33 +362,42 @@ class Accounts:
     ) -> User:
         if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
             raise ConfigError(f"there is a user called {name!r} already")
-        values = {"name": name, "password": hashed, "role": role.value, "cameras": _json(cameras)}
+        values = {"name": name, "password": hashed, "role": role.value, "cameras": as_json(cameras)}
         done = connection.execute(insert(users).values(**values, created_wall=self._clock()))
         assert done.inserted_primary_key is not None
         return self._get(connection, int(done.inserted_primary_key[0]))
 
     def _get(self, connection: Connection, user: int) -> User:
-        row = connection.execute(select(users).where(users.c.id == user)).one_or_none()
+        row = connection.execute(_accounts().where(users.c.id == user)).one_or_none()
         if row is None:
             raise ConfigError(f"there is no user {user}")
         return _user(row)
 
     def _keep_an_admin(self, connection: Connection, leaving: User) -> None:
-        others = select(func.count()).where(users.c.role == Role.ADMIN.value, users.c.id != leaving.id)
+        # Those of a provider that is not asked any more could not come in.
+        comes_in = or_(provided.c.user.is_(None), provided.c.issuer == self.provided.config.issuer)
+        others = (
+            select(func.count())
+            .select_from(users)
+            .join(provided, provided.c.user == users.c.id, isouter=True)
+            .where(users.c.role == Role.ADMIN.value, users.c.id != leaving.id, comes_in)
+        )
         if leaving.role is Role.ADMIN and not connection.execute(others).scalar():
             raise ConfigError(f"{leaving.name} is the last admin; make somebody else admin first")
 
 
+def _accounts(*more: ColumnElement[Any]) -> Select[Any]:
+    """Accounts, each with the provider that it is of, if any, and more columns."""
+    query = select(users, provided.c.issuer, provided.c.signed_wall, *more)
+    return query.select_from(users).join(provided, provided.c.user == users.c.id, isouter=True)
+
+
 def _user(row: Row[Any]) -> User:
-    return User(row.id, row.name, Role(row.role), _cameras(row.cameras), row.created_wall)
+    return User(row.id, row.name, Role(row.role), _cameras(row.cameras), row.created_wall, row.issuer)
 
 
 def _cameras(text: str | None) -> frozenset[str] | None:
     return None if text is None else frozenset(json.loads(text))
-
-
-def _json(cameras: Collection[str] | None) -> str | None:
-    return None if cameras is None else json.dumps(sorted(cameras))
 
 
 def _hash(secret: str) -> str:

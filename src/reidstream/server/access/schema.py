@@ -5,6 +5,9 @@ Secrets are kept as hashes. What is about people in the pictures is taken out wh
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -17,6 +20,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 from reidstream.gallery import Migration
@@ -63,6 +67,17 @@ tokens = Table(
     Column("cameras", Text),
     Column("begun_wall", Double, nullable=False),
     Column("used_wall", Double),
+)
+
+# Accounts of an OpenID provider: who somebody is there, and when they last came from there.
+provided = Table(
+    "provided_users",
+    metadata,
+    Column("user", _Number, ForeignKey(users.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("signed_wall", Double, nullable=False),
+    UniqueConstraint("issuer", "subject"),
 )
 
 # What somebody looked at or tried; decisions are in the log of operations.
@@ -163,6 +178,11 @@ notes = Table(
 Index("looks_wall", looks.c.wall)
 
 
+def as_json(cameras: Collection[str] | None) -> str | None:
+    """Cameras as they are kept; None for all of them."""
+    return None if cameras is None else json.dumps(sorted(cameras))
+
+
 def _tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
@@ -171,4 +191,5 @@ SERVER_MIGRATIONS: tuple[Migration, ...] = (
     Migration("tables for users, sessions, tokens, jobs and what was looked at", _tables),
     Migration("what users set for themselves, and where they were in the review queue", _tables),
     Migration("commands that come by the database", _tables),
+    Migration("accounts of an OpenID provider", _tables),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -94,25 +94,32 @@ def log_in(sent: Credentials, request: Request, accounts: TheAccounts, desk: The
     try:
         secret, user = accounts.log_in(sent.name, sent.password, address)
     except Exception:
-        desk.log.note(Caller("?", Role.VIEWER, address=address), "failed to log in")
+        desk.log.note(Caller("?", Role.VIEWER, address=address), "failed to log in", detail="by password")
         raise
-    desk.log.note(Caller(user.name, user.role, address=address), "logged in")
-    return _begun(request, secret, user.as_dict())
+    desk.log.note(Caller(user.name, user.role, address=address), "logged in", detail="by password")
+    return with_session(request, answer(user.as_dict()), secret)
 
 
 @router.post("/setup", openapi_extra={"security": []})
 def set_up(sent: Setup, request: Request, accounts: TheAccounts) -> Response:
     """Make the first user, an admin, with the secret of the link that the first start wrote."""
     secret, user = accounts.set_up(sent.secret, sent.name, sent.password, request.state.address)
-    return _begun(request, secret, user.as_dict())
+    return with_session(request, answer(user.as_dict()), secret)
 
 
 @router.post("/logout")
 def log_out(request: Request, accounts: TheAccounts, caller: Viewer) -> Response:
-    """End this session, and have the browser forget its pictures."""
+    """End this session, and have the browser forget its pictures.
+
+    ``elsewhere``: where to end the session at the OpenID provider, without which the next click on its button would
+    need no password; null for whoever came by a password.
+    """
+    elsewhere = None
     if caller.session is not None:
+        if request.app.state.openid is not None and accounts.provided.is_one(caller.user):
+            elsewhere = request.app.state.openid.leaving()
         accounts.end_session(caller.session)
-    response = answer({"logged_out": True})
+    response = answer({"logged_out": True, "elsewhere": elsewhere})
     name = cookie_name(request.app.state.cookie, request.scope["scheme"])
     response.delete_cookie(name, path="/", secure=request.scope["scheme"] == "https", httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
@@ -120,10 +127,11 @@ def log_out(request: Request, accounts: TheAccounts, caller: Viewer) -> Response
 
 
 @router.get("/me")
-def me(caller: Viewer) -> Response:
+def me(accounts: TheAccounts, caller: Viewer) -> Response:
     """Who asks, and what they may do."""
     cameras = None if caller.cameras is None else sorted(caller.cameras)
-    return answer({"name": caller.name, "role": caller.role.value, "cameras": cameras, "user": caller.user})
+    known = {"name": caller.name, "role": caller.role.value, "cameras": cameras, "user": caller.user}
+    return answer({**known, "password": caller.user is not None and not accounts.provided.is_one(caller.user)})
 
 
 @router.post("/me/password")
@@ -131,6 +139,8 @@ def own_password(sent: OwnPassword, accounts: TheAccounts, caller: Viewer) -> Re
     """Change one's own password; all sessions and tokens end."""
     if caller.user is None or caller.session is None:
         raise AccessDenied("only somebody who has logged in can change their password")
+    if accounts.provided.is_one(caller.user):
+        raise AccessDenied("your password is the provider's that you sign in through; change it there")
     accounts.log_in(caller.name, sent.old, caller.address)
     accounts.change(caller.user, password=sent.new)
     return answer({"changed": True})
@@ -228,8 +238,8 @@ def log(
     return answer({"entries": found, "next": found[-1]["id"] if len(found) == limit else None})
 
 
-def _begun(request: Request, secret: str, user: dict[str, Any]) -> Response:
-    response = answer(user)
+def with_session(request: Request, response: Response, secret: str) -> Response:
+    """The answer, with the cookie of a session that has begun."""
     scheme = request.scope["scheme"]
     response.set_cookie(
         cookie_name(request.app.state.cookie, scheme),

@@ -12,7 +12,10 @@ router = APIRouter(tags=["targets"])
 
 @router.get("/targets")
 def targets(request: Request, caller: Operator) -> Response:
-    """The brokers and web servers of the configuration: how far each has come, and what is in the way."""
+    """The brokers and web servers of the configuration: how far each has come, and what is in the way.
+
+    ``former``: those that were taken out of it, and still keep what they were told until they answer.
+    """
     everything(caller)
     telling: Telling = request.app.state.telling
-    return answer({"targets": [target.as_dict() for target in telling.targets]})
+    return answer({"targets": [target.as_dict() for target in telling.targets], "former": telling.former})

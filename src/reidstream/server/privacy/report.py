@@ -57,7 +57,7 @@ def privacy_report(
         "stored": {"people": people, "undecided": undecided, **counts},
         "stores": stores,
         "kept": _kept(gallery, config),
-        "recipients": {**accounts_of(gallery), "targets": _targets(config)},
+        "recipients": {**accounts_of(gallery), "targets": _targets(config), "provider": _provider(config)},
         "looked": {"days": looked_days, **looked},
         "erasures": erasures_of(gallery),
     }
@@ -149,6 +149,11 @@ def _kept(gallery: Gallery, config: Config | None) -> dict[str, Any]:
         "exports_hours": FILES_KEPT_SECONDS / 3600,
         "runs": [run.as_dict() for run in runs_of(gallery, _RUNS)],
     }
+
+
+def _provider(config: Config | None) -> str | None:
+    """Who learns when somebody signs in here: the OpenID provider, if there is one."""
+    return redacted(config.oidc.issuer) if config is not None and config.oidc.is_set else None
 
 
 def _targets(config: Config | None) -> list[dict[str, Any]] | None:

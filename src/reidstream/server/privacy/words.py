@@ -150,7 +150,9 @@ def _told(recipients: dict[str, Any]) -> Iterator[Section]:
     if held:
         grids.append(Grid(("token", "of", "role", "cameras", "since", "last used"), tuple(held)))
     none = () if grids else ("Nobody has an account; who may read the gallery's files may read everything.",)
-    yield Section("Who has access", none, tuple(grids))
+    provider = recipients["provider"]
+    by = (f"The OpenID provider {provider} learns who signs in, and when.",) if provider else ()
+    yield Section("Who has access", none + by, tuple(grids))
     targets = recipients["targets"]
     if targets is None:
         yield Section("Who is told", ("The settings are not known here, so that nobody can say who is told.",))

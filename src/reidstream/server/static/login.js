@@ -1,6 +1,6 @@
 import { find, post } from "./page.js";
 
-find("#form").addEventListener("submit", async (event) => {
+find("#form")?.addEventListener("submit", async (event) => {
   event.preventDefault();
   find("#problem").textContent = "";
   const { name, password } = event.target.elements;

@@ -233,8 +233,8 @@ for (const name of ["reviewer", "operator", "admin"]) {
 find("#toast .undo").addEventListener("click", takeBack);
 find("#toast .close").addEventListener("click", () => { find("#toast").hidden = true; });
 find("#logout")?.addEventListener("click", async () => {
-  await post("/logout", {}).catch(() => {});
-  location.assign("/login");
+  const { elsewhere } = await post("/logout", {}).catch(() => ({}));
+  location.assign(elsewhere || "/login");
 });
 
 // Which of the page's keys is being given another one.

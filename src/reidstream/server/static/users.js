@@ -10,7 +10,7 @@ async function load() {
     if (may("admin")) {
       const { users } = await get("/users");
       find("#users").replaceChildren(...users.map((user) => make("li", {},
-        make("span", { class: "what" }, make("strong", {}, user.name), ` ${user.role}, ${seen(user.cameras)}`),
+        make("span", { class: "what" }, make("strong", {}, user.name), ` ${user.role}, ${seen(user.cameras)}${user.issuer ? `; signs in through ${user.issuer}` : ""}`),
         make("button", { type: "button", class: "quiet", onclick: () => end(`/users/${user.id}`, `${user.name} is removed.`) }, "Remove"))));
     }
     const { tokens } = await get("/tokens");
@@ -27,7 +27,8 @@ async function load() {
 async function end(path, text) {
   find("#problem").textContent = "";
   try { await ask("DELETE", path); done(text); } catch (error) { trouble(error); }
-  await load();
+  get("/me").then((me) => { find("#password").closest("section").hidden = !me.password; }).catch(failed);
+await load();
 }
 
 function sends(id, path, values, after) {
@@ -38,7 +39,8 @@ function sends(id, path, values, after) {
       const made = await post(path, values(event.target.elements));
       event.target.reset();
       after(made);
-      await load();
+      get("/me").then((me) => { find("#password").closest("section").hidden = !me.password; }).catch(failed);
+await load();
     } catch (error) { trouble(error); }
   });
 }
@@ -50,4 +52,5 @@ sends("#add-token", "/tokens", (f) => ({ name: f.name.value, role: f.role.value 
   find("#token").hidden = false;
 });
 sends("#password", "/me/password", (f) => ({ old: f.old.value, new: f.new.value }), () => location.assign("/login"));
+get("/me").then((me) => { find("#password").closest("section").hidden = !me.password; }).catch(failed);
 await load();
