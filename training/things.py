@@ -1,6 +1,6 @@
 """The second look that tells people from things: ``python -m training.things --pictures FOLDER``.
 
-A line through the embedding space of an embedded model, one weight a dimension: costs nothing where people are embedded
+A line through the embedding space of ``person-reid``, one weight a dimension: costs nothing where people are embedded
 anyway. People are those of Market-1501, Penn-Fudan, the training videos and synthetic worlds; things are what
 ``person-detector`` takes for people in single pictures in which YOLOX-nano sees none there, half of the pictures, by
 their names (``sequences.held_aside``). The other half, PETS, TUD-Campus and the videos ``campus`` and ``plaza`` are
@@ -31,11 +31,7 @@ from reidstream.sources.frame import ArrayPicture
 from reidstream.synthetic import render_crops
 from training.sequences import FloatArray, crop, held_aside, read_frames
 
-# Where each model's line is put.
-OUT = {
-    "person-reid": PACKAGE_MANIFEST.parent / "embedded" / "person_or_thing.npz",
-    "person-reid-large": PACKAGE_MANIFEST.parent / "embedded" / "person_or_thing_large.npz",
-}
+OUT = PACKAGE_MANIFEST.parent / "embedded" / "person_or_thing.npz"
 FOUND, NONE, PERSON = 0.25, 0.08, 0.5
 """A box counts from FOUND of person-detector on; it is a thing below NONE of YOLOX-nano, somebody from PERSON on."""
 DECAY, STEPS, RATE = 3e-4, 3000, 0.05
@@ -49,12 +45,12 @@ Boxes = list[tuple[Picture, float]]
 class Looker:
     """Crops of what person-detector finds, with YOLOX-nano's best score there; and their embeddings."""
 
-    def __init__(self, shared: Path, model: str) -> None:
+    def __init__(self, shared: Path) -> None:
         low = DetectorConfig(confidence=0.02)
         self._ours: Detector = open_detector(resolve_model("person-detector", "detector"), low)
         other = resolve_model(str(shared / "models" / "yolox_nano_416x416.onnx"), "detector")
         self._other: Detector = open_detector(other, low)
-        self.model = open_embedder(resolve_model(model, "reid"), EmbeddingConfig())
+        self.model = open_embedder(resolve_model("person-reid", "reid"), EmbeddingConfig())
 
     def found(self, picture: Picture) -> Iterator[tuple[Picture, FloatArray, float]]:
         """Crop, box and the other detector's score of each box."""
@@ -149,11 +145,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.things", description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path(os.environ.get("REIDSTREAM_SHARED", "../shared")))
     parser.add_argument("--pictures", type=Path, required=True, help="single pictures, most of nobody")
-    parser.add_argument("--model", choices=OUT, default="person-reid")
-    parser.add_argument("--out", type=Path, help="default: beside the model in the package")
+    parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    looker, data = Looker(given.shared, given.model), given.shared / "data"
+    looker, data = Looker(given.shared), given.shared / "data"
     singles = list(single_pictures(given.pictures, looker))
     things = [piece for held, piece, score in singles if not held and score < NONE]
     people = {
@@ -186,9 +181,8 @@ def main() -> None:
         print(
             f"  {name}: {np.mean(odds < CUT):.4f} of {len(odds)}; the lowest hundredth at {np.quantile(odds, 0.01):.2f}"
         )
-    out = given.out or OUT[given.model]
-    np.savez(out, weights=weights, bias=np.float32(bias), space=np.array(looker.model.space.fingerprint))
-    print(out)
+    np.savez(given.out, weights=weights, bias=np.float32(bias), space=np.array(looker.model.space.fingerprint))
+    print(given.out)
 
 
 if __name__ == "__main__":

@@ -90,8 +90,8 @@ class TrackletConfig(Section):
     )
     second_look: bool = Field(
         default=True,
-        description="Leave out tracks whose upright pictures are not those of a person, as far as the embedding "
-        "models of the package show it; others have no second look, and a detector or boxes of one's own are believed.",
+        description="Leave out tracks whose upright pictures are not those of a person, as far as the embedding model "
+        "`person-reid` shows it; other models have no second look, and a detector or boxes of one's own are believed.",
     )
     crops: int = Field(
         default=1,
