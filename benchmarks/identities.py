@@ -55,6 +55,7 @@ from reidstream.types import FloatArray
 
 MODELS = {
     "embedded": (None, None),
+    "large": (None, "person-reid-large"),
     "published": (str(DETECTOR), str(EMBEDDER)),
     "msmt17": (None, str(EMBEDDER)),
 }

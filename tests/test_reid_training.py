@@ -1,4 +1,4 @@
-"""The network that is trained: the package's own, made wider, quicker to train and given new statistics."""
+"""The network that is trained: the package's own, made wider, quicker to train and stored in half precision."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from reidstream.synthetic import render_crops
 
 torch = pytest.importorskip("torch")
 
+from torch.nn import functional  # noqa: E402
+
 from reidstream.models.osnet import OSNet  # noqa: E402 - both need PyTorch
-from training.reid.dataset import encode, held_out  # noqa: E402
-from training.reid.network import LARGE, SMALL, trainable, widened  # noqa: E402
-from training.reid.statistics import MARKET, OTHERS, SYNTHETIC, mixture, restated  # noqa: E402
-from training.reid.train import Packs  # noqa: E402
+from training.export import export_onnx, halve_weights  # noqa: E402
+from training.reid.dataset import encode  # noqa: E402
+from training.reid.network import LARGE, SMALL, Deployed, trainable, widened  # noqa: E402
+from training.reid.objective import CosineClassifier, relations  # noqa: E402
+from training.steps import repeated  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -66,27 +69,52 @@ def test_compiled_convolutions_compute_what_others_do(small: OSNet) -> None:
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-7)
 
 
-def test_statistics_are_those_of_the_batches(small: OSNet) -> None:
-    batches = [torch.randn(4, 3, 64, 32) + 2 * k for k in range(3)]
-    before = {k: v.clone() for k, v in small.state_dict().items()}
-    network = restated(small, batches)
-    inputs = torch.cat([network.conv1.conv(batch) for batch in batches])
-    torch.testing.assert_close(network.conv1.bn.running_mean, inputs.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
-    assert not network.training
-    assert all(torch.equal(v, before[k]) for k, v in small.state_dict().items())
+def test_relations_are_compared_pair_by_pair() -> None:
+    found, wanted = (functional.normalize(torch.randn(5, 8, dtype=torch.float64)) for _ in range(2))
+    pairs = [(i, j) for i in range(5) for j in range(5) if i != j]
+    expected = sum(float(found[i] @ found[j] - wanted[i] @ wanted[j]) ** 2 for i, j in pairs) / len(pairs)
+    assert float(relations(found, wanted)) == pytest.approx(expected)
 
 
-def test_nobody_held_out_is_in_the_mixture() -> None:
-    made = encode(((c.image, c.person, c.camera) for c in render_crops(4, 5, cameras=2, per_camera=1)), 128, 64)
-    # 160 numbers of people: 150 are held out, all of them black pictures, the rest grey.
-    numbers = np.arange(160)
-    aside = held_out(numbers)
-    pictures = [np.full((128, 64, 3), 0 if out else 200, np.uint8) for out in aside]
-    market = encode(zip(pictures, numbers.tolist(), [1] * 160, strict=True), 128, 64)
-    seen = mixture(Packs(market, made, made, made))
-    assert all(batch.shape == (MARKET + OTHERS + SYNTHETIC, 3, 256, 128) for batch in seen)
-    # Black is -2.1 after normalising; what varies pictures darkens 200 to no less than half of that.
-    assert min(float(batch[:MARKET].flatten(1).median(1).values.min()) for batch in seen) > -1.9
+def test_a_classifier_asks_for_a_margin_at_the_right_person_only() -> None:
+    classifier = CosineClassifier(torch.eye(3), scale=10.0, margin=0.2)
+    cosines = torch.tensor([[0.9, 0.1, 0.2]])
+    expected = functional.cross_entropy(
+        10 * (cosines - torch.tensor([[0.2, 0.0, 0.0]])), torch.tensor([0]), label_smoothing=0.05
+    )
+    torch.testing.assert_close(classifier(cosines, torch.tensor([0])), expected)
+
+
+def test_a_step_on_a_processor_is_run_as_it_is() -> None:
+    def step() -> None:
+        raise AssertionError("only who calls it runs it")
+
+    assert repeated(step, torch.device("cpu")) is step
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's exporter by traces
+def test_halved_weights_take_half_the_file_and_say_the_same(small: OSNet, tmp_path: Path) -> None:
+    import onnxruntime
+
+    pictures = torch.rand(3, 3, 256, 128) * 255
+    found = {}
+    for name, halved in (("whole", False), ("halved", True)):
+        path = tmp_path / f"{name}.onnx"
+        export_onnx(Deployed(small), pictures, path, "embeddings", {0: "batch"}, {}, halved)
+        (found[name],) = onnxruntime.InferenceSession(str(path)).run(None, {"input": pictures.numpy()})
+    sizes = {name: (tmp_path / f"{name}.onnx").stat().st_size for name in found}
+    assert sizes["halved"] < 0.7 * sizes["whole"]
+    assert float((found["whole"] * found["halved"]).sum(1).min()) > 0.9999
+    assert not np.array_equal(found["whole"], found["halved"])
+
+
+def test_a_weight_beyond_half_precision_is_named() -> None:
+    import onnx
+
+    big = onnx.numpy_helper.from_array(np.full(2048, 1e6, np.float32), "conv.weight")
+    graph = onnx.helper.make_graph([], "g", [], [], [big])
+    with pytest.raises(ValueError, match=r"conv\.weight: a weight of 1e\+06"):
+        halve_weights(onnx.helper.make_model(graph))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's exporter by traces

@@ -52,20 +52,22 @@ class Average:
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.decay = decay
         self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        # The network's own tensors: steps and loading write into them.
+        pairs = zip(self.state.values(), network.state_dict().values(), strict=True)
+        self._pairs = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
         self._steps = 0
 
     def resume(self, state: dict[str, torch.Tensor], steps: int) -> None:
         """Go on from a stored mean of so many steps; without their number the mean would start anew."""
-        self.state.update(state)
+        for name, value in state.items():
+            self.state[name].copy_(value)
         self._steps = steps
 
     @torch.no_grad()
-    def update(self, network: torch.nn.Module) -> None:
+    def update(self) -> None:
         self._steps += 1
         decay = min(self.decay, (1 + self._steps) / (10 + self._steps))
-        new = list(network.state_dict().values())
-        floats = [(a, b) for a, b in zip(self.state.values(), new, strict=True) if a.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - decay)
+        torch._foreach_lerp_([mean for mean, _ in self._pairs], [now for _, now in self._pairs], 1 - decay)
 
 
 class Curve:

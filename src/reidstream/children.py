@@ -5,27 +5,34 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 
-def python_child(module: str, *arguments: str, **options: Any) -> subprocess.Popen[Any]:
+def python_child(
+    module: str, *arguments: str, variables: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[Any]:
     """A child process that runs a module of this package as its main program; see ``command_of``.
 
-    options: as ``subprocess.Popen`` takes them. Raises OSError when the interpreter cannot be started.
+    variables: of its environment, besides this process's. options: as ``subprocess.Popen`` takes them. Raises OSError
+    when the interpreter cannot be started.
     """
-    return subprocess.Popen(command_of(module, *arguments), env=environment(), **options)
+    return subprocess.Popen(command_of(module, *arguments), env=environment() | dict(variables or {}), **options)
 
 
-def conversing_child(module: str) -> tuple[subprocess.Popen[Any], Connection, Connection]:
+def conversing_child(
+    module: str, variables: Mapping[str, str] | None = None
+) -> tuple[subprocess.Popen[Any], Connection, Connection]:
     """A child process, a connection to its standard input and one from its standard output, for pickled messages.
 
     It is in a process group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the others.
     Not in a session of its own: Linux gives each session an equal share of the cores (autogroup), whatever the niceness
-    of its processes. The connections own the descriptors. Raises OSError when the interpreter cannot be started.
+    of its processes. The connections own the descriptors. variables: of its environment, besides this process's. Raises
+    OSError when the interpreter cannot be started.
     """
-    child = python_child(module, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+    child = python_child(module, variables=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
     assert child.stdin is not None
     assert child.stdout is not None
     requests = Connection(os.dup(child.stdin.fileno()), readable=False)

@@ -18,7 +18,7 @@ from tests.browser.conftest import Visitor, fits_and_has_no_barriers
 from tests.server.conftest import VISITS
 from tests.server.process import Served, free_port, made_gallery
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture

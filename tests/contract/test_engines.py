@@ -13,12 +13,16 @@ import pytest
 
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
-from reidstream.engines.local import LocalEngine, LocalProcesses
+from reidstream.engines.local import LocalEngine, LocalProcesses, source_reader
 from reidstream.engines.recording import Recorder
 from reidstream.engines.replay import ReplayEngine
+from reidstream.gpu.cuts import Box
+from reidstream.inference.network import Answer
+from reidstream.sources.frame import Picture
 from reidstream.types import EndReason, Event, Observed, SourceEnded, SourceStarted, TrackEnded
 from tests.blobs import FPS, BlobDetector, ColourEmbedder, write_blobs
 from tests.deepstream import blob_models, standins
+from tests.gpu.standin import DecodingOnHost, HostGpu
 
 Open = Callable[[Sequence[tuple[str, str]]], Engine]
 
@@ -31,6 +35,28 @@ def local(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
 def processes(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
     return LocalProcesses(Config(), named, 2, BlobDetector(), ColourEmbedder())
+
+
+class ColoursThere(ColourEmbedder):
+    """Asked for boxes of pictures, so that all sources are tracked together."""
+
+    def start(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> Answer:
+        vectors = self.embed([picture.crop(*box) for picture, box in zip(pictures, boxes, strict=True)])
+        return Answer(lambda: vectors)
+
+
+def on_gpu(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
+    """Decoded on an NVIDIA GPU, tracked there in steps of all sources."""
+    from reidstream.gpu.driver import Gpu
+
+    named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
+    return LocalEngine(Config(), named, None, BlobDetector(), ColoursThere(), gpu=Gpu())
+
+
+def in_gpu_steps(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
+    """The same on a stand-in for the GPU in the processor's memory."""
+    named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
+    return LocalEngine(Config(), named, None, BlobDetector(), ColoursThere(), gpu=HostGpu())
 
 
 def replay(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
@@ -52,7 +78,14 @@ def deepstream(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
 
 
 @pytest.fixture(
-    params=[local, processes, replay, pytest.param(deepstream, marks=pytest.mark.gstreamer)],
+    params=[
+        local,
+        processes,
+        replay,
+        in_gpu_steps,
+        pytest.param(on_gpu, marks=pytest.mark.gpu),
+        pytest.param(deepstream, marks=pytest.mark.gstreamer),
+    ],
     ids=lambda make: make.__name__,
 )
 def open_engine(
@@ -61,15 +94,18 @@ def open_engine(
     # Other processes find the blobs' models, too.
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     make: Callable[[Sequence[tuple[str, str]], Path], Engine] = request.param
+    if make is in_gpu_steps:
+        monkeypatch.setattr(source_reader, "OnGpu", DecodingOnHost)
     return lambda sources: make(sources, tmp_path_factory.mktemp("engine"))
 
 
 def each_engine_with(values: Sequence[object]) -> list[Any]:
-    """Every engine with every value; the processes, which read as the local engine does, mostly in the slow suite."""
+    """Every engine with every value; those that read as the local engine does mostly in the slow suite."""
     found = []
-    for engine, (number, value) in itertools.product((local, processes, replay, deepstream), enumerate(values)):
-        marks = [pytest.mark.gstreamer] if engine is deepstream else []
-        marks += [pytest.mark.slow] if engine is processes and number else []
+    engines = (local, processes, replay, in_gpu_steps, on_gpu, deepstream)
+    for engine, (number, value) in itertools.product(engines, enumerate(values)):
+        marks = [pytest.mark.gstreamer] if engine is deepstream else [pytest.mark.gpu] if engine is on_gpu else []
+        marks += [pytest.mark.slow] if engine in (processes, in_gpu_steps) and number else []
         found.append(pytest.param(engine, value, marks=marks, id=f"{engine.__name__}-{number}"))
     return found
 

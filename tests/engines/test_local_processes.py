@@ -6,15 +6,18 @@ import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reidstream.config import Config, SourceConfig, load_config
+from reidstream.engines import local
 from reidstream.engines.local import LocalEngine, LocalProcesses, open_local_engine, processes
 from reidstream.engines.local.processes import processes_for
-from reidstream.errors import EngineError, ModelNotFound
+from reidstream.errors import DeviceError, EngineError, ModelNotFound
+from reidstream.runtime import see_only, seeing
 from reidstream.sources.frame import Picture
-from reidstream.types import Detections, EndReason, Event, Observed, SourceEnded, TrackEnded
+from reidstream.types import Detections, EmbeddingSpace, EndReason, Event, Observed, SourceEnded, TrackEnded
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
 
 
@@ -110,6 +113,73 @@ def test_the_number_of_processes_is_configured_or_follows_the_cores(
     (tmp_path / "cpu.max").unlink()
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     assert number(64) == 1
+
+
+@pytest.mark.setting("local.gpus")
+@pytest.mark.parametrize(
+    ("visible", "named", "seen"),
+    [
+        (None, "[0]", [None, None, None]),
+        (None, "[1]", ["1", "1", "1"]),
+        (None, "[0,2]", ["0", "2", "0"]),
+        ("GPU-a, GPU-b,GPU-c", "[2,0]", ["GPU-c", "GPU-a", "GPU-c"]),
+    ],
+)
+def test_processes_are_spread_over_the_gpus_that_are_named(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, named: str, seen: list[str | None]
+) -> None:
+    started: list[tuple[str, str | None]] = []
+
+    class Child:
+        def __init__(self, config: Config, sources: Any, detector: Any, embedder: Any, variables: Any) -> None:
+            # Its only one has the number 0 there.
+            assert config.local.gpus == (0,)
+            started.append((variables.get("CUDA_DEVICE_ORDER", ""), variables.get("CUDA_VISIBLE_DEVICES")))
+
+        def opened(self) -> EmbeddingSpace:
+            return ColourEmbedder.space
+
+        def end(self) -> None:
+            pass
+
+    monkeypatch.setattr(processes, "_Child", Child)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    config = load_config(None, ["local.processes=3", "local.device=cuda", f"local.gpus={named}"])
+    sources = [(name, SourceConfig(uri=f"{name}.mp4")) for name in "abcd"]
+    assert isinstance(open_local_engine(config, sources), LocalProcesses)
+    assert [name for _, name in started] == seen
+    assert {order for order, name in started if name is not None} <= {"PCI_BUS_ID"}
+
+
+def test_there_is_a_process_for_every_gpu_and_another_gpu_than_the_first_never_in_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    config = load_config(None, ["local.device=cuda", "local.gpus=[0,1,2,3]"])
+    assert [processes_for(config, range(sources)) for sources in (0, 1, 3, 9)] == [1, 1, 3, 4]
+    assert processes_for(load_config(None, ["local.gpus=[0,1,2,3]"]), range(9)) == 1
+    assert (
+        processes_for(load_config(None, ["local.device=cuda", "local.gpus=[0,1]", "local.processes=5"]), range(9)) == 5
+    )
+    made: list[int] = []
+    monkeypatch.setattr(local, "LocalProcesses", lambda config, sources, count: made.append(count))
+    open_local_engine(load_config(None, ["local.device=cuda", "local.gpus=[1]"]), [("a", SourceConfig(uri="a.mp4"))])
+    assert made == [1]
+
+
+def test_a_gpu_that_is_not_left_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert seeing(1)["CUDA_VISIBLE_DEVICES"] == "5"
+    with pytest.raises(DeviceError, match=r"GPU 2 \(local.gpus\).*CUDA_VISIBLE_DEVICES='3,5' leaves 2 of them"):
+        seeing(2)
+    before = dict(os.environ)
+    see_only(0)
+    assert dict(os.environ) == before
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "")
+    see_only(1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
 
 
 def test_objects_of_the_callers_stay_in_this_process() -> None:

@@ -191,6 +191,26 @@ def test_sources_that_were_added_are_there_again_after_a_start_and_paused_ones_s
     assert [camera.name for camera in Cameras(desk).all()] == ["two"]
 
 
+def test_cameras_take_turns_at_the_gpus_that_are_named(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Running:
+        def __init__(self, order: Any, desk: Any, cameras: list[Camera], ended: Any, live: Any) -> None:
+            self.gpus = order.config.local.gpus
+
+        def ask_to_stop(self) -> None:
+            pass
+
+        def wait(self) -> None:
+            pass
+
+    monkeypatch.setattr("reidstream.server.cameras._Running", Running)
+    desk = Desk(gallery, Config.model_validate({"local": {"device": "cuda", "gpus": [4, 6]}}))
+    cameras = Cameras(desk, [SourceConfig(uri=f"rtsp://camera/{name}", name=name) for name in "abc"])
+    cameras.start()
+    assert {name: running.gpus for name, running in cameras._running.items()} == {"a": (4,), "b": (6,), "c": (4,)}
+    cameras.close()
+    desk.close()
+
+
 def test_a_source_that_cannot_be_opened_says_so_in_words(desk: Desk, tmp_path: Path) -> None:
     """A real process, real models, and a file that is no video."""
     broken = tmp_path / "broken.mp4"

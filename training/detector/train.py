@@ -86,7 +86,7 @@ def train(
         total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimiser.step()
-        average.update(network)
+        average.update()
         step, seen = step + 1, seen + recipe.batch
         for name, part in parts.items():
             sums[name] = sums.get(name, 0.0) + part.detach()

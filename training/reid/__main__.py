@@ -3,7 +3,7 @@
 Four stages, each skipped when it is done: ``prepare`` (no GPU: packs Market-1501 and the people on the detector's
 pictures, which ``python -m training.detector --only prepare`` has to have packed), ``render`` (all cores: the people of
 many synthetic worlds), ``train`` (a GPU; stops after ``--slot`` seconds and goes on where it stopped), ``ship`` (writes
-the ONNX file and its checksum). ``--only`` runs some of them, so that only what needs it has to be where the GPU is.
+the ONNX files and their checksums). ``--only`` runs some of them, so that only that needs a GPU.
 
 ``python -m training.reid --smartspaces FOLDER`` makes weights without any research-only data: from chance, on the
 people of NVIDIA PhysicalAI-SmartSpaces (CC-BY-4.0) and of the synthetic world. They are written into the folder of
@@ -25,22 +25,23 @@ from training.blend import averages
 from training.reid.dataset import WORLDS, WORLDS_ASIDE, Crops, encode, from_pictures, market, worlds
 from training.reid.network import LARGE, SMALL, Deployed
 from training.reid.smartspaces import ATTRIBUTION, LICENCE, packed
-from training.reid.statistics import mixture, restated
 from training.reid.train import Packs, Recipe, train
 
 # The large network holds on to what the start knows; the small one follows the large one more than the start. "alone"
 # is the small network without a larger one, for comparison. Chosen on the people held out.
 RECIPES = {
-    "large": Recipe(architecture=LARGE, seed=13),
+    "large": Recipe(architecture=LARGE, seconds=440, synthetic_people=80, learn_synthetic=1.5, seed=13),
     "small": Recipe(
         teacher="large",
-        people=96,
+        seconds=440,
+        people=64,
         others=128,
-        synthetic_people=64,
+        synthetic_people=96,
         rate=2e-3,
         keep_direction=2.0,
         keep_relations=50.0,
         keep_market=0.0,
+        learn_synthetic=1.5,
         learn_direction=16.0,
         learn_relations=300.0,
         seed=31,
@@ -49,6 +50,8 @@ RECIPES = {
 }
 # From chance there is nothing to hold on to; it takes longer.
 FREE = Recipe(seconds=1500, others=8, keep_direction=0.0, keep_relations=0.0, keep_market=0.0, seed=41)
+# The model of the package that each becomes, and whether its weights are stored in half precision.
+SHIPPED = {"small": ("person-reid", False), "large": ("person-reid-large", True)}
 STAGES = ("prepare", "render", "train", "ship")
 
 
@@ -123,15 +126,20 @@ def run(shared: Path, work: Path, slot: float, chosen: list[str]) -> bool:
     return done
 
 
-def ship(work: Path) -> Path:
-    """Take the statistics anew, export the small network and put it into the package."""
+def ship(work: Path, chosen: list[str]) -> list[Path]:
+    """Export the trained networks that have a place in the package, and put them there."""
     # Only here is the whole package needed, so that the GPU's machine gets by without its dependencies.
     from training.shipping import ship as embed
 
-    network = OSNet(SMALL)
-    network.load_state_dict(averages([work / "small" / "reid.pt"])[0])
-    network = restated(network, mixture(read_packs(work)))
-    return embed(Deployed(network), torch.rand(2, 3, 256, 128) * 255, "person-reid", "embeddings", {0: "batch"})
+    made = []
+    for recipe in chosen:
+        if recipe in SHIPPED:
+            network = OSNet(RECIPES[recipe].architecture)
+            network.load_state_dict(averages([work / recipe / "reid.pt"])[0])
+            name, halved = SHIPPED[recipe]
+            example = torch.rand(2, 3, 256, 128) * 255
+            made.append(embed(Deployed(network), example, name, "embeddings", {0: "batch"}, halved))
+    return made
 
 
 def main() -> None:
@@ -143,7 +151,7 @@ def main() -> None:
     )
     parser.add_argument("--pictures", type=Path, default=Path("build/detector/real.npz"), help="the detector's pack")
     parser.add_argument("--slot", type=float, default=float("inf"), help="seconds of each training in this run")
-    parser.add_argument("--recipe", choices=RECIPES, help="train this one alone, to run both side by side")
+    parser.add_argument("--recipe", choices=RECIPES, help="train or ship this one alone")
     parser.add_argument("--only", nargs="+", choices=STAGES, default=STAGES)
     given = parser.parse_args()
     free: Path | None = given.smartspaces
@@ -163,7 +171,7 @@ def main() -> None:
             print("not done: run again to go on")
             return
     if "ship" in given.only:
-        print(ship(given.work) if free is None else ship_free(given.work))
+        print(*(ship(given.work, chosen) if free is None else [ship_free(given.work)]), sep="\n")
 
 
 if __name__ == "__main__":

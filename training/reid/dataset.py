@@ -21,7 +21,7 @@ HELD_OUT, HELD_OUT_SEED = 150, 1501
 
 # Synthetic worlds to train on: so many people each, most of them dressed much like somebody else of their world. Each
 # has cameras of its own. The worlds for choices are others.
-WORLDS, WORLDS_ASIDE = range(50_000, 50_240), range(60_000, 60_008)
+WORLDS, WORLDS_ASIDE = range(50_000, 50_400), range(60_000, 60_008)
 WORLD_PEOPLE, WORLD_CAMERAS = 30, 4
 
 NAME = re.compile(r"(\d{4})_c(\d)s\d_\d+_\d+\.jpg$")
@@ -42,7 +42,7 @@ class Crops:
     def write(self, path: Path) -> None:
         lengths = np.array([len(j) for j in self.jpegs])
         blob = np.frombuffer(b"".join(self.jpegs), np.uint8)
-        np.savez_compressed(path, blob=blob, ends=np.cumsum(lengths), people=self.people, cameras=self.cameras)
+        np.savez(path, blob=blob, ends=np.cumsum(lengths), people=self.people, cameras=self.cameras)
 
     @classmethod
     def read(cls, path: Path) -> Crops:

@@ -18,6 +18,7 @@ from training.reid.network import EMBEDDING, LARGE, SMALL, OSNet, compiled, load
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
 from training.reid.retrieval import auc, cross_camera_pairs, query_rows
 from training.reid.views import normalise, placed, plain, varied
+from training.steps import repeated
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Identities:
         device = self.order.device
         chance = torch.rand(self.count, device=device)
         if groups is not None:
-            chance += torch.isin(self.group, torch.randperm(self.groups, device=device)[:groups])
+            chosen = torch.rand(self.groups, device=device).topk(min(groups, self.groups)).indices
+            chance += torch.isin(self.group, chosen)
         who = chance.topk(people).indices.repeat_interleave(views)
         place = (torch.rand(len(who), device=device) * self.counts[who]).long()
         return self.pictures[self.order[self.starts[who] + place]], who
@@ -148,7 +150,10 @@ def train(
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.decay},
         {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(grouped, lr=recipe.rate, fused=device.type == "cuda")
+    # Nothing is learnt at a rate of nought: the steps before a capture leave the weights as they are.
+    rate = torch.zeros((), device=device)
+    on_gpu = device.type == "cuda"
+    optimiser = torch.optim.AdamW(grouped, lr=rate, fused=on_gpu, capturable=on_gpu)
     average = Average(network, recipe.average)
     checkpoint, step, used = out / "reid.pt", 0, 0.0
     if checkpoint.exists():
@@ -156,6 +161,8 @@ def train(
         network.load_state_dict(stored["network"])
         heads.load_state_dict(stored["heads"])
         optimiser.load_state_dict(stored["optimiser"])
+        for group in optimiser.param_groups:
+            group["lr"] = rate
         step, used = stored["step"], stored["used"]
         average.resume(stored["average"], step)
 
@@ -200,15 +207,27 @@ def train(
             found["taught_relations"] = recipe.learn_relations * relations(features, taught)
         return found
 
-    # What is compiled is compiled before the clock runs, and leaves no trace in the network's statistics.
+    names: list[str] = []
+    sums = torch.zeros(16, device=device)
+
+    def one() -> None:
+        each = losses()
+        names[:] = each
+        optimiser.zero_grad(set_to_none=True)
+        sum(each.values()).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimiser.step()
+        sums[: len(each)] += torch.stack([loss.detach() for loss in each.values()])
+
+    # Compiling and capturing come before the clock runs, and leave no trace in the network's statistics.
     network.train()
     untouched = {k: v.clone() for k, v in network.state_dict().items()}
-    sum(losses().values()).backward()
-    optimiser.zero_grad(set_to_none=True)
+    replayed = repeated(one, device)
     network.load_state_dict(untouched)
+    sums.zero_()
 
     clock, curve = Clock(recipe.seconds, slot, used), Curve(out / "reid.csv")
-    since, seen, sums = clock.used, 0, {}
+    since, seen = clock.used, 0
 
     def averaged() -> OSNet:
         result = OSNet(recipe.architecture).to(device)
@@ -216,9 +235,9 @@ def train(
         return result.eval()
 
     def report() -> None:
-        nonlocal since, seen, sums
+        nonlocal since, seen
         spent, steps = clock.used - since, max(1, seen // batch)
-        row = {k: round(float(v) / steps, 4) for k, v in sums.items()}
+        row = {k: round(v / steps, 4) for k, v in zip(names, sums.tolist(), strict=False)}
         found = embed(averaged(), checked).cpu().numpy()
         queries, gallery = (
             LabelledImages(checked_people[rows], checked_cameras[rows], found[rows]) for rows in (is_query, ~is_query)
@@ -233,22 +252,18 @@ def train(
             checkpoint,
             {**everything, "average": average.state, "step": step, "used": clock.used, "progress": clock.progress},
         )
-        since, seen, sums = clock.used, 0, {}
+        sums.zero_()
+        since, seen = clock.used, 0
 
     batch = recipe.people * recipe.views + recipe.synthetic_people * recipe.views + recipe.others
     while not clock.over:
-        factor = cosine(clock.progress)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * factor
-        each = losses()
-        optimiser.zero_grad(set_to_none=True)
-        sum(each.values()).backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
-        optimiser.step()
-        average.update(network)
+        rate.fill_(recipe.rate * cosine(clock.progress))
+        replayed()
+        average.update()
         step, seen = step + 1, seen + batch
-        for name, loss in each.items():
-            sums[name] = sums.get(name, 0.0) + loss.detach()
+        # Replaying only asks for work: without waiting now and then the clock would run ahead of it.
+        if on_gpu and step % 16 == 0:
+            torch.cuda.synchronize(device)
         if clock.used - since > recipe.seconds / recipe.checks:
             report()
     if seen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,6 +11,8 @@ from torch.nn import functional
 from training.reid.network import MEAN, STD
 
 HEIGHT, WIDTH = 256, 128
+# How much each of red, green and blue counts in a grey picture (ITU-R BT.601).
+GREY = (0.299, 0.587, 0.114)
 
 
 def _chance(n: int, p: float, device: torch.device) -> Tensor:
@@ -19,11 +23,19 @@ def _draw(n: int, low: float, high: float, device: torch.device) -> Tensor:
     return torch.rand(n, 1, 1, 1, device=device) * (high - low) + low
 
 
+@cache
+def _channels(values: tuple[float, float, float], device: torch.device) -> Tensor:
+    """(3, 1, 1) on the device; copied there once, since a captured step may copy nothing."""
+    return torch.tensor(values, device=device).view(3, 1, 1)
+
+
+def _shuffled(n: int, device: torch.device) -> Tensor:
+    return torch.rand(n, device=device).argsort()
+
+
 def normalise(pictures: Tensor) -> Tensor:
     """0-255 RGB to what the network takes."""
-    mean = torch.tensor(MEAN, device=pictures.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=pictures.device).view(3, 1, 1)
-    return (pictures - mean) / std
+    return (pictures - _channels(MEAN, pictures.device)) / _channels(STD, pictures.device)
 
 
 def plain(pictures: Tensor) -> Tensor:
@@ -39,7 +51,7 @@ def occluded(x: Tensor, share: float) -> Tensor:
     device, n = x.device, len(x)
     ys = torch.arange(HEIGHT, device=device).view(1, 1, HEIGHT, 1)
     xs = torch.arange(WIDTH, device=device).view(1, 1, 1, WIDTH)
-    other = x[torch.randperm(n, device=device)]
+    other = x[_shuffled(n, device)]
     side = torch.randint(0, 3, (n, 1, 1, 1), device=device)
     reach = _draw(n, 0.2, 0.5, device)
     place = (reach * WIDTH).long()
@@ -61,7 +73,8 @@ def placed(pictures: Tensor) -> Tensor:
     flip = torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)
     theta[:, 0, 0], theta[:, 1, 1] = zoom[:, 0] * flip, zoom[:, 1]
     theta[:, 0, 1] = (torch.rand(n, device=device) - 0.5) * 0.08
-    theta[:, :, 2] = (torch.rand(n, 2, device=device) - 0.5) * torch.tensor([0.16, 0.12], device=device)
+    theta[:, 0, 2] = (torch.rand(n, device=device) - 0.5) * 0.16
+    theta[:, 1, 2] = (torch.rand(n, device=device) - 0.5) * 0.12
     where = functional.affine_grid(theta, [n, 3, HEIGHT, WIDTH], align_corners=False)
     return functional.grid_sample(pictures.float(), where, padding_mode="border", align_corners=False) / 255
 
@@ -76,7 +89,7 @@ def varied(x: Tensor, strength: float = 1.0, erase: float = 0.35, hide: float = 
     x = occluded(x, hide)
 
     # A quarter as seen from afar: shrunk, then enlarged again.
-    order = torch.randperm(n, device=device)
+    order = _shuffled(n, device)
     for share, factor in ((0.10, 2), (0.10, 4), (0.05, 6)):
         rows, order = order[: int(n * share * strength)], order[int(n * share * strength) :]
         if len(rows):
@@ -85,7 +98,7 @@ def varied(x: Tensor, strength: float = 1.0, erase: float = 0.35, hide: float = 
             )
             x[rows] = functional.interpolate(small, (HEIGHT, WIDTH), mode="bilinear", align_corners=False)
 
-    grey = (x * torch.tensor([0.299, 0.587, 0.114], device=device).view(3, 1, 1)).sum(1, keepdim=True)
+    grey = (x * _channels(GREY, device)).sum(1, keepdim=True)
     saturation = 1 + strength * _chance(n, 0.6, device) * _draw(n, -0.45, 0.45, device)
     saturation = saturation * (1 - _chance(n, 0.08 * strength, device))
     x = grey + (x - grey) * saturation

@@ -135,6 +135,7 @@ def _found(
     from reidstream.evaluation.sequences import tracked_by_engine
     from reidstream.inference import open_detector, open_embedder
     from reidstream.models import resolve_model
+    from reidstream.runtime import see_only
 
     for sequence in sequences:
         _ = sequence.frames  # a missing video shows now, not after an hour
@@ -142,6 +143,8 @@ def _found(
         "detector": resolve_model(tree.detector.model, "detector"),
         "embedding": resolve_model(tree.embedding.model, "reid"),
     }
+    if tree.local.device == "cuda":
+        see_only(tree.local.gpus[0])
     detector = open_detector(models["detector"], tree.detector, tree.local.device)
     embedder = open_embedder(models["embedding"], tree.embedding, tree.local.device)
     answers = []

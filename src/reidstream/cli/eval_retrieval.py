@@ -56,6 +56,7 @@ def retrieval(
     from reidstream.gallery.reranking import Reranking
     from reidstream.inference import open_embedder
     from reidstream.models import resolve_model
+    from reidstream.runtime import see_only
 
     tree = load_config(config, settings or [])
     try:
@@ -64,6 +65,8 @@ def retrieval(
         raise ConfigError(str(error)) from None
     files = read_folder(folder)
     model = resolve_model(reid or tree.embedding.model, "reid")
+    if tree.local.device == "cuda":
+        see_only(tree.local.gpus[0])
     embedder = open_embedder(model, tree.embedding, tree.local.device)
     shown = console()
     with Progress(console=shown, disable=json_output or not shown.is_terminal, transient=True) as bars:

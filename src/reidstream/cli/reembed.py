@@ -57,6 +57,7 @@ def reembed(
     from reidstream.inference import open_embedder
     from reidstream.models import name_for_others, resolve_model
     from reidstream.pipeline.reembedding import reembed as work
+    from reidstream.runtime import see_only
 
     with served(gallery) as client:
         if client is not None:
@@ -72,6 +73,8 @@ def reembed(
         return
     assert model is not None
     tree = load_config(config, settings or [])
+    if tree.local.device == "cuda":
+        see_only(tree.local.gpus[0])
     embedder = open_embedder(resolve_model(model, "reid"), tree.embedding, tree.local.device, threads=0)
     with _told(shown=not as_json) as progress:
         done = work(

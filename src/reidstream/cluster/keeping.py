@@ -88,9 +88,8 @@ class Kept:
 
     def _once(self) -> int:
         # A group of its own: a terminal's Ctrl-C goes to who started the cluster, who then drains everybody.
-        options = {"stdin": subprocess.PIPE, "process_group": 0}
         with self._lock:
-            child = python_child("reidstream.cli.tethered", *self._words, **options)
+            child = python_child("reidstream.cli.tethered", *self._words, stdin=subprocess.PIPE, process_group=0)
             self._child = child
             self.starts += 1
         if self._stopping.is_set():

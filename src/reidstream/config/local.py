@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -118,6 +118,12 @@ class LocalEngineConfig(Section):
         description="Where video is decoded; auto: on the GPU where models run there and it takes the video; cpu: on "
         "the processor.",
     )
+    gpus: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
+        default=(0,),
+        min_length=1,
+        description="Numbers of the GPUs that device `cuda` uses, as `nvidia-smi` counts them, or among those that "
+        "CUDA_VISIBLE_DEVICES leaves. Sources are spread over processes, and processes over these.",
+    )
     threads: int = Field(
         default=0,
         ge=0,
@@ -131,3 +137,7 @@ class LocalEngineConfig(Section):
         le=64,
         description="Processes over which sources are spread; 0: one for every two cores, with a GPU for every eight.",
     )
+
+    def turn(self, place: int) -> LocalEngineConfig:
+        """For the process of this place, counted from 0: on its turn of the GPUs alone."""
+        return self.model_copy(update={"gpus": (self.gpus[place % len(self.gpus)],)})

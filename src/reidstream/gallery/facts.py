@@ -124,5 +124,6 @@ def check_space(place: str, held: EmbeddingSpace, given: EmbeddingSpace) -> None
             f"gallery {place} holds embeddings of {held.model} ({held.size} dimensions, space "
             f"{held.fingerprint[:12]}), not of {given.model} ({given.size} dimensions, space "
             f"{given.fingerprint[:12]}); vectors of different models cannot be compared: "
-            "use the gallery's model, or another gallery"
+            "use the gallery's model, move the gallery to this one (`reidstream gallery reembed`), or take another "
+            "gallery"
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +56,11 @@ class Gpu:
         self.use()
         return int(self._call(self._driver.cuMemAlloc(size)))
 
-    def free(self, address: int) -> None:
-        self.use()
-        self._driver.cuMemFree(address)
+    def free(self, address: int, ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        """Give device memory back. At the process's end it goes by itself, and parts of its module are gone."""
+        if not ending():
+            self.use()
+            self._driver.cuMemFree(address)
 
     def write(self, address: int, array: npt.NDArray[Any]) -> None:
         """Copy an array that lies in one piece to the device, in the thread's stream; it may be changed afterwards."""

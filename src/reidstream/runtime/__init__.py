@@ -8,6 +8,8 @@ from reidstream.runtime.cuda import (
     Missing,
     missing_for_cuda,
     missing_for_decoding,
+    see_only,
+    seeing,
     wait_without_spinning,
 )
 
@@ -19,5 +21,7 @@ __all__ = [
     "missing_for_cuda",
     "missing_for_decoding",
     "onnxruntime",
+    "see_only",
+    "seeing",
     "wait_without_spinning",
 ]

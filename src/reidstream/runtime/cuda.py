@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from reidstream.errors import MissingDependency
+from reidstream.errors import DeviceError, MissingDependency
 from reidstream.runtime.choice import beside, onnxruntime
 
 PROVIDER = "CUDAExecutionProvider"
@@ -66,6 +67,33 @@ def missing_for_decoding() -> Missing | None:
     return None
 
 
+def seeing(number: int) -> dict[str, str]:
+    """What an environment must hold for one GPU to be the only one that a process sees, which then has number 0.
+
+    number: as nvidia-smi counts, or a place among those that CUDA_VISIBLE_DEVICES leaves already. Raises DeviceError
+    when it leaves fewer.
+    """
+    left = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = None if left is None else [name.strip() for name in left.split(",") if name.strip()]
+    if names is not None and number >= len(names):
+        raise DeviceError(
+            f"GPU {number} (local.gpus) cannot be used: CUDA_VISIBLE_DEVICES={left!r} leaves {len(names)} of them; "
+            "numbers count from 0"
+        )
+    name = str(number) if names is None else names[number]
+    # CUDA counts the fastest first unless it is told to count as nvidia-smi does.
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": name}
+
+
+def see_only(number: int) -> None:
+    """Make one GPU the only one for this process, which has not used any yet; number 0 leaves all as it is.
+
+    Raises DeviceError as ``seeing`` does.
+    """
+    if number:
+        os.environ.update(seeing(number))
+
+
 def wait_without_spinning() -> None:
     """Let threads that wait for the GPU sleep, in whatever this process does on it from now on.
 
@@ -105,7 +133,9 @@ def _missing_driver(wanted: str) -> Iterator[Missing]:
         driver.cuDeviceGetCount(ctypes.byref(count))
     if count.value == 0:
         remedy = "see what `nvidia-smi` shows; start a container with --gpus all"
-        yield Missing(f"no GPU can be used (CUDA's initialisation says {code})", remedy)
+        left = os.environ.get("CUDA_VISIBLE_DEVICES")
+        which = "no GPU" if left is None else f"none of the GPUs that CUDA_VISIBLE_DEVICES={left!r} names"
+        yield Missing(f"{which} can be used (CUDA's initialisation says {code})", remedy)
         return
     driver.cuDriverGetVersion(ctypes.byref(version))
     found = version.value // 1000

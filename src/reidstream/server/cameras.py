@@ -307,7 +307,10 @@ class Cameras:
         if not wanted or self._closing or any(camera.name in self._running for camera in wanted):
             return
         desk = self._desk
-        order = Order(desk.config, tuple(camera.config for camera in wanted), desk.gallery.place.address, self._engine)
+        config = desk.config.model_copy(
+            update={"local": desk.config.local.turn(list(self._cameras).index(wanted[0].name))}
+        )
+        order = Order(config, tuple(camera.config for camera in wanted), desk.gallery.place.address, self._engine)
         for camera in wanted:
             camera.state, camera.error = "starting", None
         running = _Running(order, desk, wanted, self._ended, self.live)

@@ -28,6 +28,7 @@ from reidstream.inference import (
     open_embedder,
 )
 from reidstream.models import resolve_model
+from reidstream.runtime import see_only
 from reidstream.types import EmbeddingSpace, Event
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class LocalEngine:
         device = config.local.device
         self._status = EngineStatus()
         before = time.perf_counter()
+        if device == "cuda":
+            see_only(config.local.gpus[0])
         # Its memory is where video is decoded to.
         self._gpu = open_gpu() if gpu is None and device == "cuda" and config.local.decode == "auto" else gpu
         # Nobody looks for people where every source comes with boxes.
@@ -158,7 +161,7 @@ class LocalEngine:
     def _grouped(self, shared: Shared) -> list[TrackingGroup]:
         """Open the sources' readers, and group them by the thread that tracks them."""
         together = self._gpu is not None and self._observer is None and isinstance(self._embedder, BoxEmbedder)
-        groups = [self._sources] if together else [[source] for source in self._sources]
+        groups = [self._sources] if together and self._sources else [[source] for source in self._sources]
         tracking = []
         for group in groups:
             inbox: Inbox[Item] = Inbox([source_id for source_id, _ in group], self._config.local.queue, ready)

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from reidstream.engines import EngineStatus
 from reidstream.engines.local.spent import Spent
 from reidstream.errors import EngineError
 from reidstream.inference import Detector, Embedder
+from reidstream.runtime import seeing
 from reidstream.sources.remembered import digests
 from reidstream.types import (
     EmbeddingSpace,
@@ -67,10 +68,14 @@ class LocalProcesses:
         self._stopped = False
         self._failure: Exception | None = None
         groups = [sources[first::processes] for first in range(max(1, min(processes, len(sources))))]
-        own = config.model_copy(
-            update={"local": config.local.model_copy(update={"threads": _threads(config, len(groups)), "processes": 1})}
-        )
-        self._children = [_Child(own, group, detector, embedder) for group in groups]
+        # Each sees one GPU, which is number 0 there.
+        alone = {"threads": _threads(config, len(groups)), "processes": 1, "gpus": (0,)}
+        own = config.model_copy(update={"local": config.local.model_copy(update=alone)})
+        choosing = config.local.device == "cuda" and config.local.gpus != (0,)
+        self._children = [
+            _Child(own, group, detector, embedder, seeing(config.local.turn(place).gpus[0]) if choosing else {})
+            for place, group in enumerate(groups)
+        ]
         # Also when nobody ever asks for the events.
         weakref.finalize(self, _end, self._children)
         # All load their models at the same time.
@@ -137,11 +142,20 @@ class LocalProcesses:
 class _Child:
     """One process with its sources, and the pipes to it."""
 
-    def __init__(self, config: Config, sources: Sources, detector: Detector | None, embedder: Embedder | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sources: Sources,
+        detector: Detector | None,
+        embedder: Embedder | None,
+        variables: Mapping[str, str],
+    ) -> None:
         self.sources = [source_id for source_id, _ in sources]
         self._lock = threading.Lock()
         try:
-            self._process, self._requests, self._answers = conversing_child("reidstream.engines.local.worker")
+            self._process, self._requests, self._answers = conversing_child(
+                "reidstream.engines.local.worker", variables
+            )
         except OSError as error:
             raise EngineError(f"a process for {', '.join(self.sources)} cannot be started: {error.strerror}") from None
         # By the pipe, as addresses of cameras hold passwords.
@@ -250,10 +264,11 @@ def _end(children: list[_Child]) -> None:
 
 
 def processes_for(config: Config, sources: Sequence[Any]) -> int:
-    """In how many processes these sources are run: as configured, or as many as pay on this machine."""
-    if config.local.processes:
-        return min(config.local.processes, max(len(sources), 1))
-    return max(1, min(len(sources), cores() // _CORES_EACH[config.local.device]))
+    """In how many processes these sources are run: as configured, or as many as pay on this machine; one for every GPU
+    at least."""
+    gpus = len(config.local.gpus) if config.local.device == "cuda" else 1
+    wanted = config.local.processes or cores() // _CORES_EACH[config.local.device]
+    return max(1, min(len(sources), max(wanted, gpus)))
 
 
 def cores() -> int:

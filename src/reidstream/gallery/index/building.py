@@ -137,8 +137,8 @@ def _in_a_process_of_its_own(folder: Path, target: Path, size: int, progress: Pr
     error = ""
     # Its standard input is closed when this process ends, however it ends; then the child ends, too.
     arguments = (str(folder), str(target), str(size))
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with python_child("reidstream.gallery.index.building", *arguments, text=True, **pipes) as child:
+    module = "reidstream.gallery.index.building"
+    with python_child(module, *arguments, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         for line in child.stdout:
             message = json.loads(line)
