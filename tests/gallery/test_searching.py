@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidstream.gallery import Filter, Gallery
-from reidstream.types import Tracklet
+from reidstream.types import Stay, Tracklet
 
 from .conftest import SETTINGS, SPACE, some_tracklets, started
 
@@ -20,6 +20,10 @@ from .conftest import SETTINGS, SPACE, some_tracklets, started
 def people() -> list[Tracklet]:
     door = some_tracklets(1500)
     yard = some_tracklets(900, source="yard", content="content-yard", start=9000.0)
+    for group, zone, every in ((door, "mat", 9), (yard, "till", 4)):
+        for n in range(0, len(group), every):
+            stay = Stay(zone, 0.0, 1.0, group[n].start_wall, group[n].end_wall)
+            group[n] = replace(group[n], stays=(stay, replace(stay, zone="everywhere")))
     return [*door, *yard]
 
 
@@ -44,6 +48,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, people: list[Tracklet]) -> 
         Filter(sources=("door",), since=1100.0, until=1130.0),
         Filter(media_since=30.0, media_until=31.0),
         Filter(since=1e9),
+        Filter(zones=("till",)),
+        Filter(zones=("mat", "till"), sources=("yard",)),
+        Filter(zones=("everywhere",), until=1130.0),
+        Filter(zones=("nowhere",)),
     ],
 )
 def test_a_filtered_search_equals_exact_comparison(

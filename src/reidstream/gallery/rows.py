@@ -52,7 +52,8 @@ class Filter:
     def holds(
         self, source: str, content: str, start_wall: float, end_wall: float, start_media: float, end_media: float
     ) -> bool:
-        """Whether one tracklet, given by what a filter can ask about, is meant; the same as ``clause`` says in SQL."""
+        """Whether one tracklet, given by its row, is meant; the same as ``clause`` says in SQL, but for zones, which
+        stand in a table of their own (``in_zones``)."""
         return (
             (not self.sources or source in self.sources)
             and (not self.contents or content in self.contents)
@@ -79,11 +80,16 @@ class Filter:
         if self.media_until is not None:
             clause &= c.start_media <= self.media_until
         if self.zones and table is tracklets:
-            clause &= exists().where(stays.c.seq == tracklets.c.seq, stays.c.zone.in_(self.zones))
+            clause &= in_zones(self.zones)
         return clause
 
 
 EVERYTHING = Filter()
+
+
+def in_zones(zones: Sequence[str]) -> ColumnElement[bool]:
+    """In SQL: tracklets that were in one of these zones."""
+    return exists().where(stays.c.seq == tracklets.c.seq, stays.c.zone.in_(zones))
 
 
 @dataclass(frozen=True, slots=True)

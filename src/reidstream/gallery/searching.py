@@ -22,7 +22,7 @@ from reidstream.gallery.index.exact import ExactIndex, Nearest, VectorIndex, lar
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.index.processes import Processes
 from reidstream.gallery.ownership import index_files_at_rest
-from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, rows_after
+from reidstream.gallery.rows import Filter, checked_vectors, in_chunks, in_zones, rows_after
 from reidstream.gallery.schema import embeddings, tracklets
 from reidstream.types import EmbeddingSpace, FloatArray, Match
 
@@ -306,9 +306,11 @@ def _valid(connection: Connection, where: Filter, found: Sequence[Nearest], k: i
 
 def _rows_that_hold(connection: Connection, where: Filter, ids: set[str]) -> set[str]:
     held: set[str] = set()
+    # Not filtered by SQL: SQLite then goes through all rows of a camera instead of through these few. Only who was in
+    # which zone is asked for, since that is no column of a row.
+    candidates = _CANDIDATES.where(in_zones(where.zones)) if where.zones else _CANDIDATES
     for some in in_chunks(sorted(ids)):
-        # Not filtered by SQL: SQLite then goes through all rows of a camera instead of through these few.
-        held.update(row[0] for row in connection.execute(_CANDIDATES, {"ids": list(some)}) if where.holds(*row[1:]))
+        held.update(row[0] for row in connection.execute(candidates, {"ids": list(some)}) if where.holds(*row[1:]))
     return held
 
 
