@@ -238,7 +238,7 @@ def test_while_it_reads_it_says_so_and_folders_are_refused(postgres: str, tmp_pa
     with pytest.raises(ConfigError, match=r"cannot listen at 127\.0\.0\.1 port \d+: .*--port"):
         IndexService(postgres, "127.0.0.1", service._server.server_port)
     with pytest.raises(index_process._Refused, match="ask again later"):
-        service.answer(service.process.secret, b"{}")
+        service.answer(b"{}")
     service._server.server_close()
 
 

@@ -48,6 +48,7 @@ _PAGE = 5000
 _MOST_QUERIES, _MOST_K = 4096, 100_000
 _LARGEST = 64 * 2**20
 """Bytes of a question."""
+_SHORT = 2**16
 _COLUMNS = ("start_wall", "end_wall", "start_media", "end_media")
 _NAMED = ("source", "content")
 
@@ -113,7 +114,7 @@ class HeldVectors:
             return 0
         rows = connection.execute(select(c.id, c.source).execution_options(yield_per=_PAGE))
         source_of = {row.id: self._codes[0].get(row.source, -1) for row in rows}
-        ids = self._index.ids()
+        before = len(self._index)
         own = self._index.columns[:, 0]
         gone = [id for place, id in self._index.placed() if source_of.get(id) != int(own[place])]
         with self._lock:
@@ -122,7 +123,7 @@ class HeldVectors:
         if renamed:
             # Read again under their new names, from the beginning: it happens when a recorder renames a file.
             self.revision = 0
-        return len(ids) - len(self._index)
+        return before - len(self._index)
 
     def _counts(self) -> tuple[list[int], list[int]]:
         codes, counts = np.unique(self._index.columns[:, 0].astype(np.int64), return_counts=True)
@@ -176,8 +177,11 @@ class IndexService:
         class Handler(_Handler):
             """Asks this service."""
 
-            def answered(self, secret: str, said: bytes) -> bytes:
-                return service.answer(secret, said)
+            def knows(self, secret: str) -> bool:
+                return service.knows(secret)
+
+            def answered(self, said: bytes) -> bytes:
+                return service.answer(said)
 
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
@@ -241,10 +245,12 @@ class IndexService:
                 f"{counted(len(held), 'tracklet')} of {self._place} in memory, answering at {self.process.address}"
             )
 
-    def answer(self, secret: str, said: bytes) -> bytes:
-        """The answer to one question; see ``processes``."""
-        if not hmac.compare_digest(secret.encode(), self._secret.encode()):
-            raise _Refused(HTTPStatus.UNAUTHORIZED, "the secret is not this process's")
+    def knows(self, secret: str) -> bool:
+        """Whether this is the process's secret, so that whoever says it may ask."""
+        return hmac.compare_digest(secret.encode(), self._secret.encode())
+
+    def answer(self, said: bytes) -> bytes:
+        """The answer to one question of somebody who may ask; see ``processes``."""
         held = self._held
         if held is None or not held.whole:
             raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "vectors are being read; ask again later")
@@ -280,7 +286,10 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
 
-    def answered(self, secret: str, said: bytes) -> bytes:
+    def knows(self, secret: str) -> bool:
+        raise NotImplementedError
+
+    def answered(self, said: bytes) -> bytes:
         raise NotImplementedError
 
     def do_POST(self) -> None:
@@ -294,9 +303,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         scheme, _, secret = self.headers.get("Authorization", "").partition(" ")
         try:
-            if scheme != "Bearer":
-                raise _Refused(HTTPStatus.UNAUTHORIZED, "a secret is wanted")
-            self._say(HTTPStatus.OK, self.answered(secret, self.rfile.read(length)))
+            if scheme != "Bearer" or not self.knows(secret):
+                # Nobody unknown has much read. What is short is, since closing on what was not can lose the answer.
+                self.rfile.read(min(length, _SHORT))
+                raise _Refused(HTTPStatus.UNAUTHORIZED, "the process's secret is wanted")
+            self._say(HTTPStatus.OK, self.answered(self.rfile.read(length)))
         except _Refused as refused:
             # What was not read would be taken for the next question.
             self.close_connection = True
