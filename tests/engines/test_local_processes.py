@@ -15,7 +15,7 @@ from reidstream.engines import local
 from reidstream.engines.local import LocalEngine, LocalProcesses, open_local_engine, processes
 from reidstream.engines.local.processes import processes_for
 from reidstream.errors import DeviceError, EngineError, ModelNotFound
-from reidstream.runtime import see_only, seeing
+from reidstream.runtime import cuda, see_only, seeing
 from reidstream.sources.frame import Picture
 from reidstream.types import Detections, EmbeddingSpace, EndReason, Event, Observed, SourceEnded, TrackEnded
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
@@ -174,12 +174,23 @@ def test_a_gpu_that_is_not_left_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     assert seeing(1)["CUDA_VISIBLE_DEVICES"] == "5"
     with pytest.raises(DeviceError, match=r"GPU 2 \(local.gpus\).*CUDA_VISIBLE_DEVICES='3,5' leaves 2 of them"):
         seeing(2)
+
+
+def test_a_process_chooses_its_gpu_once_and_its_children_count_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "_chosen", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,8")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
     before = dict(os.environ)
-    see_only(0)
+    see_only("cpu", (1,))
+    see_only("cuda", (0, 1))
     assert dict(os.environ) == before
-    monkeypatch.setenv("CUDA_DEVICE_ORDER", "")
-    see_only(1)
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+    for _ in range(2):
+        see_only("cuda", (1, 2))
+        assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["CUDA_DEVICE_ORDER"]) == ("5", "PCI_BUS_ID")
+    assert [seeing(number)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["3", "5", "8"]
+    for other in (0, 2):
+        with pytest.raises(DeviceError, match=rf"GPU {other} .*this process uses GPU 1 already"):
+            see_only("cuda", (other,))
 
 
 def test_objects_of_the_callers_stay_in_this_process() -> None:

@@ -143,8 +143,7 @@ def _found(
         "detector": resolve_model(tree.detector.model, "detector"),
         "embedding": resolve_model(tree.embedding.model, "reid"),
     }
-    if tree.local.device == "cuda":
-        see_only(tree.local.gpus[0])
+    see_only(tree.local.device, tree.local.gpus)
     detector = open_detector(models["detector"], tree.detector, tree.local.device)
     embedder = open_embedder(models["embedding"], tree.embedding, tree.local.device)
     answers = []

@@ -65,8 +65,7 @@ def retrieval(
         raise ConfigError(str(error)) from None
     files = read_folder(folder)
     model = resolve_model(reid or tree.embedding.model, "reid")
-    if tree.local.device == "cuda":
-        see_only(tree.local.gpus[0])
+    see_only(tree.local.device, tree.local.gpus)
     embedder = open_embedder(model, tree.embedding, tree.local.device)
     shown = console()
     with Progress(console=shown, disable=json_output or not shown.is_terminal, transient=True) as bars:

@@ -73,8 +73,7 @@ def reembed(
         return
     assert model is not None
     tree = load_config(config, settings or [])
-    if tree.local.device == "cuda":
-        see_only(tree.local.gpus[0])
+    see_only(tree.local.device, tree.local.gpus)
     embedder = open_embedder(resolve_model(model, "reid"), tree.embedding, tree.local.device, threads=0)
     with _told(shown=not as_json) as progress:
         done = work(

@@ -15,13 +15,11 @@ def providers(question: Question) -> Result:
     """Which ONNX Runtime there is, and what keeps it from the configured device."""
     from reidstream.runtime import missing_for_cuda, missing_for_decoding, onnxruntime, see_only
 
-    local = question.config.local
-    device = local.device
-    if device == "cuda":
-        try:
-            see_only(local.gpus[0])
-        except DeviceError as error:
-            return Result(Status.FAILURE, str(error), "name other GPUs, or unset CUDA_VISIBLE_DEVICES")
+    device = question.config.local.device
+    try:
+        see_only(device, question.config.local.gpus)
+    except DeviceError as error:
+        return Result(Status.FAILURE, str(error), "name other GPUs, or unset CUDA_VISIBLE_DEVICES")
     module = onnxruntime()
     found = f"{module.__version__} with {', '.join(module.get_available_providers())} ({Path(module.__file__).parent})"
     if device == "cuda" and (missing := missing_for_cuda()):

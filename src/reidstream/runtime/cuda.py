@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +67,25 @@ def missing_for_decoding() -> Missing | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The GPU that this process has made its only one, and what CUDA_VISIBLE_DEVICES was before."""
+
+    number: int
+    left: str | None
+
+
+# As much a matter of the whole process as the environment that it tells of.
+_chosen: _Chosen | None = None
+
+
 def seeing(number: int) -> dict[str, str]:
     """What an environment must hold for one GPU to be the only one that a process sees, which then has number 0.
 
     number: as nvidia-smi counts, or a place among those that CUDA_VISIBLE_DEVICES leaves already. Raises DeviceError
     when it leaves fewer.
     """
-    left = os.environ.get("CUDA_VISIBLE_DEVICES")
+    left = os.environ.get("CUDA_VISIBLE_DEVICES") if _chosen is None else _chosen.left
     names = None if left is None else [name.strip() for name in left.split(",") if name.strip()]
     if names is not None and number >= len(names):
         raise DeviceError(
@@ -85,13 +97,24 @@ def seeing(number: int) -> dict[str, str]:
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": name}
 
 
-def see_only(number: int) -> None:
-    """Make one GPU the only one for this process, which has not used any yet; number 0 leaves all as it is.
+def see_only(device: str, gpus: Sequence[int]) -> None:
+    """Where models run on a GPU, make the first of those named (``seeing``) the only one for this process.
 
-    Raises DeviceError as ``seeing`` does.
+    To be called before anything uses a GPU; again with the same it does nothing, and number 0 leaves a process as it
+    is. Raises DeviceError as ``seeing`` does, and where another was chosen already.
     """
-    if number:
-        os.environ.update(seeing(number))
+    global _chosen
+    number = gpus[0]
+    if device != "cuda" or number == (0 if _chosen is None else _chosen.number):
+        return
+    if _chosen is not None:
+        raise DeviceError(
+            f"GPU {number} (local.gpus) cannot be used here: this process uses GPU {_chosen.number} already; "
+            "start another for it"
+        )
+    variables = seeing(number)
+    _chosen = _Chosen(number, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    os.environ.update(variables)
 
 
 def wait_without_spinning() -> None:

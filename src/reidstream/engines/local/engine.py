@@ -67,8 +67,7 @@ class LocalEngine:
         device = config.local.device
         self._status = EngineStatus()
         before = time.perf_counter()
-        if device == "cuda":
-            see_only(config.local.gpus[0])
+        see_only(device, config.local.gpus)
         # Its memory is where video is decoded to.
         self._gpu = open_gpu() if gpu is None and device == "cuda" and config.local.decode == "auto" else gpu
         # Nobody looks for people where every source comes with boxes.
