@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from reidstream.config.base import Section
+from reidstream.config.secrets import checked_place
 
 
 class OidcAccountConfig(Section):
@@ -90,10 +91,7 @@ class OidcConfig(Section):
     @field_validator("client_secret")
     @classmethod
     def _placed(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("env:", "file:")):
-            # What was written here may be the secret itself.
-            raise ValueError("must say where the secret stands: env:NAME or file:PATH")
-        return value
+        return checked_place(value)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -29,6 +29,14 @@ def without_secrets(address: str) -> str:
     return _PLACEHOLDER.sub("***", address)
 
 
+def checked_place(value: str | None) -> str | None:
+    """Where a setting says that a secret stands, ``env:NAME`` or ``file:PATH``. Raises ValueError for anything else."""
+    if value is not None and not value.startswith(("env:", "file:")):
+        # What was written here may be the secret itself.
+        raise ValueError("must say where the secret stands: env:NAME or file:PATH")
+    return value
+
+
 def secret(kind: str, name: str) -> str:
     """The secret in an environment variable (kind env) or in a file, without the line's end (kind file).
 

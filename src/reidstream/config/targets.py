@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from reidstream.config.base import Section
 from reidstream.config.redaction import redacted
+from reidstream.config.secrets import checked_place
 
 SCHEMES = ("mqtt", "mqtts", "nats", "nats+tls", "kafka", "kafka+tls", "http", "https")
 
@@ -52,10 +53,7 @@ class TargetConfig(Section):
     @field_validator("secret")
     @classmethod
     def _placed(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("env:", "file:")):
-            # What was written here may be the secret itself.
-            raise ValueError("must say where the secret stands: env:NAME or file:PATH")
-        return value
+        return checked_place(value)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
