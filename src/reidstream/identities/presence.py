@@ -28,6 +28,8 @@ def demand_there(connection: Connection, *ids: str | None) -> None:
         query = select(tracklets.c.seq).where(tracklets.c.id == id).with_for_update(read=True, key_share=True)
         if connection.execute(query).first() is None:
             raise TrackletNotFound(f"no tracklet {id} in this gallery; it may have been erased a moment ago")
+    if not persons:
+        return
     # Whoever is in a recording that was forgotten and read again has the id that they had.
     here = set(connection.execute(select(people.c.id).where(people.c.id.in_(persons))).scalars())
     for person in sorted(erased_people(connection, set(persons) - here)):
