@@ -205,6 +205,56 @@ def test_a_saving_that_was_killed_does_not_make_later_changes_slow(tmp_path: Pat
     assert configured() == usual > 2
 
 
+def test_changes_wait_for_files_that_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closed an index lets go of its files a moment later, in ChromaDB's own threads."""
+    from chromadb.api.models.Collection import Collection
+    from chromadb.api.rust import RustBindingsAPI
+    from chromadb.errors import InternalError
+
+    refused: list[str] = []
+
+    def held(kind: type, name: str) -> None:
+        usual = getattr(kind, name)
+
+        def first_refused(*args: object, **named: object) -> object:
+            if name not in refused:
+                refused.append(name)
+                raise InternalError("Database error: error returned from database: (code: 5) database is locked")
+            return usual(*args, **named)
+
+        monkeypatch.setattr(kind, name, first_refused)
+
+    held(RustBindingsAPI, "get_or_create_collection")
+    for change in ("upsert", "delete", "modify"):
+        held(Collection, change)
+    ids, vectors = some(10)
+    index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+    index.upsert(ids, vectors)
+    index.remove(ids[:2])
+    index.save()
+    assert sorted(index.ids()) == sorted(ids[2:])
+    index.close()
+    assert sorted(refused) == ["delete", "get_or_create_collection", "modify", "upsert"]
+
+
+def test_other_failures_of_changes_are_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chromadb.api.models.Collection import Collection
+    from chromadb.errors import InternalError
+
+    asked: list[int] = []
+
+    def full(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise InternalError("database or disk is full")
+
+    monkeypatch.setattr(Collection, "upsert", full)
+    index = ChromaIndex.in_folder(tmp_path / "index", SIZE)
+    with pytest.raises(GalleryError, match="disk is full"):
+        index.upsert(*some(10))
+    index.close()
+    assert asked == [1]
+
+
 def test_a_server_that_is_not_there_is_reported() -> None:
     with pytest.raises(GalleryError, match=r"the vector index \(collection people on http://127\.0\.0\.1:9\) failed"):
         ChromaIndex.on_server("http://127.0.0.1:9", "people", SIZE)

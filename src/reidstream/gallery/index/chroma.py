@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +43,9 @@ _UPSERT_LIMIT = 5000
 
 _GET_LIMIT = 10000
 
+_LOCKED_SECONDS = 30.0
+"""How long a change waits for what still holds an embedded index's files."""
+
 
 class ChromaIndex:
     """A VectorIndex over one ChromaDB collection with cosine distance.
@@ -64,9 +69,8 @@ class ChromaIndex:
     def _open(self) -> None:
         self._client = self._connect()
         try:
-            self._collection = self._client.get_or_create_collection(
-                self._name, embedding_function=None, configuration={"hnsw": HNSW}
-            )
+            opened = partial(self._client.get_or_create_collection, self._name)
+            self._collection = _unlocked(partial(opened, embedding_function=None, configuration={"hnsw": HNSW}))
         except BaseException:
             _let_go(self._client)
             raise
@@ -97,12 +101,12 @@ class ChromaIndex:
         with self._explained():
             for start in range(0, len(names), _UPSERT_LIMIT):
                 some = slice(start, start + _UPSERT_LIMIT)
-                self._collection.upsert(ids=names[some], embeddings=vectors[places[some]])
+                self._put(names[some], vectors[places[some]])
 
     def remove(self, ids: Sequence[str]) -> None:
         with self._explained():
             for start in range(0, len(ids), _UPSERT_LIMIT):
-                self._collection.delete(ids=list(ids[start : start + _UPSERT_LIMIT]))
+                _unlocked(partial(self._collection.delete, ids=list(ids[start : start + _UPSERT_LIMIT])))
 
     def search(self, vectors: FloatArray, k: int) -> list[Nearest]:
         if k <= 0 or not len(vectors):
@@ -127,19 +131,23 @@ class ChromaIndex:
             some = self._collection.get(include=["embeddings"], limit=threshold)
             # Nothing but changes makes ChromaDB write; putting the same again changes nothing else.
             if len(some["ids"]) == threshold:
-                self._collection.upsert(ids=some["ids"], embeddings=some["embeddings"])
+                self._put(some["ids"], some["embeddings"])
             elif some["ids"]:
                 # Too few for that: what is opened after it was told so writes after every change.
                 self._written_after(_EVERY_CHANGE)
                 for _ in range(2):
-                    self._collection.upsert(ids=some["ids"][:1], embeddings=some["embeddings"][:1])
+                    self._put(some["ids"][:1], some["embeddings"][:1])
                 self._written_after(threshold)
+
+    def _put(self, ids: list[str], vectors: FloatArray) -> None:
+        _unlocked(lambda: self._collection.upsert(ids=ids, embeddings=vectors))
 
     def _written_after(self, changes: int) -> None:
         with warnings.catch_warnings():
             # It says that collections without a function that embeds are of an older kind.
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._collection.modify(configuration={"hnsw": {"sync_threshold": changes, "batch_size": changes}})
+            hnsw = {"sync_threshold": changes, "batch_size": changes}
+            _unlocked(lambda: self._collection.modify(configuration={"hnsw": hnsw}))
         _let_go(self._client)
         self._open()
 
@@ -211,6 +219,23 @@ def _let_go(client: Any) -> None:
     for session in sessions:
         if session is not None:
             session.close()
+
+
+def _unlocked(change: Callable[[], Any]) -> Any:
+    """What a change gives, asked again while the database of an embedded index is locked.
+
+    A client that was closed lets go of the files a moment later, in ChromaDB's own threads: whoever opens them next may
+    be refused at once. All changes that are asked for here can be made twice.
+    """
+    end, pause = time.monotonic() + _LOCKED_SECONDS, 0.01
+    while True:
+        try:
+            return change()
+        except Exception as error:
+            if "database is locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
 
 
 @contextlib.contextmanager
