@@ -1,0 +1,52 @@
+"""Processes that this package starts for itself: they find the package, begin quickly, and end as they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reidstream.children import command_of, environment
+
+ASKED = """
+import gc, sys
+print(__name__, sys.argv[1:], gc.get_threshold()[0] > 10_000)
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that says how it runs and ends with the code that its second argument names."""
+    (tmp_path / "asked_module.py").write_text(ASKED, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return "asked_module"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_module_is_the_main_program_with_its_arguments_and_its_exit_code(asked: str, code: int) -> None:
+    done = subprocess.run(
+        command_of(asked, "--two words", str(code)), capture_output=True, text=True, env=environment(), check=False
+    )
+    assert done.stdout.strip() == f"__main__ ['--two words', '{code}'] True", done.stderr
+    assert done.returncode == code
+
+
+def version_said_in(folder: Path) -> str:
+    command = command_of("reidstream", "--version")
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment(), cwd=folder, check=True).stdout
+
+
+def test_a_package_runs_by_its_main_module(tmp_path: Path) -> None:
+    assert version_said_in(tmp_path).startswith("reidstream ")
+
+
+def test_no_file_in_the_current_folder_is_taken_for_a_module(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong one')", encoding="utf-8")
+    assert version_said_in(tmp_path).startswith("reidstream ")
+
+
+def test_it_is_run_by_this_interpreter() -> None:
+    assert command_of("reidstream")[0] == sys.executable
