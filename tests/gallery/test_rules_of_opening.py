@@ -7,7 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +16,18 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from sqlalchemy import Connection, inspect, make_url, select, update
+from sqlalchemy import Connection, MetaData, create_engine, inspect, make_url, select, update
 from sqlalchemy.exc import OperationalError
 
 from reidstream.config import GalleryConfig
 from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access
 from reidstream.gallery import Filter, Gallery, erasing, opening
-from reidstream.gallery.database import BUSY_SECONDS, DATABASE_FILE, _explained, place_of
+from reidstream.gallery.database import _COMPILED, BUSY_SECONDS, DATABASE_FILE, _explained, place_of
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.fencing import check_fence, take_fence
 from reidstream.gallery.index import chroma
-from reidstream.gallery.migrations import GALLERY_MIGRATIONS, migrate
+from reidstream.gallery.migrations import GALLERY_MIGRATIONS, make_tables, migrate
 from reidstream.gallery.opening import Opened, make_folder, open_to, own, unmake
 from reidstream.gallery.ownership import (
     INDEX_LOCK_FILE,
@@ -38,8 +38,9 @@ from reidstream.gallery.ownership import (
     writer_of,
 )
 from reidstream.gallery.reranking import Reranking
-from reidstream.gallery.schema import details, meta, tracklets, tracklets_end
+from reidstream.gallery.schema import details, meta, metadata, tracklets, tracklets_end
 from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock
+from reidstream.identities.schema import metadata as identity_metadata
 from tests.exact import EXACT
 
 from .conftest import SETTINGS, SIZE, SPACE, some_tracklets, started
@@ -274,6 +275,34 @@ def test_a_gallery_of_every_earlier_version_comes_to_have_what_a_new_one_has(gal
 
 
 @pytest.mark.parametrize("index", ["chroma", "exact", "http://localhost:1"])
+@pytest.mark.parametrize("described", [metadata, identity_metadata], ids=["gallery", "identities"])
+def test_tables_are_those_that_are_described_and_what_is_there_stays(described: MetaData) -> None:
+    def made(make: Callable[[Connection], None]) -> list[tuple[str, ...]]:
+        engine = create_engine("sqlite://")
+        with engine.begin() as connection:
+            # Others refer to it.
+            tracklets.create(connection, checkfirst=True)
+            make(connection)
+            found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
+        engine.dispose()
+        return sorted((kind, name, sql.replace("IF NOT EXISTS ", "").strip()) for kind, name, sql in found)
+
+    def twice(connection: Connection) -> None:
+        for _ in range(2):
+            make_tables(connection, described)
+
+    assert made(twice) == made(described.create_all)
+
+
+def test_what_was_put_into_words_for_one_gallery_serves_all_others(tmp_path: Path) -> None:
+    told: list[str] = []
+    for name in ("one", "other"):
+        with Gallery.open(tmp_path / name, write=True, create=True, space=SPACE, config=EXACT) as gallery:
+            assert gallery.rows().id.tolist() == []
+            told.append(f"{len(_COMPILED)} statements")
+    assert told[0] == told[1]
+
+
 def test_a_gallery_is_kept_as_it_was_asked_for_and_on_a_server_without_files(
     tmp_path: Path, postgres: str, index: str
 ) -> None:

@@ -15,7 +15,10 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.util import LRUCache
 
 from reidstream.config.secrets import filled_in
 from reidstream.errors import GalleryCorrupt, GalleryError, GalleryNotFound, GalleryUnreachable, MissingDependency
@@ -37,6 +40,9 @@ _NEARLY_FULL = 4 * 2**20
 BUSY_SECONDS = 60.0
 _FOLDING_SECONDS = 0.1
 """How long a statement waits for another one that is writing."""
+
+_STATEMENTS = 1000
+"""So many different statements are kept in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +277,29 @@ def _free(place: Place) -> int | None:
         return None
 
 
+class _SqliteDialect(SQLiteDialect_pysqlite):
+    """SQLAlchemy's own, equal for all engines: what was made of a statement for one gallery serves all others.
+
+    A statement takes longer to be put into words than to be run, and who opens galleries one after the other, or one
+    for reading and for writing, asks each the same.
+    """
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _SqliteDialect
+
+    def __hash__(self) -> int:
+        return hash(_SqliteDialect)
+
+
+registry.register("sqlite.reidstream", __name__, _SqliteDialect.__name__)
+_COMPILED: LRUCache[Any, Any] = LRUCache(_STATEMENTS)
+
+
 def _sqlite_engine(folder: Path, write: bool) -> Engine:
-    url = URL.create("sqlite+pysqlite", database=str(folder / DATABASE_FILE))
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    url = URL.create("sqlite+reidstream", database=str(folder / DATABASE_FILE))
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, execution_options={"compiled_cache": _COMPILED})
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> Any:

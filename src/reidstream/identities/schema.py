@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Connection, Double, ForeignKey, Index
 from sqlalchemy import inspect as inspected
 from sqlalchemy import text as statement
 
-from reidstream.gallery import Migration
+from reidstream.gallery.migrations import Migration, make_tables
 from reidstream.gallery.schema import tracklets
 
 ERASURE = "erase"
@@ -139,7 +139,7 @@ Index("former_links_b", former_links.c.b)
 
 
 def _tables(connection: Connection) -> None:
-    metadata.create_all(connection)
+    make_tables(connection, metadata)
 
 
 def _origin_of_operations(connection: Connection) -> None:
