@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities.applying import apply
-from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of
+from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.people import assign, create_person, list_people, prepare
 from reidstream.identities.proposal import propose
@@ -202,3 +202,52 @@ def test_a_name_stays_with_the_larger_of_two_who_become_one(fill: Fill) -> None:
     apply(gallery, propose(gallery, IdentityConfig()))
     (found,) = [found for found in list_people(gallery) if len(found.tracklets) == 5]
     assert (found.id, found.name) == (grace, "Grace")
+
+
+class TestSeenTogether:
+    """Whether pairs are seen at the same time, for settings of the cameras' clocks."""
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 60), st.integers(1, 20)), min_size=2, max_size=8),
+        st.lists(st.tuples(*(st.integers(0, 7),) * 3), min_size=1, max_size=5),
+    )
+    def test_it_is_what_turning_each_clock_by_hand_gives(
+        self, made: list[tuple[int, int, int]], turns: list[tuple[int, int, int]]
+    ) -> None:
+        seen = [(camera, float(start), float(start + length)) for camera, start, length in made]
+        everyone = [(a, b) for a in range(len(seen)) for b in range(a)]
+        weights = np.array([2.0**-k for k in range(len(everyone))])
+        span = max(end for _, _, end in seen) - min(start for _, start, _ in seen)
+        found = table(seen).weights_together(np.array(everyone), weights, np.array(turns) / 8)
+        for turn, weight in zip(turns, found.tolist(), strict=True):
+            expected = 0.0
+            for (a, b), own in zip(everyone, weights.tolist(), strict=True):
+                (one, begin, end), (other, other_begin, other_end) = seen[a], seen[b]
+                by = (turn[other] - turn[one]) / 8 * span
+                # Round the time that all span: the other's time may lie a whole turn before or behind.
+                shared = max(
+                    min(end, other_end + by + k * span) - max(begin, other_begin + by + k * span) for k in range(-3, 4)
+                )
+                least = min(OVERLAP, 0.5 * min(end - begin, other_end - other_begin))
+                assume(abs(shared - least) > 1e-6)
+                expected += own if shared > least else 0.0
+            assert weight == pytest.approx(expected)
+
+    def test_many_settings_give_what_each_gives_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rng = np.random.default_rng(4)
+        starts = rng.uniform(0, 300, 40)
+        seen = [
+            (int(camera), float(at), float(at) + 9.0) for camera, at in zip(rng.integers(0, 3, 40), starts, strict=True)
+        ]
+        pairs, weights, turns = rng.integers(0, 40, (70, 2)), rng.uniform(size=70), rng.uniform(size=(25, 3))
+        whole = table(seen).weights_together(pairs, weights, turns)
+        assert len(set(whole.tolist())) > 20
+        assert whole.tolist() == [table(seen).weights_together(pairs, weights, turn[None])[0] for turn in turns]
+        for some in (1, 200):
+            monkeypatch.setattr("reidstream.identities.constraints._AT_ONCE", some)
+            assert table(seen).weights_together(pairs, weights, turns).tolist() == whole.tolist()
+
+    def test_without_a_likely_pair_nothing_is_known_of_the_cameras(self) -> None:
+        seen = table([(0, 0.0, 5.0), (1, 10.0, 15.0)])
+        for pairs, weights in ((np.zeros((0, 2), int), np.zeros(0)), (np.array([[0, 1]]), np.zeros(1))):
+            assert inferred_cameras(seen, pairs, weights, 2).together.tolist() == [[False, True], [True, False]]

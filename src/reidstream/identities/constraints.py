@@ -16,6 +16,8 @@ from reidstream.types import IntArray
 
 # So many clock settings are tried for so many pairs, the likeliest; so few may be as rare for cameras to be separate.
 _TURNS, _TESTED_PAIRS, _SURE = 999, 5000, 0.01
+_AT_ONCE = 1 << 17
+"""So many pairs, each under one setting of the clocks, are looked at together: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +68,29 @@ class TimeTable:
         self._cameras = cameras
         self._overlap = overlap
 
-    def weight_together(
+    def weights_together(
         self, pairs: IntArray, weights: npt.NDArray[np.float64], turns: npt.NDArray[np.float64]
-    ) -> float:
-        """The weight of the pairs of rows int64 (m, 2) that are seen at the same time, whatever the cameras.
+    ) -> npt.NDArray[np.float64]:
+        """float64 (t,): the weight of the pairs of rows int64 (m, 2) that are seen at the same time, whatever the
+        cameras, for each of several settings of the clocks.
 
-        turns: float64 (c,), 0..1; how far each camera's clock is turned round the time that all tracklets span.
+        turns: float64 (t, c), 0..1; how far each camera's clock is turned round the time that all tracklets span.
         """
         i, j = pairs[:, 0], pairs[:, 1]
         span = max(float(self._end.max() - self._start.min()), 1e-6)
         lengths = self._end - self._start
         least = np.minimum(self._overlap, 0.5 * np.minimum(lengths[i], lengths[j]))
-        turned = (turns[self._camera[j]] - turns[self._camera[i]]) * span
-        later = (self._start[j] - self._start[i] + turned) % span
-        together = (later < lengths[i] - least) | (span - later < lengths[j] - least)
-        return float(weights[together].sum())
+        before, after = lengths[i] - least, lengths[j] - least
+        apart = self._start[j] - self._start[i]
+        one, other = self._camera[i], self._camera[j]
+        totals = []
+        some = max(1, _AT_ONCE // max(len(pairs), 1))
+        for begin in range(0, len(turns), some):
+            turned = turns[begin : begin + some]
+            later = (apart + (turned.take(other, axis=1) - turned.take(one, axis=1)) * span) % span
+            together = (later < before) | (span - later < after)
+            totals.append(np.where(together, weights, 0.0).sum(axis=1))
+        return np.concatenate(totals)
 
     def excluded(self, some: npt.ArrayLike, others: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """bool (a, b): whether tracklet rows ``some[i]`` and ``others[j]`` are certainly two people."""
@@ -181,8 +191,10 @@ def inferred_cameras(table: TimeTable, pairs: IntArray, weights: npt.NDArray[np.
     likely = np.argsort(-weights, kind="stable")[:_TESTED_PAIRS]
     pairs, weights = pairs[likely], weights[likely]
     rng = np.random.default_rng(0)
-    seen = table.weight_together(pairs, weights, np.zeros(count))
-    as_rare = sum(table.weight_together(pairs, weights, rng.uniform(0.0, 1.0, count)) <= seen for _ in range(_TURNS))
+    seen, *by_chance = table.weights_together(
+        pairs, weights, np.concatenate([np.zeros((1, count)), rng.uniform(0.0, 1.0, (_TURNS, count))])
+    ).tolist()
+    as_rare = sum(weight <= seen for weight in by_chance)
     return Cameras.separate(count) if (1 + as_rare) / (1 + _TURNS) < _SURE else Cameras.independent(count)
 
 
