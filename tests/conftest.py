@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import os
@@ -11,17 +12,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 
 from reidstream.gallery.traces import Traces
 from tests.postgres import PostgresServer
 
 REPOSITORY = Path(__file__).parents[1]
 
+# Importing and collecting makes a million objects that stay: looking them through as they come is a fifth of the time.
+gc.set_threshold(50_000)
+
 
 def pytest_collection_finish() -> None:
     """A million objects of modules and tests stay to the end: looking them through at every turn is a twentieth."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def commands_made_once() -> Iterator[None]:
+    """A process that calls the command line once makes all commands once; one that calls it hundreds of times, too."""
+    made = functools.cache(typer.main.get_command)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", made)
+        patch.setattr(typer.testing, "_get_command", made)
+        yield
 
 
 @pytest.fixture(autouse=True)

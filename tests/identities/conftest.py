@@ -82,6 +82,17 @@ def quick_archives(monkeypatch: pytest.MonkeyPatch, one_examiner: OneExaminer) -
     monkeypatch.setattr("reidstream.gallery.archive.Examiner", one_examiner)
 
 
+def filled(place: Path, visits: list[Visit], index: str = "exact") -> Gallery:
+    """A new gallery of visits, stored in the given order."""
+    config = GalleryConfig(index=index)
+    gallery = Gallery.open(place, write=True, create=True, space=SPACE, config=config)
+    for camera in dict.fromkeys(visit[1] for visit in visits):
+        started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
+        gallery.begin_source(started, "settings")
+    gallery.add([made_tracklet(*visit) for visit in visits])
+    return gallery
+
+
 Fill = Callable[..., Gallery]
 
 
@@ -91,14 +102,8 @@ def fill(tmp_path: Path) -> Iterator[Fill]:
     opened: list[Gallery] = []
 
     def make(visits: list[Visit], name: str = "gallery", index: str = "exact") -> Gallery:
-        config = GalleryConfig(index=index)
-        gallery = Gallery.open(tmp_path / name, write=True, create=True, space=SPACE, config=config)
-        opened.append(gallery)
-        for camera in dict.fromkeys(visit[1] for visit in visits):
-            started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
-            gallery.begin_source(started, "settings")
-        gallery.add([made_tracklet(*visit) for visit in visits])
-        return gallery
+        opened.append(filled(tmp_path / name, visits, index))
+        return opened[-1]
 
     yield make
     for gallery in opened:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,17 +36,27 @@ from reidstream.identities.people import list_people
 from reidstream.types import SourceEnded
 from tests.slow import first_quick
 
-from .conftest import SPACE, Fill
+from .conftest import SPACE, Fill, filled
 
 Spoil = Callable[[Path], None]
 
 
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export as it should be, to be copied and not to be written to."""
+    folder = tmp_path_factory.mktemp("exported")
+    with filled(
+        folder / "gallery", [(person, "door", 20.0 * person, 20.0 * person + 8) for person in range(6)]
+    ) as made:
+        OnlineIdentities(made, Config().identities).catch_up()
+        made.end_source(SourceEnded("door", 200, 200.0), "content of door")
+        export_gallery(made, folder / "export")
+    return folder / "export"
+
+
 @pytest.fixture
-def exported(fill: Fill, tmp_path: Path) -> Path:
-    gallery = fill([(person, "door", 20.0 * person, 20.0 * person + 8) for person in range(6)])
-    OnlineIdentities(gallery, Config().identities).catch_up()
-    gallery.end_source(SourceEnded("door", 200, 200.0), "content of door")
-    export_gallery(gallery, tmp_path / "export")
+def exported(export: Path, tmp_path: Path) -> Path:
+    shutil.copytree(export, tmp_path / "export")
     return tmp_path / "export"
 
 
