@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.clocks import clocks_of, offsets
+from reidstream.identities.clocks import _ahead, _density, _walks, clocks_of, offsets
 from reidstream.identities.proposal import propose
 from tests.identities.conftest import Fill, Visit
 
@@ -116,3 +117,41 @@ def test_the_command_prints_the_setting_that_corrects_it(fill: Fill) -> None:
     assert "identities.clocks = {" in done.output
     (clock,) = json.loads(CliRunner().invoke(app, ["people", "clocks", "--gallery", place, "--json"]).output)
     assert clock["differs"] is True
+
+
+def walks_between(seed: int, count: int = 14) -> tuple[Any, ...]:
+    """Visits to two cameras whose clocks agree, in the words of ``_ahead``: people walk there and back in 5 to 30 s."""
+    rng = np.random.default_rng(seed)
+    order = np.arange(2 * count)
+    there = np.concatenate([rng.uniform(5, 30, count), -rng.uniform(200, 900, count)])
+    back = np.concatenate([-rng.uniform(200, 900, count), rng.uniform(5, 30, count)])
+    return order, order, there, back
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("by", [0.0, 17.0, -41.5, 299.0])
+def test_a_clock_that_is_moved_is_ahead_by_as_much_more(seed: int, by: float) -> None:
+    p, q, there, back = walks_between(seed)
+    ahead, error, onward, homeward = _ahead(p, q, there, back)
+    assert abs(ahead) < 6.0
+    assert (onward, homeward) == (14, 14)
+    moved = _ahead(p, q, there + by, back - by)
+    assert moved == pytest.approx((ahead + by, error, onward, homeward), abs=1e-2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_other_clock_is_behind_by_as_much(seed: int) -> None:
+    p, q, there, back = walks_between(seed)
+    ahead, error, onward, homeward = _ahead(p, q, there + 20.0, back - 20.0)
+    assert _ahead(q, p, back - 20.0, there + 20.0) == pytest.approx((-ahead, error, homeward, onward), abs=1e-2)
+
+
+def test_a_walk_is_the_next_visit_within_two_minutes_and_begins_when_the_last_one_ends_at_the_earliest() -> None:
+    begun = np.array([0, 0, 1, 1, 2, 3, 4])
+    gaps = np.array([9.0, 4.0, -1.0, 30.0, 121.0, 0.0, 120.0])
+    assert sorted(_walks(begun, gaps).tolist()) == [1, 3, 5, 6]
+
+
+def test_quick_walks_weigh_more_than_slow_ones() -> None:
+    assert _density(np.array([0.0, 60.0, 120.0])) == pytest.approx(1.5)
+    assert _density(np.zeros(0)) == 0.0

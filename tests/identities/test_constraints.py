@@ -90,6 +90,30 @@ def test_two_people_are_two_whoever_is_named_first(made: list[tuple[int, float, 
         assert not (table(made, Cameras.independent(3)).excluded(everyone, everyone) & ~excluded).any()
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 240), st.integers(1, 80)), min_size=2, max_size=7),
+    st.lists(st.booleans(), min_size=3, max_size=3),
+    st.lists(st.integers(0, 60), min_size=3, max_size=3),
+)
+def test_two_are_two_people_where_a_pair_at_a_time_says_so(
+    made: list[tuple[int, int, int]], views: list[bool], ways: list[int]
+) -> None:
+    cameras = Cameras.separate(3)
+    for (a, b), overlapping, seconds in zip([(0, 1), (0, 2), (1, 2)], views, ways, strict=True):
+        cameras.together[a, b] = cameras.together[b, a] = overlapping
+        cameras.travel[a, b] = cameras.travel[b, a] = seconds / 4
+    # Quarters of seconds, which are exact, as is what they come to.
+    seen = [(camera, start / 4, (start + length) / 4) for camera, start, length in made]
+    excluded = table(seen, cameras).excluded(np.arange(len(seen)), np.arange(len(seen)))
+    for a, (one, begin, end) in enumerate(seen):
+        for b, (other, other_begin, other_end) in enumerate(seen):
+            shared = min(end, other_end) - max(begin, other_begin)
+            at_once = shared > min(OVERLAP, 0.5 * min(end - begin, other_end - other_begin))
+            way = float(cameras.travel[one, other])
+            too_fast = way > 0 and -shared < way - OVERLAP
+            assert excluded[a, b] == (not cameras.together[one, other] and (at_once or too_fast))
+
+
 @given(spans, st.floats(-1000, 1000))
 def test_only_differences_of_times_count(made: list[tuple[int, float, float]], shift: float) -> None:
     everyone = np.arange(len(made))

@@ -13,7 +13,7 @@ import pytest
 
 from reidstream.config import SourceConfig
 from reidstream.sources import open_source
-from reidstream.sources.dating import Dated, dated, name_time, recorded_length
+from reidstream.sources.dating import Dated, _tag_time, dated, name_time, recorded_length
 from reidstream.types import SourceStarted
 from tests.blobs import FPS, write_blobs
 
@@ -117,3 +117,23 @@ def test_a_recording_is_no_longer_than_its_header_says_and_no_shorter_than_nothi
     container = SimpleNamespace(duration=stated * 1e6, start_time=0, seek=lambda _: None, demux=lambda _: iter(packets))
     stream = SimpleNamespace(start_time=0, time_base=1.0, guessed_rate=2.0, average_rate=None)
     assert recorded_length(container, stream) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "believed"),
+    [
+        ("1904-01-01T00:00:00Z", False),
+        ("1971-12-31T23:59:59Z", False),
+        ("1972-01-01T00:00:00Z", True),
+        ("2026-01-31", False),
+        ("2026-01-31T17:00", True),
+        ("yesterday at noon", False),
+    ],
+)
+def test_a_time_in_a_file_is_believed_where_a_recorder_had_a_clock(text: str, believed: bool) -> None:
+    assert (_tag_time(text) is not None) is believed
+
+
+def test_a_time_without_a_zone_is_that_of_greenwich() -> None:
+    assert _tag_time("2026-01-31T17:00:00") == _tag_time("2026-01-31T17:00:00Z") == 1_769_878_800.0
+    assert _tag_time("2026-01-31T17:00:00+02:00") == 1_769_878_800.0 - 7200.0
