@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,12 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
     """Three visits of thirty seconds, from the first second on."""
     with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as opened:
         opened.begin_source(started(), SETTINGS)
-        whole = {"start_media": 1.0, "end_media": 31.0, "start_wall": WALL + 1.0, "end_wall": WALL + 31.0}
+        whole: dict[str, Any] = {
+            "start_media": 1.0,
+            "end_media": 31.0,
+            "start_wall": WALL + 1.0,
+            "end_wall": WALL + 31.0,
+        }
         visits = zip(some_tracklets(3), STAYS, strict=True)
         opened.add([replace(tracklet, stays=stays, **whole) for tracklet, stays in visits])
         yield opened

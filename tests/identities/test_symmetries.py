@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,21 +91,20 @@ def elsewhere(vectors: FloatArray) -> FloatArray:
 def test_who_is_somewhere_else_altogether_changes_nobody_there(evidence: Evidence) -> None:
     """A gallery of another town: nobody of it is anybody of this one."""
     n = len(evidence)
+    grown: dict[str, Any] = {
+        name: np.concatenate([getattr(evidence, name)] * 2)
+        for name in ("part", "weights", "purity", "trust", "strength", "entry", "exit", "entering", "leaving")
+    }
+    for name, by in (("camera", 3), ("track", int(evidence.track.max()) + 1), ("start", 5e6), ("end", 5e6)):
+        grown[name] = np.concatenate([getattr(evidence, name), getattr(evidence, name) + by])
     both = replace(
         evidence,
         ids=[*evidence.ids, *(f"{i[:-1]}x" for i in evidence.ids)],
         cameras=[*evidence.cameras, *(f"far {name}" for name in evidence.cameras)],
-        **{
-            name: np.concatenate([getattr(evidence, name), getattr(evidence, name) + by])
-            for name, by in (("camera", 3), ("track", int(evidence.track.max()) + 1), ("start", 5e6), ("end", 5e6))
-        },
-        **{
-            name: np.concatenate([getattr(evidence, name)] * 2)
-            for name in ("part", "weights", "purity", "trust", "strength", "entry", "exit", "entering", "leaving")
-        },
         vectors=elsewhere(evidence.vectors),
         prototypes=elsewhere(evidence.prototypes),
         first=np.concatenate([evidence.first, evidence.first[1:] + evidence.first[-1]]),
+        **grown,
     )
     found = resolve(both, CONFIG)
     assert not set(found.group[:n].tolist()) & set(found.group[n:].tolist())
