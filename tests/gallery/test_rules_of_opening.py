@@ -274,7 +274,6 @@ def test_a_gallery_of_every_earlier_version_comes_to_have_what_a_new_one_has(gal
         check_fence(connection, take_fence(connection, "scope", "ana"), "shop")
 
 
-@pytest.mark.parametrize("index", ["chroma", "exact", "http://localhost:1"])
 @pytest.mark.parametrize("described", [metadata, identity_metadata], ids=["gallery", "identities"])
 def test_tables_are_those_that_are_described_and_what_is_there_stays(described: MetaData) -> None:
     def made(make: Callable[[Connection], None]) -> list[tuple[str, ...]]:
@@ -303,6 +302,7 @@ def test_what_was_put_into_words_for_one_gallery_serves_all_others(tmp_path: Pat
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("index", ["chroma", "exact", "http://localhost:1"])
 def test_a_gallery_is_kept_as_it_was_asked_for_and_on_a_server_without_files(
     tmp_path: Path, postgres: str, index: str
 ) -> None:
