@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import typer.main
 import typer.testing
@@ -19,6 +20,12 @@ from reidstream.gallery.traces import Traces
 from tests.postgres import PostgresServer
 
 REPOSITORY = Path(__file__).parents[1]
+
+# How long something takes on a busy machine is no property of it.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 # Importing and collecting makes a million objects that stay: looking them through as they come is a fifth of the time.
 gc.set_threshold(50_000)

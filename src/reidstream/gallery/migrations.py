@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import Connection, Dialect, MetaData, delete, insert, inspect, select, text
+from sqlalchemy import Connection, MetaData, delete, insert, inspect, make_url, select, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from reidstream.errors import GalleryMismatch
@@ -37,19 +37,20 @@ class Migration:
 
 def make_tables(connection: Connection, described: MetaData) -> None:
     """Make all tables that are described, with their indexes, except those that are there."""
-    for statement in _making(described, type(connection.dialect)):
+    for statement in _making(described, connection.dialect.name):
         connection.exec_driver_sql(statement)
 
 
 @cache
-def _making(described: MetaData, dialect: type[Dialect]) -> tuple[str, ...]:
+def _making(described: MetaData, backend: str) -> tuple[str, ...]:
     # Putting thirty tables into words takes longer than making them, and the words are always the same.
     words: list[CreateTable | CreateIndex] = []
     for table in described.sorted_tables:
         words.append(CreateTable(table, if_not_exists=True))
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         words += [CreateIndex(index, if_not_exists=True) for index in indexes]
-    return tuple(str(one.compile(dialect=dialect())) for one in words)
+    dialect = make_url(f"{backend}://").get_dialect()()
+    return tuple(str(one.compile(dialect=dialect)) for one in words)
 
 
 def _first_tables(connection: Connection) -> None:
