@@ -2,7 +2,8 @@
 
     python -m benchmarks.reviewers [--minutes 10] [--clients 5] [--kill 20] [--camera rtsp://...] [--gallery DIR]
 
-Without --camera: the videos of a scene of `reidstream synth`; what has been read to its end is erased and read anew.
+Without --camera: the videos of a scene of `reidstream synth`; what has been read to its end is taken out, and another
+recording of the same comes in its place (the same content stays erased); of each the last four stay.
 Each client, in a process of its own, opens people, merges, parts, splits, moves, rejects, confirms, names, undoes,
 answers questions, searches; now and then one pauses a source, or erases somebody. --kill: a process that reads a source
 is killed every so many seconds. At the end the server is stopped, the gallery is checked, and everybody is counted.
@@ -29,6 +30,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import psutil
 
@@ -39,6 +41,7 @@ from reidstream.identities.people import list_people
 from reidstream.server.place import is_served, short_path
 
 _CALM = 0.25
+_KEPT = 4
 _STEADY = 100
 """Frames after which a source is no longer beginning."""
 
@@ -231,12 +234,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = given.gallery or Path(made) / "gallery"
         sources = given.camera or _scene(Path(made))
-        if not trouble(folder, sources, given):
+        try:
+            good = trouble(folder, sources, given)
+        finally:
+            for child in psutil.Process().children(recursive=True):
+                child.kill()
+        if not good:
             raise SystemExit(1)
 
 
 def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool:
     """Run it all; whether everything is as it should be."""
+    recordings = Recordings([] if given.camera else sources)
     server = serve(folder, sources)
     running = psutil.Process(server.pid)
     seconds = 60 * given.minutes
@@ -248,7 +257,7 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
         )
         for n in range(given.clients)
     ]
-    rng, killed, again = random.Random(given.seed), 0, 0
+    rng, killed = random.Random(given.seed), 0
     until, next_death = time.monotonic() + seconds, time.monotonic() + given.kill
     with short_path(folder) as path, Client(socket=path, timeout=120.0) as owner:
         while time.monotonic() < until:
@@ -256,8 +265,7 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
             if given.kill and time.monotonic() >= next_death:
                 next_death += given.kill
                 killed += _kill(running, rng)
-            if not given.camera:
-                again += _read_again(owner)
+            recordings.go_on(owner)
         sizes = [p.memory_info().rss / 2**20 for p in (running, *running.children(recursive=True))]
         spent = running.cpu_times()
         shown = owner.get("/sources")["sources"]
@@ -267,7 +275,8 @@ def trouble(folder: Path, sources: list[str], given: argparse.Namespace) -> bool
     ended = server.wait(180)
     good = _report(said, shown, killed, facts)
     print(
-        f"{again} sources read anew; server {spent.user + spent.system:.0f} s of processor in {seconds:.0f} s, ", end=""
+        f"{recordings.made} recordings more; {spent.user + spent.system:.0f} s of processor in {seconds:.0f} s,",
+        end=" ",
     )
     print(f"{sizes[0]:.0f} MiB, its children {sum(sizes[1:]):.0f} MiB; load {os.getloadavg()[0]:.1f}")
     with Gallery.open(folder, write=True) as gallery:
@@ -310,16 +319,43 @@ def _kill(server: psutil.Process, rng: random.Random) -> int:
     return 0
 
 
-def _read_again(owner: Client) -> int:
-    """Erase a video that was read to its end, and have it read anew; how many that were."""
-    done = [source for source in owner.get("/sources")["sources"] if source["state"] in {"complete", "skipped"}]
-    for source in done[:1]:
-        with contextlib.suppress(ReIDStreamError):
-            owner.erase(sources=[source["name"]])
-            for paused in (True, False):
-                owner._send("PATCH", f"/sources/{source['name']}", json={"paused": paused})
-            return 1
-    return 0
+class Recordings:
+    """Recordings that never end: whatever was read to its end makes room for another one with the same pictures."""
+
+    def __init__(self, videos: list[str]) -> None:
+        self._videos = {Path(video).stem: Path(video) for video in videos}
+        self._copies: dict[str, list[str]] = {name: [name] for name in self._videos}
+        self.made = 0
+
+    def go_on(self, owner: Client) -> None:
+        done = {s["name"] for s in owner.get("/sources")["sources"] if s["state"] in {"complete", "skipped"}}
+        for name, copies in self._copies.items():
+            if copies[-1] in done:
+                if copies[-1] != name:
+                    # Those that the server was started with stay in its list.
+                    owner._send("DELETE", f"/sources/{copies[-1]}")
+                self.made += 1
+                copies.append(f"{name}-{self.made}")
+                copied = _recorded_anew(self._videos[name], copies[-1])
+                owner.post("/sources", {"uri": str(copied), "name": copies[-1]})
+                if len(copies) > _KEPT:
+                    with contextlib.suppress(ReIDStreamError):
+                        # Somebody may have erased all of it.
+                        owner.erase(sources=[copies.pop(0)])
+
+
+def _recorded_anew(video: Path, name: str) -> Path:
+    """The same pictures in a file of another content."""
+    copied = video.with_name(f"{name}.mp4")
+    with av.open(str(video)) as source, av.open(str(copied), "w") as target:
+        target.metadata["comment"] = name
+        stream = source.streams.video[0]
+        out = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = out
+                target.mux(packet)
+    return copied
 
 
 def _scene(folder: Path) -> list[str]:

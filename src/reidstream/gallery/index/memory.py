@@ -132,7 +132,7 @@ class MemoryIndex:
             roughly = self._along[: len(self._place)] @ short
             roughly = roughly if places is None else roughly[places]
         else:
-            roughly = self._along[places] @ short
+            roughly = np.take(self._along, places, axis=0) @ short
         wanted = _FIRST + _EACH * k
         while True:
             least, some = _greatest(roughly, wanted)
