@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from reidstream.errors import GalleryMismatch
+from reidstream.gallery.partitions import into_partitions
 from reidstream.gallery.schema import (
     fences,
     left_out,
@@ -88,6 +89,7 @@ GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("vectors for the embedding space that a gallery is moved to", _next_embeddings),
     Migration("more than one picture of a tracklet", _more_crops),
     Migration("who reads a recording, when it is not the owner", _readers),
+    Migration("large tables in partitions, on a server", into_partitions),
 )
 
 
