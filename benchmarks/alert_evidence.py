@@ -106,7 +106,7 @@ def looks_at(folder: Path, kept: Path, recording: Path) -> list[Look]:
                 seen = seen_of(identities.decider, view)
                 decision = identities.decider.decide(seen, timed=True)
                 # Whose is a person: whoever most of it is.
-                said = tuple((owners[p].most_common(1)[0][0], q) for p, q in decision.candidates if p in owners)
+                said = tuple((owners[p].most_common(1)[0][0], q) for p, q in decision.cautious if p in owners)
                 after = sighting.media - sighting.start_media
                 looks.append(Look(number, person, after, len(sighting.quality), float(sighting.quality.sum()), said))
             gallery.add([visit])

@@ -2,6 +2,7 @@
 
     python -m benchmarks.identities [--sequences TUD-Campus] [--models embedded] [--json out.json]
     python -m benchmarks.identities --scenes scene --models embedded,msmt17 --engines perfect
+    python -m benchmarks.identities --models embedded,new.onnx --engines detected --cuts build/cuts
 
 Each gallery is made once by the local engine (embedded models; published: YOLOX-nano with OSNet x0.25 trained on
 MSMT17; msmt17: that OSNet with the embedded detector) and once by perfect tracks (labelled boxes, real embeddings). Its
@@ -9,7 +10,8 @@ tracklets are then grouped in steps: tracks alone; looked up in the gallery as t
 with constraints (who is seen together is two people); by prototypes and trust; all at once, calibrated, by looks alone;
 with tracks that go on where others ended; and put right by travel times, as `people resolve` and the end of a run do.
 Steps before those all at once use the general calibration; `online` is what a run does before its end. The truth of
-PETS09-S2L1 is the table of benchmarks/pets_people.py unless --by-number is given.
+PETS09-S2L1 is the table of benchmarks/pets_people.py unless --by-number is given. One run of a sequence is luck: models
+and constants are compared by the mean over the ten of `--cuts` (benchmarks/cuts.py), which is printed last.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks import pets_people
+from benchmarks.cuts import cuts
 from benchmarks.labelled_scenes import DETECTOR, EMBEDDER, SHARED
 from reidstream.config import Config, SourceConfig
 from reidstream.config.identities import IdentityConfig
@@ -98,10 +101,17 @@ def scene_of_folder(folder: Path) -> Scene:
     return Scene(folder.name, sources, truth, visible)
 
 
+def cuts_of(scene: Scene, sequence: LabelledSequence, folder: Path) -> Iterator[Scene]:
+    """The cuts of a sequence."""
+    for name, source, truth in cuts(sequence, scene.truth[scene.name], folder):
+        visible = {scene.name: np.ones(len(truth.frames), np.float32)}
+        yield Scene(f"{scene.name} {name}", {scene.name: source}, {scene.name: truth}, visible)
+
+
 def make_gallery(folder: Path, scene: Scene, models: str, engine: str, min_visible: float = 0.25) -> None:
     """Run one scene into a gallery. min_visible: how much of somebody perfect tracks must see."""
     config = Config(identities=IdentityConfig(resolve=False))
-    detector, reid = MODELS[models]
+    detector, reid = MODELS.get(models, (None, models))
     embedder = open_embedder(resolve_model(reid or config.embedding.model, "reid"), config.embedding)
     made: LocalEngine | PerfectTracks
     if engine == "perfect":
@@ -218,12 +228,13 @@ def main() -> None:
     parser.add_argument("--sequences", default="", help="names with commas between; default: all")
     parser.add_argument("--scenes", type=Path, nargs="*", help="folders that `reidstream synth` made, instead")
     parser.add_argument("--by-number", action="store_true", help="PETS: every number of the labels is a person")
-    parser.add_argument("--models", default="embedded,published", help=f"of {', '.join(MODELS)}")
+    parser.add_argument("--models", default="embedded,published", help=f"of {', '.join(MODELS)}, and Re-ID model files")
     parser.add_argument("--engines", default=",".join(ENGINES), help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--min-visible", type=float, default=0.25, help="of people in perfect tracks, 0 to 1")
     parser.add_argument(
         "--galleries", type=Path, default=None, help="keep galleries here, and use those that are there"
     )
+    parser.add_argument("--cuts", type=Path, default=None, help="cut each sequence into ten; pictures are kept here")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -234,12 +245,18 @@ def main() -> None:
         found = find_sequences(SHARED / "data" / "mot")
         chosen = [sequence for sequence in found if not wanted or sequence.name in wanted]
         scenes = [scene_of_sequence(sequence, options.by_number) for sequence in chosen]
+        if options.cuts is not None:
+            scenes = [
+                cut
+                for sequence, scene in zip(chosen, scenes, strict=True)
+                for cut in cuts_of(scene, sequence, options.cuts)
+            ]
     report: list[dict[str, Any]] = []
     for scene in scenes:
         for models in options.models.split(","):
             for engine in options.engines.split(","):
                 with tempfile.TemporaryDirectory() as temporary:
-                    folder = (options.galleries or Path(temporary)) / f"{scene.name}-{models}-{engine}"
+                    folder = (options.galleries or Path(temporary)) / f"{scene.name}-{Path(models).stem}-{engine}"
                     if not folder.exists():
                         make_gallery(folder, scene, models, engine, options.min_visible)
                     with Gallery.open(folder) as gallery:
@@ -253,11 +270,27 @@ def main() -> None:
                                 {"sequence": scene.name, "models": models, "engine": engine, "step": step, **figures}
                             )
                             print(_line(report[-1]), flush=True)
+    if options.cuts is not None:
+        for line in means_of(report):
+            print(line)
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _line(row: dict[str, Any]) -> str:
+def means_of(report: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for every model, engine and step: the means over all cuts of a sequence."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in report:
+        sequence = str(row["sequence"]).split()[0]
+        groups.setdefault((sequence, row["models"], row["engine"], row["step"]), []).append(row)
+    for (sequence, models, engine, step), rows in groups.items():
+        counted = [name for name, value in rows[0].items() if isinstance(value, int | float)]
+        means = {name: float(np.mean([row[name] for row in rows])) for name in counted}
+        names = {"sequence": f"{sequence}, mean of {len(rows)}", "models": models, "engine": engine, "step": step}
+        yield _line({**names, **means})
+
+
+def _line(row: Mapping[str, Any]) -> str:
     return "| " + " | ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()) + " |"
 
 

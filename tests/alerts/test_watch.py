@@ -11,6 +11,7 @@ import pytest
 
 from reidstream.alerts import Watch
 from reidstream.alerts.lists import rule_settings
+from reidstream.alerts.watch import Recognised
 from reidstream.errors import ConfigError, WatchNotFound
 from reidstream.identities.in_view import photos_shown
 from reidstream.identities.remembered import Seen
@@ -115,6 +116,16 @@ def test_nobody_is_called_unknown_by_the_first_glance(scene: Scene) -> None:
     scene.rule("unknown")
     assert scene.see(5, 0.2, crops=1) == []
     assert len(scene.see(5, 0.9, crops=3)) == 1
+
+
+def test_who_is_hardly_known_is_neither_told_of_as_listed_nor_called_unknown(scene: Scene) -> None:
+    """Caution serves both: what is said of a listed person is the cautious probability, of an unknown one the full."""
+    scene.rule("unknown")
+    scene.rule()
+    ann = scene.id_of(1)
+    unsure = Recognised({ann: 0.6}, {ann: 0.2})
+    said = {rule.settings.who.value: scene.watch._who(rule, unsure).probability for rule in scene.watch._rules}
+    assert said == pytest.approx({"unknown": 0.4, "listed": 0.2})
 
 
 def test_unknown_may_mean_who_is_not_on_a_list(scene: Scene) -> None:

@@ -174,6 +174,16 @@ def test_somebody_is_known_again_and_a_stranger_is_nobody() -> None:
     assert made.decide(seen("d", 2, 100.0), timed=True).verdict.outcome is Outcome.NOBODY
 
 
+def test_somebody_in_view_is_more_likely_nobody_known_than_somebody_stored_who_looks_the_same() -> None:
+    made = decider(("p", seen("a", 0)), ("q", seen("b", 1)))
+    between = (looks(0) + looks(3)) / np.sqrt(2).astype(np.float32)
+    found = made.decide(seen("c", 0, 100.0, vector=between, prototypes=between[None]), timed=True)
+    assert [person for person, _ in found.cautious] == [person for person, _ in found.candidates]
+    nobody = 1.0 - sum(p for _, p in found.cautious)
+    for (_, said), (_, told) in zip(found.candidates, found.cautious, strict=True):
+        assert np.log(said / found.nobody) - np.log(told / nobody) == pytest.approx(1.5)
+
+
 def test_who_is_seen_at_the_same_time_in_the_same_camera_is_somebody_else_unless_the_time_is_unknown() -> None:
     made = decider(("p", seen("a", 0)))
     assert made.decide(seen("c", 0, 1.0), timed=True).verdict.outcome is Outcome.NOBODY

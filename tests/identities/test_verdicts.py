@@ -7,15 +7,13 @@ import pytest
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.calibration import Calibration
-from reidstream.identities.constraints import Cameras
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.linkage import UNLIKE
 from reidstream.identities.memberships import Likeness, _own_ratio, memberships, without_doubtful
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.people import list_people
 from reidstream.identities.proposal import propose
-from reidstream.identities.resolving import Resolution, resolve
+from reidstream.identities.resolving import resolve
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import SourceStarted, Tracklet
 from tests.identities.conftest import Fill, Visit, made_tracklet
@@ -154,20 +152,6 @@ def test_who_left_a_group_may_still_be_one_of_it() -> None:
     left = np.array([-1, -1, group[0]])
     timely = memberships(group, pairs, -1.0, np.zeros(3, bool), np.array([0.0, 0.0, 0.5]), left)[2]
     assert timely[2] > chance[2]
-
-
-def test_of_those_who_are_undecided_as_many_are_people_as_are_likely_nobody_known() -> None:
-    found = Resolution(
-        group=np.array([0, 0, 1, 2, 3]),
-        probability=np.array([0.9, 0.9, 0.8, 0.3, 0.4], np.float32),
-        likeliest=np.array([-1, -1, -1, 0, 1]),
-        chance=np.zeros(5, np.float32),
-        calibration=Calibration(0.7, 0.1),
-        odds=0.0,
-        cameras=Cameras.independent(1),
-    )
-    assert found.people == 2
-    assert found.estimated == pytest.approx(2.7)
 
 
 def test_the_unlooked_at_of_a_group_speak_against_belonging_to_it() -> None:

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidstream.tracklets.observations import ObservationLog, TrackPath
@@ -174,6 +174,7 @@ def test_frames_in_which_anything_was_found_are_known_since_a_moment() -> None:
         log.path(1, 0.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1)), min_size=1, max_size=30), st.integers(1, 8))
 def test_samples_that_are_kept_are_spread_and_the_best_is_among_them(
     samples: list[tuple[float, float]], most: int
@@ -233,6 +234,7 @@ def test_a_seam_needs_two_looks_on_either_side() -> None:
     assert cut(0, 0, 0, 0) is None
 
 
+@settings(deadline=None)
 @given(st.integers(4, 12), st.integers(0, 10_000))
 def test_a_track_of_one_person_read_backwards_is_as_pure(count: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -46,9 +46,11 @@ _LOST = "what was seen was lost before it could be stored"
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """Who somebody may be. people: person → probability. photos: entry of a list → probability."""
+    """Who somebody may be. people: person → probability. surely: the same as far as somebody may be told that it is one
+    of them. photos: entry of a list → probability."""
 
     people: Mapping[str, float]
+    surely: Mapping[str, float]
     photos: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -224,7 +226,8 @@ class Watch:
             # When a photo was taken nobody says; it is no younger than its place on the list.
             taken = np.array([entry.created for entry in photos], np.float64)
             shown = photos_shown(decider, vectors, taken, seen, decision) if vectors is not None else []
-        return Recognised(dict(decision.candidates), dict(zip([e.id for e in photos], shown, strict=True)))
+        photo_of = dict(zip([e.id for e in photos], shown, strict=True))
+        return Recognised(dict(decision.candidates), dict(decision.cautious), photo_of)
 
     def _holds(self, rule: Rule, recognised: Recognised, zones: Mapping[str, float], in_view: float) -> Finding | None:
         """Whether a rule holds for somebody. zones: seconds in each, in_view: seconds in all."""
@@ -248,7 +251,7 @@ class Watch:
             likely = sum(p for person, p in recognised.people.items() if person in known)
             return Finding(max(0.0, 1.0 - max(min(likely, 1.0), max(photos.values(), default=0.0))))
         by_person = {entry.person: entry.id for entry in held if entry.person is not None}
-        listed = {person: p for person, p in recognised.people.items() if person in by_person}
+        listed = {person: p for person, p in recognised.surely.items() if person in by_person}
         likely = min(sum(listed.values()), 1.0)
         best = max(photos, key=photos.__getitem__, default=None)
         if best is not None and photos[best] > likely:
@@ -368,9 +371,9 @@ class Watch:
         else:
             probable = {part.person or "": part.probability}
         if not any(entry.vector is not None for held in self._entries.values() for entry in held):
-            return Recognised(probable)
+            return Recognised(probable, probable)
         view = InView(part.source, part.start_wall, part.end_wall, part.vector[None], np.ones(1, np.float32))
-        return Recognised(probable, self._recognise(view, timed=False).photos)
+        return Recognised(probable, probable, self._recognise(view, timed=False).photos)
 
     def _parts(self, connection: Connection, content: str, track: int) -> list[_Part]:
         """What is stored of a track, with whom it was given; not yet given: no person."""

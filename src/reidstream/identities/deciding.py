@@ -26,16 +26,24 @@ _SHORTLIST = 24
 _PLAUSIBLE = 8
 # The best candidate must hold this share of all candidates' likelihood: the margin to the second best.
 _SHARE = 0.6
+# Who is in view may never have been here, and somebody who resembles them is looked for among all who are known, again
+# with each crop: so much more (log-odds) speaks for nobody than of a stored tracklet. Chosen on hard synthetic scenes
+# (benchmarks.alert_evidence, seeds 101, 102 and 103).
+_UNSEEN = 1.5
 # How clear somebody is who is asked for with a photo: one crop of fair quality.
 QUERY_STRENGTH = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who a tracklet is. candidates: (person id, probability), the most likely first."""
+    """Who a tracklet is. candidates: (person id, probability), the most likely first.
+
+    cautious: the same of whoever is still in view, as far as somebody may be told of it.
+    """
 
     verdict: Verdict[str]
     candidates: list[tuple[str, float]] = field(default_factory=list)
+    cautious: list[tuple[str, float]] = field(default_factory=list)
 
     @property
     def nobody(self) -> float:
@@ -107,17 +115,19 @@ class Decider:
         shared = shares(odds)
         order = np.argsort(-odds, kind="stable")
         ranked = [(memory.people[shortlist[k]].id, float(shared[k])) for k in order.tolist()]
+        surely = shares(odds - _UNSEEN)
+        cautious = [(memory.people[shortlist[k]].id, float(surely[k])) for k in order.tolist()]
         likeliest, own = ranked[0]
         if self._calibration.prior + proof[order[0]] >= self._odds:
             # A stored membership is likelier than not, and as likely as a join must be, whoever else it may be.
             needed = max(_SHARE * float(shared.sum()), 1.0 / (1.0 + float(np.exp(-max(self._odds, 0.0)))))
             own = self._own_share(shared[order], [shortlist[k] for k in order.tolist()], needed)
             if own >= needed:
-                return Decision(Verdict(Outcome.DECIDED, likeliest, min(own, 1.0)), ranked)
+                return Decision(Verdict(Outcome.DECIDED, likeliest, min(own, 1.0)), ranked, cautious)
         nobody = max(0.0, 1.0 - float(shared.sum()))
         if nobody < 0.5:
-            return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked)
-        return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked)
+            return Decision(Verdict(Outcome.UNDECIDED, likeliest, own), ranked, cautious)
+        return Decision(Verdict(Outcome.NOBODY, None, nobody), ranked, cautious)
 
     def plausible(self, seen: Seen) -> list[tuple[str, float]]:
         """People whom looks do not exclude for somebody seen, and how probable each would be if there were no other."""

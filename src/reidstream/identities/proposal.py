@@ -31,8 +31,8 @@ class Proposal:
     probability: per tracklet. moved: tracklets that change their person. joined: (person kept, people that vanish into
     it). divided: (person, number of people it becomes). odds: the log-odds that a join needed. undecided: how
     many tracklets stay alone although they are likelier one of the others than nobody. estimated: how many people
-    there are, those counted as far as they are likely somebody else. separate_cameras: whether nobody is in two
-    cameras at once.
+    there are, with those who came back and could not be recognised counted once (see ``how_many``).
+    separate_cameras: whether nobody is in two cameras at once.
     """
 
     groups: tuple[tuple[str, ...], ...]

@@ -34,6 +34,7 @@ from reidstream.identities.calibration import (
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.continuing import continuations, left_over
 from reidstream.identities.evidence import Evidence
+from reidstream.identities.how_many import how_many
 from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.linkage import UNLIKE, Linkage
 from reidstream.identities.memberships import Likeness, memberships, without_doubtful
@@ -75,7 +76,9 @@ class Resolution:
     it is none of the others. likeliest: int64 (n,), for a tracklet that is undecided the group that it may belong to,
     which holds decided tracklets only; -1 for all that are decided. chance: float32 (n,), how likely that is.
     calibration: how similarities were read. odds: the log-odds that a join needed; infinite if none could be had.
-    cameras: what was taken to be true of the cameras.
+    cameras: what was taken to be true of the cameras. estimated: how many people there are, whether or not they could
+    be recognised (see ``how_many``); in larger galleries groups, and of what is undecided as many as are likely nobody
+    of these.
     """
 
     group: IntArray
@@ -85,16 +88,12 @@ class Resolution:
     calibration: Calibration
     odds: float
     cameras: Cameras
+    estimated: float
 
     @property
     def people(self) -> int:
         """How many groups are somebody: those that are not undecided."""
         return len(np.unique(self.group[self.likeliest < 0]))
-
-    @property
-    def estimated(self) -> float:
-        """How many people there are: groups, and of what is undecided as many as are likely nobody of these."""
-        return self.people + float(self.probability[self.likeliest >= 0].sum())
 
     def verdicts(self) -> list[Verdict[int]]:
         """The verdict on each tracklet; people are numbers of groups.
@@ -154,7 +153,7 @@ def _grouped(
     calibration = read.calibration
     if n == 0:
         none, few = np.zeros(0, np.int64), np.zeros(0, np.float32)
-        return Resolution(none, few, none, few, calibration, float("inf"), cameras)
+        return Resolution(none, few, none, few, calibration, float("inf"), cameras, 0.0)
     table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
     i, j, ratio = pairs.i, pairs.j, proof(pairs, read)
     clarity = clarity_of(evidence.strength)
@@ -190,7 +189,11 @@ def _grouped(
         impossible[row, group[other]] = True
         found = found.some(~impossible[found.rows, group[found.others]])
     sure, likeliest, chance = memberships(group, found, prior, fixed, times, left)
-    return Resolution(group, sure, likeliest, chance, calibration, odds, cameras)
+    estimated = len(np.unique(group[likeliest < 0])) + float(sure[likeliest >= 0].sum())
+    if needed is None and excluded is not None:
+        weighed = _going_on(pairs.i, pairs.j, read.ratio, following, n)
+        estimated = how_many(group, begun, *weighed, clarity, excluded)
+    return Resolution(group, sure, likeliest, chance, calibration, odds, cameras, estimated)
 
 
 def _numbered(group: IntArray, left: IntArray) -> tuple[IntArray, IntArray]:

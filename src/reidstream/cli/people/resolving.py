@@ -144,10 +144,8 @@ def _print_proposal(proposal: Proposal, summary: dict[str, Any], titles: dict[st
     if summary["threshold"] is not None:
         enough = f"a cosine of {summary['threshold']:.2f} for tracklets that look like nobody else in particular"
     if proposal.undecided:
-        out.print(
-            f"undecided: likelier one of these people than nobody, though not surely enough; about "
-            f"{proposal.estimated:.0f} people in all"
-        )
+        out.print("undecided: likelier one of these people than nobody, though not surely enough")
+    out.print(f"people in all: about {proposal.estimated:.0f}, with those who came back and could not be recognised")
     out.print(f"similar enough: {enough} (accepted risk of a wrong join: {summary['accepted_false_merges']:g})")
     out.print(
         f"expected before looking: {own.share:.2%} of all pairs are one person, "
