@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, MetaData, Table, inspect
+from sqlalchemy import Connection, MetaData, Table
 
 from reidstream.alerts import Watch
 from reidstream.alerts.lists import rule_settings
@@ -16,6 +16,7 @@ from reidstream.clips import Clip, ClipShelf
 from reidstream.config import Config, RetentionConfig
 from reidstream.engines.recording import Recorder
 from reidstream.gallery import Gallery
+from reidstream.gallery.database import table_names
 from reidstream.gallery.personal import Store, Subject, component_stores, stores_of
 from reidstream.identities.delivery import Position, follow, position_file
 from reidstream.identities.online import OnlineIdentities
@@ -147,7 +148,7 @@ def test_every_table_and_file_that_a_gallery_comes_to_have_is_declared(
         with gallery.read() as connection:
             stores = stores_of(connection)
             tables = [table for store in stores for table in store.tables]
-            assert sorted(tables) == sorted(inspect(connection).get_table_names())
+            assert sorted(tables) == sorted(table_names(connection))
         if place == "folder":
             follow(gallery, Deaf(), 0, position=Position(position_file(gallery, "http://somewhere"), gallery))
             strangers = [p for p in files_of(tmp_path) if not any(s.holds_file(p, "shop") for s in stores)]

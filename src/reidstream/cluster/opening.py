@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Connection, func, select, text
 
 from reidstream.cluster.schema import CLUSTER_MIGRATIONS
 from reidstream.config import Config
@@ -21,7 +21,7 @@ from reidstream.errors import (
     GalleryUnreachable,
 )
 from reidstream.gallery import Gallery
-from reidstream.gallery.database import Database, Place, place_of
+from reidstream.gallery.database import Database, Place, place_of, table_names
 from reidstream.gallery.migrations import migrate, schema_version
 from reidstream.gallery.opening import existing_facts
 from reidstream.types import EmbeddingSpace
@@ -121,7 +121,7 @@ def make(address: str, config: Config, sized: Sized) -> None:
 def _prepare(database: Database) -> None:
     with database.read() as connection:
         version = schema_version(connection, "cluster")
-        tables = inspect(connection).get_table_names()
+        tables = table_names(connection)
         missing = [name for name in ("tracklets", "inbox") if name in tables and not _may_write(connection, name)]
     if missing:
         raise GalleryError(

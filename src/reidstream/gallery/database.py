@@ -8,7 +8,7 @@ import shutil
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,18 +161,22 @@ class Database:
         brief, usual = (f"PRAGMA busy_timeout = {round(1000 * wait)}" for wait in (_FOLDING_SECONDS, BUSY_SECONDS))
         return bool(self._alone("PRAGMA wal_checkpoint(TRUNCATE)", before=brief, after=usual)[0][0])
 
-    def vacuum(self) -> None:
-        """Write all tables anew, without a trace of what was deleted."""
+    def vacuum(self, names: Sequence[str] = (), statistics: Sequence[str] = ()) -> None:
+        """Write tables anew, one after the other, without a trace of what was deleted.
+
+        names: which, on a server; a file is written anew as a whole. statistics: tables in partitions of which only
+        statistics are made anew: these hold values of rows, too.
+        """
         self.ready()
         if self.is_sqlite:
             self._alone("VACUUM")
             return
         with self._translated(), self._engine.connect() as connection:
             outside = connection.execution_options(isolation_level="AUTOCOMMIT")
-            # The gallery's own, and no others of the same database; statistics hold values of rows, too.
-            names = ", ".join(f'"{name}"' for name in sqlalchemy.inspect(connection).get_table_names())
-            connection.rollback()
-            outside.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {names}")
+            for statement, some in (("VACUUM (FULL, ANALYZE)", names), ("ANALYZE", statistics)):
+                if some:
+                    quoted = ", ".join(f'"{name}"' for name in some)
+                    outside.exec_driver_sql(f"{statement} {quoted}")
 
     def damage(self) -> list[str]:
         """What SQLite finds wrong with its own file; empty when all is well."""
@@ -204,7 +208,7 @@ class Database:
         """Drop every table of a database on a server; a file is taken away by whoever owns its folder."""
         if not self.is_sqlite:
             with self.write() as connection:
-                for name in sqlalchemy.inspect(connection).get_table_names():
+                for name in table_names(connection):
                     connection.exec_driver_sql(f'DROP TABLE "{name}" CASCADE')
 
     def close(self) -> None:
@@ -354,6 +358,16 @@ def process_name() -> str:
 
 # Of those, SQLSTATE classes: connections, resources (a full disk among them), whoever was in the way, shutting down.
 _PASSING = ("08", "40", "53", "57P", "25P03", "55P03")
+
+
+def table_names(connection: Connection) -> list[str]:
+    """The tables of a gallery by their names; one in partitions once."""
+    names = sqlalchemy.inspect(connection).get_table_names()
+    if connection.dialect.name != "postgresql":
+        return names
+    query = "SELECT relname FROM pg_class WHERE relispartition AND relnamespace = current_schema()::regnamespace"
+    parts = set(connection.exec_driver_sql(query).scalars())
+    return [name for name in names if name not in parts]
 
 
 def is_passing(error: DBAPIError) -> bool:

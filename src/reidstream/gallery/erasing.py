@@ -25,6 +25,7 @@ from reidstream.errors import GalleryError, TrackletNotFound
 from reidstream.gallery.database import DATABASE_FILE, Database
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.ownership import OWN_FILES
+from reidstream.gallery.partitions import READERS_PATIENCE, holding, write_anew
 from reidstream.gallery.personal import Subject, stores_of, traces_in_tables
 from reidstream.gallery.rows import in_chunks, unpacked
 from reidstream.gallery.schema import crops, details, embeddings, more_crops, next_embeddings, tracklets
@@ -38,9 +39,6 @@ _MOST_PIECES = 200_000
 
 _EQUAL = 1 - 1e-6
 """Cosine from which two vectors are the same but for rounding."""
-
-_READERS_PATIENCE = 60.0
-"""Seconds to wait for readers that still look at the former state of the facts."""
 
 _PAUSES = (0.1, 0.5, 2.0)
 """Seconds between two searches of files in which somebody writes meanwhile; nobody is kept from writing."""
@@ -128,6 +126,7 @@ def erase(
             pieces = _pieces(database, subject.tracklets, indexed)
             texts = _searched(subject)
         with database.write() as connection:
+            parts = None if database.is_sqlite else holding(connection, subject.tracklets)
             for store in stores:
                 if store.erase is not None:
                     store.erase(connection, subject)
@@ -143,7 +142,7 @@ def erase(
     elsewhere: list[str] = []
     after = None
     if folder is None:
-        database.vacuum()
+        reach = "; ".join(filter(None, (reach, write_anew(database, parts))))
     else:
         _fold_log(database)
         after = find_traces(folder, pieces, texts, _WORDLESS)
@@ -240,7 +239,8 @@ def finish_erasure(database: Database, rebuild: Callable[[], None]) -> None:
     """Complete an erasure whose process died: nothing that was deleted stays readable in the gallery's files."""
     _log.warning("an erasure was interrupted in gallery %s; it is completed now", database.place)
     rebuild()
-    database.vacuum()
+    if left := write_anew(database):
+        _log.warning("%s", left)
     if database.is_sqlite:
         _fold_log(database)
     with database.write() as connection:
@@ -300,11 +300,11 @@ def _held_by_others(connection: Connection, pieces: Pieces, wanted: set[int], in
 
 def _fold_log(database: Database) -> None:
     """Write the log's pages into the database file and cut the log to nothing."""
-    deadline = time.monotonic() + _READERS_PATIENCE
+    deadline = time.monotonic() + READERS_PATIENCE
     while database.fold_log():
         if time.monotonic() > deadline:
             raise GalleryError(
-                f"another process has been reading gallery {database.place} for {_READERS_PATIENCE:.0f} s, so that the "
+                f"another process has been reading gallery {database.place} for {READERS_PATIENCE:.0f} s, so that the "
                 "former state stays in its log; the tracklets are deleted, and the erasure is completed when the "
                 "gallery is next opened for writing"
             )

@@ -29,6 +29,7 @@ from reidstream.gallery.index.indexing import Indexer
 from reidstream.gallery.migrations import Migration, migrate
 from reidstream.gallery.opening import Opened
 from reidstream.gallery.ownership import writer_of, writer_on
+from reidstream.gallery.partitions import Room
 from reidstream.gallery.personal import Subject
 from reidstream.gallery.recordings import Begin, Recording
 from reidstream.gallery.rows import (
@@ -78,6 +79,7 @@ class Gallery:
         place = IndexPlace(database.place.folder, facts.index, facts.uuid, facts.space.size, database.place)
         has_indexer = opened.ownership is not None and facts.index != "exact"
         self._indexer = Indexer(database, place, facts) if has_indexer else None
+        self._room = None if opened.ownership is None or database.is_sqlite else Room(database)
         self._searcher = Searcher(database, place, self._indexer, facts.space)
 
     @classmethod
@@ -256,8 +258,7 @@ class Gallery:
                 stored = store(connection, batch, self._attempts)
             self.unannounced.changed(stored.changed)
             self.kept_out += stored.kept_out
-        if self._indexer is not None:
-            self._indexer.wake(stored.revision)
+        self._stored(stored.revision)
         return len(stored.new)
 
     def leave_out(self, batch: Sequence[LeftOut]) -> None:
@@ -278,16 +279,21 @@ class Gallery:
             self.unannounced.changed(batch.changed)
             self.unannounced.gone(batch.removed)
             self.kept_out += batch.kept_out
-        if self._indexer is not None:
-            if batch.removed:
-                self._indexer.remove(batch.removed, lambda: None)
-            self._indexer.wake(batch.revision)
+        if self._indexer is not None and batch.removed:
+            self._indexer.remove(batch.removed, lambda: None)
+        self._stored(batch.revision)
 
     def stored_elsewhere(self) -> None:
         """Others store, too: the index takes in what they have."""
         self._database.ready()
+        if self._indexer is not None or self._room is not None:
+            self._stored(self.facts().revision)
+
+    def _stored(self, revision: int) -> None:
         if self._indexer is not None:
-            self._indexer.wake(self.facts().revision)
+            self._indexer.wake(revision)
+        if self._room is not None:
+            self._room.reach(revision)
 
     def flush(self) -> None:
         """Wait until the index holds everything that was added. Raises GalleryError when it cannot."""

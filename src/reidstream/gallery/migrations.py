@@ -14,6 +14,7 @@ from sqlalchemy import Connection, MetaData, delete, insert, inspect, make_url, 
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from reidstream.errors import GalleryMismatch
+from reidstream.gallery.partitions import into_partitions
 from reidstream.gallery.schema import (
     fences,
     left_out,
@@ -108,6 +109,7 @@ GALLERY_MIGRATIONS: tuple[Migration, ...] = (
     Migration("vectors for the embedding space that a gallery is moved to", _next_embeddings),
     Migration("more than one picture of a tracklet", _more_crops),
     Migration("who reads a recording, when it is not the owner", _readers),
+    Migration("large tables in partitions, on a server", into_partitions),
 )
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, select
 
 from reidstream.errors import GalleryError
+from reidstream.gallery.database import table_names
 from reidstream.gallery.schema import meta
 
 
@@ -95,7 +96,7 @@ def stores_of(connection: Connection) -> list[Store]:
     for component in sorted(components, key=lambda name: name == "gallery"):
         found += component_stores(component)
     declared = {table for store in found for table in store.tables}
-    unknown = sorted(set(inspect(connection).get_table_names()) - declared)
+    unknown = sorted(set(table_names(connection)) - declared)
     if unknown:
         raise GalleryError(
             f"nobody says what erases people from the table {unknown[0]!r} in this gallery, so that nothing was "

@@ -138,9 +138,13 @@ left_out = Table(
 Index("left_out_time", left_out.c.start_wall, left_out.c.id)
 
 
+# See partitions.
+_BY_SEQ = "RANGE (seq)"
+
+
 def _belonging(name: str, *columns: Column[Any]) -> Table:
     key = Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True)
-    return Table(name, metadata, key, *columns)
+    return Table(name, metadata, key, *columns, postgresql_partition_by=_BY_SEQ)
 
 
 # Stays in the named zones of the camera's picture; see types.Stay.
@@ -174,6 +178,7 @@ more_crops = Table(
     Column("seq", _RowNumber, ForeignKey("tracklets.seq", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True),
     Column("jpeg", LargeBinary, nullable=False),
+    postgresql_partition_by=_BY_SEQ,
 )
 
 # Vectors in the space that the gallery is being moved to, and how many crops each was made from; see next_space.
@@ -185,3 +190,6 @@ next_embeddings = _belonging(
     Column("used", Integer, nullable=False),
     Column("seen", Integer, nullable=False),
 )
+
+PARTITIONED = (embeddings, details, crops, more_crops, next_embeddings)
+"""On PostgreSQL they are in partitions; see ``partitions``."""

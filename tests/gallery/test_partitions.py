@@ -1,0 +1,199 @@
+"""Large tables in partitions on PostgreSQL: what an erasure writes anew, and who makes the next one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, create_engine, text, update
+
+from reidstream.config.gallery import GalleryConfig
+from reidstream.gallery import Gallery
+from reidstream.gallery.database import Database, place_of, table_names
+from reidstream.gallery.migrations import GALLERY_MIGRATIONS
+from reidstream.gallery.partitions import Room
+from reidstream.gallery.schema import PARTITIONED, meta
+from reidstream.types import SourceStarted
+from tests.gallery.conftest import SPACE, some_tracklets
+
+EXACT = GalleryConfig(index="exact")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reidstream.gallery.partitions.SIZE", 20)
+    monkeypatch.setattr("reidstream.gallery.partitions._AHEAD", 10)
+    monkeypatch.setattr("reidstream.gallery.partitions._AGAIN", 3)
+
+
+@pytest.fixture
+def gallery(postgres: str) -> Iterator[Gallery]:
+    with Gallery.open(postgres, write=True, create=True, space=SPACE, config=EXACT) as opened:
+        begin(opened)
+        yield opened
+
+
+def begin(gallery: Gallery) -> None:
+    gallery.begin_source(SourceStarted("door", "door.mp4", "content-door", (640, 480), 10, 0.0), "settings")
+
+
+def add(gallery: Gallery, n: int, first: int = 0) -> list[str]:
+    batch = some_tracklets(n, first=first)
+    gallery.add(batch)
+    gallery.flush()
+    return [tracklet.id for tracklet in batch]
+
+
+def files(connection: Connection) -> dict[str, int]:
+    """The file of every table and partition, which changes when it is written anew."""
+    query = "SELECT relname, relfilenode FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    return {row.relname: row.relfilenode for row in connection.execute(text(query))}
+
+
+def ends(connection: Connection, name: str) -> list[int]:
+    return sorted(int(part.rpartition("_")[2]) for part in files(connection) if part.startswith(f"{name}_below_"))
+
+
+def beyond(connection: Connection, name: str) -> int:
+    return int(connection.execute(text(f"SELECT count(*) FROM {name}_beyond")).scalar_one())
+
+
+def test_partitions_are_made_before_they_are_wanted(gallery: Gallery) -> None:
+    with gallery.read() as connection:
+        assert {table.name: ends(connection, table.name) for table in PARTITIONED} == {
+            table.name: [20] for table in PARTITIONED
+        }
+    for first in range(0, 50, 5):
+        add(gallery, 5, first)
+    with gallery.read() as connection:
+        for table in PARTITIONED:
+            assert ends(connection, table.name) == [20, 40, 60, 80]
+            assert beyond(connection, table.name) == 0
+        assert {table.name for table in PARTITIONED} < set(table_names(connection))
+        assert not [name for name in table_names(connection) if "_below_" in name or "_beyond" in name]
+    assert len(gallery.vectors()[0]) == 50
+    assert gallery.check().problems == []
+
+
+def test_who_stores_much_at_once_loses_nothing_and_the_next_partition_begins_behind_it(gallery: Gallery) -> None:
+    ids = add(gallery, 45)
+    with gallery.read() as connection:
+        assert beyond(connection, "embeddings") == 45 - 19
+        # Ten are left for those who store while it is made.
+        assert ends(connection, "embeddings") == [20, 45 + 10 + 20]
+    more = add(gallery, 20, 45)
+    with gallery.read() as connection:
+        assert beyond(connection, "embeddings") == 45 - 19 + 9
+    assert sorted(gallery.vectors()[0]) == sorted([*ids, *more])
+
+
+def test_an_erasure_writes_anew_what_held_somebody_and_no_other_partition(gallery: Gallery) -> None:
+    ids = [id for first in range(0, 50, 5) for id in add(gallery, 5, first)]
+    with gallery.read() as connection:
+        before = files(connection)
+    gallery.erase([ids[24], ids[25]])
+    with gallery.read() as connection:
+        after = files(connection)
+    kept = {name for name in before if before[name] == after.get(name)}
+    large = {name for name in before if "_below_" in name or "_beyond" in name}
+    assert large - kept == {"embeddings_below_40", "details_below_40", "crops_below_40"}
+    assert not kept - large
+    assert len(gallery.vectors()[0]) == 48
+
+
+def test_an_erasure_that_was_interrupted_writes_all_of_it_anew(gallery: Gallery, postgres: str) -> None:
+    add(gallery, 15)
+    with gallery.write() as connection:
+        before = files(connection)
+        connection.execute(update(meta).where(meta.c.key == "erasing").values(value="1"))
+    gallery.close()
+    with Gallery.open(postgres, write=True) as again, again.read() as connection:
+        after = files(connection)
+    assert {name for name in before if before[name] == after[name]} == set()
+
+
+def test_an_erasure_waits_for_who_reads_and_says_who_still_may(
+    gallery: Gallery, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = add(gallery, 15)
+    reading, ended = threading.Event(), threading.Event()
+
+    def read(until: threading.Event) -> None:
+        with Gallery.open(postgres) as reader, reader.read() as connection:
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            connection.execute(text("SELECT count(*) FROM tracklets"))
+            reading.set()
+            until.wait(60)
+            ended.set()
+
+    brief = threading.Event()
+    first = threading.Thread(target=read, args=(brief,))
+    first.start()
+    reading.wait()
+    threading.Timer(0.5, brief.set).start()
+    erased = gallery.erase(ids[:1])
+    assert ended.is_set() and "has been reading" not in erased.reach
+    first.join()
+
+    monkeypatch.setattr("reidstream.gallery.partitions.READERS_PATIENCE", 0.1)
+    reading.clear()
+    long = threading.Event()
+    second = threading.Thread(target=read, args=(long,))
+    second.start()
+    reading.wait()
+    assert "has been reading for 0 s" in gallery.erase(ids[1:2]).reach
+    long.set()
+    second.join()
+
+
+def test_nobody_waits_long_for_a_partition(gallery: Gallery, postgres: str) -> None:
+    add(gallery, 5)
+    other = create_engine(place_of(postgres).url or "")
+    database = Database(place_of(postgres), write=True)
+    room = Room(database)
+    with other.connect() as connection:
+        connection.execute(text("LOCK TABLE tracklets IN ROW EXCLUSIVE MODE"))
+        room.reach(15)
+        connection.rollback()
+    room.reach(16)
+    with gallery.read() as connection:
+        assert ends(connection, "crops") == [20]
+    room.reach(18)
+    room.reach(19)
+    with gallery.read() as connection:
+        assert ends(connection, "crops") == [20, 40]
+    database.close()
+    other.dispose()
+
+
+def test_the_tables_of_an_earlier_version_become_the_first_partitions(gallery: Gallery, postgres: str) -> None:
+    ids = add(gallery, 33)
+    vectors = gallery.vectors(ids)[1]
+    with gallery.write() as connection:
+        for table in PARTITIONED:
+            name = table.name
+            connection.execute(text(f"CREATE TABLE former (LIKE {name} INCLUDING ALL)"))
+            connection.execute(text(f"INSERT INTO former SELECT * FROM {name}"))
+            connection.execute(text(f"DROP TABLE {name}"))
+            connection.execute(text(f"ALTER TABLE former RENAME TO {name}"))
+            connection.execute(text(f"ALTER INDEX former_pkey RENAME TO {name}_pkey"))
+            connection.execute(
+                text(f"ALTER TABLE {name} ADD FOREIGN KEY (seq) REFERENCES tracklets (seq) ON DELETE CASCADE")
+            )
+        version = update(meta).where(meta.c.key == "schema:gallery")
+        connection.execute(version.values(value=str(len(GALLERY_MIGRATIONS) - 1)))
+        before = files(connection)
+    gallery.close()
+    with Gallery.open(postgres, write=True) as moved:
+        with moved.read() as connection:
+            after = files(connection)
+        for table in PARTITIONED:
+            # Nothing was copied.
+            assert after[f"{table.name}_below_40"] == before[table.name]
+        assert (moved.vectors(ids)[1] == vectors).all()
+        begin(moved)
+        more = add(moved, 20, 33)
+        moved.erase([ids[3], more[2]])
+        assert len(moved.vectors()[0]) == 51
+        assert moved.check().problems == []
