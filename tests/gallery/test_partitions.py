@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, create_engine, text, update
 
 from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
-from reidstream.gallery.database import Database, place_of, table_names
+from reidstream.gallery.database import Database, Place, place_of, table_names
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS
 from reidstream.gallery.partitions import Room
 from reidstream.gallery.schema import PARTITIONED, meta
@@ -113,38 +114,57 @@ def test_an_erasure_that_was_interrupted_writes_all_of_it_anew(gallery: Gallery,
     assert {name for name in before if before[name] == after[name]} == set()
 
 
-def test_an_erasure_waits_for_who_reads_and_says_who_still_may(
-    gallery: Gallery, postgres: str, monkeypatch: pytest.MonkeyPatch
+@contextlib.contextmanager
+def reading(postgres: str, query: str) -> Iterator[None]:
+    """Somebody is in the middle of reading, with one view of it all."""
+    engine = create_engine(place_of(postgres).url or "", isolation_level="REPEATABLE READ")
+    with engine.connect() as connection:
+        connection.execute(text(query))
+        yield
+        connection.rollback()
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT 1", "has been reading for 0 s and may still see what was deleted"),
+        ("SELECT count(*) FROM crops", "somebody has been reading crops_below_20 for 0 s"),
+    ],
+)
+def test_an_erasure_says_who_still_reads(
+    gallery: Gallery, postgres: str, monkeypatch: pytest.MonkeyPatch, query: str, said: str
 ) -> None:
     ids = add(gallery, 15)
-    reading, ended = threading.Event(), threading.Event()
+    monkeypatch.setattr("reidstream.gallery.partitions.READERS_PATIENCE", 0.2)
+    monkeypatch.setattr("reidstream.gallery.database._TABLE_SECONDS", 0.1)
+    with reading(postgres, query):
+        assert said in gallery.erase(ids[:1]).reach
+    assert "reading" not in gallery.erase(ids[1:2]).reach
 
-    def read(until: threading.Event) -> None:
-        with Gallery.open(postgres) as reader, reader.read() as connection:
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            connection.execute(text("SELECT count(*) FROM tracklets"))
-            reading.set()
-            until.wait(60)
-            ended.set()
 
-    brief = threading.Event()
-    first = threading.Thread(target=read, args=(brief,))
-    first.start()
-    reading.wait()
-    threading.Timer(0.5, brief.set).start()
-    erased = gallery.erase(ids[:1])
-    assert ended.is_set() and "has been reading" not in erased.reach
-    first.join()
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT count(*) FROM crops"])
+def test_an_erasure_waits_for_who_reads(
+    gallery: Gallery, postgres: str, monkeypatch: pytest.MonkeyPatch, query: str
+) -> None:
+    ids = add(gallery, 15)
+    monkeypatch.setattr("reidstream.gallery.database._TABLE_SECONDS", 0.1)
+    begun, ended = threading.Event(), threading.Event()
 
-    monkeypatch.setattr("reidstream.gallery.partitions.READERS_PATIENCE", 0.1)
-    reading.clear()
-    long = threading.Event()
-    second = threading.Thread(target=read, args=(long,))
-    second.start()
-    reading.wait()
-    assert "has been reading for 0 s" in gallery.erase(ids[1:2]).reach
-    long.set()
-    second.join()
+    def read() -> None:
+        with reading(postgres, query):
+            begun.set()
+            while len(gallery) == len(ids):
+                ended.wait(0.05)
+            ended.wait(0.3)
+        ended.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    begun.wait()
+    assert "reading" not in gallery.erase(ids[:1]).reach
+    assert ended.is_set()
+    reader.join()
 
 
 def test_nobody_waits_long_for_a_partition(gallery: Gallery, postgres: str) -> None:
@@ -165,6 +185,30 @@ def test_nobody_waits_long_for_a_partition(gallery: Gallery, postgres: str) -> N
         assert ends(connection, "crops") == [20, 40]
     database.close()
     other.dispose()
+
+
+def test_who_may_not_make_tables_stores_all_the_same_and_hears_of_it_once(
+    gallery: Gallery, postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    administrator = create_engine(place_of(postgres).url or "")
+    with administrator.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS storing"))
+        connection.execute(text("CREATE ROLE storing LOGIN"))
+        connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO storing"))
+    url = place_of(postgres).url
+    assert url is not None
+    database = Database(Place(url=url.set(username="storing")), write=True)
+    room = Room(database)
+    with caplog.at_level("WARNING"):
+        for last in (12, 15, 18):
+            room.reach(last)
+    assert [record.getMessage().count("meanwhile") for record in caplog.records] == [1]
+    database.close()
+    with administrator.begin() as connection:
+        assert ends(connection, "crops") == [20]
+        connection.execute(text("DROP OWNED BY storing"))
+        connection.execute(text("DROP ROLE storing"))
+    administrator.dispose()
 
 
 def test_the_tables_of_an_earlier_version_become_the_first_partitions(gallery: Gallery, postgres: str) -> None:

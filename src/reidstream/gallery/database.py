@@ -8,6 +8,7 @@ import shutil
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ _NEARLY_FULL = 4 * 2**20
 BUSY_SECONDS = 60.0
 _FOLDING_SECONDS = 0.1
 """How long a statement waits for another one that is writing."""
+
+_TABLE_SECONDS = 1.0
+"""How long a table that is to be written anew is waited for at once, and let go before it is tried again."""
+
+_LOCK_TIMEOUT = "55P03"
 
 _STATEMENTS = 1000
 """So many different statements are kept in words."""
@@ -161,22 +167,31 @@ class Database:
         brief, usual = (f"PRAGMA busy_timeout = {round(1000 * wait)}" for wait in (_FOLDING_SECONDS, BUSY_SECONDS))
         return bool(self._alone("PRAGMA wal_checkpoint(TRUNCATE)", before=brief, after=usual)[0][0])
 
-    def vacuum(self, names: Sequence[str] = (), statistics: Sequence[str] = ()) -> None:
-        """Write tables anew, one after the other, without a trace of what was deleted.
+    def vacuum(self) -> None:
+        """Write SQLite's file anew, without a trace of what was deleted."""
+        self._alone("VACUUM")
 
-        names: which, on a server; a file is written anew as a whole. statistics: tables in partitions of which only
-        statistics are made anew: these hold values of rows, too.
+    def vacuum_tables(self, names: Sequence[str], statistics: Sequence[str], patience: float) -> list[str]:
+        """Write tables of a server anew, one after the other, without a trace of what was deleted; which ones not.
+
+        Whoever has read a table in a transaction that is not over keeps it from being written, and whoever asks for it
+        meanwhile waits behind: so for each it is tried for a moment, again and again, for ``patience`` seconds.
+        statistics: tables in partitions of which only statistics are made anew: these hold values of rows, too.
         """
         self.ready()
-        if self.is_sqlite:
-            self._alone("VACUUM")
-            return
         with self._translated(), self._engine.connect() as connection:
             outside = connection.execution_options(isolation_level="AUTOCOMMIT")
-            for statement, some in (("VACUUM (FULL, ANALYZE)", names), ("ANALYZE", statistics)):
-                if some:
-                    quoted = ", ".join(f'"{name}"' for name in some)
-                    outside.exec_driver_sql(f"{statement} {quoted}")
+            outside.exec_driver_sql(f"SET lock_timeout = {round(1000 * _TABLE_SECONDS)}")
+            left, deadline = list(names), time.monotonic() + patience
+            while True:
+                left = [name for name in left if not _written_anew(outside, name)]
+                if not left or time.monotonic() > deadline:
+                    break
+                time.sleep(_TABLE_SECONDS)
+            for name in statistics:
+                outside.exec_driver_sql(f'ANALYZE "{name}"')
+            outside.exec_driver_sql("RESET lock_timeout")
+        return left
 
     def damage(self) -> list[str]:
         """What SQLite finds wrong with its own file; empty when all is well."""
@@ -358,6 +373,16 @@ def process_name() -> str:
 
 # Of those, SQLSTATE classes: connections, resources (a full disk among them), whoever was in the way, shutting down.
 _PASSING = ("08", "40", "53", "57P", "25P03", "55P03")
+
+
+def _written_anew(connection: Connection, name: str) -> bool:
+    try:
+        connection.exec_driver_sql(f'VACUUM (FULL, ANALYZE) "{name}"')
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_TIMEOUT:
+            raise
+        return False
+    return True
 
 
 def table_names(connection: Connection) -> list[str]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, select, text
 from sqlalchemy.schema import CreateTable
 
-from reidstream.errors import GalleryUnreachable
+from reidstream.errors import GalleryError, GalleryUnreachable
 from reidstream.gallery.database import Database, table_names
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import PARTITIONED, tracklets
@@ -67,14 +67,20 @@ def write_anew(database: Database, partitions: Sequence[str] | None = None) -> s
         if partitions is None:
             partitions = [part for name in parents for part in _parts(connection, name)]
     reading = _readers_left(database)
-    database.vacuum([*sorted(small), *partitions], sorted(parents))
-    if not reading:
-        return ""
-    sessions = ", ".join(str(pid) for pid in reading)
-    return (
-        f"PostgreSQL's session {sessions} has been reading for {READERS_PATIENCE:.0f} s and may still see what was "
-        "deleted, so that its rows were written anew as well: end it, and erase somebody again or run VACUUM FULL"
-    )
+    left = database.vacuum_tables([*sorted(small), *partitions], sorted(parents), READERS_PATIENCE)
+    words = []
+    if left:
+        words.append(
+            f"somebody has been reading {', '.join(left)} for {READERS_PATIENCE:.0f} s, so that the former rows stay "
+            "in these tables' files: end it, and erase somebody again or run VACUUM FULL"
+        )
+    elif reading:
+        words.append(
+            f"PostgreSQL's session {', '.join(map(str, reading))} has been reading for {READERS_PATIENCE:.0f} s and "
+            "may still see what was deleted, so that its rows were written anew as well: end it, and erase somebody "
+            "again or run VACUUM FULL"
+        )
+    return "; ".join(words)
 
 
 def _readers_left(database: Database) -> list[int]:
@@ -103,6 +109,7 @@ class Room:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._next = 0
+        self._told = False
 
     def reach(self, last: int) -> None:
         """Rows up to this ``seq`` were given. What locks do not allow at once is tried again some rows later."""
@@ -122,7 +129,14 @@ class Room:
                 return _extended(connection, name, last)
         except GalleryUnreachable as error:
             _log.debug("no partition of %s was made: %s", name, error)
-            return last + _AGAIN + _AHEAD
+        except GalleryError as error:
+            # Whoever may store need not be allowed to make tables.
+            if not self._told:
+                _log.warning(
+                    "%s; rows go into %s%s meanwhile, which an erasure writes anew whole", error, name, _BEYOND
+                )
+            self._told = True
+        return last + _AGAIN + _AHEAD
 
 
 def into_partitions(connection: Connection) -> None:
