@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from reidstream import child
 from reidstream.children import command_of, environment
 
 ASKED = """
@@ -32,6 +37,31 @@ def test_a_module_is_the_main_program_with_its_arguments_and_its_exit_code(asked
     )
     assert done.stdout.strip() == f"__main__ ['--two words', '{code}'] True", done.stderr
     assert done.returncode == code
+
+
+def test_who_lives_longer_has_garbage_looked_for_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, began = gc.get_threshold(), threading.Event()
+
+    def lives(*_: object, **__: object) -> None:
+        until = time.monotonic() + 30
+        assert gc.get_threshold()[0] > usual[0]
+        began.set()
+        while gc.get_threshold() != usual and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def timer(seconds: float, then: Callable[..., None], arguments: list[object]) -> threading.Thread:
+        assert seconds == child._BEGINNING
+        return threading.Thread(target=lambda: began.wait() and then(*arguments))
+
+    monkeypatch.setattr("reidstream.child.threading.Timer", timer)
+    monkeypatch.setattr("reidstream.child.runpy.run_module", lives)
+    monkeypatch.setattr("reidstream.child.atexit.register", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["reidstream.child", "somebody"])
+    try:
+        child.main()
+        assert gc.get_threshold() == usual
+    finally:
+        gc.set_threshold(*usual)
 
 
 def version_said_in(folder: Path) -> str:
