@@ -47,6 +47,8 @@ def commands_made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(typer.main, "get_command", made)
         patch.setattr(typer.testing, "_get_command", made)
+        # These processes have begun.
+        patch.setattr("reidstream.cli.begin_quickly", lambda: None)
         yield
 
 

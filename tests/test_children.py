@@ -6,13 +6,12 @@ import gc
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from reidstream import child
+from reidstream import beginning
 from reidstream.children import command_of, environment
 
 ASKED = """
@@ -40,28 +39,24 @@ def test_a_module_is_the_main_program_with_its_arguments_and_its_exit_code(asked
 
 
 def test_who_lives_longer_has_garbage_looked_for_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual, began = gc.get_threshold(), threading.Event()
+    started: list[Callable[..., object]] = []
 
-    def lives(*_: object, **__: object) -> None:
-        until = time.monotonic() + 30
-        assert gc.get_threshold()[0] > usual[0]
-        began.set()
-        while gc.get_threshold() != usual and time.monotonic() < until:
-            time.sleep(0.01)
+    class Timer(threading.Timer):
+        def start(self) -> None:
+            assert self.interval == beginning._SECONDS and self.daemon
+            started.append(lambda: self.function(*self.args))
 
-    def timer(seconds: float, then: Callable[..., None], arguments: list[object]) -> threading.Thread:
-        assert seconds == child._BEGINNING
-        return threading.Thread(target=lambda: began.wait() and then(*arguments))
-
-    monkeypatch.setattr("reidstream.child.threading.Timer", timer)
-    monkeypatch.setattr("reidstream.child.runpy.run_module", lives)
-    monkeypatch.setattr("reidstream.child.atexit.register", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["reidstream.child", "somebody"])
+    monkeypatch.setattr("reidstream.beginning.threading.Timer", Timer)
+    monkeypatch.setattr("reidstream.beginning.atexit.register", lambda *_: None)
+    before = gc.get_threshold()
     try:
-        child.main()
-        assert gc.get_threshold() == usual
+        gc.set_threshold(700, 10, 10)
+        beginning.begin_quickly()
+        assert gc.get_threshold()[0] > 10_000
+        started[0]()
+        assert gc.get_threshold() == (700, 10, 10)
     finally:
-        gc.set_threshold(*usual)
+        gc.set_threshold(*before)
 
 
 def version_said_in(folder: Path) -> str:

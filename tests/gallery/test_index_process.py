@@ -59,6 +59,32 @@ def test_other_threads_go_on_while_vectors_go_in(index: ProcessIndex) -> None:
     index.close()
 
 
+def test_who_searches_while_the_process_is_ended_hears_that_it_died(index: ProcessIndex) -> None:
+    """As after an erasure, when the process is renewed."""
+    vectors, heard = some(200), list[BaseException]()
+    index.upsert([str(n) for n in range(200)], vectors)
+    searching = threading.Barrier(4)
+
+    def search() -> None:
+        searching.wait()
+        try:
+            while True:
+                index.search(vectors, 50)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is looked at below
+            heard.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    searching.wait()
+    time.sleep(0.2)
+    index._process.stop()
+    for thread in threads:
+        thread.join()
+    assert [type(error) for error in heard] == [GalleryError] * 3, heard
+    assert all("died" in str(error) for error in heard)
+
+
 def test_an_error_of_the_worker_is_raised_here(index: ProcessIndex) -> None:
     with pytest.raises(KeyError, match="1 of 1 ids are not in the index"):
         index.vectors(["nobody"])

@@ -109,7 +109,7 @@ class _Process:
                 self._requests.send((name, number, arguments))
                 done, *answer = self._answers.recv()
             except (OSError, EOFError):
-                status = self.stop()
+                status = self._stopped()
                 raise GalleryError(f"the process of the vector index died (exit status {status})") from None
         if done:
             return answer[0]
@@ -117,7 +117,11 @@ class _Process:
         raise ERRORS[kind](text)
 
     def stop(self) -> int:
-        """Let the child finish its call and end."""
+        """Let the child finish its call and end. Whoever calls it meanwhile waits, and hears that it died."""
+        with self._lock:
+            return self._stopped()
+
+    def _stopped(self) -> int:
         self._requests.close()
         self._answers.close()
         return self._child.wait()
