@@ -336,7 +336,7 @@ class Recordings:
                     owner._send("DELETE", f"/sources/{copies[-1]}")
                 self.made += 1
                 copies.append(f"{name}-{self.made}")
-                copied = _recorded_anew(self._videos[name], copies[-1])
+                copied = _recorded_anew(self._videos[name], copies[-1], self.made)
                 owner.post("/sources", {"uri": str(copied), "name": copies[-1]})
                 if len(copies) > _KEPT:
                     with contextlib.suppress(ReIDStreamError):
@@ -344,17 +344,20 @@ class Recordings:
                         owner.erase(sources=[copies.pop(0)])
 
 
-def _recorded_anew(video: Path, name: str) -> Path:
-    """The same pictures in a file of another content."""
+def _recorded_anew(video: Path, name: str, seed: int) -> Path:
+    """The same people in another recording: with other noise, encoded anew. Copied packets would be known again."""
     copied = video.with_name(f"{name}.mp4")
+    rng = np.random.default_rng(seed)
     with av.open(str(video)) as source, av.open(str(copied), "w") as target:
-        target.metadata["comment"] = name
         stream = source.streams.video[0]
-        out = target.add_stream_from_template(stream)
-        for packet in source.demux(stream):
-            if packet.dts is not None:
-                packet.stream = out
-                target.mux(packet)
+        out = target.add_stream("mpeg4", rate=stream.average_rate)
+        out.width, out.height, out.pix_fmt, out.bit_rate = stream.width, stream.height, "yuv420p", 2_000_000
+        for frame in source.decode(stream):
+            picture = frame.to_ndarray(format="bgr24")
+            noise = rng.integers(-4, 5, picture.shape, np.int16)
+            noisy = np.clip(picture + noise, 0, 255).astype(np.uint8)
+            target.mux(out.encode(av.VideoFrame.from_ndarray(noisy, format="bgr24")))
+        target.mux(out.encode())
     return copied
 
 
