@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,24 @@ def python_child(
 
 
 def conversing_child(
-    module: str, variables: Mapping[str, str] | None = None
+    module: str, variables: Mapping[str, str] | None = None, descriptors: Sequence[int] = ()
 ) -> tuple[subprocess.Popen[Any], Connection, Connection]:
     """A child process, a connection to its standard input and one from its standard output, for pickled messages.
 
     It is in a process group of its own: the terminal's Ctrl-C goes to this process alone, which then ends the others.
     Not in a session of its own: Linux gives each session an equal share of the cores (autogroup), whatever the niceness
-    of its processes. The connections own the descriptors. variables: of its environment, besides this process's. Raises
-    OSError when the interpreter cannot be started.
+    of its processes. The connections own the descriptors. variables: of its environment, besides this process's.
+    descriptors: of this process that it gets as well, under the same numbers. Raises OSError when the interpreter
+    cannot be started.
     """
-    child = python_child(module, variables=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+    child = python_child(
+        module,
+        variables=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,
+        pass_fds=tuple(descriptors),
+    )
     assert child.stdin is not None
     assert child.stdout is not None
     requests = Connection(os.dup(child.stdin.fileno()), readable=False)

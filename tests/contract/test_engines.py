@@ -37,6 +37,12 @@ def processes(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     return LocalProcesses(Config(), named, 2, BlobDetector(), ColourEmbedder())
 
 
+def apart(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
+    """Read by one process that runs the models, tracked by others."""
+    named = [(name, SourceConfig(uri=uri)) for name, uri in sources]
+    return LocalProcesses(Config(), named, 2, BlobDetector(), ColourEmbedder(), apart=True)
+
+
 class ColoursThere(ColourEmbedder):
     """Asked for boxes of pictures, so that all sources are tracked together."""
 
@@ -81,6 +87,7 @@ def deepstream(sources: Sequence[tuple[str, str]], folder: Path) -> Engine:
     params=[
         local,
         processes,
+        apart,
         replay,
         in_gpu_steps,
         pytest.param(on_gpu, marks=pytest.mark.gpu),
@@ -102,10 +109,10 @@ def open_engine(
 def each_engine_with(values: Sequence[object]) -> list[Any]:
     """Every engine with every value; those that read as the local engine does mostly in the slow suite."""
     found = []
-    engines = (local, processes, replay, in_gpu_steps, on_gpu, deepstream)
+    engines = (local, processes, apart, replay, in_gpu_steps, on_gpu, deepstream)
     for engine, (number, value) in itertools.product(engines, enumerate(values)):
         marks = [pytest.mark.gstreamer] if engine is deepstream else [pytest.mark.gpu] if engine is on_gpu else []
-        marks += [pytest.mark.slow] if engine in (processes, in_gpu_steps) and number else []
+        marks += [pytest.mark.slow] if engine in (processes, apart, in_gpu_steps) and number else []
         found.append(pytest.param(engine, value, marks=marks, id=f"{engine.__name__}-{number}"))
     return found
 

@@ -116,6 +116,7 @@ def test_the_number_of_processes_is_configured_or_follows_the_cores(
 
 
 @pytest.mark.setting("local.gpus")
+@pytest.mark.parametrize("decode", ["auto", "cpu"])
 @pytest.mark.parametrize(
     ("visible", "named", "seen"),
     [
@@ -126,15 +127,23 @@ def test_the_number_of_processes_is_configured_or_follows_the_cores(
     ],
 )
 def test_processes_are_spread_over_the_gpus_that_are_named(
-    monkeypatch: pytest.MonkeyPatch, visible: str | None, named: str, seen: list[str | None]
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, named: str, seen: list[str | None], decode: str
 ) -> None:
+    """Each process, or with decoding there the one process of each GPU that reads and looks for the others."""
+    apart = decode == "auto"
     started: list[tuple[str, str | None]] = []
+    looked_at: list[list[str]] = []
 
     class Child:
-        def __init__(self, config: Config, sources: Any, detector: Any, embedder: Any, variables: Any) -> None:
+        def __init__(self, sources: Any, request: Any, variables: Any, descriptors: Any, module: str = "") -> None:
             # Its only one has the number 0 there.
-            assert config.local.gpus == (0,)
-            started.append((variables.get("CUDA_DEVICE_ORDER", ""), variables.get("CUDA_VISIBLE_DEVICES")))
+            assert request[0].local.gpus == (0,)
+            assert (len(descriptors) > 0) == apart
+            if bool(module) == apart:
+                started.append((variables.get("CUDA_DEVICE_ORDER", ""), variables.get("CUDA_VISIBLE_DEVICES")))
+                looked_at.append(sorted(sources))
+            else:
+                assert not variables
 
         def opened(self) -> EmbeddingSpace:
             return ColourEmbedder.space
@@ -146,10 +155,19 @@ def test_processes_are_spread_over_the_gpus_that_are_named(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    config = load_config(None, ["local.processes=3", "local.device=cuda", f"local.gpus={named}"])
+    config = load_config(
+        None, ["local.processes=3", "local.device=cuda", f"local.gpus={named}", f"local.decode={decode}"]
+    )
     sources = [(name, SourceConfig(uri=f"{name}.mp4")) for name in "abcd"]
     assert isinstance(open_local_engine(config, sources), LocalProcesses)
-    assert [name for _, name in started] == seen
+    assert [name for _, name in started] == (list(dict.fromkeys(seen)) if apart else seen)
+    shares = [["a", "d"], ["b"], ["c"]]
+    if apart:
+        of_gpus: dict[str | None, list[str]] = {}
+        for gpu, share in zip(seen, shares, strict=True):
+            of_gpus[gpu] = sorted([*of_gpus.get(gpu, []), *share])
+        shares = list(of_gpus.values())
+    assert looked_at == shares
     assert {order for order, name in started if name is not None} <= {"PCI_BUS_ID"}
 
 

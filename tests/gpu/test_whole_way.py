@@ -227,9 +227,9 @@ def test_no_gpu_is_an_error_and_no_decoder_is_said(
 def test_where_video_is_decoded(
     prepared: Path, gpu: HostGpu, monkeypatch: pytest.MonkeyPatch, decode: str, asked: bool
 ) -> None:
-    from reidstream.engines.local import engine as engines
+    from reidstream.engines.local import models
 
-    monkeypatch.setattr(engines, "open_gpu", lambda: gpu)
+    monkeypatch.setattr(models, "open_gpu", lambda: gpu)
     monkeypatch.setattr(fixed_session, "missing_for_cuda", tuple)
     config = Config.model_validate({"local": {"device": "cuda", "decode": decode}})
     engine = LocalEngine(config, [("a", SourceConfig(uri=str(prepared / "entrance.mp4")))])

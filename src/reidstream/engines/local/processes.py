@@ -2,13 +2,15 @@
 
 Python runs one thread of a process at a time. Decoding, models and scaling pictures let go of it, but tracking and all
 that lies between does not: sixteen streams in one process keep nine of sixteen cores busy, and a GPU hardly at all.
-Sources have nothing to do with each other until their events meet, so that they can be spread over processes.
+Sources have nothing to do with each other until their events meet, so that they can be spread over processes. Those of
+one GPU leave reading and the models to one more process; see ``apart``.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
 import weakref
@@ -53,7 +55,8 @@ class LocalProcesses:
     process, as no source knows of another. Raises ModelError or DeviceError, as LocalEngine does, and EngineError when
     a process cannot be started.
 
-    detector, embedder: used instead of the configured models; each process gets a copy, pickled.
+    detector, embedder: used instead of the configured models; each process gets a copy, pickled. apart: whether one
+    more process for each GPU reads the sources and runs the models for the others; None: on GPUs that decode.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class LocalProcesses:
         processes: int,
         detector: Detector | None = None,
         embedder: Embedder | None = None,
+        apart: bool | None = None,
     ) -> None:
         self._status = EngineStatus()
         self._stopped = False
@@ -72,14 +76,35 @@ class LocalProcesses:
         alone = {"threads": _threads(config, len(groups)), "processes": 1, "gpus": (0,)}
         own = config.model_copy(update={"local": config.local.model_copy(update=alone)})
         choosing = config.local.device == "cuda" and config.local.gpus != (0,)
-        self._children = [
-            _Child(own, group, detector, embedder, seeing(config.local.turn(place).gpus[0]) if choosing else {})
-            for place, group in enumerate(groups)
-        ]
-        # Also when nobody ever asks for the events.
-        weakref.finalize(self, _end, self._children)
+        gpus = [config.local.turn(place).gpus[0] for place in range(len(groups))]
+        if apart is None:
+            apart = config.local.device == "cuda" and config.local.decode == "auto"
+        # A socket for each, from its tracking process to the one with the models.
+        sockets = [socket.socketpair() for _ in groups] if apart else []
+        self._children: list[_Child] = []
+        networks: list[_Child] = []
+        try:
+            for place, group in enumerate(groups):
+                variables = seeing(gpus[place]) if choosing and not apart else {}
+                ours = [sockets[place][0].fileno()] if apart else []
+                request = (own, list(group), detector, embedder, digests(), ours[0] if apart else None)
+                self._children.append(_Child([source for source, _ in group], request, variables, ours))
+            for gpu in dict.fromkeys(gpus) if apart else []:
+                places = [place for place, other in enumerate(gpus) if other == gpu]
+                shares = [(sockets[place][1].fileno(), list(groups[place])) for place in places]
+                ordered = (own, shares, detector, embedder, digests())
+                named = [source for place in places for source, _ in groups[place]]
+                module, variables = "reidstream.engines.local.apart.process", seeing(gpu) if choosing else {}
+                networks.append(_Child(named, ordered, variables, [end for end, _ in shares], module))
+        finally:
+            for pair in sockets:
+                for end in pair:
+                    end.close()
+        # Also when nobody ever asks for the events. Those with the models end with those that they work for.
+        self._all = [*self._children, *networks]
+        weakref.finalize(self, _end, self._all)
         # All load their models at the same time.
-        spaces = [child.opened() for child in self._children]
+        spaces = [child.opened() for child in [*networks, *self._children]]
         self._space = spaces[0]
 
     @property
@@ -126,7 +151,7 @@ class LocalProcesses:
             for reader in readers:
                 if reader.ident is not None:
                     reader.join()
-            _end(self._children)
+            _end(self._all)
 
     def skip(self, source: str) -> None:
         for child in self._children:
@@ -140,27 +165,28 @@ class LocalProcesses:
 
 
 class _Child:
-    """One process with its sources, and the pipes to it."""
+    """One process with its sources, and the pipes to it.
+
+    request: what it is told first. variables: of its environment. descriptors: of sockets that it gets.
+    """
 
     def __init__(
         self,
-        config: Config,
-        sources: Sources,
-        detector: Detector | None,
-        embedder: Embedder | None,
+        sources: list[str],
+        request: tuple[Any, ...],
         variables: Mapping[str, str],
+        descriptors: Sequence[int] = (),
+        module: str = "reidstream.engines.local.worker",
     ) -> None:
-        self.sources = [source_id for source_id, _ in sources]
+        self.sources = sources
         self._lock = threading.Lock()
         try:
-            self._process, self._requests, self._answers = conversing_child(
-                "reidstream.engines.local.worker", variables
-            )
+            self._process, self._requests, self._answers = conversing_child(module, variables, descriptors)
         except OSError as error:
             raise EngineError(f"a process for {', '.join(self.sources)} cannot be started: {error.strerror}") from None
         # By the pipe, as addresses of cameras hold passwords.
         with contextlib.suppress(OSError):
-            self._requests.send((config, list(sources), detector, embedder, digests()))
+            self._requests.send(request)
 
     def opened(self) -> EmbeddingSpace:
         """Wait until its models are there. Raises what went wrong with them."""

@@ -40,6 +40,10 @@ class FrameCrops:
     def detections(self) -> Detections:
         return self._detections
 
+    @property
+    def picture(self) -> Picture:
+        return self._picture
+
     def boxes(self, rows: IntArray) -> FloatArray:
         """float32 (m, 4): the detected boxes; anything where a row is negative."""
         if len(self._detections) == 0:
@@ -86,6 +90,24 @@ class FrameCrops:
         if ahead is not None:
             ahead.drop()
 
+    def _settle(self, frames: Sequence[FrameCrops]) -> None:
+        """``settled`` of frames of this one's kind."""
+        for crops in frames:
+            crops.settled()
+
+    def _embedded(self, wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
+        """Begin to embed detections, at least one, of frames of this one's kind."""
+        if isinstance(self._embedder, BoxEmbedder):
+            return self._embedder.start(
+                [crops._picture for crops, _ in wanted], [crops._box(row) for crops, row in wanted]
+            )
+        found = self._embedder.embed([crops.crop(row) for crops, row in wanted])
+        return Answer(lambda: found)
+
+    def _pixels(self, wanted: Sequence[tuple[FrameCrops, int]]) -> list[Pixels]:
+        """The pixels of detections of frames of this one's kind."""
+        return crops_of([crops._picture for crops, _ in wanted], [crops._box(row) for crops, row in wanted])
+
     def _known(self, rows: list[int]) -> Answer:
         parts = [self._vectors[row] for row in rows]
         if not parts:
@@ -104,7 +126,7 @@ class FrameCrops:
 
 
 Wanted = Sequence[tuple[FrameCrops, IntArray]]
-"""Frames, of one embedder, and rows of what was detected in each."""
+"""Frames, of one kind and one embedder, and rows of what was detected in each."""
 
 
 def start_together(wanted: Wanted) -> list[Answer]:
@@ -114,14 +136,7 @@ def start_together(wanted: Wanted) -> list[Answer]:
         (crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some if row not in crops._vectors
     ]
     if new:
-        embedder = new[0][0]._embedder
-        if isinstance(embedder, BoxEmbedder):
-            vectors = _Vectors(
-                embedder.start([crops._picture for crops, _ in new], [crops._box(row) for crops, row in new])
-            )
-        else:
-            found = embedder.embed([crops.crop(row) for crops, row in new])
-            vectors = _Vectors(Answer(lambda: found))
+        vectors = _Vectors(new[0][0]._embedded(new))
         for place, (crops, row) in enumerate(new):
             crops._vectors[row] = vectors, place
     return [crops._known(some) for (crops, _), some in zip(wanted, rows, strict=True)]
@@ -133,10 +148,15 @@ def pixels_of(wanted: Wanted) -> list[list[Pixels]]:
     new = [
         (crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some if row not in crops._crops
     ]
-    found = crops_of([crops._picture for crops, _ in new], [crops._box(row) for crops, row in new])
-    for (crops, row), pixels in zip(new, found, strict=True):
+    for (crops, row), pixels in zip(new, new[0][0]._pixels(new) if new else [], strict=True):
         crops._crops[row] = pixels
     return [[crops._crops[row] for row in some] for (crops, _), some in zip(wanted, rows, strict=True)]
+
+
+def settle_together(frames: Sequence[FrameCrops]) -> None:
+    """Nobody will ask for more of these frames, all of one kind."""
+    if frames:
+        frames[0]._settle(frames)
 
 
 class _Vectors:

@@ -8,18 +8,27 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.config import SourceConfig
 from reidstream.engines.local.inbox import Inbox
-from reidstream.engines.local.sampling import CropSamplers, FrameCrops, StartedSamples, TrackedFrame, start_together
-from reidstream.engines.local.source_reader import Item, Read, Shared, SourceReader
+from reidstream.engines.local.sampling import (
+    CropSamplers,
+    FrameCrops,
+    StartedSamples,
+    TrackedFrame,
+    settle_together,
+    start_together,
+)
+from reidstream.engines.local.source_reader import Item, Read, Shared
 from reidstream.foreign_text import storable
 from reidstream.inference.network import Answer
 from reidstream.sources.frame import Frame
 from reidstream.tracking import Together, Tracker, Tracks
-from reidstream.tracking.given import GivenTracks
+from reidstream.tracking.given import GivenBoxes, GivenTracks
 from reidstream.tracking.scores import ScoreScale, moved_together
 from reidstream.types import (
     Detections,
@@ -39,6 +48,33 @@ _ENCODERS = 2
 _STEPS = 2
 
 
+class Reader(Protocol):
+    """Reads one source into an inbox, which it closes at the end; see ``SourceReader``.
+
+    error: why it ended, None as long as nothing went wrong. given: boxes that the source comes with.
+    """
+
+    error: str | None
+    given: GivenBoxes | None
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def config(self) -> SourceConfig: ...
+
+    @property
+    def stopped(self) -> bool: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+    def join(self) -> None: ...
+
+
 class TrackingGroup:
     """One thread that tracks some sources: whatever is ready of them, a frame of each, in one step.
 
@@ -47,7 +83,7 @@ class TrackingGroup:
     them, one thread with large steps is worth many that wait for each other.
     """
 
-    def __init__(self, readers: Sequence[SourceReader], inbox: Inbox[Item], shared: Shared) -> None:
+    def __init__(self, readers: Sequence[Reader], inbox: Inbox[Item], shared: Shared) -> None:
         self._inbox = inbox
         self._shared = shared
         # Choosing crops and sending events takes as long as tracking; a thread of its own does it for all sources.
@@ -141,8 +177,8 @@ class TrackingGroup:
                 tracking.fail(error)
             self._shared.failed(error)
             return
+        settle_together([frame.crops for _, frame, _ in seen])
         for (tracking, frame, tracks), found in zip(seen, samples, strict=True):
-            frame.crops.settled()
             try:
                 tracking.seen(frame, tracks, found)
             except Exception as error:  # noqa: BLE001 - as above
@@ -258,7 +294,7 @@ class _Seen:
 class _Tracking:
     """What one source's tracking remembers from frame to frame, and its way to events."""
 
-    def __init__(self, reader: SourceReader, shared: Shared, samplers: CropSamplers) -> None:
+    def __init__(self, reader: Reader, shared: Shared, samplers: CropSamplers) -> None:
         self.id = reader.id
         self._reader = reader
         self._samplers = samplers

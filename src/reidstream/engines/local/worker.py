@@ -19,9 +19,10 @@ from multiprocessing.connection import Connection
 from reidstream.channel import Channel
 from reidstream.children import conversing_parent
 from reidstream.engines import Engine
+from reidstream.engines.local.apart.messages import sendable
+from reidstream.engines.local.apart.tracking import TrackingEngine
 from reidstream.engines.local.engine import LocalEngine
 from reidstream.engines.local.spent import Spent
-from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.sources.remembered import remember
 from reidstream.types import Event
 
@@ -33,13 +34,17 @@ _WAITING = 64
 def serve(requests: Connection, answers: Connection) -> None:
     """Run what is asked for until its end, or until the other side is gone."""
     try:
-        config, sources, detector, embedder, digests = requests.recv()
+        config, sources, detector, embedder, digests, networks = requests.recv()
         remember(digests)
-        engine = LocalEngine(config, sources, detector=detector, embedder=embedder)
+        engine: Engine
+        if networks is None:
+            engine = LocalEngine(config, sources, detector=detector, embedder=embedder)
+        else:
+            engine = TrackingEngine(config, sources, Connection(networks))
     except EOFError:
         return
     except Exception as error:  # noqa: BLE001 - raised on the other side
-        answers.send(("failed", _sendable(error)))
+        answers.send(("failed", sendable(error)))
         return
     answers.send(("ready", engine.space))
     try:
@@ -57,7 +62,7 @@ def serve(requests: Connection, answers: Connection) -> None:
         failure = error
     out.close()
     sender.join()
-    answers.send(("end", None) if failure is None else ("failed", _sendable(failure)))
+    answers.send(("end", None) if failure is None else ("failed", sendable(failure)))
 
 
 def _fill(out: Channel[Event], events: Iterable[Event]) -> None:
@@ -90,11 +95,6 @@ def _obey(engine: Engine, requests: Connection) -> None:
             engine.stop()
             return
         engine.skip(word[1])
-
-
-def _sendable(error: Exception) -> ReIDStreamError:
-    """An error of ours arrives as it is, any other as an EngineError with its words."""
-    return error if isinstance(error, ReIDStreamError) else EngineError(f"{type(error).__name__}: {error}")
 
 
 def main() -> None:

@@ -1,0 +1,276 @@
+"""What a tracking process sees of sources that another process reads, and of the networks that run there."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from reidstream.config import SourceConfig
+from reidstream.engines import EngineStatus
+from reidstream.engines.local.apart.messages import Head, Looked
+from reidstream.engines.local.inbox import Inbox
+from reidstream.engines.local.sampling import FrameCrops
+from reidstream.engines.local.source_reader import Found, Item, Read
+from reidstream.errors import EngineError
+from reidstream.inference.network import Answer
+from reidstream.sharpness import sharpness
+from reidstream.sources.frame import ArrayPicture, Frame, Pixels
+from reidstream.tracking.given import GivenBoxes, given_boxes
+from reidstream.types import Detections, EmbeddingSpace, FloatArray, IntArray, SourceStarted
+
+_GONE = "the process that reads it and runs the models has ended"
+
+
+class Link:
+    """The way to the process with the networks. Safe to use from several threads; ``serve`` has one of its own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._lock = threading.Lock()
+        self._asked: dict[int, Future[Any]] = {}
+        self._number = 0
+        self._gone = False
+        kind, self.space = self._first()
+        assert kind == "opened"
+
+    def say(self, *message: Any) -> None:
+        """To a process that has gone it does not matter."""
+        with self._sending, contextlib.suppress(OSError):
+            self._connection.send(message)
+
+    def ask(self, kind: str, *values: Any) -> Future[Any]:
+        """Say it with a number; the answer comes into the future."""
+        asked: Future[Any] = Future()
+        with self._lock:
+            self._number = number = self._number + 1
+            if self._gone:
+                asked.set_exception(EngineError(_GONE))
+                return asked
+            self._asked[number] = asked
+        self.say(kind, number, *values)
+        return asked
+
+    def serve(self, readers: dict[str, FarReader], inbox: Inbox[Item], status: EngineStatus) -> None:
+        """Hand on what comes until the other side is gone, or ``close``; every reader is over then."""
+        try:
+            while True:
+                message = self._connection.recv()
+                if isinstance(message, Looked):
+                    self._looked(message, readers, inbox, status)
+                else:
+                    kind, number, value = message
+                    with self._lock:
+                        asked = self._asked.pop(number)
+                    if kind == "answer":
+                        asked.set_result(value)
+                    else:
+                        asked.set_exception(value)
+        except (EOFError, OSError):
+            pass
+        with self._lock:
+            self._gone = True
+            left = list(self._asked.values())
+            self._asked.clear()
+        for asked in left:
+            asked.set_exception(EngineError(_GONE))
+        for reader in readers.values():
+            reader.over(_GONE)
+
+    def close(self) -> None:
+        """Say that nobody asks any more; the other side then goes, and so does ``serve``."""
+        self.say("end")
+
+    def _first(self) -> tuple[str, EmbeddingSpace]:
+        try:
+            first: tuple[str, EmbeddingSpace] = self._connection.recv()
+        except (EOFError, OSError):
+            raise EngineError("the process that runs the models ended before they were there") from None
+        return first
+
+    def _looked(self, message: Looked, readers: dict[str, FarReader], inbox: Inbox[Item], status: EngineStatus) -> None:
+        for source, (dropped, reconnects) in message.counts.items():
+            status.dropped[source] = dropped
+            if reconnects is not None:
+                status.reconnects[source] = reconnects
+        for stage, seconds in message.seconds.items():
+            status.spend(stage, seconds)
+        for text, count in message.warnings.items():
+            for _ in range(count):
+                status.warn(text)
+        for source, item in self._items(message):
+            if not inbox.put(source, item) and isinstance(item, Read) and item.found is not None:
+                self._forget(item)
+        for source, error in message.over:
+            readers[source].over(error)
+
+    def _items(self, message: Looked) -> list[tuple[str, Item]]:
+        """What is tracked, by source and in order."""
+        people = message.people
+        known: Future[list[Found]] = Future()
+        found: list[Found] = []
+        items: list[tuple[str, Item]] = []
+        a = b = 0
+        for item in message.items:
+            if isinstance(item, SourceStarted):
+                items.append((item.source, item))
+            elif isinstance(item, Head):
+                picture = FarPicture(self, item.size, item.token)
+                frame = Frame(item.source, item.index, item.media_time, item.wall_time, picture)
+                if item.token is None:
+                    items.append((item.source, Read(frame, None, 0)))
+                    continue
+                end, until = a + item.kept, b + item.found
+                sharp = people.sharpness[a:end] if item.judged else None
+                detections = Detections(people.boxes[a:end], people.scores[a:end], sharp)
+                items.append((item.source, Read(frame, known, len(found))))
+                found.append(Found(people.kept[b:until], FarCrops(picture, detections, self)))
+                a, b = end, until
+            else:
+                source, error = item
+                failed: Future[list[Found]] = Future()
+                failed.set_exception(error)
+                nothing = Frame(source, 0, 0.0, 0.0, FarPicture(self, (1, 1), None))
+                items.append((source, Read(nothing, failed, 0)))
+        known.set_result(found)
+        return items
+
+    def _forget(self, item: Read) -> None:
+        picture = item.frame.picture
+        if isinstance(picture, FarPicture) and picture.token is not None:
+            self.say("settled", [picture.token])
+
+
+class FarPicture:
+    """A Picture that the other process holds, under a token; what is asked for comes from there."""
+
+    __slots__ = ("_link", "_size", "token")
+
+    def __init__(self, link: Link, size: tuple[int, int], token: int | None) -> None:
+        self._link, self._size, self.token = link, size, token
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    def bgr(self) -> Pixels:
+        return self.crop(0, 0, *self._size)
+
+    def scaled(self, width: int, height: int) -> Pixels:
+        return ArrayPicture(self.bgr()).scaled(width, height)
+
+    def crop(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+        (pixels,) = self._link.ask("pixels", [self.token], [(x1, y1, x2, y2)]).result()
+        found: Pixels = pixels
+        return found
+
+
+class FarCrops(FrameCrops):
+    """FrameCrops of a FarPicture: vectors and pixels of a step come in one message each."""
+
+    def __init__(self, picture: FarPicture, detections: Detections, link: Link) -> None:
+        super().__init__(picture, detections, FarEmbedder(link))
+        self._link = link
+        self._token = picture.token
+
+    def sharpness(self, rows: IntArray) -> FloatArray:
+        if self.detections.sharpness is not None:
+            return super().sharpness(rows)
+        asked = rows.tolist()
+        new = [row for row in asked if row not in self._crops]
+        self._crops.update(zip(new, self._pixels([(self, row) for row in new]) if new else [], strict=True))
+        return np.array([sharpness(self._crops[row]) for row in asked], np.float32)
+
+    def settled(self) -> None:
+        self._settle([self])
+
+    def _settle(self, frames: Sequence[FrameCrops]) -> None:
+        tokens = [crops._token for crops in frames if isinstance(crops, FarCrops) and crops._token is not None]
+        if tokens:
+            self._link.say("settled", tokens)
+
+    def _embedded(self, wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
+        return _answer(self._link.ask("vectors", _tokens(wanted), [row for _, row in wanted]))
+
+    def _pixels(self, wanted: Sequence[tuple[FrameCrops, int]]) -> list[Pixels]:
+        boxes = [crops._box(row) for crops, row in wanted]
+        found: list[Pixels] = self._link.ask("pixels", _tokens(wanted), boxes).result()
+        return found
+
+
+def _tokens(wanted: Sequence[tuple[FrameCrops, int]]) -> list[int | None]:
+    return [crops._token for crops, _ in wanted if isinstance(crops, FarCrops)]
+
+
+def _answer(asked: Future[FloatArray]) -> Answer:
+    return Answer(asked.result, asked.done)
+
+
+class FarEmbedder:
+    """The Embedder of the other process."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        return self._link.space
+
+    def embed(self, crops: Sequence[Pixels]) -> FloatArray:
+        found: FloatArray = self._link.ask("crops", list(crops)).result()
+        return found
+
+
+class FarReader:
+    """A source that the other process reads into this one's inbox; see ``SourceReader``."""
+
+    def __init__(self, source_id: str, config: SourceConfig, link: Link, inbox: Inbox[Item], status: EngineStatus):
+        self.id = source_id
+        self.config = config
+        self.given: GivenBoxes | None = given_boxes(config)
+        self.error: str | None = None
+        self._link, self._inbox, self._status = link, inbox, status
+        self._stopping = threading.Event()
+        self._over = threading.Event()
+        self._started = False
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopping.is_set()
+
+    def start(self) -> None:
+        self._status.frames[self.id] = 0
+        self._status.dropped[self.id] = 0
+        self._started = True
+        self._link.say("start", self.id)
+
+    def stop(self) -> None:
+        """Read no more; what was read is finished."""
+        self._stopping.set()
+        self._link.say("stop", self.id)
+
+    def fail(self, error: BaseException) -> None:
+        """What was read cannot be tracked: read no more, and forget it."""
+        self.error = self.error or f"{type(error).__name__}: {error}"
+        self._stopping.set()
+        self._inbox.abandon(self.id)
+        self._link.say("fail", self.id)
+
+    def over(self, error: str | None) -> None:
+        """The other process has read all of it, or is gone."""
+        if not self._over.is_set():
+            self.error = self.error or error
+            self._over.set()
+            self._inbox.close(self.id)
+
+    def join(self) -> None:
+        if self._started:
+            self._over.wait()
