@@ -36,7 +36,7 @@ class HostGpu(Gpu):
     def use(self) -> None:
         pass
 
-    def stream(self) -> int:
+    def stream(self, urgent: bool = False) -> int:
         return threading.get_ident()
 
     def allocate(self, size: int) -> int:

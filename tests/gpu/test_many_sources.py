@@ -89,10 +89,10 @@ class _Embedder:
     def start(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> Answer:
         return self._batch.start(_crops(pictures, boxes))
 
-    def start_ahead(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> tuple[Answer, Ahead]:
+    def start_ahead(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> tuple[Answer, Ahead] | None:
         self.ahead += 1
-        order = self._batch.ahead(_crops(pictures, boxes))
-        return Answer(order.done.result, order.done.done), order
+        order = self._batch.ahead(len(boxes), lambda: _crops(pictures, boxes))
+        return None if order is None else (Answer(order.done.result, order.done.done), order)
 
 
 def _crops(pictures: Sequence[Picture], boxes: Sequence[Box]) -> list[Pixels]:

@@ -29,7 +29,9 @@ from tests.gpu.standin import HostGpu
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostGpu]:
-    monkeypatch.setattr(factory, "FixedSession", lambda fixed, device, gpu: FixedSession(fixed, "cpu", gpu))
+    monkeypatch.setattr(
+        factory, "FixedSession", lambda fixed, device, gpu, urgent=False: FixedSession(fixed, "cpu", gpu)
+    )
     yield HostGpu()
 
 

@@ -34,7 +34,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> HostGpu:
     Their batches have one size, which a processor computes in vain where there is less: they are small here.
     """
     monkeypatch.setattr(factory, "DETECTED_TOGETHER", 1)
-    monkeypatch.setattr(factory, "FixedSession", lambda fixed, device, gpu: FixedSession(fixed, "cpu", gpu))
+    monkeypatch.setattr(
+        factory, "FixedSession", lambda fixed, device, gpu, urgent=False: FixedSession(fixed, "cpu", gpu)
+    )
     monkeypatch.setattr(source_reader, "OnGpu", DecodingOnHost)
     return HostGpu()
 

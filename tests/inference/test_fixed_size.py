@@ -31,7 +31,9 @@ MakeModel = Callable[..., ResolvedModel]
 @pytest.fixture
 def gpu_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """device="cuda" takes all of its way, but the session at its end is one on the processor."""
-    monkeypatch.setattr(factory, "FixedSession", lambda fixed, device, gpu: FixedSession(fixed, "cpu", gpu))
+    monkeypatch.setattr(
+        factory, "FixedSession", lambda fixed, device, gpu, urgent=False: FixedSession(fixed, "cpu", gpu)
+    )
 
 
 def _crops(count: int) -> list[Pixels]:

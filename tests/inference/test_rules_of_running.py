@@ -168,8 +168,8 @@ def _orders(*counts: int) -> tuple[_Waiting[FloatArray], list[Order[FloatArray]]
 def test_no_more_is_taken_than_fits_and_nothing_after_the_end() -> None:
     waiting, (first, second) = _orders(5, 1)
     assert waiting.take(3, wait=False) == []
-    waiting.add(first, urgent=True)
-    waiting.add(second, urgent=True)
+    waiting.add(first)
+    waiting.add(second)
     assert waiting.take(3) == [(first, 0, 3)]
     # A device that is busy is not given less than is worth it.
     assert waiting.take(4, wait=False, least=4) == []
@@ -177,14 +177,33 @@ def test_no_more_is_taken_than_fits_and_nothing_after_the_end() -> None:
     assert waiting.take(3) == [(first, 3, 5), (second, 0, 1)]
     assert waiting.take(3) == []
     with pytest.raises(DeviceError, match="has ended"):
-        waiting.add(first, urgent=True)
+        waiting.add(first)
+
+
+def test_nothing_is_done_ahead_behind_too_much_and_it_is_made_when_it_is_run() -> None:
+    waiting, (first,) = _orders(3)
+    made: list[int] = []
+
+    def images() -> list[object]:
+        made.append(1)
+        return [object(), object()]
+
+    waiting.add(first)
+    later: Order[FloatArray] = Order(images, waiting, 2)
+    assert not waiting.add_ahead(later, 4)
+    assert waiting.add_ahead(later, 5)
+    assert waiting.take(3) == [(first, 0, 3)]
+    assert not made
+    assert waiting.take(3) == [(later, 0, 2)]
+    assert len(later.images) == len(later.images) == 2
+    assert made == [1]
 
 
 def test_what_is_asked_for_ahead_fills_what_is_left() -> None:
     waiting, (perhaps, later, sure, dropped) = _orders(3, 4, 2, 5)
     for order in (perhaps, dropped, later):
-        waiting.add(order, urgent=False)
-    waiting.add(sure, urgent=True)
+        assert waiting.add_ahead(order, 12)
+    waiting.add(sure)
     dropped.drop()
     later.hurry()
     assert waiting.take(7) == [(sure, 0, 2), (later, 0, 4), (perhaps, 0, 1)]

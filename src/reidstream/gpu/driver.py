@@ -40,13 +40,16 @@ class Gpu:
             self._call(self._driver.cuCtxSetCurrent(self._context))
             self._ready.yes = True
 
-    def stream(self) -> int:
-        """The calling thread's own stream; what is done in it does not wait for other threads."""
+    def stream(self, urgent: bool = False) -> int:
+        """The calling thread's own stream; what is done in it does not wait for other threads. urgent: the first time
+        that the thread asks, it gets one whose work goes before that of others."""
         self.use()
         found: int | None = getattr(self._ready, "stream", None)
         if found is None:
-            flags = self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING
-            self._ready.owner = _Stream(self, self._call(self._driver.cuStreamCreate(flags)))
+            flags = int(self._driver.CUstream_flags.CU_STREAM_NON_BLOCKING)
+            _, first = self._call(self._driver.cuCtxGetStreamPriorityRange())
+            created = self._driver.cuStreamCreateWithPriority(flags, first if urgent else 0)
+            self._ready.owner = _Stream(self, self._call(created))
             found = self._ready.stream = int(self._ready.owner.handle)
             self._ready.others = self._event(self._driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
         return found

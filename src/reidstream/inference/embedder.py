@@ -52,7 +52,10 @@ class OnnxEmbedder:
         """``start`` for crops, at least one, that perhaps nobody will ask for; None where others would have to wait."""
         if not isinstance(self._network, SharedBatch):
             return None
-        order = self._network.ahead(cropped(pictures, boxes, self._size, self._network.takes_cuts))
+        cuts = self._network.takes_cuts
+        order = self._network.ahead(len(boxes), lambda: cropped(pictures, boxes, self._size, cuts))
+        if order is None:
+            return None
         return Answer(lambda: self._vectors(order.done.result()), order.done.done), order
 
     def _started(self, images: list[Image]) -> Answer:

@@ -180,7 +180,8 @@ def open_embedder(
         packed = PackedSession(with_any_batch(session, threads), Packer(model.spec.preprocessing), config.batch)
         return OnnxEmbedder(packed, model, size)
     rows = max(config.batch, EMBEDDED_TOGETHER)
-    return OnnxEmbedder(_shared(fixed_graph(session, model.spec, rows), device, gpu), model, size)
+    # Trackers wait for vectors, while people are looked for ahead of them.
+    return OnnxEmbedder(_shared(fixed_graph(session, model.spec, rows), device, gpu, urgent=True), model, size)
 
 
 def _opened(fixed: FixedGraph, device: Device, gpu: Gpu, reading: YoloxRows) -> SharedBatch[Shown, list[Detections]]:
@@ -192,8 +193,8 @@ def _opened(fixed: FixedGraph, device: Device, gpu: Gpu, reading: YoloxRows) -> 
     return batch
 
 
-def _shared(fixed: FixedGraph, device: Device, gpu: Gpu | None) -> Network:
+def _shared(fixed: FixedGraph, device: Device, gpu: Gpu | None, urgent: bool = False) -> Network:
     before = time.perf_counter()
-    network = SharedBatch(lambda: FixedSession(fixed, device, gpu))
+    network = SharedBatch(lambda: FixedSession(fixed, device, gpu, urgent))
     logger.info("%s is warm on %s after %.1f s", fixed.path, device, time.perf_counter() - before)
     return network

@@ -47,11 +47,11 @@ class FixedSession:
     """A graph that always runs with the same number of pictures, in the same memory of its device.
 
     To be used by the thread that made it and no other: captured work belongs to a thread. Warm when it is made.
-    gpu: pictures may be Cuts of what lies in its memory. Raises DeviceError when the device cannot be used or computes
-    something else than the processor.
+    gpu: pictures may be Cuts of what lies in its memory. urgent: its work goes before that of other sessions. Raises
+    DeviceError when the device cannot be used or computes something else than the processor.
     """
 
-    def __init__(self, fixed: FixedGraph, device: Device, gpu: Gpu | None = None) -> None:
+    def __init__(self, fixed: FixedGraph, device: Device, gpu: Gpu | None = None, urgent: bool = False) -> None:
         self.path: Path = fixed.path
         self.rows = fixed.rows
         self._device = device
@@ -60,7 +60,7 @@ class FixedSession:
         if device == "cuda" and (missing := missing_for_cuda()):
             raise DeviceError(f"the GPU (local.device = 'cuda') cannot be used: {'; '.join(map(str, missing))}")
         # One stream for all that one picture goes through: nothing waits for anything else.
-        stream = {} if gpu is None else {"user_compute_stream": str(gpu.stream())}
+        stream = {} if gpu is None else {"user_compute_stream": str(gpu.stream(urgent))}
         self._session, captured = _opened(fixed, device, stream)
         self._binding = self._session.io_binding()
         values = onnxruntime().OrtValue

@@ -17,6 +17,8 @@ from reidstream.inference.network import Answer
 _LAST_RUN = 10.0
 # Runs that the device has at the same time: one that it works on and one that is ready behind it.
 _UNDER_WAY = 2
+# Full batches that may wait where something is asked for ahead: where more do, nothing will be done ahead.
+_AHEAD = 2
 
 I_contra = TypeVar("I_contra", contravariant=True)
 A = TypeVar("A", bound="Answers")
@@ -63,12 +65,12 @@ class SharedBatch(Generic[I_contra, A]):
 
     def __init__(self, open_session: Callable[[], Rows[I_contra, A]]) -> None:
         self._waiting: _Waiting[A] = _Waiting()
-        opened: Future[tuple[Path, bool]] = Future()
+        opened: Future[tuple[Path, bool, int]] = Future()
         thread = threading.Thread(
             target=_serve, args=(open_session, self._waiting, opened), name="inference", daemon=True
         )
         thread.start()
-        self.path, self.takes_cuts = opened.result()
+        self.path, self.takes_cuts, self._rows = opened.result()
         # The thread knows what waits but not this object, so that it ends when nobody can ask for anything any more.
         weakref.finalize(self, _end, self._waiting, thread)
 
@@ -84,14 +86,14 @@ class SharedBatch(Generic[I_contra, A]):
     def submit(self, images: Sequence[I_contra]) -> Future[A]:
         """Like ``run``, with the answers in the future; callbacks of that are called in the session's thread."""
         order: Order[A] = Order(images, self._waiting)
-        self._waiting.add(order, urgent=True)
+        self._waiting.add(order)
         return order.done
 
-    def ahead(self, images: Sequence[I_contra]) -> Order[A]:
-        """Images that perhaps nobody will ask for, n at least 1; see ``Order``."""
-        order: Order[A] = Order(images, self._waiting)
-        self._waiting.add(order, urgent=False)
-        return order
+    def ahead(self, count: int, images: Callable[[], Sequence[I_contra]]) -> Order[A] | None:
+        """``count`` images, at least one, that perhaps nobody will ask for; see ``Order``. They are made when they are
+        run, if they are. None where so much waits that they would hardly be."""
+        order: Order[A] = Order(images, self._waiting, count)
+        return order if self._waiting.add_ahead(order, self._rows * _AHEAD) else None
 
 
 class Order(Generic[A]):
@@ -100,14 +102,25 @@ class Order(Generic[A]):
     done: the answers, as soon as all are there.
     """
 
-    def __init__(self, images: Sequence[Any], waiting: _Waiting[A]) -> None:
-        self.images = images
+    def __init__(
+        self, images: Sequence[Any] | Callable[[], Sequence[Any]], waiting: _Waiting[A], count: int | None = None
+    ) -> None:
+        """count: how many images there are, where they are made when they are needed."""
+        self._images = images
         self.done: Future[A] = Future()
+        self.count = len(images) if not callable(images) else count or 0
         self.begun = 0
         """Images that have been taken."""
         self._waiting = waiting
         self._parts: list[A] = []
-        self._left = len(images)
+        self._left = self.count
+
+    @property
+    def images(self) -> Sequence[Any]:
+        """To be asked for by one thread."""
+        if callable(self._images):
+            self._images = self._images()
+        return self._images
 
     def hurry(self) -> None:
         """Somebody waits for it now."""
@@ -143,13 +156,23 @@ class _Waiting(Generic[A]):
         self._changed = threading.Condition()
         self._closed = False
 
-    def add(self, order: Order[A], urgent: bool) -> None:
+    def add(self, order: Order[A]) -> None:
         with self._changed:
             if self._closed:
                 raise DeviceError("the models' thread has ended; open the models anew")
-            (self._urgent if urgent else self._ahead).append(order)
-            self._count += len(order.images)
+            self._urgent.append(order)
+            self._count += order.count
             self._changed.notify()
+
+    def add_ahead(self, order: Order[A], most: int) -> bool:
+        """Add one that nobody waits for, unless ``most`` images wait or would then."""
+        with self._changed:
+            if self._closed or self._count + order.count > most:
+                return False
+            self._ahead.append(order)
+            self._count += order.count
+            self._changed.notify()
+            return True
 
     def hurry(self, order: Order[A]) -> None:
         with self._changed:
@@ -161,7 +184,7 @@ class _Waiting(Generic[A]):
         with self._changed:
             if order in self._ahead:
                 self._ahead.remove(order)
-                self._count -= len(order.images) - order.begun
+                self._count -= order.count - order.begun
 
     def take(self, most: int, wait: bool = True, least: int = 1) -> Taken[A]:
         """Up to ``most`` of them, as soon as there is one; none when no more can come. Without ``wait`` none, either,
@@ -175,11 +198,11 @@ class _Waiting(Generic[A]):
             for orders in (self._urgent, self._ahead):
                 while orders and most:
                     order = orders[0]
-                    begin, order.begun = order.begun, min(order.begun + most, len(order.images))
+                    begin, order.begun = order.begun, min(order.begun + most, order.count)
                     taken.append((order, begin, order.begun))
                     most -= order.begun - begin
                     self._count -= order.begun - begin
-                    if order.begun == len(order.images):
+                    if order.begun == order.count:
                         orders.popleft()
             return taken
 
@@ -189,13 +212,15 @@ class _Waiting(Generic[A]):
             self._changed.notify()
 
 
-def _serve(open_session: Callable[[], Rows[Any, A]], waiting: _Waiting[A], opened: Future[tuple[Path, bool]]) -> None:
+def _serve(
+    open_session: Callable[[], Rows[Any, A]], waiting: _Waiting[A], opened: Future[tuple[Path, bool, int]]
+) -> None:
     try:
         session = open_session()
     except BaseException as error:  # noqa: BLE001 - raised where the session was asked for
         opened.set_exception(error)
         return
-    opened.set_result((session.path, session.takes_cuts))
+    opened.set_result((session.path, session.takes_cuts, session.rows))
     under_way: deque[tuple[Taken[A], Any]] = deque()
     while True:
         taken = waiting.take(session.rows, wait=not under_way, least=(session.rows + 1) // 2)

@@ -112,13 +112,7 @@ class FrameCrops:
         parts = [self._vectors[row] for row in rows]
         if not parts:
             return Answer(lambda: np.zeros((0, self._embedder.space.size), np.float32))
-        asked = {vectors for vectors, _ in parts}
-        for vectors in asked:
-            vectors.hurry()
-        return Answer(
-            lambda: np.stack([vectors.all()[place] for vectors, place in parts]),
-            lambda: all(vectors.ready() for vectors in asked),
-        )
+        return _waiting(parts)
 
     def _box(self, row: int) -> tuple[int, int, int, int]:
         """The whole pixels of a detection, at least one, inside the picture."""
@@ -132,14 +126,41 @@ Wanted = Sequence[tuple[FrameCrops, IntArray]]
 def start_together(wanted: Wanted) -> list[Answer]:
     """Begin to embed detections of several frames; each of what is returned waits for one frame's float32 (m, d)."""
     rows = [some.tolist() for _, some in wanted]
-    new = [
-        (crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some if row not in crops._vectors
-    ]
+    _begin([(crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some])
+    return [crops._known(some) for (crops, _), some in zip(wanted, rows, strict=True)]
+
+
+def start_each(wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
+    """Begin to embed detections, at least one; what is returned waits for float32 (n, d)."""
+    _begin(wanted)
+    return _waiting([crops._vectors[row] for crops, row in wanted])
+
+
+def _begin(wanted: Sequence[tuple[FrameCrops, int]]) -> None:
+    """Have those embedded that nobody has asked for."""
+    new = [(crops, row) for crops, row in wanted if row not in crops._vectors]
     if new:
         vectors = _Vectors(new[0][0]._embedded(new))
         for place, (crops, row) in enumerate(new):
             crops._vectors[row] = vectors, place
-    return [crops._known(some) for (crops, _), some in zip(wanted, rows, strict=True)]
+
+
+def _waiting(parts: Sequence[tuple[_Vectors, int]]) -> Answer:
+    """Waits for these, float32 (n, d)."""
+    first = parts[0][0]
+    if all(vectors is first for vectors, _ in parts):
+        first.hurry()
+        places = [place for _, place in parts]
+        if places == list(range(places[0], places[0] + len(places))):
+            return Answer(lambda: first.all()[places[0] : places[0] + len(places)], first.ready)
+        return Answer(lambda: first.all()[places], first.ready)
+    asked = {vectors for vectors, _ in parts}
+    for vectors in asked:
+        vectors.hurry()
+    return Answer(
+        lambda: np.stack([vectors.all()[place] for vectors, place in parts]),
+        lambda: all(vectors.ready() for vectors in asked),
+    )
 
 
 def pixels_of(wanted: Wanted) -> list[list[Pixels]]:

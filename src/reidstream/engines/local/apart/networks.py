@@ -9,8 +9,6 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
-
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
@@ -18,7 +16,7 @@ from reidstream.engines.local.apart.messages import Head, Looked, People, sendab
 from reidstream.engines.local.detecting import Detecting
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.models import Models
-from reidstream.engines.local.sampling import FrameCrops, start_together
+from reidstream.engines.local.sampling import FrameCrops, start_each
 from reidstream.engines.local.source_reader import Found, Item, Read, Shared, SourceReader
 from reidstream.errors import ReIDStreamError
 from reidstream.gpu.copies import crops_of
@@ -108,7 +106,7 @@ class _Side:
         )
         self._readers = {source: SourceReader(source, given, shared, self._inbox) for source, given in sources}
         self._started: set[str] = set()
-        self._asked: Channel[tuple[int, Sequence[Answer]]] = Channel(2**31)
+        self._asked: Channel[tuple[int, Answer]] = Channel(2**31)
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True)
             for name, run in (("hear", self._hear), ("looked", self._send_looked), ("vectors", self._send_vectors))
@@ -173,9 +171,7 @@ class _Side:
 
     def _do_vectors(self, number: int, tokens: Sequence[int], rows: Sequence[int]) -> None:
         with self._answering(number):
-            frames = self._frames(tokens)
-            wanted = [(crops, np.array([row])) for crops, row in zip(frames, rows, strict=True)]
-            self._asked.put((number, start_together(wanted)))
+            self._asked.put((number, start_each(list(zip(self._frames(tokens), rows, strict=True)))))
 
     def _do_pixels(self, number: int, tokens: Sequence[int], boxes: Sequence[Box]) -> None:
         def copied(frames: Sequence[FrameCrops]) -> list[Pixels]:
@@ -204,9 +200,9 @@ class _Side:
             return [self._held[token][1] for token in tokens]
 
     def _send_vectors(self) -> None:
-        for number, answers in self._asked:
+        for number, answer in self._asked:
             with self._answering(number):
-                self._say(("answer", number, np.concatenate([answer() for answer in answers])))
+                self._say(("answer", number, answer()))
 
     def _may_go(self, item: Item) -> bool:
         if isinstance(item, SourceStarted) or item.found is None:
