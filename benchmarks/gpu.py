@@ -6,9 +6,9 @@ Without a video: retail02.mp4 (1080p HEVC) of the shared data. Frames go from th
 gallery is left out. Every stream reads the same video, repeated; each measurement is a process of its own, and the
 variants take turns. ``--before`` names the ``src`` folder of another version, which is measured in turn, too.
 ``--parity`` compares the tracklets of two devices: "pairs" are those that lie on each other in time and place.
-``--paced`` hands every stream's frames over at that many a second instead, for ``--seconds``, in ``--processes``
-processes, and counts how long after that their events come; "late" are frames whose turn came more than eight frames
-too late, which a camera would have dropped. Prints a table and one line of JSON.
+``--paced`` hands every stream's frames over at that many a second instead, for ``--seconds``, as cameras do, and counts
+how long after that their events come; frames whose turn comes more than eight frames too late are dropped. Prints a
+table and one line of JSON.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks import pacing
+
 _REPEATS = 60
 # Of the mean overlap over the frames of either: below it is another person's track.
 _SAME = 0.5
-# Frames that may wait in a camera's buffer.
-_BUFFER = 8
 
 
 def main() -> None:
@@ -61,7 +60,9 @@ def main() -> None:
         ]
         pairs = _parity(arguments) if arguments.parity else {}
         counts = map(int, arguments.streams.split(",") if arguments.paced else [])
-        paced = [_together(arguments, long, streams) for streams in counts]
+        paced = [
+            _shown(_measure(arguments, "paced", arguments.devices.split(",")[-1], long, streams)) for streams in counts
+        ]
     machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "gpu": _gpu_name()}
     print(
         f"{'version':8s} {'device':6s} {'streams':>7s} {'frames/s':>9s} {'cores':>6s} {'warm-up s':>9s} {'GPU MiB':>8s}"
@@ -91,7 +92,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--before", help="src folder of the version to compare with")
     parser.add_argument("--parity", help="two devices, as cpu,cuda")
     parser.add_argument("--paced", type=float, help="frames a second of each stream")
-    parser.add_argument("--processes", type=int, default=3, help="for --paced")
     parser.add_argument("--decode", action="store_true", help="also measure the GPU's decoders alone")
     parser.add_argument("--set", action="append", default=[], help="a setting, as section.key=value")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -115,7 +115,10 @@ def _measure(
     command += ["--detector", arguments.detector, "--reid", arguments.reid]
     command += ["--paced", str(arguments.paced)] if arguments.paced else []
     command += [word for setting in arguments.set for word in ("--set", setting)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        if child == "paced":
+            environment |= pacing.environment(Path(folder), arguments.paced)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{child} on {device} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -124,62 +127,49 @@ def _measure(
     return result
 
 
-def _together(arguments: argparse.Namespace, video: Path, streams: int) -> dict[str, Any]:
-    """Paced streams in several processes; milliseconds until events come, and what it cost."""
-    shares = [len(range(first, streams, arguments.processes)) for first in range(min(arguments.processes, streams))]
-    with ThreadPoolExecutor(len(shares)) as pool:
-        found = list(pool.map(lambda share: _measure(arguments, "paced", "cuda", video, share), shares))
-    waited = np.sum([one["waited"] for one in found], axis=0)
-    shares_of = np.cumsum(waited) / max(waited.sum(), 1)
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    """What was measured of paced streams, with shares of the frames in the place of how long each took."""
+    waited = np.array(found.pop("waited"))
+    shares = np.cumsum(waited) / max(waited.sum(), 1)
     return {
-        "streams": streams,
+        **found,
         "frames": int(waited.sum()),
-        "expected": int(streams * arguments.seconds * arguments.paced),
-        "late": sum(one["late"] for one in found),
-        **{f"{share}% within ms": int(np.searchsorted(shares_of, share / 100)) for share in (50, 95, 99)},
-        "cores": round(sum(one["cores"] for one in found), 2),
-        "gpu_mib": max(one["gpu_mib"] or 0 for one in found),
+        **{f"{share}% within ms": int(np.searchsorted(shares, share / 100)) for share in (50, 95, 99)},
     }
 
 
 def _paced(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Some paced streams in this process, after the models are warm."""
-    from reidstream.sources.video_file import VideoFileSource
+    """Some paced streams, after the models are warm."""
     from reidstream.tracklets import TrackletCollector
     from reidstream.types import Observed
 
-    begun: dict[str, float] = {}
-    late = [0]
-    read = VideoFileSource._read
-
-    def paced(source: Any) -> Any:
-        for frame in read(source):
-            due = begun.setdefault(source.id, time.perf_counter()) + frame.index / arguments.paced
-            if (early := due - time.perf_counter()) > 0:
-                time.sleep(early)
-            late[0] += early < -_BUFFER / arguments.paced
-            yield frame
-
-    VideoFileSource._read = paced  # type: ignore[method-assign]
-    arguments.set = [*arguments.set, "local.processes=1"]
     config, engine = _engine(arguments)
     collector = TrackletCollector(config.tracklets)
     waited = np.zeros(10_000, np.int64)
     frames = int(arguments.seconds * arguments.paced)
-    processor, began, ended = _processor_seconds(), time.perf_counter(), 0
+    processor, began, took = _processor_seconds(), time.perf_counter(), 0.0
+    ended: set[str] = set()
+    dropped = 0
+    memory = None
     for event in engine.events():
         collector.take(event)
         if isinstance(event, Observed) and event.frame < frames:
-            after = time.perf_counter() - begun[event.source] - event.frame / arguments.paced
-            waited[min(int(1000 * after) + 1, len(waited) - 1)] += 1
-            ended += event.frame == frames - 1
-            if ended == arguments.count:
-                engine.stop()
+            # Their wall time is when they were due.
+            waited[min(int(1000 * (time.perf_counter() - event.wall_time)) + 1, len(waited) - 1)] += 1
+            continue
+        if isinstance(event, Observed):
+            ended.add(event.source)
+        if len(ended) == arguments.count and memory is None:
+            processor, took = _processor_seconds() - processor, time.perf_counter() - began
+            memory, dropped = _gpu_memory(), sum(engine.status.dropped.values())
+            engine.stop()
     return {
+        "streams": arguments.count,
+        "expected": arguments.count * frames,
+        "dropped": dropped,
         "waited": waited.tolist(),
-        "late": late[0],
-        "cores": (_processor_seconds() - processor) / (time.perf_counter() - began),
-        "gpu_mib": _gpu_memory(),
+        "cores": round(processor / took, 2),
+        "gpu_mib": memory,
     }
 
 
