@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -139,6 +140,40 @@ def test_a_shape_that_cannot_be_had_takes_the_models_own() -> None:
     detector = ShapedDetector((416, 416), 1.0, opened, likely=(1920, 1080))
     for found in detector.detect(pictures_of((1280, 720), (480, 640), (416, 416))):
         assert found.scores[0] == pytest.approx(0.416)
+
+
+def test_pictures_do_not_wait_while_another_shape_is_opened() -> None:
+    opening, may_open = threading.Event(), threading.Event()
+
+    def opened(shape: tuple[int, int]) -> Reporting:
+        if shape != (576, 320):
+            opening.set()
+            assert may_open.wait(20)
+        return Reporting(shape)
+
+    detector = ShapedDetector((416, 416), 1.0, opened, likely=(1920, 1080))
+    with ThreadPoolExecutor(2) as pool:
+        tall = [pool.submit(detector.detect, pictures_of((360, 640))) for _ in range(2)]
+        assert opening.wait(20)
+        assert len(detector.detect(pictures_of((1280, 720)))) == 1
+        assert not any(found.done() for found in tall)
+        may_open.set()
+        assert [found.result(20)[0].scores[0] for found in tall] == [np.float32(0.32)] * 2
+
+
+def test_a_shape_that_failed_is_tried_again() -> None:
+    broken = [True]
+
+    def opened(shape: tuple[int, int]) -> Reporting:
+        if shape != (576, 320) and broken:
+            raise MemoryError("the device is full")
+        return Reporting(shape)
+
+    detector = ShapedDetector((416, 416), 1.0, opened, likely=(1920, 1080))
+    with pytest.raises(MemoryError):
+        detector.detect(pictures_of((360, 640)))
+    broken.clear()
+    assert len(detector.detect(pictures_of((360, 640)))) == 1
 
 
 def test_a_model_that_cannot_be_opened_at_all_is_an_error() -> None:

@@ -135,7 +135,7 @@ class Gpu:
         code, *values = answer
         if code != self._driver.CUresult.CUDA_SUCCESS:
             raise DeviceError(f"the GPU's driver says {code.name}")
-        return values[0] if len(values) == 1 else None
+        return values[0] if len(values) == 1 else tuple(values) or None
 
 
 class Mark:

@@ -34,7 +34,7 @@ class ShapedDetector:
     def __init__(self, own: Shape, scale: float, opened: Callable[[Shape], Detector], likely: Shape) -> None:
         self._own, self._scale, self._opened = own, scale, opened
         self._lock = threading.Lock()
-        self._detectors: dict[Shape, Detector] = {}
+        self._detectors: dict[Shape, Future[Detector]] = {}
         self._for(likely)
 
     @property
@@ -55,24 +55,35 @@ class ShapedDetector:
         return [found[number] for number in range(len(pictures))]
 
     def _for(self, size: Shape) -> Detector:
-        shape = shape_for(self._own, size, self._scale)
-        with self._lock:
-            if shape not in self._detectors:
-                self._detectors[shape] = self._made(shape)
-            return self._detectors[shape]
+        return self._of(shape_for(self._own, size, self._scale))
 
-    def _made(self, shape: Shape) -> Detector:
+    def _of(self, shape: Shape) -> Detector:
+        """The detector for a shape. Opening one takes seconds on a GPU, for which pictures of others do not wait."""
+        with self._lock:
+            known = self._detectors.get(shape)
+            found = self._detectors.setdefault(shape, Future())
+            many = len(self._detectors) > _MOST_SHAPES
+        if known is None:
+            try:
+                found.set_result(self._made(shape, many))
+            except BaseException as error:
+                with self._lock:
+                    del self._detectors[shape]
+                found.set_exception(error)
+                raise
+        return found.result()
+
+    def _made(self, shape: Shape, many: bool) -> Detector:
         if shape == self._own:
             return self._opened(shape)
-        own = self._detectors.get(self._own)
-        if len(set(map(id, self._detectors.values()))) >= _MOST_SHAPES:
+        if many:
             logger.info("pictures of another shape than %d before are put into the model's own input", _MOST_SHAPES)
         else:
             try:
                 return self._opened(shape)
             except ReIDStreamError as error:
                 logger.info("the detector's input keeps the model's own shape: %s", error)
-        return own or self._detectors.setdefault(self._own, self._opened(self._own))
+        return self._of(self._own)
 
 
 class ShapedOnGpu(ShapedDetector):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import pairwise
@@ -219,6 +219,10 @@ class StartedSamples:
         return Samples(self.rows, self.vectors(), self.quality, tuple(picture.result() for picture in self.pictures))
 
 
+Sampled = StartedSamples | Exception | None
+"""The samples of a frame, none, or what went wrong with them."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrackedFrame:
     """A frame of one source with its tracks, at ``time`` in its seconds."""
@@ -246,9 +250,10 @@ class CropSamplers:
         """A source's frames follow; frame_size: their width and height."""
         self._sizes[source] = frame_size
 
-    def sample(self, frames: Sequence[TrackedFrame]) -> list[StartedSamples | None]:
-        """The samples of these frames, each of another source; None where no crop is worth it."""
-        found: list[StartedSamples | None] = [None] * len(frames)
+    def sample(self, frames: Sequence[TrackedFrame]) -> list[Sampled]:
+        """The samples of these frames, each of another source; None where no crop is worth it. What goes wrong with
+        the crops of one source stands in the place of its samples, and changes nothing for the others."""
+        found: list[Sampled] = [None] * len(frames)
         seen = [n for n, frame in enumerate(frames) if len(frame.tracks)]
         if not seen:
             return found
@@ -270,9 +275,12 @@ class CropSamplers:
         if len(offered) == 0:
             return found
         parts = np.searchsorted(offered, starts).tolist()
-        sharp: FloatArray = np.concatenate(
-            [frame.crops.sharpness(rows[offered[a:b]]) for frame, a, b in zip(some, parts[:-1], parts[1:], strict=True)]
-        )
+        sharp = np.zeros(len(offered), np.float32)
+        for n, (frame, (a, b)) in enumerate(zip(some, pairwise(parts), strict=True)):
+            try:
+                sharp[a:b] = frame.crops.sharpness(rows[offered[a:b]])
+            except Exception as error:  # noqa: BLE001 - told instead of samples
+                found[seen[n]] = error
         half = np.float32(0.5)
         worth: FloatArray = quality[offered] * (half + half * sharp)
         taken = self._slots.take([tracks[n] for n in offered.tolist()], worth, times[offered])
@@ -291,14 +299,17 @@ class CropSamplers:
         quality: FloatArray,
         starts: IntArray,
         seen: Sequence[int],
-        found: list[StartedSamples | None],
+        found: list[Sampled],
     ) -> None:
         """Have what was chosen embedded and pictured, and put it into its places in ``found``."""
         ends = np.searchsorted(chosen, starts).tolist()
-        parts = [(n, a, b) for n, (a, b) in enumerate(pairwise(ends)) if a < b]
+        parts = [(n, a, b) for n, (a, b) in enumerate(pairwise(ends)) if a < b and found[seen[n]] is None]
         wanted = [(some[n].crops, rows[chosen[a:b]]) for n, a, b in parts]
-        vectors = start_together(wanted)
-        for (n, a, b), answer, pixels in zip(parts, vectors, pixels_of(wanted), strict=True):
+        for (n, a, b), answered in zip(parts, _each(_taken, wanted), strict=True):
+            if isinstance(answered, Exception):
+                found[seen[n]] = answered
+                continue
+            answer, pixels = answered
             pictures = tuple(self._encoded(crop) for crop in pixels)
             found[seen[n]] = StartedSamples(chosen[a:b] - starts[n], answer, quality[a:b], pictures)
 
@@ -320,11 +331,30 @@ class CropSampler:
     def sample(self, crops: FrameCrops, tracks: Tracks, time: float) -> StartedSamples | None:
         """The samples of this frame, None if no crop is worth it."""
         (found,) = self._samplers.sample([TrackedFrame("", crops, tracks, time)])
+        if isinstance(found, Exception):
+            raise found
         return found
 
     def forget(self, track_id: int) -> None:
         """The track has ended."""
         self._samplers.forget("", track_id)
+
+
+def _taken(wanted: Wanted) -> list[tuple[Answer, list[Pixels]]]:
+    """Vectors on their way and pixels, for each frame."""
+    return list(zip(start_together(wanted), pixels_of(wanted), strict=True))
+
+
+def _each(
+    take: Callable[[Wanted], list[tuple[Answer, list[Pixels]]]], wanted: Wanted
+) -> list[tuple[Answer, list[Pixels]] | Exception]:
+    """What is taken of all frames together; where that fails, of each, or what went wrong with it."""
+    try:
+        return [*take(wanted)]
+    except Exception as error:  # noqa: BLE001 - told in the place of what failed
+        if len(wanted) == 1:
+            return [error]
+        return [found for one in wanted for found in _each(take, [one])]
 
 
 def _jpeg(crop: Pixels) -> bytes | None:

@@ -24,6 +24,7 @@ from reidstream.engines.local.sampling import (
     start_together,
 )
 from reidstream.engines.local.source_reader import Item, Read, Shared
+from reidstream.errors import DeviceError, EngineError, ModelError, SourceError
 from reidstream.foreign_text import storable
 from reidstream.inference.network import Answer
 from reidstream.sources.frame import Frame
@@ -172,19 +173,27 @@ class TrackingGroup:
             samples = self._samplers.sample(
                 [TrackedFrame(one.id, frame.crops, tracks, frame.frame.media_time) for one, frame, tracks in seen]
             )
+            settle_together([frame.crops for _, frame, _ in seen])
         except Exception as error:  # noqa: BLE001 - as above
             for tracking, _, _ in seen:
                 tracking.fail(error)
-            self._shared.failed(error)
+            _tell(self._shared, error)
             return
-        settle_together([frame.crops for _, frame, _ in seen])
         for (tracking, frame, tracks), found in zip(seen, samples, strict=True):
             try:
+                if isinstance(found, Exception):
+                    self._give_up(tracking, found)
+                    found = None
                 tracking.seen(frame, tracks, found)
             except Exception as error:  # noqa: BLE001 - as above
-                tracking.fail(error)
-                self._shared.failed(error)
+                self._give_up(tracking, error)
         self._shared.status.spend("embed", time.perf_counter() - before)
+
+    def _give_up(self, tracking: _Tracking, error: Exception) -> None:
+        """Something is wrong with the crops of one source, which ends; the others go on, unless the device is gone."""
+        tracking.fail(error)
+        if isinstance(error, DeviceError | EngineError | ModelError):
+            self._shared.failed(error)
 
     def _end(self, tracking: _Tracking) -> None:
         if self._pool is not None:
@@ -197,7 +206,13 @@ class TrackingGroup:
             if (tracking := self._sources.pop(source, None)) is not None:
                 tracking.fail(error)
                 self._end(tracking)
-        self._shared.failed(error)
+        _tell(self._shared, error)
+
+
+def _tell(shared: Shared, error: BaseException) -> None:
+    """An error that only a source has is no matter of the engine."""
+    if not isinstance(error, SourceError):
+        shared.failed(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +378,8 @@ class _Tracking:
         try:
             self._finish(0)
         except Exception as error:  # noqa: BLE001 - the device is gone; the source still has to end
-            self._shared.failed(error)
+            self._reader.fail(error)
+            _tell(self._shared, error)
             while self._unfinished:
                 self._send(self._unfinished.popleft(), None)
         if self._tracker is not None:

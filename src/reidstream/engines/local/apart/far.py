@@ -17,7 +17,7 @@ from reidstream.engines.local.apart.messages import Head, Looked
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.sampling import FrameCrops
 from reidstream.engines.local.source_reader import Found, Item, Read
-from reidstream.errors import EngineError
+from reidstream.errors import EngineError, SourceBroken
 from reidstream.inference.network import Answer
 from reidstream.sharpness import sharpness
 from reidstream.sources.frame import ArrayPicture, Frame, Pixels
@@ -51,7 +51,7 @@ class Link:
         with self._lock:
             self._number = number = self._number + 1
             if self._gone:
-                asked.set_exception(EngineError(_GONE))
+                asked.set_exception(SourceBroken(_GONE))
                 return asked
             self._asked[number] = asked
         self.say(kind, number, *values)
@@ -79,7 +79,7 @@ class Link:
             left = list(self._asked.values())
             self._asked.clear()
         for asked in left:
-            asked.set_exception(EngineError(_GONE))
+            asked.set_exception(SourceBroken(_GONE))
         for reader in readers.values():
             reader.over(_GONE)
 

@@ -193,7 +193,8 @@ class _Side:
         try:
             yield
         except (Exception, CancelledError) as error:  # noqa: BLE001 - raised on the other side
-            self._say(("wrong", number, sendable(error)))
+            # What is no error of ours may have words only.
+            self._say(("wrong", number, error if isinstance(error, ReIDStreamError) else RuntimeError(str(error))))
 
     def _frames(self, tokens: Sequence[int]) -> list[FrameCrops]:
         with self._holding:
