@@ -40,7 +40,9 @@ and 10.1 ms."""
 EMBEDDED_TOGETHER = 64
 """Crops, of all sources of a process, in one run of a Re-ID model on a GPU, at least. OSNet x0.25 on an H200 takes
 1.6 ms for 8, 2.0 for 16, 2.6 for 32 and 3.7 for 64."""
-
+# Seconds that pictures wait for others before they are run in a batch that is not full. Trackers have frames left that
+# were looked at before, so that nobody waits with them; a run for three pictures keeps the device as long as for all.
+_PATIENCE = 0.006
 # Part of the input that wide pictures take at most where a form of the network of their own is worth a session.
 _WORTH_IT = 0.8
 
@@ -188,7 +190,7 @@ def _opened(fixed: FixedGraph, device: Device, gpu: Gpu, reading: YoloxRows) -> 
     """A detector's graph, whose people are found on the device."""
     before = time.perf_counter()
     columns = fixed.answers.shape[2]
-    batch = SharedBatch(lambda: PeopleSession(FixedSession(fixed, device, gpu), reading, columns, gpu))
+    batch = SharedBatch(lambda: PeopleSession(FixedSession(fixed, device, gpu), reading, columns, gpu), _PATIENCE)
     logger.info("%s is warm on %s after %.1f s", fixed.path, device, time.perf_counter() - before)
     return batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -55,16 +56,17 @@ class SharedBatch(Generic[I_contra, A]):
     """A thread that owns a session, and runs whatever its callers wait for, up to a full batch, as soon as it can.
 
     A run costs the same for one picture as for all. With little to do a picture goes alone at once, and while it runs,
-    more pile up; the next batch is given to a device that is busy only once it is half full. What was asked for
-    ahead, before anybody knows whether it will be needed, fills up what is left of a batch, and has the device when it
-    would be idle. Which pictures share a batch depends on timing; that changes nothing for any of them, since every
-    run has the same size and a row's result does not depend on the other rows.
+    more pile up; the next batch is given to a device that is busy only once it is half full. With ``patience`` a batch
+    that is not full waits so many seconds for more, and behind another for its end. What was asked for ahead, before
+    anybody knows whether it will be needed, fills up what is left of a batch, and has the device when it would be idle.
+    Which pictures share a batch depends on timing; that changes nothing for any of them, since every run has the same
+    size and a row's result does not depend on the other rows.
 
     open_session: called once, in the thread that will run it; what it raises is raised here.
     """
 
-    def __init__(self, open_session: Callable[[], Rows[I_contra, A]]) -> None:
-        self._waiting: _Waiting[A] = _Waiting()
+    def __init__(self, open_session: Callable[[], Rows[I_contra, A]], patience: float = 0.0) -> None:
+        self._waiting: _Waiting[A] = _Waiting(patience)
         opened: Future[tuple[Path, bool, int]] = Future()
         thread = threading.Thread(
             target=_serve, args=(open_session, self._waiting, opened), name="inference", daemon=True
@@ -147,9 +149,15 @@ Taken = list[tuple[Order[A], int, int]]
 
 
 class _Waiting(Generic[A]):
-    """Images that nobody has run yet: those that somebody waits for and others, both in the order they came in."""
+    """Images that nobody has run yet: those that somebody waits for and others, both in the order they came in.
 
-    def __init__(self) -> None:
+    patience: seconds that a batch waits to be full.
+    """
+
+    def __init__(self, patience: float = 0.0) -> None:
+        self.patience = patience
+        self._since = 0.0
+        self._full = 1
         self._urgent: deque[Order[A]] = deque()
         self._ahead: deque[Order[A]] = deque()
         self._count = 0
@@ -161,8 +169,7 @@ class _Waiting(Generic[A]):
             if self._closed:
                 raise DeviceError("the models' thread has ended; open the models anew")
             self._urgent.append(order)
-            self._count += order.count
-            self._changed.notify()
+            self._added(order)
 
     def add_ahead(self, order: Order[A], most: int) -> bool:
         """Add one that nobody waits for, unless ``most`` images wait or would then."""
@@ -170,9 +177,15 @@ class _Waiting(Generic[A]):
             if self._closed or self._count + order.count > most:
                 return False
             self._ahead.append(order)
-            self._count += order.count
-            self._changed.notify()
+            self._added(order)
             return True
+
+    def _added(self, order: Order[A]) -> None:
+        if not self._count:
+            self._since = time.monotonic()
+        if not self._count or self._count < self._full <= self._count + order.count:
+            self._changed.notify()
+        self._count += order.count
 
     def hurry(self, order: Order[A]) -> None:
         with self._changed:
@@ -190,8 +203,12 @@ class _Waiting(Generic[A]):
         """Up to ``most`` of them, as soon as there is one; none when no more can come. Without ``wait`` none, either,
         when there are fewer than ``least``."""
         with self._changed:
-            while wait and not self._count and not self._closed:
-                self._changed.wait()
+            self._full = most if self.patience else 1
+            while wait and self._count < self._full and not self._closed:
+                left = self._since + self.patience - time.monotonic() if self._count else None
+                if left is not None and left <= 0:
+                    break
+                self._changed.wait(left)
             taken: Taken[A] = []
             if not wait and self._count < least:
                 return taken
@@ -204,6 +221,7 @@ class _Waiting(Generic[A]):
                     self._count -= order.begun - begin
                     if order.begun == order.count:
                         orders.popleft()
+            self._since = time.monotonic()
             return taken
 
     def close(self) -> None:
@@ -223,7 +241,8 @@ def _serve(
     opened.set_result((session.path, session.takes_cuts, session.rows))
     under_way: deque[tuple[Taken[A], Any]] = deque()
     while True:
-        taken = waiting.take(session.rows, wait=not under_way, least=(session.rows + 1) // 2)
+        least = session.rows if waiting.patience else (session.rows + 1) // 2
+        taken = waiting.take(session.rows, wait=not under_way, least=least)
         if taken:
             try:
                 run = session.begin([image for order, begin, end in taken for image in order.images[begin:end]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reidstream.tracking.tracker import Embed, Together, Tracker
+from reidstream.tracking.tracker import Embed, Together, Tracker, foreseen
 from reidstream.tracking.tracks import Tracks
 
-__all__ = ["Embed", "Together", "Tracker", "Tracks"]
+__all__ = ["Embed", "Together", "Tracker", "Tracks", "foreseen"]

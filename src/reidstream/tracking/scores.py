@@ -65,6 +65,12 @@ class ScoreScale:
         (moved,) = moved_together([self], [detections])
         return moved
 
+    def as_now(self, detections: Detections) -> Detections:
+        """The detections with their scores on the tracker's scale, without learning from them."""
+        if not self._shift:
+            return detections
+        return Detections(detections.boxes, _shifted(log_odds(detections.scores), self._shift), detections.sharpness)
+
 
 def moved_together(scales: Sequence[ScoreScale], detections: Sequence[Detections]) -> list[Detections]:
     """``ScoreScale.moved`` for a frame of each of several cameras, one step for all of them."""
@@ -77,12 +83,18 @@ def moved_together(scales: Sequence[ScoreScale], detections: Sequence[Detections
     shifts = [scale.shift for scale in scales]
     if not any(shifts):
         return list(detections)
-    scores = (1 / (1 + np.exp(-(odds + np.array(shifts)[camera])))).astype(np.float32)
+    scores = _shifted(odds, np.array(shifts)[camera])
     ends = np.cumsum(counts).tolist()
     return [
         Detections(found.boxes, scores[end - count : end], found.sharpness) if shift and count else found
         for found, shift, count, end in zip(detections, shifts, counts, ends, strict=True)
     ]
+
+
+def _shifted(odds: Counts, shift: float | Counts) -> FloatArray:
+    """Scores of log odds that are raised."""
+    shifted: FloatArray = (1 / (1 + np.exp(-(odds + shift)))).astype(np.float32)
+    return shifted
 
 
 def _learn(scales: Sequence[ScoreScale], odds: Counts, camera: npt.NDArray[np.int64]) -> None:

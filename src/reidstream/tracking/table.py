@@ -77,6 +77,10 @@ class TrackTable:
             self.state[:, :, columns], self._times[:, columns], self._sums[:, columns], self._marks[:, columns]
         )
 
+    def copy(self) -> TrackTable:
+        """The same tracks in memory of their own."""
+        return TrackTable(self.state.copy(), self._times.copy(), self._sums.copy(), self._marks.copy())
+
     @property
     def ids(self) -> IntArray:
         ids: IntArray = self._marks[_ID]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class Tracker:
         self._table = TrackTable.empty()
         self._appearance = Appearance()
         self._time: float | None = None
+        self._decided: float | None = None
         self._detected: float | None = None
         self._step = 0.0
         self._next = 1
@@ -62,6 +64,20 @@ class Tracker:
         return [(track_id, reason) for track_id in open_ids]
 
     def _moment(self, detections: Detections | None, time: float) -> Moment:
+        """This source's frame, which is the next now."""
+        moment = self._next_moment(detections, time)
+        self._step, self._time = moment.step, time
+        if detections is not None:
+            self._detected = time
+        return moment
+
+    def _coming(self, detections: Detections, time: float) -> Moment:
+        """A later frame, of which nothing is decided yet."""
+        moment = self._next_moment(detections, time)
+        step = time - self._decided if self._decided is not None else 0.0
+        return replace(moment, table=self._table.copy(), step=step)
+
+    def _next_moment(self, detections: Detections | None, time: float) -> Moment:
         """This source's frame, and how long its tracks may have been unseen."""
         timeout, last = self._config.timeout, self._detected
         step = time - self._time if self._time is not None else 0.0
@@ -71,9 +87,6 @@ class Tracker:
             # No gap. Between two looks nobody can be seen, and none ends for that.
             patience = max(timeout, 1.5 * (time - last)) if looked and last is not None else np.inf
         pause = time - last if looked and last is not None else 0.0
-        self._step, self._time = step, time
-        if looked:
-            self._detected = time
         return Moment(
             self._table, self._appearance, detections, time, step, last, patience, pause, self._size, self._next
         )
@@ -118,5 +131,16 @@ class Together:
         """
         tracks = self._step.decide(self._look, embeddings)
         for tracker, table, following in zip(self._trackers, self._step.tables(), self._step.next, strict=True):
-            tracker._table, tracker._next = table, following
+            tracker._table, tracker._next, tracker._decided = table, following, tracker._time
         return tracks
+
+
+def foreseen(trackers: Sequence[Tracker], detections: Sequence[Detections], times: Sequence[float]) -> list[IntArray]:
+    """The detections of coming frames whose embeddings will probably be ``wanted``, int64 (m,) each; nothing changes.
+
+    trackers: of one configuration, each as often as there are frames of it. detections, times: of these frames, of
+    which those in between may not have been tracked yet.
+    """
+    moments = [one._coming(found, time) for one, found, time in zip(trackers, detections, times, strict=True)]
+    step = Step(moments, trackers[0]._config, trackers[0]._thresholds)
+    return step.wanted(step.look())

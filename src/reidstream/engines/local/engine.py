@@ -14,7 +14,7 @@ from reidstream.engines.local.source_reader import Item, Observer, Shared, Sourc
 from reidstream.engines.local.sources_engine import SourcesEngine
 from reidstream.engines.local.tracking_group import Reader, TrackingGroup
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import BoxEmbedder, Detector, Embedder
+from reidstream.inference import AheadEmbedder, BoxEmbedder, Detector, Embedder
 from reidstream.types import EmbeddingSpace, Event
 
 
@@ -69,6 +69,7 @@ class LocalEngine(SourcesEngine):
             models.gpu,
             failed=failed,
             ended=ended,
+            ahead=isinstance(models.embedder, AheadEmbedder),
         )
         together = models.gpu is not None and self._observer is None and isinstance(models.embedder, BoxEmbedder)
         groups = [self._sources] if together and self._sources else [[source] for source in self._sources]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice, takewhile
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -57,6 +58,15 @@ class Inbox(Generic[T]):
         """Something that was put has become ready."""
         with self._lock:
             self._arrived.notify()
+
+    def coming(self, sources: Iterable[str], most: int) -> dict[str, list[T]]:
+        """The items of each of these sources that would be taken next, at most so many, as far as they are ready."""
+        with self._lock:
+            return {
+                source: list(takewhile(self._ready, islice(self._items[source], most)))
+                for source in sources
+                if self._items[source]
+            }
 
     def take(self, sources: Iterable[str], wait: bool) -> tuple[dict[str, T], list[str]]:
         """The next item of each of these sources that has one that is ready, and the sources that are through.

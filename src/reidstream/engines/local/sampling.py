@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import cv2
 import numpy as np
@@ -34,7 +34,7 @@ class FrameCrops:
         self._embedder = embedder
         self._crops: dict[int, Pixels] = {}
         self._vectors: dict[int, tuple[_Vectors, int]] = {}
-        self._ahead: Ahead | None = None
+        self._ahead: list[Ahead] = []
 
     @property
     def detections(self) -> Detections:
@@ -73,22 +73,11 @@ class FrameCrops:
         (answer,) = start_together([(self, rows)])
         return answer
 
-    def start_ahead(self, rows: IntArray, embedder: AheadEmbedder) -> None:
-        """Have these detections embedded if the device has nothing better to do, before anybody asks for them."""
-        if not len(rows):
-            return
-        wanted = rows.tolist()
-        started = embedder.start_ahead([self._picture] * len(wanted), [self._box(row) for row in wanted])
-        if started is not None:
-            answer, self._ahead = started
-            vectors = _Vectors(answer, self._ahead)
-            self._vectors.update((row, (vectors, place)) for place, row in enumerate(wanted))
-
     def settled(self) -> None:
         """Nobody will ask for more of it."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
+        for ahead in self._ahead:
             ahead.drop()
+        self._ahead.clear()
 
     def _settle(self, frames: Sequence[FrameCrops]) -> None:
         """``settled`` of frames of this one's kind."""
@@ -103,6 +92,20 @@ class FrameCrops:
             )
         found = self._embedder.embed([crops.crop(row) for crops, row in wanted])
         return Answer(lambda: found)
+
+    def _foreseen(self, wanted: Sequence[tuple[FrameCrops, int]]) -> None:
+        """``start_ahead`` for detections, at least one, of frames of this one's kind."""
+        if not isinstance(self._embedder, AheadEmbedder):
+            return
+        for crops, group in groupby(wanted, key=lambda one: one[0]):
+            # Of one frame each, since what is asked for ahead is dropped with its frame.
+            rows = [row for _, row in group]
+            started = self._embedder.start_ahead([crops._picture] * len(rows), [crops._box(row) for row in rows])
+            if started is not None:
+                answer, ahead = started
+                crops._ahead.append(ahead)
+                vectors = _Vectors(answer, ahead)
+                crops._vectors.update((row, (vectors, place)) for place, row in enumerate(rows))
 
     def _pixels(self, wanted: Sequence[tuple[FrameCrops, int]]) -> list[Pixels]:
         """The pixels of detections of frames of this one's kind."""
@@ -134,6 +137,13 @@ def start_each(wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
     """Begin to embed detections, at least one; what is returned waits for float32 (n, d)."""
     _begin(wanted)
     return _waiting([crops._vectors[row] for crops, row in wanted])
+
+
+def start_ahead(wanted: Sequence[tuple[FrameCrops, int]]) -> None:
+    """Have detections, frame by frame, embedded before anybody asks, if the device has nothing better to do."""
+    new = [(crops, row) for crops, row in wanted if row not in crops._vectors]
+    if new:
+        new[0][0]._foreseen(new)
 
 
 def _begin(wanted: Sequence[tuple[FrameCrops, int]]) -> None:

@@ -20,7 +20,7 @@ from reidstream.engines.local.sampling import FrameCrops
 from reidstream.errors import SourceError
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.driver import Gpu
-from reidstream.inference import AheadEmbedder, Embedder
+from reidstream.inference import Embedder
 from reidstream.regions import IgnoredRegions
 from reidstream.sources import Source, open_source
 from reidstream.sources.decoding import ON_PROCESSOR
@@ -30,9 +30,6 @@ from reidstream.tracking.given import GivenBoxes, given_boxes
 from reidstream.types import Detections, Event, Observed, SourceStarted
 
 Observer = Callable[[Frame, Observed], None]
-
-# Detections of a frame, the best, that a GPU embeds before anybody asks, while it has nothing better to do.
-_AHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,13 @@ class Read:
     @property
     def ready(self) -> bool:
         return self.found is None or self.found.done()
+
+    @property
+    def crops(self) -> FrameCrops | None:
+        """Of what was found, None where nobody has looked or that failed."""
+        if self.found is None or not self.found.done() or self.found.cancelled() or self.found.exception() is not None:
+            return None
+        return self.found.result()[self.place].crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,8 @@ class Shared:
     """What all sources of one engine have in common.
 
     detecting: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
-    survive. ended: told when a source is through. gpu: where video is decoded, None for the processor.
+    survive. ended: told when a source is through. gpu: where video is decoded, None for the processor. ahead: whether
+    another device embeds, for which it pays to begin before the tracker asks.
     """
 
     config: Config
@@ -82,6 +87,7 @@ class Shared:
     gpu: Gpu | None
     failed: Callable[[BaseException], None]
     ended: Callable[[], None]
+    ahead: bool = False
 
 
 class SourceReader:
@@ -101,11 +107,6 @@ class SourceReader:
         self._source: Source | None = None
         self._ignored = IgnoredRegions(config.ignore)
         self._on_gpu = None if shared.gpu is None else OnGpu(shared.gpu)
-        # A tracker that has to wait for vectors of one frame before it sees the next keeps a GPU idle: 14 sources on an
-        # H200 gave 510 frames/s without and 930 with it, in two processes.
-        self._ahead = None
-        if shared.gpu is not None and shared.config.tracker.appearance and self.given is None:
-            self._ahead = shared.embedder if isinstance(shared.embedder, AheadEmbedder) else None
         self._reader = threading.Thread(target=self._read, name=f"read {source_id}", daemon=True)
 
     @property
@@ -223,7 +224,7 @@ class SourceReader:
         return known
 
     def _counting(self, frame: Frame, detections: Detections) -> Found:
-        """Leave out what does not count, and begin with what the tracker will ask for where that costs nothing."""
+        """Leave out what does not count."""
         kept: npt.NDArray[np.bool_] = np.ones(len(detections), bool)
         if len(detections) and (self.given is not None or self._ignored):
             if self.given is not None:
@@ -232,8 +233,4 @@ class SourceReader:
             if self._ignored:
                 kept &= ~self._ignored.hold(detections.boxes, frame.picture.size)
             detections = detections[kept]
-        crops = FrameCrops(frame.picture, detections, self._shared.embedder)
-        if self._ahead is not None:
-            low = self._shared.config.tracker.low
-            crops.start_ahead(np.flatnonzero(detections.scores >= low)[:_AHEAD], self._ahead)
-        return Found(kept, crops)
+        return Found(kept, FrameCrops(frame.picture, detections, self._shared.embedder))

@@ -21,6 +21,7 @@ from reidstream.engines.local.sampling import (
     StartedSamples,
     TrackedFrame,
     settle_together,
+    start_ahead,
     start_together,
 )
 from reidstream.engines.local.source_reader import Item, Read, Shared
@@ -28,7 +29,7 @@ from reidstream.errors import DeviceError, EngineError, ModelError, SourceError
 from reidstream.foreign_text import storable
 from reidstream.inference.network import Answer
 from reidstream.sources.frame import Frame
-from reidstream.tracking import Together, Tracker, Tracks
+from reidstream.tracking import Together, Tracker, Tracks, foreseen
 from reidstream.tracking.given import GivenBoxes, GivenTracks
 from reidstream.tracking.scores import ScoreScale, moved_together
 from reidstream.types import (
@@ -45,6 +46,8 @@ from reidstream.types import (
 _UNFINISHED = 8
 # Threads that make JPEGs of crops, where one thread tracks several sources.
 _ENCODERS = 2
+# Frames of a source, behind the one that is tracked, of which is foreseen what will be wanted.
+_FORESEEN = 2
 # Steps that may wait for vectors at the same time, each of other sources.
 _STEPS = 2
 
@@ -93,6 +96,8 @@ class TrackingGroup:
         self._samplers = CropSamplers(shared.config.embedding, self._encoders)
         self._sources = {reader.id: _Tracking(reader, shared, self._samplers) for reader in readers}
         self._room = threading.Semaphore(_UNFINISHED)
+        self._ahead = shared.ahead and shared.config.tracker.appearance
+        self._follow = shared.config.tracker.follow_scores
         self._thread = threading.Thread(target=self._run, name=f"track {readers[0].id}", daemon=True)
 
     def start(self) -> None:
@@ -143,10 +148,32 @@ class TrackingGroup:
         if not frames:
             return None
         try:
-            return _Step(frames, self._shared)
+            step = _Step(frames, self._shared)
+            self._foresee(frames)
+            return step
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(frames, error)
             return None
+
+    def _foresee(self, frames: dict[str, _Frame]) -> None:
+        """Have embedded what will probably be wanted of the frames that come after these, as the device takes longer
+        for it than tracking does: a source that waits for every frame's vectors gets through a hundred a second."""
+        if not self._ahead:
+            return
+        coming: list[tuple[Tracker, FrameCrops, Detections, float]] = []
+        for source, items in self._inbox.coming(frames, _FORESEEN).items():
+            tracker, scores = frames[source].tracker, frames[source].scores
+            for item in items:
+                crops = item.crops if isinstance(item, Read) else None
+                if isinstance(item, Read) and crops is not None and isinstance(tracker, Tracker):
+                    found = scores.as_now(crops.detections) if self._follow else crops.detections
+                    coming.append((tracker, crops, found, item.frame.media_time))
+        if coming:
+            trackers, crops_of_each, found_in_each, times = zip(*coming, strict=True)
+            rows = foreseen(trackers, found_in_each, times)
+            start_ahead(
+                [(crops, row) for crops, some in zip(crops_of_each, rows, strict=True) for row in some.tolist()]
+            )
 
     def _decide(self, step: _Step) -> None:
         try:

@@ -178,6 +178,8 @@ class FarCrops(FrameCrops):
         super().__init__(picture, detections, FarEmbedder(link))
         self._link = link
         self._token = picture.token
+        # Rows that were asked for ahead; their vectors come when they are asked for.
+        self._told: set[int] = set()
 
     def sharpness(self, rows: IntArray) -> FloatArray:
         if self.detections.sharpness is not None:
@@ -197,6 +199,13 @@ class FarCrops(FrameCrops):
 
     def _embedded(self, wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
         return _answer(self._link.ask("vectors", _tokens(wanted), [row for _, row in wanted]))
+
+    def _foreseen(self, wanted: Sequence[tuple[FrameCrops, int]]) -> None:
+        new = [(crops, row) for crops, row in wanted if isinstance(crops, FarCrops) and row not in crops._told]
+        for crops, row in new:
+            crops._told.add(row)
+        if new:
+            self._link.say("ahead", _tokens(new), [row for _, row in new])
 
     def _pixels(self, wanted: Sequence[tuple[FrameCrops, int]]) -> list[Pixels]:
         boxes = [crops._box(row) for crops, row in wanted]

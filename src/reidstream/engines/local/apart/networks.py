@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -16,7 +17,7 @@ from reidstream.engines.local.apart.messages import Head, Looked, People, sendab
 from reidstream.engines.local.detecting import Detecting
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.models import Models
-from reidstream.engines.local.sampling import FrameCrops, start_each
+from reidstream.engines.local.sampling import FrameCrops, start_ahead, start_each
 from reidstream.engines.local.source_reader import Found, Item, Read, Shared, SourceReader
 from reidstream.errors import ReIDStreamError
 from reidstream.gpu.copies import crops_of
@@ -24,6 +25,8 @@ from reidstream.gpu.cuts import Box
 from reidstream.inference.network import Answer
 from reidstream.sources.frame import Pixels
 from reidstream.types import SourceStarted
+
+logger = logging.getLogger(__name__)
 
 Sources = Sequence[tuple[str, SourceConfig]]
 
@@ -135,6 +138,10 @@ class _Side:
                 getattr(self, f"_do_{message[0]}")(*message[1:])
         except (EOFError, OSError):
             pass
+        except Exception:
+            # Nobody would be heard any more: the other side ends its sources, as it does when this process dies.
+            logger.exception("a tracking process cannot be served any more")
+            self._connection.close()
         for source, reader in self._readers.items():
             reader.stop()
             self._inbox.abandon(source)
@@ -172,6 +179,11 @@ class _Side:
     def _do_vectors(self, number: int, tokens: Sequence[int], rows: Sequence[int]) -> None:
         with self._answering(number):
             self._asked.put((number, start_each(list(zip(self._frames(tokens), rows, strict=True)))))
+
+    def _do_ahead(self, tokens: Sequence[int], rows: Sequence[int]) -> None:
+        with self._holding:
+            held = [(self._held[token][1], row) for token, row in zip(tokens, rows, strict=True) if token in self._held]
+        start_ahead(held)
 
     def _do_pixels(self, number: int, tokens: Sequence[int], boxes: Sequence[Box]) -> None:
         def copied(frames: Sequence[FrameCrops]) -> list[Pixels]:
