@@ -180,7 +180,7 @@ def test_no_more_is_taken_than_fits_and_nothing_after_the_end() -> None:
         waiting.add(first)
 
 
-def test_nothing_is_done_ahead_behind_too_much_and_it_is_made_when_it_is_run() -> None:
+def test_what_is_asked_for_ahead_is_made_when_it_is_run() -> None:
     waiting, (first,) = _orders(3)
     made: list[int] = []
 
@@ -188,10 +188,9 @@ def test_nothing_is_done_ahead_behind_too_much_and_it_is_made_when_it_is_run() -
         made.append(1)
         return [object(), object()]
 
-    waiting.add(first)
     later: Order[FloatArray] = Order(images, waiting, 2)
-    assert not waiting.add_ahead(later, 4)
-    assert waiting.add_ahead(later, 5)
+    waiting.add(later, urgent=False)
+    waiting.add(first)
     assert waiting.take(3) == [(first, 0, 3)]
     assert not made
     assert waiting.take(3) == [(later, 0, 2)]
@@ -199,10 +198,28 @@ def test_nothing_is_done_ahead_behind_too_much_and_it_is_made_when_it_is_run() -
     assert made == [1]
 
 
+def test_a_batch_waits_to_be_full_but_not_for_ever() -> None:
+    waiting: _Waiting[FloatArray] = _Waiting(patience=30.0)
+    orders: list[Order[FloatArray]] = [Order([object()], waiting) for _ in range(4)]
+    taken: list[int] = []
+    taking = threading.Thread(target=lambda: taken.append(len(waiting.take(3))))
+    for order in orders[:2]:
+        waiting.add(order)
+    taking.start()
+    taking.join(0.05)
+    assert taking.is_alive()
+    waiting.add(orders[2])
+    taking.join(20)
+    assert taken == [3]
+    waiting.patience = 0.01
+    waiting.add(orders[3])
+    assert [order for order, _, _ in waiting.take(3)] == [orders[3]]
+
+
 def test_what_is_asked_for_ahead_fills_what_is_left() -> None:
     waiting, (perhaps, later, sure, dropped) = _orders(3, 4, 2, 5)
     for order in (perhaps, dropped, later):
-        assert waiting.add_ahead(order, 12)
+        waiting.add(order, urgent=False)
     waiting.add(sure)
     dropped.drop()
     later.hurry()

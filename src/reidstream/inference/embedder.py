@@ -11,7 +11,7 @@ from reidstream.errors import ModelMismatch
 from reidstream.gpu.cuts import Box
 from reidstream.inference.network import Ahead, Answer, Network
 from reidstream.inference.placing import Image, cropped, stretched
-from reidstream.inference.shared_batch import SharedBatch
+from reidstream.inference.shared_batch import SharedBatch, answer_of
 from reidstream.models.spec import ResolvedModel
 from reidstream.sources.frame import Picture, Pixels
 from reidstream.types import EmbeddingSpace, FloatArray
@@ -49,20 +49,19 @@ class OnnxEmbedder:
         return self._started(cropped(pictures, boxes, self._size, self._network.takes_cuts))
 
     def start_ahead(self, pictures: Sequence[Picture], boxes: Sequence[Box]) -> tuple[Answer, Ahead] | None:
-        """``start`` for crops, at least one, that perhaps nobody will ask for; None where others would have to wait."""
+        """``start`` for crops, at least one, that perhaps nobody will ask for; None where nothing can be done ahead."""
         if not isinstance(self._network, SharedBatch):
             return None
         cuts = self._network.takes_cuts
         order = self._network.ahead(len(boxes), lambda: cropped(pictures, boxes, self._size, cuts))
-        if order is None:
-            return None
-        return Answer(lambda: self._vectors(order.done.result()), order.done.done), order
+        answer = answer_of(order.done)
+        return Answer(lambda: self._vectors(answer()), answer.ready, answer.then), order
 
     def _started(self, images: list[Image]) -> Answer:
         if not images:
             return Answer(lambda: np.empty((0, self._space.size), np.float32))
         answer = self._network.start(images)
-        return Answer(lambda: self._vectors(answer()), answer.ready)
+        return Answer(lambda: self._vectors(answer()), answer.ready, answer.then)
 
     def _vectors(self, answers: FloatArray) -> FloatArray:
         vectors: FloatArray = answers.reshape(len(answers), -1)

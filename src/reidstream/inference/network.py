@@ -20,11 +20,13 @@ from reidstream.types import FloatArray
 class Answer:
     """What has been asked for; called, it waits and returns float32 (n, ...), or raises.
 
-    ready: whether nobody would have to wait.
+    ready: whether nobody would have to wait. then: has something called as soon as that is so, perhaps in the thread
+    that others wait for.
     """
 
     wait: Callable[[], FloatArray]
     ready: Callable[[], bool] = lambda: True
+    then: Callable[[Callable[[], None]], None] = lambda call: call()
 
     def __call__(self) -> FloatArray:
         return self.wait()

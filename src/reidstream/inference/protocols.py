@@ -48,7 +48,7 @@ class AheadEmbedder(BoxEmbedder, Protocol):
     def start_ahead(
         self, pictures: Sequence[Picture], boxes: Sequence[tuple[int, int, int, int]]
     ) -> tuple[Answer, Ahead] | None:
-        """``start`` for crops, at least one, that perhaps nobody will ask for; None where others would have to wait."""
+        """``start`` for crops, at least one, that perhaps nobody will ask for; None where nothing can be done ahead."""
 
 
 @runtime_checkable

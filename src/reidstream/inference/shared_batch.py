@@ -18,8 +18,6 @@ from reidstream.inference.network import Answer
 _LAST_RUN = 10.0
 # Runs that the device has at the same time: one that it works on and one that is ready behind it.
 _UNDER_WAY = 2
-# Full batches that may wait where something is asked for ahead: where more do, nothing will be done ahead.
-_AHEAD = 2
 
 I_contra = TypeVar("I_contra", contravariant=True)
 A = TypeVar("A", bound="Answers")
@@ -67,12 +65,12 @@ class SharedBatch(Generic[I_contra, A]):
 
     def __init__(self, open_session: Callable[[], Rows[I_contra, A]], patience: float = 0.0) -> None:
         self._waiting: _Waiting[A] = _Waiting(patience)
-        opened: Future[tuple[Path, bool, int]] = Future()
+        opened: Future[tuple[Path, bool]] = Future()
         thread = threading.Thread(
             target=_serve, args=(open_session, self._waiting, opened), name="inference", daemon=True
         )
         thread.start()
-        self.path, self.takes_cuts, self._rows = opened.result()
+        self.path, self.takes_cuts = opened.result()
         # The thread knows what waits but not this object, so that it ends when nobody can ask for anything any more.
         weakref.finalize(self, _end, self._waiting, thread)
 
@@ -82,8 +80,7 @@ class SharedBatch(Generic[I_contra, A]):
 
     def start(self, images: Sequence[I_contra]) -> Answer:
         """Like ``run`` of a network, but the answer is waited for when it is called."""
-        done: Future[Any] = self.submit(images)
-        return Answer(done.result, done.done)
+        return answer_of(self.submit(images))
 
     def submit(self, images: Sequence[I_contra]) -> Future[A]:
         """Like ``run``, with the answers in the future; callbacks of that are called in the session's thread."""
@@ -91,11 +88,12 @@ class SharedBatch(Generic[I_contra, A]):
         self._waiting.add(order)
         return order.done
 
-    def ahead(self, count: int, images: Callable[[], Sequence[I_contra]]) -> Order[A] | None:
+    def ahead(self, count: int, images: Callable[[], Sequence[I_contra]]) -> Order[A]:
         """``count`` images, at least one, that perhaps nobody will ask for; see ``Order``. They are made when they are
-        run, if they are. None where so much waits that they would hardly be."""
+        run, if they are."""
         order: Order[A] = Order(images, self._waiting, count)
-        return order if self._waiting.add_ahead(order, self._rows * _AHEAD) else None
+        self._waiting.add(order, urgent=False)
+        return order
 
 
 class Order(Generic[A]):
@@ -144,6 +142,11 @@ class Order(Generic[A]):
             self.done.set_exception(error)
 
 
+def answer_of(done: Future[Any]) -> Answer:
+    """What will be in the future."""
+    return Answer(done.result, done.done, lambda call: done.add_done_callback(lambda _: call()))
+
+
 Taken = list[tuple[Order[A], int, int]]
 """Orders, and from where to where their images are taken."""
 
@@ -164,28 +167,16 @@ class _Waiting(Generic[A]):
         self._changed = threading.Condition()
         self._closed = False
 
-    def add(self, order: Order[A]) -> None:
+    def add(self, order: Order[A], urgent: bool = True) -> None:
         with self._changed:
             if self._closed:
                 raise DeviceError("the models' thread has ended; open the models anew")
-            self._urgent.append(order)
-            self._added(order)
-
-    def add_ahead(self, order: Order[A], most: int) -> bool:
-        """Add one that nobody waits for, unless ``most`` images wait or would then."""
-        with self._changed:
-            if self._closed or self._count + order.count > most:
-                return False
-            self._ahead.append(order)
-            self._added(order)
-            return True
-
-    def _added(self, order: Order[A]) -> None:
-        if not self._count:
-            self._since = time.monotonic()
-        if not self._count or self._count < self._full <= self._count + order.count:
-            self._changed.notify()
-        self._count += order.count
+            (self._urgent if urgent else self._ahead).append(order)
+            if not self._count:
+                self._since = time.monotonic()
+            if not self._count or self._count < self._full <= self._count + order.count:
+                self._changed.notify()
+            self._count += order.count
 
     def hurry(self, order: Order[A]) -> None:
         with self._changed:
@@ -230,15 +221,13 @@ class _Waiting(Generic[A]):
             self._changed.notify()
 
 
-def _serve(
-    open_session: Callable[[], Rows[Any, A]], waiting: _Waiting[A], opened: Future[tuple[Path, bool, int]]
-) -> None:
+def _serve(open_session: Callable[[], Rows[Any, A]], waiting: _Waiting[A], opened: Future[tuple[Path, bool]]) -> None:
     try:
         session = open_session()
     except BaseException as error:  # noqa: BLE001 - raised where the session was asked for
         opened.set_exception(error)
         return
-    opened.set_result((session.path, session.takes_cuts, session.rows))
+    opened.set_result((session.path, session.takes_cuts))
     under_way: deque[tuple[Taken[A], Any]] = deque()
     while True:
         least = session.rows if waiting.patience else (session.rows + 1) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 
 import cv2
 import numpy as np
@@ -33,7 +33,7 @@ class FrameCrops:
         self._detections = detections
         self._embedder = embedder
         self._crops: dict[int, Pixels] = {}
-        self._vectors: dict[int, tuple[_Vectors, int]] = {}
+        self._vectors: dict[int, tuple[Vectors, int]] = {}
         self._ahead: list[Ahead] = []
 
     @property
@@ -104,11 +104,18 @@ class FrameCrops:
             if started is not None:
                 answer, ahead = started
                 crops._ahead.append(ahead)
-                vectors = _Vectors(answer, ahead)
+                vectors = Vectors(answer, ahead)
                 crops._vectors.update((row, (vectors, place)) for place, row in enumerate(rows))
 
+    def _pictures(self, wanted: Sequence[tuple[FrameCrops, int]], encode: Encode) -> list[Future[bytes | None]]:
+        """JPEGs of detections, at least one, of frames of this one's kind."""
+        new = [(crops, row) for crops, row in wanted if row not in crops._crops]
+        for (crops, row), pixels in zip(new, self._pixels(new) if new else [], strict=True):
+            crops._crops[row] = pixels
+        return [encode(crops._crops[row]) for crops, row in wanted]
+
     def _pixels(self, wanted: Sequence[tuple[FrameCrops, int]]) -> list[Pixels]:
-        """The pixels of detections of frames of this one's kind."""
+        """Pixels of detections of frames of this one's kind; what lies in a GPU's memory comes back in one piece."""
         return crops_of([crops._picture for crops, _ in wanted], [crops._box(row) for crops, row in wanted])
 
     def _known(self, rows: list[int]) -> Answer:
@@ -133,12 +140,6 @@ def start_together(wanted: Wanted) -> list[Answer]:
     return [crops._known(some) for (crops, _), some in zip(wanted, rows, strict=True)]
 
 
-def start_each(wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
-    """Begin to embed detections, at least one; what is returned waits for float32 (n, d)."""
-    _begin(wanted)
-    return _waiting([crops._vectors[row] for crops, row in wanted])
-
-
 def start_ahead(wanted: Sequence[tuple[FrameCrops, int]]) -> None:
     """Have detections, frame by frame, embedded before anybody asks, if the device has nothing better to do."""
     new = [(crops, row) for crops, row in wanted if row not in crops._vectors]
@@ -150,12 +151,12 @@ def _begin(wanted: Sequence[tuple[FrameCrops, int]]) -> None:
     """Have those embedded that nobody has asked for."""
     new = [(crops, row) for crops, row in wanted if row not in crops._vectors]
     if new:
-        vectors = _Vectors(new[0][0]._embedded(new))
+        vectors = Vectors(new[0][0]._embedded(new))
         for place, (crops, row) in enumerate(new):
             crops._vectors[row] = vectors, place
 
 
-def _waiting(parts: Sequence[tuple[_Vectors, int]]) -> Answer:
+def _waiting(parts: Sequence[tuple[Vectors, int]]) -> Answer:
     """Waits for these, float32 (n, d)."""
     first = parts[0][0]
     if all(vectors is first for vectors, _ in parts):
@@ -173,15 +174,16 @@ def _waiting(parts: Sequence[tuple[_Vectors, int]]) -> Answer:
     )
 
 
-def pixels_of(wanted: Wanted) -> list[list[Pixels]]:
-    """The pixels of detections of several frames, BGR; what lies in a GPU's memory comes back in one piece."""
+Encode = Callable[[Pixels], Future[bytes | None]]
+"""Begins to make a JPEG."""
+
+
+def pictures_of(wanted: Wanted, encode: Encode) -> list[list[Future[bytes | None]]]:
+    """JPEGs of detections of several frames, on their way."""
     rows = [some.tolist() for _, some in wanted]
-    new = [
-        (crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some if row not in crops._crops
-    ]
-    for (crops, row), pixels in zip(new, new[0][0]._pixels(new) if new else [], strict=True):
-        crops._crops[row] = pixels
-    return [[crops._crops[row] for row in some] for (crops, _), some in zip(wanted, rows, strict=True)]
+    every = [(crops, row) for (crops, _), some in zip(wanted, rows, strict=True) for row in some]
+    pictures = iter(every[0][0]._pictures(every, encode) if every else [])
+    return [list(islice(pictures, len(some))) for some in rows]
 
 
 def settle_together(frames: Sequence[FrameCrops]) -> None:
@@ -190,7 +192,7 @@ def settle_together(frames: Sequence[FrameCrops]) -> None:
         frames[0]._settle(frames)
 
 
-class _Vectors:
+class Vectors:
     """What was asked for together, waited for by whoever needs it first."""
 
     def __init__(self, answer: Answer, ahead: Ahead | None = None) -> None:
@@ -315,13 +317,15 @@ class CropSamplers:
         ends = np.searchsorted(chosen, starts).tolist()
         parts = [(n, a, b) for n, (a, b) in enumerate(pairwise(ends)) if a < b and found[seen[n]] is None]
         wanted = [(some[n].crops, rows[chosen[a:b]]) for n, a, b in parts]
-        for (n, a, b), answered in zip(parts, _each(_taken, wanted), strict=True):
-            if isinstance(answered, Exception):
-                found[seen[n]] = answered
+        for (n, a, b), taken in zip(parts, _each(self._taken, wanted), strict=True):
+            if isinstance(taken, Exception):
+                found[seen[n]] = taken
                 continue
-            answer, pixels = answered
-            pictures = tuple(self._encoded(crop) for crop in pixels)
-            found[seen[n]] = StartedSamples(chosen[a:b] - starts[n], answer, quality[a:b], pictures)
+            answer, pictures = taken
+            found[seen[n]] = StartedSamples(chosen[a:b] - starts[n], answer, quality[a:b], tuple(pictures))
+
+    def _taken(self, wanted: Wanted) -> list[_Taken]:
+        return list(zip(start_together(wanted), pictures_of(wanted, self._encoded), strict=True))
 
     def _encoded(self, crop: Pixels) -> Future[bytes | None]:
         if self._encoder is not None:
@@ -350,14 +354,11 @@ class CropSampler:
         self._samplers.forget("", track_id)
 
 
-def _taken(wanted: Wanted) -> list[tuple[Answer, list[Pixels]]]:
-    """Vectors on their way and pixels, for each frame."""
-    return list(zip(start_together(wanted), pixels_of(wanted), strict=True))
+_Taken = tuple[Answer, list[Future[bytes | None]]]
+"""Vectors and pictures of some detections of a frame, on their way."""
 
 
-def _each(
-    take: Callable[[Wanted], list[tuple[Answer, list[Pixels]]]], wanted: Wanted
-) -> list[tuple[Answer, list[Pixels]] | Exception]:
+def _each(take: Callable[[Wanted], list[_Taken]], wanted: Wanted) -> list[_Taken | Exception]:
     """What is taken of all frames together; where that fails, of each, or what went wrong with it."""
     try:
         return [*take(wanted)]

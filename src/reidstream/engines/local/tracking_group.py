@@ -92,7 +92,8 @@ class TrackingGroup:
         self._shared = shared
         # Choosing crops and sending events takes as long as tracking; a thread of its own does it for all sources.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sample") if len(readers) > 1 else None
-        self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode") if len(readers) > 1 else None
+        many = len(readers) > 1 or shared.ahead
+        self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode") if many else None
         self._samplers = CropSamplers(shared.config.embedding, self._encoders)
         self._sources = {reader.id: _Tracking(reader, shared, self._samplers) for reader in readers}
         self._room = threading.Semaphore(_UNFINISHED)

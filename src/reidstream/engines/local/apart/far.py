@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,10 +16,11 @@ from reidstream.config import SourceConfig
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.apart.messages import Head, Looked
 from reidstream.engines.local.inbox import Inbox
-from reidstream.engines.local.sampling import FrameCrops
+from reidstream.engines.local.sampling import Encode, FrameCrops, Vectors
 from reidstream.engines.local.source_reader import Found, Item, Read
 from reidstream.errors import EngineError, SourceBroken
 from reidstream.inference.network import Answer
+from reidstream.inference.shared_batch import answer_of
 from reidstream.sharpness import sharpness
 from reidstream.sources.frame import ArrayPicture, Frame, Pixels
 from reidstream.tracking.given import GivenBoxes, given_boxes
@@ -45,17 +47,17 @@ class Link:
         with self._sending, contextlib.suppress(OSError):
             self._connection.send(message)
 
-    def ask(self, kind: str, *values: Any) -> Future[Any]:
-        """Say it with a number; the answer comes into the future."""
+    def ask(self, kind: str, *values: Any) -> tuple[int, Future[Any]]:
+        """Say it with a number, which is returned; the answer comes into the future."""
         asked: Future[Any] = Future()
         with self._lock:
             self._number = number = self._number + 1
             if self._gone:
                 asked.set_exception(SourceBroken(_GONE))
-                return asked
+                return number, asked
             self._asked[number] = asked
         self.say(kind, number, *values)
-        return asked
+        return number, asked
 
     def serve(self, readers: dict[str, FarReader], inbox: Inbox[Item], status: EngineStatus) -> None:
         """Hand on what comes until the other side is gone, or ``close``; every reader is over then."""
@@ -166,7 +168,8 @@ class FarPicture:
         return ArrayPicture(self.bgr()).scaled(width, height)
 
     def crop(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
-        (pixels,) = self._link.ask("pixels", [self.token], [(x1, y1, x2, y2)]).result()
+        _, asked = self._link.ask("pixels", [self.token], [(x1, y1, x2, y2)])
+        (pixels,) = asked.result()
         found: Pixels = pixels
         return found
 
@@ -178,8 +181,6 @@ class FarCrops(FrameCrops):
         super().__init__(picture, detections, FarEmbedder(link))
         self._link = link
         self._token = picture.token
-        # Rows that were asked for ahead; their vectors come when they are asked for.
-        self._told: set[int] = set()
 
     def sharpness(self, rows: IntArray) -> FloatArray:
         if self.detections.sharpness is not None:
@@ -198,18 +199,37 @@ class FarCrops(FrameCrops):
             self._link.say("settled", tokens)
 
     def _embedded(self, wanted: Sequence[tuple[FrameCrops, int]]) -> Answer:
-        return _answer(self._link.ask("vectors", _tokens(wanted), [row for _, row in wanted]))
+        _, asked = self._link.ask("vectors", _tokens(wanted), [crops._box(row) for crops, row in wanted], True)
+        return answer_of(asked)
 
     def _foreseen(self, wanted: Sequence[tuple[FrameCrops, int]]) -> None:
-        new = [(crops, row) for crops, row in wanted if isinstance(crops, FarCrops) and row not in crops._told]
-        for crops, row in new:
-            crops._told.add(row)
-        if new:
-            self._link.say("ahead", _tokens(new), [row for _, row in new])
+        number, asked = self._link.ask("vectors", _tokens(wanted), [crops._box(row) for crops, row in wanted], False)
+        vectors = Vectors(answer_of(asked), _Foreseen(self._link, number, asked))
+        for place, (crops, row) in enumerate(wanted):
+            crops._vectors[row] = vectors, place
+
+    def _pictures(self, wanted: Sequence[tuple[FrameCrops, int]], encode: Encode) -> list[Future[bytes | None]]:
+        """Nobody waits for the pixels: tracking goes on while they come."""
+        boxes = [crops._box(row) for crops, row in wanted]
+        pictures: list[Future[bytes | None]] = [Future() for _ in wanted]
+
+        def arrived(asked: Future[list[Pixels]]) -> None:
+            try:
+                for picture, pixels in zip(pictures, asked.result(), strict=True):
+                    encode(pixels).add_done_callback(partial(_pass_on, picture))
+            except Exception as error:  # noqa: BLE001 - raised where the pictures are waited for
+                for picture in pictures:
+                    if not picture.done():
+                        picture.set_exception(error)
+
+        _, asked = self._link.ask("pixels", _tokens(wanted), boxes)
+        asked.add_done_callback(arrived)
+        return pictures
 
     def _pixels(self, wanted: Sequence[tuple[FrameCrops, int]]) -> list[Pixels]:
         boxes = [crops._box(row) for crops, row in wanted]
-        found: list[Pixels] = self._link.ask("pixels", _tokens(wanted), boxes).result()
+        _, asked = self._link.ask("pixels", _tokens(wanted), boxes)
+        found: list[Pixels] = asked.result()
         return found
 
 
@@ -217,8 +237,27 @@ def _tokens(wanted: Sequence[tuple[FrameCrops, int]]) -> list[int | None]:
     return [crops._token for crops, _ in wanted if isinstance(crops, FarCrops)]
 
 
-def _answer(asked: Future[FloatArray]) -> Answer:
-    return Answer(asked.result, asked.done)
+def _pass_on(picture: Future[bytes | None], made: Future[bytes | None]) -> None:
+    if (error := made.exception()) is not None:
+        picture.set_exception(error)
+    else:
+        picture.set_result(made.result())
+
+
+class _Foreseen:
+    """An Ahead that is under way in the other process. Few of them are for nothing, so none is called back."""
+
+    __slots__ = ("_asked", "_link", "_number")
+
+    def __init__(self, link: Link, number: int, asked: Future[FloatArray]) -> None:
+        self._link, self._number, self._asked = link, number, asked
+
+    def hurry(self) -> None:
+        if not self._asked.done():
+            self._link.say("hurry", self._number)
+
+    def drop(self) -> None:
+        """It fills up batches, and is forgotten with its frame."""
 
 
 class FarEmbedder:
@@ -234,7 +273,8 @@ class FarEmbedder:
         return self._link.space
 
     def embed(self, crops: Sequence[Pixels]) -> FloatArray:
-        found: FloatArray = self._link.ask("crops", list(crops)).result()
+        _, asked = self._link.ask("crops", list(crops))
+        found: FloatArray = asked.result()
         return found
 
 

@@ -1,7 +1,7 @@
 """What the process with the networks and those that track say to each other, as ``multiprocessing`` pickles it.
 
-To the networks: ("start", source), ("stop", source), ("fail", source), ("settled", tokens), ("ahead", tokens, rows),
-("vectors", number, tokens, rows), ("pixels", number, tokens, boxes), ("crops", number, crops) and ("end",). From them:
+To the networks: ("start", source), ("stop", source), ("fail", source), ("settled", tokens), ("hurry", number), ("end",),
+("vectors", number, tokens, boxes, urgent), ("pixels", number, tokens, boxes) and ("crops", number, crops). From them:
 ("opened", EmbeddingSpace) first, then Looked as often as there is something, and ("answer", number, what was asked for)
 or ("wrong", number, the error). A token names a frame whose picture is held until it is settled.
 """
@@ -9,7 +9,7 @@ or ("wrong", number, the error). A token names a frame whose picture is held unt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,7 @@ from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.types import Detections, FloatArray, SourceStarted
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A frame without its picture, of which only the size is told.
 
     token: None where the detector did not look. found, kept: how many people it found, and how many of them count.
@@ -36,8 +35,7 @@ class Head:
     judged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class People:
+class People(NamedTuple):
     """The people of several frames, one after the other.
 
     boxes, scores, sharpness: of those that count, see Detections; sharpness is anything in frames that are not
@@ -62,8 +60,7 @@ class People:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(NamedTuple):
     """What has happened since the last one.
 
     items: starts of sources, frames, and (source, error) of frames in which looking for people failed; each source in

@@ -17,13 +17,14 @@ from reidstream.engines.local.apart.messages import Head, Looked, People, sendab
 from reidstream.engines.local.detecting import Detecting
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.models import Models
-from reidstream.engines.local.sampling import FrameCrops, start_ahead, start_each
+from reidstream.engines.local.sampling import FrameCrops
 from reidstream.engines.local.source_reader import Found, Item, Read, Shared, SourceReader
 from reidstream.errors import ReIDStreamError
 from reidstream.gpu.copies import crops_of
 from reidstream.gpu.cuts import Box
-from reidstream.inference.network import Answer
-from reidstream.sources.frame import Pixels
+from reidstream.inference import AheadEmbedder, BoxEmbedder
+from reidstream.inference.network import Ahead, Answer
+from reidstream.sources.frame import Picture, Pixels
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class _Side:
         self._held: dict[int, tuple[str, FrameCrops]] = {}
         self._holding = threading.Lock()
         self._token = 0
+        self._ahead: dict[int, Ahead] = {}
         self._counts: dict[str, tuple[int, int | None]] = {}
         shared = Shared(
             config,
@@ -176,14 +178,29 @@ class _Side:
             crops.settled()
         self._inbox.look_again()
 
-    def _do_vectors(self, number: int, tokens: Sequence[int], rows: Sequence[int]) -> None:
+    def _do_vectors(self, number: int, tokens: Sequence[int], boxes: Sequence[Box], urgent: bool) -> None:
         with self._answering(number):
-            self._asked.put((number, start_each(list(zip(self._frames(tokens), rows, strict=True)))))
+            answer = self._begun(number, [crops.picture for crops in self._frames(tokens)], boxes, urgent)
+            answer.then(lambda: self._vectors_are_there(number, answer))
 
-    def _do_ahead(self, tokens: Sequence[int], rows: Sequence[int]) -> None:
-        with self._holding:
-            held = [(self._held[token][1], row) for token, row in zip(tokens, rows, strict=True) if token in self._held]
-        start_ahead(held)
+    def _begun(self, number: int, pictures: Sequence[Picture], boxes: Sequence[Box], urgent: bool) -> Answer:
+        if not urgent and isinstance(self._embedder, AheadEmbedder):
+            started = self._embedder.start_ahead(pictures, boxes)
+            if started is not None:
+                answer, self._ahead[number] = started
+                return answer
+        if isinstance(self._embedder, BoxEmbedder):
+            return self._embedder.start(pictures, boxes)
+        found = self._embedder.embed([picture.crop(*box) for picture, box in zip(pictures, boxes, strict=True)])
+        return Answer(lambda: found)
+
+    def _vectors_are_there(self, number: int, answer: Answer) -> None:
+        self._asked.put((number, answer))
+
+    def _do_hurry(self, number: int) -> None:
+        ahead = self._ahead.get(number)
+        if ahead is not None:
+            ahead.hurry()
 
     def _do_pixels(self, number: int, tokens: Sequence[int], boxes: Sequence[Box]) -> None:
         def copied(frames: Sequence[FrameCrops]) -> list[Pixels]:
@@ -214,6 +231,7 @@ class _Side:
 
     def _send_vectors(self) -> None:
         for number, answer in self._asked:
+            self._ahead.pop(number, None)
             with self._answering(number):
                 self._say(("answer", number, answer()))
 
