@@ -134,7 +134,7 @@ def test_each_gives_what_it_gives_alone_on_the_processor(
         assert len(ours) == len(theirs) > 30
         assert ours == theirs
     assert any(isinstance(event, Observed) and event.samples is not None for event in found)
-    assert embedder.ahead > 10
+    assert embedder.ahead > 0
     assert engine.status.stage_seconds["detect"] > 0
 
 

@@ -65,7 +65,7 @@ class EmbeddingConfig(Section):
         default=16,
         ge=1,
         le=1024,
-        description="Largest number of crops embedded together; a GPU always runs that many, and 64 at least.",
+        description="Largest number of crops embedded together; a GPU always runs that many, and 32 at least.",
     )
     per_track: int = Field(default=8, ge=1, le=64, description="Crops kept per track; better ones replace worse ones.")
     min_height: int = Field(default=32, ge=1, description="People lower than this many pixels are not embedded.")

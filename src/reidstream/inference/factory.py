@@ -37,7 +37,7 @@ DETECTED_TOGETHER = 16
 """Pictures, of all sources of a process, in one run of a detector on a GPU. YOLOX-nano on an H200 makes boxes of 2,970
 pictures a second when 8 share a run, 4,410 with 16, 5,850 with 32 and 6,570 with 64, and one alone takes 3.4, 4.0, 6.0
 and 10.1 ms."""
-EMBEDDED_TOGETHER = 64
+EMBEDDED_TOGETHER = 32
 """Crops, of all sources of a process, in one run of a Re-ID model on a GPU, at least. OSNet x0.25 on an H200 takes
 1.6 ms for 8, 2.0 for 16, 2.6 for 32 and 3.7 for 64."""
 # Seconds that pictures wait for others before they are run in a batch that is not full. Trackers have frames left that

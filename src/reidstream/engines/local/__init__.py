@@ -26,8 +26,8 @@ def open_local_engine(
     What is called with frames, or is given instead of a model, lives in this process, and so does the engine then.
     """
     processes = processes_for(config, sources)
-    # Another GPU than the first is chosen in a process of its own, where nobody has used one yet.
-    here = processes == 1 and (config.local.device == "cpu" or config.local.gpus == (0,))
+    # On a GPU one process reads and runs the models, and others track.
+    here = processes == 1 and config.local.device == "cpu"
     if here or observer is not None or detector is not None or embedder is not None:
         return LocalEngine(config, sources, observer, detector, embedder)
     return LocalProcesses(config, sources, processes)

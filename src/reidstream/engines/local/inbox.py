@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice, takewhile
@@ -68,20 +69,26 @@ class Inbox(Generic[T]):
                 if self._items[source]
             }
 
-    def take(self, sources: Iterable[str], wait: bool) -> tuple[dict[str, T], list[str]]:
+    def take(self, sources: Iterable[str], wait: bool, patience: float = 0.0) -> tuple[dict[str, T], list[str]]:
         """The next item of each of these sources that has one that is ready, and the sources that are through.
 
-        wait: until there is something to say of one of them.
+        wait: until there is something to say of one of them. patience: seconds that are then waited for the others.
         """
         wanted = list(sources)
+        until: float | None = None
         with self._lock:
             while True:
                 taken = {source: self._items[source][0] for source in wanted if self._items[source]}
                 taken = {source: item for source, item in taken.items() if self._ready(item)}
                 through = [source for source in wanted if not self._items[source] and source in self._closed]
-                if taken or through or not wait or not wanted:
+                if through or not wait or len(taken) == len(wanted):
                     break
-                self._arrived.wait()
+                if taken:
+                    now = time.monotonic()
+                    until = now + patience if until is None else until
+                    if now >= until:
+                        break
+                self._arrived.wait(until and until - time.monotonic())
             for source in taken:
                 self._items[source].popleft()
                 self._room[source].notify()

@@ -1,9 +1,9 @@
 """What the process with the networks and those that track say to each other, as ``multiprocessing`` pickles it.
 
-To the networks: ("start", source), ("stop", source), ("fail", source), ("settled", tokens), ("hurry", number), ("end",),
-("vectors", number, tokens, boxes, urgent), ("pixels", number, tokens, boxes) and ("crops", number, crops). From them:
-("opened", EmbeddingSpace) first, then Looked as often as there is something, and ("answer", number, what was asked for)
-or ("wrong", number, the error). A token names a frame whose picture is held until it is settled.
+To the networks: ("start", source), ("stop", source), ("fail", source), ("settled", tokens), ("hurry", number),
+("vectors", number, tokens, boxes, urgent), ("pixels", number, tokens, boxes), ("crops", number, crops) and ("end",).
+From them: ("opened", EmbeddingSpace) first, then Looked as often as there is something, and ("answer", number, what was
+asked for) or ("wrong", number, the error). A token names a frame whose picture is held until it is settled.
 """
 
 from __future__ import annotations
