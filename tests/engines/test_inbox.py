@@ -148,3 +148,28 @@ def test_what_has_not_begun_is_cancelled_at_the_end() -> None:
     gathered.close()
     assert left.cancelled()
     assert [one.result(10) for one in running] == [[1.0], [1.0]]
+
+
+def test_what_comes_is_shown_and_stays() -> None:
+    inbox: Inbox[int] = Inbox(["a", "b", "c"], 8, lambda item: item < 10)
+    for item in (1, 2, 3, 11, 4):
+        inbox.put("a", item)
+    inbox.put("b", 12)
+    assert inbox.coming(["a", "b", "c"], 2) == {"a": [1, 2], "b": []}
+    assert inbox.coming(["a"], 9) == {"a": [1, 2, 3]}
+    assert inbox.take(["a"], wait=False) == ({"a": 1}, [])
+
+
+def test_a_patient_reader_waits_for_all_but_not_for_ever() -> None:
+    inbox: Inbox[int] = Inbox(["a", "b"], 8, lambda item: True)
+    inbox.put("a", 1)
+    taken: list[tuple[dict[str, int], list[str]]] = []
+    reader = threading.Thread(target=lambda: taken.append(inbox.take(["a", "b"], wait=True, patience=30.0)))
+    reader.start()
+    reader.join(0.05)
+    assert reader.is_alive()
+    inbox.put("b", 2)
+    reader.join(20)
+    assert taken == [({"a": 1, "b": 2}, [])]
+    inbox.put("a", 3)
+    assert inbox.take(["a", "b"], wait=True, patience=0.01) == ({"a": 3}, [])

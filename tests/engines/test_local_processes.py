@@ -38,26 +38,33 @@ def _blobs_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
 
 
-def _engine(paths: Sequence[Path], detector: BlobDetector | None = None) -> LocalProcesses:
+def _engine(paths: Sequence[Path], detector: BlobDetector | None = None, apart: bool = False) -> LocalProcesses:
     named = [(path.stem, SourceConfig(uri=str(path))) for path in paths]
-    return LocalProcesses(Config(), named, 2, detector or BlobDetector(), ColourEmbedder())
+    return LocalProcesses(Config(), named, 2, detector or BlobDetector(), ColourEmbedder(), apart)
 
 
 def _of(events: Sequence[Event], source: str) -> list[Event]:
     return [event for event in events if event.source == source]
 
 
-def test_each_source_gives_the_events_of_a_single_process(tmp_path: Path) -> None:
+def _samples(event: Observed) -> object:
+    samples = event.samples
+    return samples and (samples.embeddings.tobytes(), samples.quality.tobytes(), samples.crops)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_each_source_gives_the_events_of_a_single_process(tmp_path: Path, apart: bool) -> None:
     paths = [write_blobs(tmp_path / f"{name}.mp4", people, 40) for name, people in (("a", [0]), ("b", [1, 2]))]
     named = [(path.stem, SourceConfig(uri=str(path))) for path in paths]
     alone = list(LocalEngine(Config(), named, detector=BlobDetector(), embedder=ColourEmbedder()).events())
-    engine = _engine(paths)
+    engine = _engine(paths, apart=apart)
     spread = list(engine.events())
     for source in ("a", "b"):
         ours, theirs = ([e for e in _of(events, source) if isinstance(e, Observed)] for events in (spread, alone))
-        assert [(e.frame, e.boxes.tobytes(), e.track_ids.tobytes()) for e in ours] == [
-            (e.frame, e.boxes.tobytes(), e.track_ids.tobytes()) for e in theirs
+        assert [(e.frame, e.boxes.tobytes(), e.track_ids.tobytes(), _samples(e)) for e in ours] == [
+            (e.frame, e.boxes.tobytes(), e.track_ids.tobytes(), _samples(e)) for e in theirs
         ]
+        assert any(e.samples is not None for e in ours)
     assert engine.status.frames == {"a": 40, "b": 40}
     assert {"decode", "detect", "track", "embed"} <= set(engine.status.stage_seconds)
 
@@ -77,11 +84,23 @@ def test_a_process_that_dies_ends_its_sources_with_what_was_seen_and_no_others(t
     assert (whole[-1].error, whole[-1].frames) == (None, 60)
 
 
-def test_a_model_that_fails_ends_the_whole_run_with_its_error(tmp_path: Path) -> None:
+def test_sources_end_with_the_process_that_reads_them_for_others(tmp_path: Path) -> None:
+    leaves, stays = write_blobs(tmp_path / "leaves.mp4", [0], 90, 8), write_blobs(tmp_path / "stays.mp4", [1], 500, 0.5)
+    events = list(_engine([leaves, stays], Fatal(), apart=True).events())
+    for name in ("leaves", "stays"):
+        ours = _of(events, name)
+        assert isinstance(ours[-1], SourceEnded)
+        assert "the process that reads it and runs the models has ended" in (ours[-1].error or "")
+        seen = {int(track) for event in ours if isinstance(event, Observed) for track in event.track_ids}
+        assert seen == {event.track_id for event in ours if isinstance(event, TrackEnded)}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_model_that_fails_ends_the_whole_run_with_its_error(tmp_path: Path, apart: bool) -> None:
     crowded, quiet = write_blobs(tmp_path / "crowded.mp4", [0, 1], 60), write_blobs(tmp_path / "quiet.mp4", [1], 60)
     seen: list[Event] = []
     with pytest.raises(EngineError, match="the device is gone"):
-        seen.extend(_engine([crowded, quiet], Fatal()).events())
+        seen.extend(_engine([crowded, quiet], Fatal(), apart).events())
     assert {event.source for event in seen if isinstance(event, SourceEnded)} == {"crowded", "quiet"}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from reidstream.config import Config, SourceConfig
-from reidstream.engines.local import LocalEngine, source_reader
+from reidstream.engines.local import LocalEngine, sampling, source_reader
 from reidstream.errors import DeviceError
 from reidstream.inference.network import Ahead, Answer
 from reidstream.inference.shared_batch import SharedBatch
@@ -147,3 +147,29 @@ def test_a_device_that_goes_away_ends_the_run_and_nobody_waits_for_ever(
     with pytest.raises(DeviceError, match="the device is gone"):
         seen.extend(engine.events())
     assert {event.source for event in seen if isinstance(event, SourceEnded)} == {"a", "b", "c"}
+
+
+def test_crops_that_cannot_be_had_end_their_source_alone(
+    videos: list[tuple[str, SourceConfig]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources are tracked and sampled together; something wrong with the pictures of one is no matter of the others."""
+
+    def brought(pictures: Sequence[Picture], boxes: Sequence[Box]) -> list[Pixels]:
+        # Only b shows somebody in the colours of the third and the fourth.
+        if any(
+            picture.crop(*box)[40:60].mean(axis=(0, 1))[0] > 150 for picture, box in zip(pictures, boxes, strict=True)
+        ):
+            raise ValueError("a broken surface")
+        return _crops(pictures, boxes)
+
+    expected = list(LocalEngine(Config(), videos, None, BlobDetector(), ColourEmbedder()).events())
+    monkeypatch.setattr(source_reader, "OnGpu", DecodingOnHost)
+    monkeypatch.setattr(sampling, "crops_of", brought)
+    engine = LocalEngine(Config(), videos, None, _Detector(), _Embedder(10_000), gpu=HostGpu())
+    found = list(engine.events())
+    ends = {event.source: event.error for event in found if isinstance(event, SourceEnded)}
+    broken = {name for name, error in ends.items() if error is not None}
+    assert broken and len(broken) < 3
+    assert all("a broken surface" in (ends[name] or "") for name in broken)
+    for name in set(ends) - broken:
+        assert _of(found, name) == _of(expected, name)

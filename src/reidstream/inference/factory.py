@@ -54,12 +54,13 @@ def open_detector(
     threads: int = 1,
     lean: bool = True,
     gpu: Gpu | None = None,
+    many: bool = False,
 ) -> Detector:
     """The detector, loaded, warm and checked against its description.
 
     threads: ONNX Runtime threads inside one call, on the processor. lean: leave out what costs time and changes
-    nothing; False runs the file as it is. gpu: pictures that lie in its memory are used there.
-    Raises ModelMismatch, ModelNotFound or DeviceError.
+    nothing; False runs the file as it is. gpu: pictures that lie in its memory are used there. many: of several
+    sources, so that batches there are worth waiting for. Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "detector":
         raise ModelMismatch(f"{model.path}: expected a detector, but it is described as {model.spec.task!r}")
@@ -73,7 +74,7 @@ def open_detector(
 
     def opened(shape: tuple[int, int] | None = None) -> Detector:
         spec = model.spec if shape is None else model.spec.model_copy(update={"input_size": shape[::-1]})
-        return _yolox_detector(session, spec, family, config, device, lean, gpu)
+        return _yolox_detector(session, spec, family, config, device, lean, gpu, _PATIENCE if many else 0.0)
 
     if config.shape == "model" or not _takes_any_size(session, model.spec):
         return opened()
@@ -96,6 +97,7 @@ def _yolox_detector(
     device: Device,
     lean: bool,
     gpu: Gpu | None,
+    patience: float,
 ) -> Detector:
     make = partial(
         YoloxDetector,
@@ -124,7 +126,7 @@ def _yolox_detector(
 
     def form(content: tuple[int, int], fixed: FixedGraph) -> Form:
         reading = YoloxRows(cells, BOX_COLUMNS if fixed.changed else column, decoded, config.confidence, config.nms)
-        return Form(content, fixed.size, _opened(fixed, device, gpu, reading))
+        return Form(content, fixed.size, _opened(fixed, device, gpu, reading, patience))
 
     forms = [form(size, fixed)]
     wide = size[0], round(size[0] * 9 / 16)
@@ -186,11 +188,13 @@ def open_embedder(
     return OnnxEmbedder(_shared(fixed_graph(session, model.spec, rows), device, gpu, urgent=True), model, size)
 
 
-def _opened(fixed: FixedGraph, device: Device, gpu: Gpu, reading: YoloxRows) -> SharedBatch[Shown, list[Detections]]:
+def _opened(
+    fixed: FixedGraph, device: Device, gpu: Gpu, reading: YoloxRows, patience: float
+) -> SharedBatch[Shown, list[Detections]]:
     """A detector's graph, whose people are found on the device."""
     before = time.perf_counter()
     columns = fixed.answers.shape[2]
-    batch = SharedBatch(lambda: PeopleSession(FixedSession(fixed, device, gpu), reading, columns, gpu), _PATIENCE)
+    batch = SharedBatch(lambda: PeopleSession(FixedSession(fixed, device, gpu), reading, columns, gpu), patience)
     logger.info("%s is warm on %s after %.1f s", fixed.path, device, time.perf_counter() - before)
     return batch
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.engines.local.engine import LocalEngine
-from reidstream.engines.local.processes import LocalProcesses, processes_for
+from reidstream.engines.local.processes import LocalProcesses, gpu_decodes, processes_for
 from reidstream.engines.local.source_reader import Observer
 from reidstream.inference import Detector, Embedder
 
@@ -26,8 +26,12 @@ def open_local_engine(
     What is called with frames, or is given instead of a model, lives in this process, and so does the engine then.
     """
     processes = processes_for(config, sources)
-    # On a GPU one process reads and runs the models, and others track.
-    here = processes == 1 and config.local.device == "cpu"
+    # Another GPU than the first is chosen in a process of its own, where nobody has used one yet. On a GPU one process
+    # reads several sources and runs the models, and others track.
+    first = config.local.device == "cpu" or (
+        config.local.gpus == (0,) and (len(sources) < 2 or not gpu_decodes(config))
+    )
+    here = processes == 1 and first
     if here or observer is not None or detector is not None or embedder is not None:
         return LocalEngine(config, sources, observer, detector, embedder)
     return LocalProcesses(config, sources, processes)

@@ -59,6 +59,7 @@ class LocalEngine(SourcesEngine):
     ) -> tuple[Sequence[Reader], Sequence[TrackingGroup]]:
         models, config = self._models, self._config
         self._detecting = models.detecting(config, len(self._sources), self._status)
+        embeds_ahead = models.gpu is not None and isinstance(models.embedder, AheadEmbedder)
         shared = Shared(
             config,
             self._detecting,
@@ -69,7 +70,8 @@ class LocalEngine(SourcesEngine):
             models.gpu,
             failed=failed,
             ended=ended,
-            ahead=isinstance(models.embedder, AheadEmbedder),
+            ahead=embeds_ahead and len(self._sources) > 1,
+            alone=embeds_ahead and len(self._sources) == 1,
         )
         together = models.gpu is not None and self._observer is None and isinstance(models.embedder, BoxEmbedder)
         groups = [self._sources] if together and self._sources else [[source] for source in self._sources]

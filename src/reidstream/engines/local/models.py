@@ -71,7 +71,8 @@ def open_models(
     # Nobody looks for people where every source comes with boxes.
     given = bool(sources) and all(source.detections or source.tracks for source in sources)
     if detector is None and not given:
-        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device, gpu=gpu)
+        model = resolve_model(config.detector.model, "detector")
+        detector = open_detector(model, config.detector, device, gpu=gpu, many=len(sources) > 1)
     embedder = embedder or open_embedder(
         resolve_model(config.embedding.model, "reid"), config.embedding, device, gpu=gpu
     )

@@ -56,7 +56,8 @@ class LocalProcesses:
     a process cannot be started.
 
     detector, embedder: used instead of the configured models; each process gets a copy, pickled. apart: whether one
-    more process for each GPU reads the sources and runs the models for the others; None: on GPUs that decode.
+    more process for each GPU reads the sources and runs the models for the others; None: for several sources on GPUs
+    that decode.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class LocalProcesses:
         choosing = config.local.device == "cuda" and config.local.gpus != (0,)
         gpus = [config.local.turn(place).gpus[0] for place in range(len(groups))]
         if apart is None:
-            apart = config.local.device == "cuda" and config.local.decode == "auto"
+            apart = gpu_decodes(config) and len(sources) > 1
         # A socket for each, from its tracking process to the one with the models.
         sockets = [socket.socketpair() for _ in groups] if apart else []
         self._children: list[_Child] = []
@@ -295,6 +296,11 @@ def processes_for(config: Config, sources: Sequence[Any]) -> int:
     gpus = len(config.local.gpus) if config.local.device == "cuda" else 1
     wanted = config.local.processes or cores() // _CORES_EACH[config.local.device]
     return max(1, min(len(sources), max(wanted, gpus)))
+
+
+def gpu_decodes(config: Config) -> bool:
+    """Whether video is decoded where the models run, as far as the configuration says."""
+    return config.local.device == "cuda" and config.local.decode == "auto"
 
 
 def cores() -> int:

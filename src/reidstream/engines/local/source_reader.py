@@ -16,7 +16,7 @@ from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.detecting import Detecting
 from reidstream.engines.local.inbox import Inbox
-from reidstream.engines.local.sampling import FrameCrops
+from reidstream.engines.local.sampling import FrameCrops, start_ahead
 from reidstream.errors import SourceError
 from reidstream.gpu.decoding import OnGpu
 from reidstream.gpu.driver import Gpu
@@ -30,6 +30,9 @@ from reidstream.tracking.given import GivenBoxes, given_boxes
 from reidstream.types import Detections, Event, Observed, SourceStarted
 
 Observer = Callable[[Frame, Observed], None]
+
+# Detections of a frame, the best, that a GPU embeds before anybody asks, where it has but one source to look at.
+_AHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Shared:
 
     detecting: None when every source comes with boxes of its own. failed: told of an error that the whole engine cannot
     survive. ended: told when a source is through. gpu: where video is decoded, None for the processor. ahead: whether
-    another device embeds, for which it pays to begin before the tracker asks.
+    another device embeds for several sources, for which it pays to begin with what is foreseen. alone: whether it
+    embeds for one, and has time for all that is found.
     """
 
     config: Config
@@ -88,6 +92,7 @@ class Shared:
     failed: Callable[[BaseException], None]
     ended: Callable[[], None]
     ahead: bool = False
+    alone: bool = False
 
 
 class SourceReader:
@@ -224,7 +229,7 @@ class SourceReader:
         return known
 
     def _counting(self, frame: Frame, detections: Detections) -> Found:
-        """Leave out what does not count."""
+        """Leave out what does not count, and begin with what the tracker may ask for where the device has time."""
         kept: npt.NDArray[np.bool_] = np.ones(len(detections), bool)
         if len(detections) and (self.given is not None or self._ignored):
             if self.given is not None:
@@ -233,4 +238,8 @@ class SourceReader:
             if self._ignored:
                 kept &= ~self._ignored.hold(detections.boxes, frame.picture.size)
             detections = detections[kept]
-        return Found(kept, FrameCrops(frame.picture, detections, self._shared.embedder))
+        crops = FrameCrops(frame.picture, detections, self._shared.embedder)
+        if self._shared.alone and self.given is None and self._shared.config.tracker.appearance:
+            low = self._shared.config.tracker.low
+            start_ahead([(crops, row) for row in np.flatnonzero(detections.scores >= low)[:_AHEAD].tolist()])
+        return Found(kept, crops)
