@@ -170,6 +170,7 @@ def test_answers_say_what_came_out(tmp_path: Path, served: Any) -> None:
         (ValueError("wrong"), (False, "ValueError", "wrong")),
         (GalleryCorrupt("torn"), (False, "GalleryCorrupt", "torn")),
         (ZeroDivisionError("odd"), (False, "GalleryError", "odd")),
+        (FileNotFoundError(2, "No such file", "shop"), (False, "GalleryError", "[Errno 2] No such file: 'shop'")),
         (MemoryError(), (False, "GalleryError", "MemoryError")),
     ],
 )
