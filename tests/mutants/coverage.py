@@ -71,7 +71,11 @@ class Coverage:
         return tests
 
     def _covering(self, mutant: Mutant) -> list[str]:
-        return self.tests.get((str(mutant.path.relative_to(ROOT)), mutant.line), [])
+        name = str(mutant.path.relative_to(ROOT))
+        if found := self.tests.get((name, mutant.line), []):
+            return found
+        # What only processes of their own come by was not seen: those may be started by the rest of the module.
+        return sorted({test for (file, _), tests in self.tests.items() if file == name for test in tests})
 
     def limit(self, tests: list[str]) -> float:
         """Seconds after which tests hang; beside other work they may take some times longer."""
@@ -188,7 +192,8 @@ class _Run:
             name = str(Path(file).relative_to(self._root))
             contexts = held.contexts_by_lineno(file)
             then = {line: {test.rpartition("|")[0] for test in contexts[line]} for line in contexts}
-            if (ROOT / name).is_file():
+            # Templates are measured, too.
+            if name in self._texts and (ROOT / name).is_file():
                 today = lines_today(then, self._texts[name], (ROOT / name).read_text())
                 found |= {(name, line): tests for line, tests in today.items()}
         return found
