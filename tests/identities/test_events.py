@@ -450,3 +450,17 @@ def test_undoing_tells_where_everybody_is_again(gallery: Gallery) -> None:
     assert mirrored(gallery) == held(gallery) != before
     Review(gallery, "ana").undo()
     assert mirrored(gallery) == held(gallery) == before
+
+
+def test_a_try_that_fails_says_whether_it_was_refused_or_not_answered(gallery: Gallery, receiver: Receiver) -> None:
+    def said(webhook: Webhook) -> str:
+        with pytest.raises(DeliveryError) as failed:
+            follow(gallery, webhook, 0)
+        return str(failed.value)
+
+    receiver.answers = [0]
+    assert "no answer within 0.3 seconds" in said(Webhook(receiver.url, attempts=1, timeout=0.3))
+    receiver.stop()
+    refused = said(Webhook(receiver.url, attempts=1, timeout=30.0))
+    assert "no answer within" not in refused
+    assert "refused" in refused

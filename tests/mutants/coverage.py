@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 # Those that stand near the packages: what only commands, pages and servers come by is to be tested directly, too.
 NEAR = (
     *("sources", "tracking", "tracklets", "gallery", "inference", "engines", "identities"),
-    *("contract", "config", "pipeline", "search", "test_regions.py", "test_personal_data.py"),
+    *("contract", "config", "gpu", "pipeline", "search", "test_regions.py", "test_personal_data.py"),
 )
 FAST = "not slow and not shared and not gstreamer and not torch and not browser and not gpu"
 # Seconds of tests that are run for one mutant, the quickest that cover its line first; at least so many tests.
@@ -70,10 +70,14 @@ class Coverage:
             seen |= parts.keys()
         return tests
 
+    def passing(self, mutant: Mutant) -> list[str]:
+        """The tests that were seen at a fault's line."""
+        return self.tests.get((str(mutant.path.relative_to(ROOT)), mutant.line), [])
+
     def _covering(self, mutant: Mutant) -> list[str]:
-        name = str(mutant.path.relative_to(ROOT))
-        if found := self.tests.get((name, mutant.line), []):
+        if found := self.passing(mutant):
             return found
+        name = str(mutant.path.relative_to(ROOT))
         # What only processes of their own come by was not seen: those may be started by the rest of the module.
         return sorted({test for (file, _), tests in self.tests.items() if file == name for test in tests})
 
