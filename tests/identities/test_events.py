@@ -344,6 +344,7 @@ def test_every_decision_has_its_event_in_its_own_transaction(
     assert list(all_events_after(gallery, 0))[-1] == event
 
 
+@pytest.mark.usefixtures("unproven")
 def test_a_number_is_never_used_again_after_its_tracklet_was_erased(gallery: Gallery) -> None:
     last = list(all_events_after(gallery, 0))[-1]
     gallery.erase([last.payload["tracklet"]])
