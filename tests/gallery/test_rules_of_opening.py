@@ -298,8 +298,7 @@ def test_tables_are_those_that_are_described_and_what_is_there_stays(described: 
 
     def twice(connection: Connection) -> None:
         for _ in range(2):
-            # Whoever refers to another is made behind it, in whatever order they come.
-            make_tables(connection, *reversed(described.tables.values()))
+            make_tables(connection, *described.tables.values())
 
     assert made(twice) == made(described.create_all)
 

@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--least", type=float, default=0.85, help="share that must be noticed")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, help="write the survivors to this file")
+    parser.add_argument("--few", type=int, help="only where at most so many tests come by: quick to try, and to mend")
     parser.add_argument("--fresh", action="store_true", help="find out anew which tests cover which lines")
     options = parser.parse_args()
     folder = ROOT / ".mutants"
@@ -58,6 +59,8 @@ def main() -> int:
             place = ROOT / "src" / "reidstream" / package
             paths = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
             every += [mutant for path in paths for mutant in mutants_of(path)]
+        if options.few is not None:
+            every = [mutant for mutant in every if len(coverage.passing(mutant)) <= options.few]
         if options.again is not None:
             kept = options.again.read_text().splitlines()
             sample = [mutant for mutant in every if any(line.startswith(f"{_named(mutant)} (") for line in kept)]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 # Those that stand near the packages: what only commands, pages and servers come by is to be tested directly, too.
 NEAR = (
     *("sources", "tracking", "tracklets", "gallery", "inference", "engines", "identities"),
-    *("contract", "config", "pipeline", "search", "test_regions.py", "test_personal_data.py"),
+    *("contract", "config", "gpu", "pipeline", "search", "test_regions.py", "test_personal_data.py"),
 )
 FAST = "not slow and not shared and not gstreamer and not torch and not browser and not gpu"
 # Seconds of tests that are run for one mutant, the quickest that cover its line first; at least so many tests.
@@ -70,8 +70,16 @@ class Coverage:
             seen |= parts.keys()
         return tests
 
-    def _covering(self, mutant: Mutant) -> list[str]:
+    def passing(self, mutant: Mutant) -> list[str]:
+        """The tests that were seen at a fault's line."""
         return self.tests.get((str(mutant.path.relative_to(ROOT)), mutant.line), [])
+
+    def _covering(self, mutant: Mutant) -> list[str]:
+        if found := self.passing(mutant):
+            return found
+        name = str(mutant.path.relative_to(ROOT))
+        # What only processes of their own come by was not seen: those may be started by the rest of the module.
+        return sorted({test for (file, _), tests in self.tests.items() if file == name for test in tests})
 
     def limit(self, tests: list[str]) -> float:
         """Seconds after which tests hang; beside other work they may take some times longer."""
@@ -188,7 +196,8 @@ class _Run:
             name = str(Path(file).relative_to(self._root))
             contexts = held.contexts_by_lineno(file)
             then = {line: {test.rpartition("|")[0] for test in contexts[line]} for line in contexts}
-            if (ROOT / name).is_file():
+            # Templates are measured, too.
+            if name in self._texts and (ROOT / name).is_file():
                 today = lines_today(then, self._texts[name], (ROOT / name).read_text())
                 found |= {(name, line): tests for line, tests in today.items()}
         return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sqlalchemy import Connection, Table, delete, insert, inspect, make_url, select, text
-from sqlalchemy.schema import CreateIndex, CreateTable, sort_tables
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from reidstream.errors import GalleryMismatch
 from reidstream.gallery.partitions import into_partitions
@@ -37,7 +37,7 @@ class Migration:
 
 
 def make_tables(connection: Connection, *tables: Table) -> None:
-    """Make these tables with their indexes, whoever refers to another behind it, except those that are there."""
+    """Make these tables with their indexes, in this order, except those that are there."""
     for statement in _making(tables, connection.dialect.name):
         connection.exec_driver_sql(statement)
 
@@ -46,7 +46,7 @@ def make_tables(connection: Connection, *tables: Table) -> None:
 def _making(tables: tuple[Table, ...], backend: str) -> tuple[str, ...]:
     # Putting thirty tables into words takes longer than making them, and the words are always the same.
     words: list[CreateTable | CreateIndex] = []
-    for table in sort_tables(tables):
+    for table in tables:
         words.append(CreateTable(table, if_not_exists=True))
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         words += [CreateIndex(index, if_not_exists=True) for index in indexes]

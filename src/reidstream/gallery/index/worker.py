@@ -107,7 +107,9 @@ def main() -> None:
     os.dup2(2, 1)
     # Takes two seconds, which whoever started this process may have other work for. An error is told by the first call.
     with contextlib.suppress(Exception):
-        import chromadb  # noqa: F401
+        from reidstream.gallery.index.chroma import chromadb
+
+        chromadb()
     serve(Connection(0, writable=False), Connection(answers, readable=False))
     # ChromaDB's threads would keep the interpreter from ending; what was acknowledged is in its files' log.
     sys.stderr.flush()
