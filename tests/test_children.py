@@ -16,7 +16,9 @@ from reidstream.children import command_of, environment
 
 ASKED = """
 import gc, sys
-print(__name__, sys.argv[1:], gc.get_threshold()[0] > 10_000)
+import httpx
+# httpx's own command line is not for children.
+print(__name__, sys.argv[1:], gc.get_threshold()[0] > 10_000, "rich" in sys.modules)
 sys.exit(int(sys.argv[2]))
 """
 
@@ -34,7 +36,7 @@ def test_a_module_is_the_main_program_with_its_arguments_and_its_exit_code(asked
     done = subprocess.run(
         command_of(asked, "--two words", str(code)), capture_output=True, text=True, env=environment(), check=False
     )
-    assert done.stdout.strip() == f"__main__ ['--two words', '{code}'] True", done.stderr
+    assert done.stdout.strip() == f"__main__ ['--two words', '{code}'] True False", done.stderr
     assert done.returncode == code
 
 

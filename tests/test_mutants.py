@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.mutants.coverage import ROOT, Coverage
+from tests.mutants.coverage import ROOT, Coverage, lines_today
 from tests.mutants.sites import Mutant, edits_in, mutants_of, source_of
 
 CODE = '''"""A module."""
@@ -85,7 +87,9 @@ def test_the_quickest_tests_of_a_line_are_chosen_and_who_noticed_before_is_asked
     assert sorted([*first, *rest]) == [tests[0], tests[2], tests[3]]
     coverage.noticed[tests[2]] += 100
     assert coverage.chosen(mutant)[0][0] == tests[2]
-    assert coverage.chosen(Mutant(ROOT / "src/module.py", 4, 0, "a", "b")) == []
+    # Nobody was seen at that line: whoever comes by its module may come by it in a process of its own.
+    assert coverage.chosen(Mutant(ROOT / "src/module.py", 4, 0, "a", "b")) == coverage.chosen(mutant)
+    assert coverage.chosen(Mutant(ROOT / "src/other.py", 3, 0, "a", "b")) == []
 
 
 def test_what_tests_share_is_counted_once() -> None:
@@ -96,3 +100,20 @@ def test_what_tests_share_is_counted_once() -> None:
     sharing = Coverage(alone.tests, dict.fromkeys(tests, 0.1), {"server": 12.0}, {test: ["server"] for test in tests})
     assert sum(map(len, sharing.chosen(mutant))) == 9
     assert sharing.limit(tests) < 100 < alone.limit(tests)
+
+
+def test_tests_follow_lines_that_moved_and_a_new_line_has_those_of_its_neighbours() -> None:
+    then = {1: {"a"}, 2: {"b"}, 4: {"d"}}
+    assert lines_today(then, "one\ntwo\nthree\nfour", "one\ntwo\nthree\nfour") == then
+    moved = lines_today(then, "one\ntwo\nthree\nfour", "zero\none\nthree\nfour")
+    assert {line: tests for line, tests in moved.items() if tests} == {1: {"a"}, 2: {"a"}, 4: {"d"}}
+    added = lines_today(then, "one\ntwo\nthree\nfour", "one\nnew\ntwo\nthree\nfour!")
+    assert {line: tests for line, tests in added.items() if tests} == {1: {"a"}, 2: {"a", "b"}, 3: {"b"}, 5: {"d"}}
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=8), st.lists(st.sampled_from("abcd"), max_size=8))
+def test_a_test_is_not_taken_from_what_still_stands_behind_the_same_lines(old: list[str], added: list[str]) -> None:
+    then = {number: {f"test{number}"} for number in range(1, len(old) + 1)}
+    today = lines_today(then, "\n".join(old), "\n".join([*old, *added]))
+    assert {number: today[number] for number in then} == then
+    assert set().union(*today.values()) == set().union(*then.values())

@@ -65,6 +65,7 @@ WRITERS = {
     "evaluation.report": COPY,
     "files": "files that are being written",
     "gallery.archive": COPY,
+    "gallery.archive_pictures": COPY,
     "gallery.exporting": COPY,
     "gallery.ownership": "the gallery's description, and who may write",
     "gallery.sheet": COPY,

@@ -127,6 +127,7 @@ def test_old_clips_and_too_many_clips_go_the_oldest_first(tmp_path: Path) -> Non
     assert list((tmp_path / "shop" / "clips").iterdir()) == []
 
 
+@pytest.mark.usefixtures("unproven")
 def test_erasing_somebody_erases_every_clip_that_shows_them(tmp_path: Path) -> None:
     together = write_blobs(tmp_path / "together.mp4", [0, 1])
     alone = write_blobs(tmp_path / "alone.mp4", [2])
@@ -151,6 +152,7 @@ def test_erasing_somebody_erases_every_clip_that_shows_them(tmp_path: Path) -> N
     assert len(list((tmp_path / "shop" / "clips").iterdir())) == 1
 
 
+@pytest.mark.usefixtures("unproven")
 def test_a_clip_that_is_erased_while_it_is_written_does_not_appear(tmp_path: Path) -> None:
     with Gallery.open(tmp_path / "shop", write=True, create=True, space=SPACE, config=EXACT) as gallery:
         gallery.begin_source(SourceStarted("a", "a.mp4", "content of a", (640, 480), 10, 0.0), "settings")

@@ -107,6 +107,7 @@ def test_they_are_seen_and_the_other_is_in_no_frame(
         assert share(picture, GREEN) == 0
 
 
+@pytest.mark.usefixtures("unproven")
 @pytest.mark.parametrize("shown", list(Shown))
 def test_whom_the_gallery_does_not_know_the_detector_finds(shop: Path, tmp_path: Path, shown: Shown) -> None:
     with Gallery.open(shop, write=True) as gallery:
@@ -117,6 +118,7 @@ def test_whom_the_gallery_does_not_know_the_detector_finds(shop: Path, tmp_path:
     assert max(share(frame, GREEN) for frame in clip) == 0
 
 
+@pytest.mark.usefixtures("unproven")
 def test_who_can_be_placed_by_nobody_is_behind_a_mosaic_and_it_is_said(shop: Path, tmp_path: Path) -> None:
     with Gallery.open(shop, write=True) as gallery:
         green = owner_of(gallery, GREEN)

@@ -238,3 +238,10 @@ def test_tracks_on_the_command_line(video: Path, tmp_path: Path, monkeypatch: py
     done = CliRunner().invoke(app, ["run", "a.mp4", "--tracks", "t.txt", "--gallery", "g", "--quiet", *settings])
     assert done.exit_code == 0, done.exception
     assert sorted(stored(tmp_path / "g")) == [3, 4]
+
+
+@pytest.mark.parametrize("line", ["1,-1,0,0,10,20,0\n2,-1,0,0,10,20,1\n", "1,-1,0,0,10,20,-1\n2,-1,0,0,10,20,-1\n"])
+def test_confidences_are_nought_to_one_or_none_at_all(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "boxes.txt"
+    path.write_text(line)
+    assert read_boxes(path, tracks=False).scores.tolist() == ([1, 1] if line.endswith("-1\n") else [0, 1])

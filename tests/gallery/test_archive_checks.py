@@ -19,7 +19,7 @@ from reidstream.gallery.archive_checks import (
     plain_file,
     row_groups,
 )
-from reidstream.gallery.interchange import EARLIEST, LATEST, parquet_schema
+from reidstream.gallery.interchange import EARLIEST, LATEST, parquet_schema, pictures_schema
 
 SIZE = 4
 IDS = [f"{number:032x}" for number in range(3)]
@@ -249,3 +249,63 @@ def test_another_checksum_is_refused(tmp_path: Path) -> None:
     demand_checksum(path, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
     with pytest.raises(GalleryCorrupt, match="is not as it was written"):
         demand_checksum(path, "0" * 64)
+
+
+JPEG = b"\xff\xd8further"
+
+
+def pictured(folder: Path, rows: list[tuple[Any, ...]], schema: pa.Schema | None = None) -> None:
+    """Demand three tracklets with a file of further pictures."""
+    names = ("id", "number", "crop")
+    path = folder / "pictures.parquet"
+    pq.write_table(
+        pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema or pictures_schema()),
+        path,
+        row_group_size=2,
+    )
+    demand_tracklets(written(folder / "tracklets.parquet", {}, {}, {}), SIZE, 3, SOURCES, path)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [(IDS[1], 1, JPEG)],
+        [(IDS[0], 1, JPEG), (IDS[0], 2, JPEG), (IDS[0], 3, JPEG), (IDS[2], 1, JPEG)],
+        [(IDS[2], number, JPEG) for number in range(1, 16)],
+    ],
+    ids=["none", "one", "two with several", "as many as the settings allow"],
+)
+def test_further_pictures_in_the_order_of_the_tracklets_are_believed(
+    tmp_path: Path, rows: list[tuple[Any, ...]]
+) -> None:
+    pictured(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "trouble"),
+    [
+        ([("f" * 32, 1, JPEG)], "is of no tracklet"),
+        ([(None, 1, JPEG)], "is of no tracklet"),
+        ([(IDS[1], 1, JPEG), (IDS[0], 1, JPEG)], "is not in its place"),
+        ([(IDS[0], 1, JPEG), (IDS[1], 1, JPEG), (IDS[0], 2, JPEG)], "is not in its place"),
+        ([(IDS[0], 2, JPEG)], "is not in its place"),
+        ([(IDS[0], 0, JPEG)], "is not in its place"),
+        ([(IDS[0], None, JPEG)], "is not in its place"),
+        ([(IDS[0], 1, JPEG), (IDS[0], 1, JPEG)], "is not in its place"),
+        ([(IDS[0], 1, JPEG), (IDS[0], 3, JPEG)], "is not in its place"),
+        ([(IDS[2], number, JPEG) for number in range(1, 17)], "is not in its place"),
+        ([(IDS[0], 1, b"<script>")], "is not a JPEG"),
+        ([(IDS[0], 1, None)], "is not a JPEG"),
+    ],
+)
+def test_other_further_pictures_are_refused(tmp_path: Path, rows: list[tuple[Any, ...]], trouble: str) -> None:
+    with pytest.raises(GalleryCorrupt, match=trouble):
+        pictured(tmp_path, rows)
+
+
+def test_a_file_of_pictures_with_other_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GalleryCorrupt, match="other columns"):
+        pictured(
+            tmp_path, [(IDS[0], 1, "text")], pa.schema([("id", "string"), ("number", "int64"), ("crop", "string")])
+        )

@@ -122,6 +122,7 @@ def test_one_that_was_not_closed_cleanly_says_so_there(filled: Filled, tmp_path:
         copy.chmod(0o700)
 
 
+@pytest.mark.usefixtures("unproven")
 @pytest.mark.parametrize("there", [False, True])
 def test_a_gallery_that_nothing_was_read_into_is_taken_away_again(tmp_path: Path, there: bool) -> None:
     path = tmp_path / "shop"

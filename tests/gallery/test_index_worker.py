@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -170,6 +171,7 @@ def test_answers_say_what_came_out(tmp_path: Path, served: Any) -> None:
         (ValueError("wrong"), (False, "ValueError", "wrong")),
         (GalleryCorrupt("torn"), (False, "GalleryCorrupt", "torn")),
         (ZeroDivisionError("odd"), (False, "GalleryError", "odd")),
+        (FileNotFoundError(2, "No such file", "shop"), (False, "GalleryError", "[Errno 2] No such file: 'shop'")),
         (MemoryError(), (False, "GalleryError", "MemoryError")),
     ],
 )
@@ -212,3 +214,43 @@ def test_the_process_keeps_what_libraries_print_out_of_its_answers(monkeypatch: 
     monkeypatch.setitem(sys.modules, "chromadb", None)
     worker.main()
     assert done == ["SIGINT SIG_IGN", "nicer", "1 is 2", "serve 0 to 101", "exit 0"]
+
+
+def test_importing_the_index_takes_its_authors_word_for_what_it_overrides_and_leaves_others_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import overrides
+
+    usual = overrides.override, overrides.overrides
+    meanwhile: list[object] = []
+
+    class Base(overrides.EnforceOverrides):
+        def found(self) -> int:
+            return 1
+
+    def imported(name: str) -> Any:
+        if name == "overrides":
+            return overrides
+        meanwhile.append(overrides.override)
+
+        class Trusted(Base):
+            @overrides.override
+            def found(self, more: int) -> int:  # type: ignore[override]
+                return more
+
+            @overrides.overrides(check_signature=False)
+            def other(self) -> int:
+                return 3
+
+        assert Trusted().found(2) == 2
+        assert Trusted().other() == 3
+        raise ImportError(name)
+
+    monkeypatch.delitem(sys.modules, "chromadb", raising=False)
+    monkeypatch.setattr(chroma, "importlib", SimpleNamespace(import_module=imported, util=importlib.util))
+    with pytest.raises(ImportError, match="chromadb"):
+        chroma.chromadb()
+    assert meanwhile == [chroma._taken_on_trust]
+    assert (overrides.override, overrides.overrides) == usual
+    monkeypatch.undo()
+    assert chroma.chromadb() is sys.modules["chromadb"]

@@ -66,6 +66,7 @@ def test_who_is_erased_takes_along_what_was_left_out_beside_them(shop: Path) -> 
         assert gallery.left_out() == [THING]
 
 
+@pytest.mark.usefixtures("unproven")
 def test_a_time_or_a_whole_source_is_erased_with_what_was_left_out_there(shop: Path) -> None:
     run = CliRunner().invoke(app, ["gallery", "erase", "--from", "30", "--yes", "-g", str(shop)])
     assert run.exit_code == 0, run.output

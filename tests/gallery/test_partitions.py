@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, create_engine, text, update
 
 from reidstream.config.gallery import GalleryConfig
+from reidstream.errors import GalleryError
 from reidstream.gallery import Gallery
 from reidstream.gallery.database import Database, Place, place_of, table_names
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS
@@ -165,6 +166,22 @@ def test_an_erasure_waits_for_who_reads(
     assert "reading" not in gallery.erase(ids[:1]).reach
     assert ended.is_set()
     reader.join()
+
+
+def test_who_waited_briefly_for_a_table_waits_as_long_as_others_afterwards(gallery: Gallery, postgres: str) -> None:
+    database = Database(place_of(postgres), write=True)
+
+    def waits() -> str:
+        with database.read() as connection:
+            return str(connection.execute(text("SHOW lock_timeout")).scalar_one())
+
+    usual = waits()
+    with pytest.raises(GalleryError, match="no_such_table"):
+        database.vacuum_tables(["no_such_table"], [], 1.0)
+    assert waits() == usual
+    assert database.vacuum_tables(["meta"], ["crops"], 1.0) == []
+    assert waits() == usual
+    database.close()
 
 
 def test_nobody_waits_long_for_a_partition(gallery: Gallery, postgres: str) -> None:

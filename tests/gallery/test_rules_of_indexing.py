@@ -14,6 +14,7 @@ import pytest
 
 from reidstream.errors import GalleryError
 from reidstream.gallery import Gallery
+from reidstream.gallery.database import Place
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.index import building, indexing, process
 from reidstream.gallery.index.exact import ExactIndex
@@ -316,3 +317,21 @@ def test_generations_of_an_index_that_are_not_used_are_deleted(tmp_path: Path) -
     # Without a folder there is nothing to delete.
     building.IndexPlace(None, "exact", "", SIZE).delete_others(1)
     building.IndexPlace(tmp_path / "absent", "chroma", "", SIZE).delete_others(1)
+
+
+def test_a_gallery_that_vanished_is_named_by_who_makes_its_index(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    with pytest.raises(GalleryError, match=rf"the index of gallery {gone} cannot be made: .*No such file"):
+        building.build(Place(gone), building.IndexPlace(gone, "chroma", "1" * 32, SIZE), 1)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_gallery_that_vanishes_while_its_index_is_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    monkeypatch.setattr(building, "_in_a_process_of_its_own", lambda *_: 7)
+    with pytest.raises(GalleryError, match=rf"the index of gallery {gone} cannot be put into its place"):
+        building.build(Place(gone), building.IndexPlace(gone, "chroma", "1" * 32, SIZE), 1)

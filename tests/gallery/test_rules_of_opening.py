@@ -19,6 +19,8 @@ import pytest
 from sqlalchemy import Connection, MetaData, create_engine, inspect, make_url, select, update
 from sqlalchemy.exc import OperationalError
 
+from reidstream.alerts.schema import metadata as alerts_metadata
+from reidstream.clips.schema import metadata as clips_metadata
 from reidstream.config import GalleryConfig
 from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable, TrackletNotFound
 from reidstream.files import OWNER_ONLY, Access
@@ -41,6 +43,8 @@ from reidstream.gallery.reranking import Reranking
 from reidstream.gallery.schema import details, meta, metadata, tracklets, tracklets_end
 from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock
 from reidstream.identities.schema import metadata as identity_metadata
+from reidstream.retention.schema import metadata as retention_metadata
+from reidstream.server.access.schema import metadata as server_metadata
 from tests.exact import EXACT
 
 from .conftest import SETTINGS, SIZE, SPACE, some_tracklets, started
@@ -276,7 +280,11 @@ def test_a_gallery_of_every_earlier_version_comes_to_have_what_a_new_one_has(gal
         check_fence(connection, take_fence(connection, "scope", "ana"), "shop")
 
 
-@pytest.mark.parametrize("described", [metadata, identity_metadata], ids=["gallery", "identities"])
+@pytest.mark.parametrize(
+    "described",
+    [metadata, identity_metadata, server_metadata, alerts_metadata, clips_metadata, retention_metadata],
+    ids=["gallery", "identities", "server", "alerts", "clips", "retention"],
+)
 def test_tables_are_those_that_are_described_and_what_is_there_stays(described: MetaData) -> None:
     def made(make: Callable[[Connection], None]) -> list[tuple[str, ...]]:
         engine = create_engine("sqlite://")
@@ -290,7 +298,7 @@ def test_tables_are_those_that_are_described_and_what_is_there_stays(described: 
 
     def twice(connection: Connection) -> None:
         for _ in range(2):
-            make_tables(connection, described)
+            make_tables(connection, *described.tables.values())
 
     assert made(twice) == made(described.create_all)
 

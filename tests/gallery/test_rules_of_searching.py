@@ -214,3 +214,29 @@ def test_rows_that_the_index_has_not_got_are_read_once(gallery: Gallery, monkeyp
     gallery.add(more)
     assert finds_everybody(search, [*PEOPLE, *more])
     assert begun == [0, 60]
+
+
+@pytest.mark.parametrize(("widest", "read"), [(4000, 0), (8, 1)])
+def test_everything_is_read_only_when_more_candidates_would_be_asked_for_than_that_is_worth(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, widest: int, read: int
+) -> None:
+    for name, value in (("_FEW", 0), ("_FIRST_WIDE", 4), ("_WIDEST", widest)):
+        monkeypatch.setattr(searching, name, value)
+    away = [
+        replace(t, embedding=-PEOPLE[0].embedding) for t in some_tracklets(3, source="yard", content="content-yard")
+    ]
+    gallery.add(away)
+    search = searcher(gallery, monkeypatch, index_of([*PEOPLE, *away]), indexed=63)
+    reads: list[Filter] = []
+    exact = search._exact
+
+    def noted(connection: Any, where: Filter) -> ExactIndex:
+        reads.append(where)
+        return exact(connection, where)
+
+    monkeypatch.setattr(search, "_exact", noted)
+    search.search(PEOPLE[0].embedding, 2, Filter(sources=("yard",)))
+    assert len(reads) == read
+    # Who has enough already asks for no more.
+    search.search(PEOPLE[0].embedding, 2, Filter(sources=("door",)))
+    assert len(reads) == read

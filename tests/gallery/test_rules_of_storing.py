@@ -133,6 +133,7 @@ def test_whoever_was_followed_may_not_write_any_more_and_the_follower_may(galler
                 check_fence(connection, wrong, "g")
 
 
+@pytest.mark.usefixtures("unproven")
 def test_what_was_erased_stays_away_and_is_counted_and_a_neighbour_does_not(gallery: Gallery) -> None:
     erased, other = some_tracklets(2)
     path = np.array([(100 + 60 * k, 100, 140 + 60 * k, 200) for k in range(6)], np.float32)

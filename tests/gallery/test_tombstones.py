@@ -66,6 +66,7 @@ def test_an_erased_visit_stays_away_when_its_recording_is_read_again_with_other_
         assert reader.facts().kept_out == 2
 
 
+@pytest.mark.usefixtures("unproven")
 def test_tomorrows_visit_of_the_same_person_to_the_same_place_is_a_new_one(filled: Filled) -> None:
     visit = walking(1)
     with Gallery.open(filled([visit]), write=True) as gallery:
@@ -116,6 +117,7 @@ def test_small_differences_of_boxes_and_times_do_not_matter(
     engine.dispose()
 
 
+@pytest.mark.usefixtures("unproven")
 def test_the_marks_hold_neither_ids_nor_places_and_differ_from_gallery_to_gallery(tmp_path: Path) -> None:
     marks = []
     visit = walking(1)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,48 @@ def test_everything_comes_along(gallery: Gallery, tmp_path: Path) -> None:
             ("b", State.COMPLETE, 400),
         ]
         assert other.check().problems == []
+
+
+def picture(number: int) -> bytes:
+    return b"\xff\xd8" + bytes([number]) * 40
+
+
+def with_pictures(where: Path) -> Gallery:
+    """Of three tracklets the first and the last have pictures beside the best one."""
+    made = empty(where, "pictures")
+    more = [(picture(1), picture(2)), (), (picture(3),)]
+    for camera in ("a", "b"):
+        made.begin_source(SourceStarted(camera, camera, f"content of {camera}", (640, 480), 10.0, 0.0), "")
+    made.add(
+        [
+            replace(made_tracklet(*visit), more_crops=some, crop=picture(0))
+            for visit, some in zip(VISITS[:3], more, strict=True)
+        ]
+    )
+    return made
+
+
+def test_all_pictures_of_a_tracklet_come_along(tmp_path: Path) -> None:
+    with with_pictures(tmp_path) as gallery, empty(tmp_path) as other, empty(tmp_path, "part") as part:
+        carried(gallery, tmp_path, other)
+        assert same_contents(contents_of(gallery), contents_of(other))
+        assert other.tracklet(IDS[0]).more_crops == (picture(1), picture(2))
+        carried(gallery, tmp_path, part, Filter(sources=("b",)))
+        assert [t.more_crops for t in part.tracklets()] == [(picture(3),)]
+
+
+def test_only_an_archive_with_further_pictures_needs_a_program_that_knows_of_them(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    with with_pictures(tmp_path) as several:
+        export_gallery(gallery, tmp_path / "one", Filter())
+        export_gallery(several, tmp_path / "many", Filter())
+    versions = [json.loads((tmp_path / name / "gallery.json").read_text())["version"] for name in ("one", "many")]
+    assert versions == [1, 2]
+    assert not (tmp_path / "one" / "pictures.parquet").exists()
+    (tmp_path / "many" / "pictures.parquet").write_bytes(b"PAR1")
+    with pytest.raises(GalleryCorrupt, match=r"pictures\.parquet is not as it was written"):
+        open_archive(tmp_path / "many")
 
 
 def test_decisions_hold_through_resolving_and_can_be_undone_in_their_new_place(

@@ -107,6 +107,7 @@ def test_a_later_export_says_nothing_of_an_erased_person(fill: Fill, tmp_path: P
     assert b"Wilhelmina" in exported
 
 
+@pytest.mark.usefixtures("unproven")
 def test_decisions_about_others_can_still_be_undone_and_those_about_the_erased_cannot(fill: Fill) -> None:
     gallery = peopled(fill)
     review = Review(gallery, "reviewer")
@@ -189,6 +190,7 @@ def test_a_name_that_stands_for_something_else_stays_and_is_said(fill: Fill) -> 
     assert "tracklets.source" in erasure.elsewhere
 
 
+@pytest.mark.usefixtures("unproven")
 def test_the_number_of_an_erased_person_is_not_given_to_another(fill: Fill) -> None:
     gallery = peopled(fill)
     assert person_to_erase(gallery, "4").number == 4
@@ -226,6 +228,7 @@ def test_nothing_is_erased_while_a_table_is_declared_nowhere(fill: Fill) -> None
     assert len(list_people(gallery)) == 4
 
 
+@pytest.mark.usefixtures("unproven")
 def test_an_erased_person_does_not_come_back_by_an_import(fill: Fill, tmp_path: Path) -> None:
     gallery = peopled(fill)
     before = {person.title: person for person in list_people(gallery)}
@@ -244,6 +247,7 @@ def test_an_erased_person_does_not_come_back_by_an_import(fill: Fill, tmp_path: 
     assert left.count(before["person 1"].id.encode()) == 1
 
 
+@pytest.mark.usefixtures("unproven")
 def test_new_visits_of_an_erased_person_are_imported_without_the_name(fill: Fill, tmp_path: Path) -> None:
     gallery = peopled(fill)
     export_gallery(gallery, tmp_path / "first")

@@ -344,6 +344,7 @@ def test_every_decision_has_its_event_in_its_own_transaction(
     assert list(all_events_after(gallery, 0))[-1] == event
 
 
+@pytest.mark.usefixtures("unproven")
 def test_a_number_is_never_used_again_after_its_tracklet_was_erased(gallery: Gallery) -> None:
     last = list(all_events_after(gallery, 0))[-1]
     gallery.erase([last.payload["tracklet"]])
@@ -450,3 +451,17 @@ def test_undoing_tells_where_everybody_is_again(gallery: Gallery) -> None:
     assert mirrored(gallery) == held(gallery) != before
     Review(gallery, "ana").undo()
     assert mirrored(gallery) == held(gallery) == before
+
+
+def test_a_try_that_fails_says_whether_it_was_refused_or_not_answered(gallery: Gallery, receiver: Receiver) -> None:
+    def said(webhook: Webhook) -> str:
+        with pytest.raises(DeliveryError) as failed:
+            follow(gallery, webhook, 0)
+        return str(failed.value)
+
+    receiver.answers = [0]
+    assert "no answer within 0.3 seconds" in said(Webhook(receiver.url, attempts=1, timeout=0.3))
+    receiver.stop()
+    refused = said(Webhook(receiver.url, attempts=1, timeout=30.0))
+    assert "no answer within" not in refused
+    assert "refused" in refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, inspect, select
+from sqlalchemy import Connection, delete, inspect, select, update
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.gallery.migrations import migrate
+from reidstream.gallery.schema import meta
 from reidstream.identities import online, remembered, settling
 from reidstream.identities.calibration import Calibration
 from reidstream.identities.constraints import Cameras
@@ -385,6 +388,52 @@ def test_what_refers_to_a_tracklet_or_person_is_found_without_looking_through_al
         }
         assert set(LOOKED_UP) <= held
         assert connection.execute(select(members.c.tracklet)).all() == []
+
+
+def as_before(connection: Connection, table: str, *columns: str) -> None:
+    """Make an empty table without some of its columns and their indexes, as an earlier version did."""
+    gone = re.compile(rf"\b({'|'.join(columns)})\b")
+    found = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE tbl_name = ? ORDER BY type DESC", (table,))
+    made, *indexes = (row.sql for row in found if row.sql)
+    connection.exec_driver_sql(f"DROP TABLE {table}")
+    lines = [line for line in made.splitlines() if not gone.search(line)]
+    connection.exec_driver_sql(re.sub(r",\s*\)$", ")", "\n".join(lines)))
+    for index in indexes:
+        if not gone.search(index):
+            connection.exec_driver_sql(index)
+
+
+EARLIER = [
+    (2, "operations", ("origin",)),
+    (3, "members", ("candidate", "chance")),
+    (3, "former_members", ("candidate", "chance", "became")),
+]
+
+
+@pytest.mark.parametrize("version", range(1, len(IDENTITY_MIGRATIONS) + 1))
+def test_identities_of_every_earlier_version_come_to_have_what_new_ones_have(fill: Fill, version: int) -> None:
+    gallery = fill([])
+    prepare(gallery)
+
+    def described(connection: Connection) -> dict[str, set[str]]:
+        found = inspect(connection)
+        return {
+            name: {column["name"] for column in found.get_columns(name)}
+            | {str(index["column_names"]) for index in found.get_indexes(name)}
+            for name in found.get_table_names()
+        }
+
+    with gallery.write() as connection:
+        wanted = described(connection)
+        for number, table, columns in EARLIER:
+            if number > version:
+                as_before(connection, table, *columns)
+        earlier = update(meta).where(meta.c.key == "schema:identities").values(value=str(version))
+        connection.execute(earlier)
+        assert (described(connection) == wanted) == (version >= 3)
+        migrate(connection, "identities", IDENTITY_MIGRATIONS)
+        assert described(connection) == wanted
+    prepare(gallery)
 
 
 # -- putting groups right

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.errors import IdentityError, TrackletNotFound
+from reidstream.errors import IdentityChanged, IdentityError, TrackletNotFound
 from reidstream.gallery import Gallery
 from reidstream.identities.applying import apply
 from reidstream.identities.online import OnlineIdentities
@@ -239,3 +239,15 @@ def test_an_id_of_digits_alone_means_nobody_by_number(fill: Fill) -> None:
     with gallery.read() as connection:
         assert find_person(connection, "000000000001") == "000000000001"
         assert find_person(connection, "1") == first.id
+
+
+def test_a_name_is_given_only_if_it_is_still_the_one_that_was_seen(gallery: Gallery) -> None:
+    review = Review(gallery, "ana")
+    review.label("1", "Ada", seen_name="")
+    review.label("2", "Grace", seen_name="")
+    with pytest.raises(IdentityChanged, match="called 'Ada' by now and not ''"):
+        review.label("1", "Hedy", seen_name="")
+    with pytest.raises(IdentityChanged, match="'Grace' by now and not 'Ada'"):
+        review.label("2", "Hedy", seen_name="Ada")
+    review.label("1", "Hedy", seen_name="Ada")
+    assert {p.name for p in list_people(gallery)} == {"Hedy", "Grace", ""}

@@ -176,6 +176,7 @@ def test_what_is_not_there_does_not_come(galleries: tuple[Gallery, Gallery], fil
     assert all(pair <= set(IDS[:4]) for pair in said(few, "same"))
 
 
+@pytest.mark.usefixtures("unproven")
 def test_who_was_somebody_else_only_goes_when_nothing_is_left_to_give_back(fill: Fill) -> None:
     """An erased tracklet takes along whoever once had it and nothing else."""
     gallery = fill(VISITS)

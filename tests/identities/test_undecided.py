@@ -190,6 +190,7 @@ def test_thousands_of_moved_tracklets_are_one_operation(fill: Fill) -> None:
     assert groups(made) == before
 
 
+@pytest.mark.usefixtures("unproven")
 def test_whoever_is_erased_is_nobodys_candidate(gallery: Gallery) -> None:
     erase_person(gallery, list_people(gallery)[0].id, "ana")
     assert doubtful(gallery) == []
@@ -197,6 +198,7 @@ def test_whoever_is_erased_is_nobodys_candidate(gallery: Gallery) -> None:
         assert set(connection.execute(select(members.c.candidate)).scalars()) == {None}
 
 
+@pytest.mark.usefixtures("unproven")
 def test_erasing_takes_whom_a_tracklet_became_out_of_the_history(gallery: Gallery) -> None:
     person = {t: person.id for person in list_people(gallery) for t in person.tracklets}[ALONE]
     apply(gallery, other_proposal(gallery))
@@ -341,6 +343,7 @@ def test_review_without_a_terminal_says_what_to_do_instead(command: Command) -> 
     assert "people list --undecided --json" in command.error
 
 
+@pytest.mark.usefixtures("unproven")
 def test_who_follows_hears_that_a_candidate_was_erased(gallery: Gallery) -> None:
     catalogue = Catalogue(gallery)
     gallery.erase([IDS[0]])

@@ -109,6 +109,7 @@ def test_numbers_of_zones_by_camera_and_time(shop: Path) -> None:
     assert "way in" in words
 
 
+@pytest.mark.usefixtures("unproven")
 def test_zones_that_are_drawn_later_are_noted_from_stored_paths_and_erased_with_their_tracklets(tmp_path: Path) -> None:
     video = write_blobs(tmp_path / "door.mp4", [0], 90)
     build_gallery([video], Config(gallery=EXACT), tmp_path / "shop", detector=BlobDetector(), embedder=ColourEmbedder())

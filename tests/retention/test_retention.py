@@ -125,6 +125,7 @@ def unstored(id: str, days: float) -> LeftOut:
     )
 
 
+@pytest.mark.usefixtures("unproven")
 def test_who_is_erased_by_somebody_else_meanwhile_does_not_stop_it(fill: Fill) -> None:
     gallery = fill(VISITS)
     given(gallery)
@@ -182,6 +183,7 @@ retain(gallery, RetentionConfig(days=30), "grace", now=lambda: {NOW})
         assert b"Somebody 2" not in data
 
 
+@pytest.mark.usefixtures("unproven")
 @pytest.mark.setting("retention.hour")
 def test_a_server_erases_once_a_day_in_its_hour_and_new_rules_wait_for_it(fill: Fill) -> None:
     gallery = fill(VISITS)

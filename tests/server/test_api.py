@@ -188,6 +188,7 @@ def test_an_erasure_is_a_job_that_proves_itself_and_takes_the_log_with_it(owner:
     owner.get(f"/people/{person}", 404)
 
 
+@pytest.mark.usefixtures("unproven")
 def test_an_export_is_fetched_and_gone_after_an_erasure(owner: Asking, desk: Desk, tmp_path: Path) -> None:
     made = owner.post("/exports", {"format": "json"}, 202)
     desk.jobs.wait(made["id"])

@@ -56,6 +56,7 @@ def test_a_contradiction_refuses_a_decision_and_says_how_it_is_now(owner: Asking
     assert len(owner.get("/operations")["operations"]) == 1
 
 
+@pytest.mark.usefixtures("unproven")
 def test_what_was_erased_meanwhile_is_a_contradiction_too(owner: Asking, desk: Desk) -> None:
     people, seen = owner.people(), owner.seen(1, 2)
     desk.jobs.wait(owner.post("/erasures", {"tracklets": [IDS[5]]}, 202)["id"])

@@ -131,6 +131,7 @@ def told(folder: Path) -> list[Any]:
         return [event.seq for event in events_after(gallery, 0)]
 
 
+@pytest.mark.usefixtures("unproven")
 def test_every_command_that_writes_goes_through_the_server(served: tuple[Served, dict[str, str]]) -> None:
     running, places = served
     for name, (words, is_told) in WRITING.items():

@@ -117,6 +117,7 @@ def test_it_says_what_is_processed(filled: tuple[Desk, str], owner: Asking) -> N
     assert any(store["beyond"] for store in found["stores"])
 
 
+@pytest.mark.usefixtures("unproven")
 def test_no_secret_and_nobody_s_name_is_in_it(filled: tuple[Desk, str], owner: Asking) -> None:
     _, token = filled
     for kind in ("json", "md", "html"):
@@ -128,12 +129,14 @@ def test_no_secret_and_nobody_s_name_is_in_it(filled: tuple[Desk, str], owner: A
     assert owner.client.get("/api/v1/privacy/report?format=html").headers["content-disposition"].startswith("attach")
 
 
+@pytest.mark.usefixtures("unproven")
 def test_only_an_admin_of_all_cameras_gets_it(filled: tuple[Desk, str], user: Client) -> None:
     user(Role.OPERATOR).get("/privacy/report", 403)
     user(Role.ADMIN, ["a"]).get("/privacy/report", 403)
     assert user(Role.ADMIN).get("/privacy/report")["cameras"]
 
 
+@pytest.mark.usefixtures("unproven")
 def test_as_text_nothing_in_it_is_taken_for_a_mark(filled: tuple[Desk, str]) -> None:
     desk, _ = filled
     desk.watching.watch.lists.make("<b>x</b>", "<script>alert(1)</script>", desk.begun + 9e5, "grace")

@@ -53,6 +53,7 @@ def test_it_is_due_when_its_hour_has_come(desk: Desk, monkeypatch: pytest.Monkey
     assert desk.retention_due()
 
 
+@pytest.mark.usefixtures("unproven")
 def test_a_server_without_rules_says_so(gallery: Gallery, tmp_path: Path, monkeypatch: Any) -> None:
     gallery.close()
     with Served(made_gallery(tmp_path / "shop", VISITS)) as running:

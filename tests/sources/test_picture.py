@@ -192,3 +192,25 @@ def test_pictures_can_be_used_by_many_threads_at_once(make_clip: MakeClip) -> No
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@given(st.lists(st.sampled_from([-3, 0, 5]), min_size=4, max_size=4))
+def test_only_quarter_turns_and_mirrorings_turn_a_picture(matrix: list[int]) -> None:
+    """Each axis becomes one axis, whole: then a point goes where the matrix says; all else is left as it is."""
+    from reidstream.sources.picture import Orientation
+
+    a, b, c, d = matrix
+    turn = Orientation.from_matrix(a, b, c, d)
+    if not ((b == c == 0 and a and d) or (a == d == 0 and b and c)):
+        assert turn == Orientation()
+        return
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    shown = turn.upright(pixels)
+    width, height = turn.size(3, 2)
+    assert shown.shape == (height, width, 3)
+    for y in range(2):
+        for x in range(3):
+            right, down = np.sign(a) * x + np.sign(c) * y, np.sign(b) * x + np.sign(d) * y
+            # Axes that point left or up begin at the other side.
+            place = (down if min(b, d) >= 0 else height - 1 + down, right if min(a, c) >= 0 else width - 1 + right)
+            np.testing.assert_array_equal(shown[place], pixels[y, x])

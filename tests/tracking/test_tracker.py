@@ -366,3 +366,11 @@ def test_a_track_is_reported_after_the_time_that_is_set(confirm: float, reported
     tracker = Tracker(TrackerConfig(confirm=confirm, start=0.5), SIZE)
     seen = [len(tracker.update(_detections(_walker(t), score=0.6), t)) for t in _times(10, 2)]
     assert seen.index(1) == reported
+
+
+@pytest.mark.parametrize(("missed", "bridged"), [(0.125, True), (0.1875, False)])
+def test_a_missed_track_is_bridged_for_as_long_as_it_may_go_unseen(missed: float, bridged: bool) -> None:
+    tracker = Tracker(TrackerConfig(timeout=0.125), SIZE)
+    for t in _times(16, 2):
+        tracker.update(_detections(_walker(t)), t)
+    assert len(tracker.update(_detections(), 1.9375 + missed)) == int(bridged)

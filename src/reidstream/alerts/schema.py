@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-from reidstream.gallery.migrations import Migration
+from reidstream.gallery.migrations import Migration, make_tables
 
 metadata = MetaData()
 
@@ -97,11 +97,11 @@ looked = Table("watch_looked", metadata, Column("seq", BigInteger, nullable=Fals
 
 
 def _tables(connection: Connection) -> None:
-    metadata.create_all(connection, tables=[lists, entries, rules, alerts])
+    make_tables(connection, lists, entries, rules, alerts)
 
 
 def _looked(connection: Connection) -> None:
-    looked.create(connection, checkfirst=True)
+    make_tables(connection, looked)
 
 
 ALERT_MIGRATIONS: tuple[Migration, ...] = (

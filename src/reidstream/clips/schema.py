@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Connection, Double, Index, MetaData, Table, Text
 
-from reidstream.gallery.migrations import Migration
+from reidstream.gallery.migrations import Migration, make_tables
 
 metadata = MetaData()
 
@@ -29,7 +29,7 @@ Index("clips_content", clips.c.content, clips.c.start_media)
 
 
 def _table(connection: Connection) -> None:
-    metadata.create_all(connection)
+    make_tables(connection, clips)
 
 
 CLIP_MIGRATIONS: tuple[Migration, ...] = (Migration("the table of clips", _table),)

@@ -20,7 +20,7 @@ from sqlalchemy import (
     func,
 )
 
-from reidstream.gallery import Migration
+from reidstream.gallery.migrations import Migration, make_tables
 
 metadata = MetaData()
 
@@ -123,12 +123,11 @@ checkpoint_times = Table(
 
 
 def _tables(connection: Connection) -> None:
-    first = [worker_sources, leases, workers, inbox, checkpoints, checkpoint_times]
-    metadata.create_all(connection, tables=first)
+    make_tables(connection, worker_sources, leases, workers, inbox, checkpoints, checkpoint_times)
 
 
 def _in_view(connection: Connection) -> None:
-    in_view.create(connection, checkfirst=True)
+    make_tables(connection, in_view)
 
 
 CLUSTER_MIGRATIONS: tuple[Migration, ...] = (

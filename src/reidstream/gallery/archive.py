@@ -3,6 +3,7 @@
 gallery.json        format, embedding space, recordings, and the checksums of the other files
 tracklets.parquet   as ``gallery export people.parquet`` writes them
 people.json         what other packages keep beside the tracklets (people and decisions)
+pictures.parquet    further pictures, where a gallery keeps more than the best of a tracklet (format version 2)
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from reidstream.gallery.archive_checks import (
     row_groups,
 )
 from reidstream.gallery.archive_examiner import Examiner
+from reidstream.gallery.archive_pictures import Pictures, PicturesWriter
 from reidstream.gallery.batch import Batch
 from reidstream.gallery.exporting import write_parquet
 from reidstream.gallery.gallery import Gallery
@@ -41,8 +43,8 @@ from reidstream.gallery.recordings import Recording, State
 from reidstream.gallery.rows import Filter
 from reidstream.types import EmbeddingSpace, EndReason, SourceEnded, SourceStarted, Tracklet
 
-FACTS, TRACKLETS, PEOPLE = "gallery.json", "tracklets.parquet", "people.json"
-FORMAT, VERSION = "reidstream gallery", 1
+FACTS, TRACKLETS, PEOPLE, PICTURES = "gallery.json", "tracklets.parquet", "people.json", "pictures.parquet"
+FORMAT, VERSION = "reidstream gallery", 2
 _AT_ONCE = 500
 
 
@@ -51,6 +53,7 @@ class Archive:
     """An archive that was found to be whole. gallery: uuid of the gallery it was made from. space, model: its vectors.
 
     recordings: what the tracklets were read from. people: the document of PEOPLE. calibration: see ``expected_looks``.
+    pictures: whether there is a file of further pictures.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class Archive:
     recordings: tuple[Recording, ...]
     people: dict[str, Any]
     calibration: str = ANY.name
+    pictures: bool = False
 
     def contents(self) -> Iterator[tuple[str, str]]:
         """The id of each tracklet, and the recording that it is from."""
@@ -68,9 +72,10 @@ class Archive:
 
     def tracklets(self) -> Iterator[list[Tracklet]]:
         """All tracklets in the order in which they were stored, some hundreds at once."""
+        pictures = Pictures(self.folder / PICTURES if self.pictures else None)
         for group in row_groups(self.folder / TRACKLETS, self.space.size):
             for batch in group.combine_chunks().to_batches(_AT_ONCE):
-                yield _tracklets(batch, self.space.size)
+                yield _tracklets(batch, self.space.size, pictures)
 
 
 def write_archive(
@@ -85,7 +90,8 @@ def write_archive(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise GalleryError(f"{folder} is there already; an export needs a new or empty folder")
     with whole_folder(folder, GalleryError, access=gallery.access) as partial:
-        count = write_parquet(gallery, partial / TRACKLETS, where)
+        with PicturesWriter(partial / PICTURES) as pictures:
+            count = write_parquet(gallery, partial / TRACKLETS, where, beside=pictures.add)
         table = pq.read_table(partial / TRACKLETS, columns=["id", "content"])
         text = json.dumps(people(table["id"].to_pylist()), ensure_ascii=False)
         (partial / PEOPLE).write_text(text + "\n", encoding="utf-8")
@@ -93,7 +99,8 @@ def write_archive(
         facts = gallery.facts()
         document = {
             "format": FORMAT,
-            "version": VERSION,
+            # What earlier versions read needs no later one.
+            "version": VERSION if pictures.any else 1,
             "gallery": facts.uuid,
             "exported_wall": time.time(),
             "space": {"fingerprint": facts.space.fingerprint, "model": facts.space.model, "size": facts.space.size},
@@ -105,7 +112,7 @@ def write_archive(
                 if not where or recording.content in left
             ],
             **({} if facts.calibration == ANY.name else {"calibration": facts.calibration}),
-            "sha256": {name: _sha256(partial / name) for name in (TRACKLETS, PEOPLE)},
+            "sha256": {name: _sha256(partial / name) for name in (TRACKLETS, PEOPLE, *[PICTURES] * pictures.any)},
         }
         text = json.dumps(document, indent=1, ensure_ascii=False)
         (partial / FACTS).write_text(text + "\n", encoding="utf-8")
@@ -134,20 +141,25 @@ def read_archive(folder: Path, examiner: Examiner | None = None) -> Archive:
         facts = ArchiveFacts.model_validate(document)
         demand_checksum(plain_file(folder / TRACKLETS), facts.sha256.tracklets)
         demand_checksum(plain_file(folder / PEOPLE, MOST_PEOPLE), facts.sha256.people)
+        pictures = None
+        if facts.sha256.pictures is not None:
+            pictures = plain_file(folder / PICTURES)
+            demand_checksum(pictures, facts.sha256.pictures)
         known = set(Recording.__slots__)
         recordings = tuple(Recording(**values.model_dump(include=known)) for values in facts.recordings)
         sources = {recording.content: recording.source for recording in recordings}
         if len(sources) != len(recordings):
             raise GalleryCorrupt(f"{folder / FACTS} describes a recording twice; export the gallery again")
         with nullcontext(examiner) if examiner is not None else Examiner() as looking:
-            looking.demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources)
+            looking.demand_tracklets(folder / TRACKLETS, facts.space.size, facts.tracklets, sources, pictures)
         people = parsed_json((folder / PEOPLE).read_text(encoding="utf-8"))
         space = EmbeddingSpace(facts.space.fingerprint, facts.space.model, facts.space.size)
-        return Archive(folder, facts.gallery, space, facts.model, recordings, people, facts.calibration)
+        found = pictures is not None
+        return Archive(folder, facts.gallery, space, facts.model, recordings, people, facts.calibration, found)
     except ValidationError as error:
-        found = error.errors()[0]
-        where = ".".join(map(str, found["loc"]))
-        raise GalleryCorrupt(f"{folder / FACTS}: {where}: {found['msg']}; export the gallery again") from None
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise GalleryCorrupt(f"{folder / FACTS}: {where}: {first['msg']}; export the gallery again") from None
     except RecursionError:
         raise GalleryCorrupt(f"the exported gallery in {folder} has lists in lists without end") from None
     except _arrow_errors() as error:
@@ -230,7 +242,7 @@ def _plain(recording: Recording, tracklets: int) -> dict[str, Any]:
     return {**values, "state": state.value, "size": list(recording.size), "tracklets": tracklets}
 
 
-def _tracklets(batch: Any, size: int) -> list[Tracklet]:
+def _tracklets(batch: Any, size: int, pictures: Pictures) -> list[Tracklet]:
     """Rows of the Parquet file; ragged columns are cut out of flat arrays, never built number by number."""
     import pyarrow.compute as pc
 
@@ -259,7 +271,8 @@ def _tracklets(batch: Any, size: int) -> list[Tracklet]:
         values["reason"] = EndReason(values["reason"])
         values["crop_box"] = None if values["crop_box"] is None else tuple(values["crop_box"])
         values |= {name: np.ascontiguousarray(column[row]) for name, column in ragged.items()}
-        tracklets.append(Tracklet(embedding=vectors[row].copy(), **values))
+        more = pictures.of(values["id"])
+        tracklets.append(Tracklet(embedding=vectors[row].copy(), more_crops=more, **values))
     return tracklets
 
 

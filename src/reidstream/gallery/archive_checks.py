@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from reidstream.errors import GalleryCorrupt
 from reidstream.expected_looks import ANY
-from reidstream.gallery.interchange import EARLIEST, LATEST, State, parquet_schema
+from reidstream.gallery.interchange import EARLIEST, LATEST, State, parquet_schema, pictures_schema
 from reidstream.types import EndReason
 
 MOST_FACTS = 64 * 2**20
@@ -35,6 +35,9 @@ _MOST_PROTOTYPES, _MOST_POINTS = 16, 4096
 _MOST_CROP = 4 * 2**20
 _MOST_TEXT = 4096
 """Bytes of one crop and of one text."""
+
+_MOST_PICTURES = 15
+"""Further pictures of a tracklet; the settings allow 16 with the best one."""
 
 _MOST_CROPS = 256 * 2**20
 """Bytes of all crops of a row group."""
@@ -93,10 +96,12 @@ class RecordingFacts(_Strict):
 
 
 class Sums(_Strict):
-    """The checksums of the two other files: of these, and of no others."""
+    """The checksums of the other files: of these, and of no others."""
 
     tracklets: Annotated[str, Field(alias="tracklets.parquet", pattern="^[0-9a-f]{64}$")]
     people: Annotated[str, Field(alias="people.json", pattern="^[0-9a-f]{64}$")]
+    # Of galleries that keep several pictures of a tracklet.
+    pictures: Annotated[str | None, Field(alias="pictures.parquet", pattern="^[0-9a-f]{64}$")] = None
 
 
 class ArchiveFacts(_Strict):
@@ -135,17 +140,45 @@ def demand_checksum(path: Path, expected: str) -> None:
         )
 
 
-def demand_tracklets(path: Path, size: int, count: int, sources: Mapping[str, str]) -> None:
+def demand_tracklets(
+    path: Path, size: int, count: int, sources: Mapping[str, str], pictures: Path | None = None
+) -> None:
     """Raise GalleryCorrupt unless a Parquet file holds so many tracklets that a gallery could have written.
 
-    size: dimensions of the vectors. sources: the source of each recording, by content.
+    size: dimensions of the vectors. sources: the source of each recording, by content. pictures: the file of their
+    further pictures, which is looked through, too.
     """
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for batch in row_groups(path, size):
         for row, trouble in _troubles(batch, size, sources, seen):
             raise GalleryCorrupt(f"{path}: tracklet {row} {trouble}; export the gallery again")
     if len(seen) != count:
         raise GalleryCorrupt(f"{path} holds {len(seen)} tracklets, and should hold {count}; export the gallery again")
+    if pictures is not None:
+        _demand_pictures(pictures, seen)
+
+
+def _demand_pictures(path: Path, places: Mapping[str, int]) -> None:
+    """Raise GalleryCorrupt unless a file of further pictures follows the order of these tracklets."""
+    last = number = -1
+    for group in picture_groups(path):
+        for id, count, crop in zip(*(group.column(name).to_pylist() for name in ("id", "number", "crop")), strict=True):
+            place = places.get(id)
+            if place is None:
+                trouble = "is of no tracklet of the archive"
+            elif count != (number + 1 if place == last else 1) or place < last or count > _MOST_PICTURES:
+                trouble = "is not in its place"
+            elif crop is None or not crop.startswith(b"\xff\xd8"):
+                trouble = "is not a JPEG file"
+            else:
+                last, number = place, count
+                continue
+            raise GalleryCorrupt(f"{path}: picture {count} of {str(id)[:40]!r} {trouble}; export the gallery again")
+
+
+def picture_groups(path: Path) -> Iterator[Any]:
+    """The row groups of a file of further pictures, as ``row_groups``."""
+    return _row_groups(path, pictures_schema(), {}, None)
 
 
 def row_groups(path: Path, size: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
@@ -153,10 +186,22 @@ def row_groups(path: Path, size: int, columns: Sequence[str] | None = None) -> I
 
     columns: only these. Some broken files end the process in here; see ``archive_examiner``.
     """
+    most = {
+        "embedding": size,
+        "prototypes": size * _MOST_PROTOTYPES,
+        "prototype_weights": _MOST_PROTOTYPES,
+        "frames": _MOST_POINTS,
+        "boxes": 4 * _MOST_POINTS,
+        "crop_box": 4,
+    }
+    return _row_groups(path, parquet_schema(size), most, columns)
+
+
+def _row_groups(path: Path, schema: Any, most: Mapping[str, int], columns: Sequence[str] | None) -> Iterator[Any]:
+    """most: values of a row in each column that may have more than one."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = parquet_schema(size)
     words = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_binary(field.type)]
     # Words and crops are read as numbers into a list of different ones, so that a crop that is repeated a thousand
     # times is not there a thousand times before it is known how large it is.
@@ -167,7 +212,7 @@ def row_groups(path: Path, size: int, columns: Sequence[str] | None = None) -> I
         if [(f.name, f.type) for f in plain] != [(f.name, f.type) for f in expected]:
             raise GalleryCorrupt(f"{path} has other columns than an exported gallery; export it again")
         for number in range(file.metadata.num_row_groups):
-            _demand_small(path, file.metadata.row_group(number), size)
+            _demand_small(path, file.metadata.row_group(number), most)
             table = file.read_row_group(number, columns=columns)
             for name in words:
                 if name in table.schema.names:
@@ -175,17 +220,9 @@ def row_groups(path: Path, size: int, columns: Sequence[str] | None = None) -> I
             yield table.cast(pa.schema([field for field in schema if field.name in table.schema.names]))
 
 
-def _demand_small(path: Path, group: Any, size: int) -> None:
+def _demand_small(path: Path, group: Any, most: Mapping[str, int]) -> None:
     """Raise unless a row group says of itself that it has as many values as its rows could have."""
     rows = group.num_rows
-    most = {
-        "embedding": size,
-        "prototypes": size * _MOST_PROTOTYPES,
-        "prototype_weights": _MOST_PROTOTYPES,
-        "frames": _MOST_POINTS,
-        "boxes": 4 * _MOST_POINTS,
-        "crop_box": 4,
-    }
     for number in range(group.num_columns):
         column = group.column(number)
         name = column.path_in_schema.split(".")[0]
@@ -213,8 +250,8 @@ def _demand_short(path: Path, column: Any, name: str) -> None:
             )
 
 
-def _troubles(table: Any, size: int, sources: Mapping[str, str], seen: set[str]) -> Iterator[tuple[str, str]]:
-    """(id, what is wrong) of every tracklet that no gallery could have written. seen: ids so far; grows."""
+def _troubles(table: Any, size: int, sources: Mapping[str, str], seen: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """(id, what is wrong) of every tracklet that no gallery could have written. seen: ids so far, placed; grows."""
     import pyarrow.compute as pc
 
     n = len(table)
@@ -235,7 +272,7 @@ def _troubles(table: Any, size: int, sources: Mapping[str, str], seen: set[str])
             yield id, "belongs to a recording that is not described"
         elif reason not in set(EndReason):
             yield id, f"ended for an unknown reason ({reason[:40]!r})"
-        seen.add(id)
+        seen.setdefault(id, len(seen))
     numbers = {
         name: table.column(name).to_numpy()
         for name in required

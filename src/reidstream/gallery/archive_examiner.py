@@ -4,8 +4,8 @@ Arrow calls ``terminate`` over some broken Parquet files, which no ``except`` cl
 be a server that owns a gallery) must outlive whatever somebody sends: it reads a file only after another process has
 read the very same bytes to their end.
 
-Run as a main program it answers requests, pickled as ``multiprocessing`` does: (path, size, count, sources), and None
-or (kind of error, text).
+Run as a main program it answers requests, pickled as ``multiprocessing`` does: (path, size, count, sources, pictures),
+and None or (kind of error, text).
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ class Examiner:
     def __init__(self) -> None:
         self._start()
 
-    def demand_tracklets(self, path: Path, size: int, count: int, sources: Mapping[str, str]) -> None:
+    def demand_tracklets(
+        self, path: Path, size: int, count: int, sources: Mapping[str, str], pictures: Path | None = None
+    ) -> None:
         """As ``archive_checks.demand_tracklets``. Raises GalleryCorrupt also where reading the file ends a process."""
         if self._child.poll() is not None:
             self._start()
         try:
-            self._requests.send((str(path), size, count, dict(sources)))
+            self._requests.send((str(path), size, count, dict(sources), pictures and str(pictures)))
             answer = self._answers.recv()
         except (OSError, EOFError):
             raise GalleryCorrupt(
@@ -84,11 +86,11 @@ def main() -> None:
         os.dup2(silence, stream.fileno())
     while True:
         try:
-            path, size, count, sources = requests.recv()
+            path, size, count, sources, pictures = requests.recv()
         except EOFError:
             return
         try:
-            demand_tracklets(Path(path), size, count, sources)
+            demand_tracklets(Path(path), size, count, sources, pictures and Path(pictures))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other side says it
             answers.send((type(error).__name__, str(error)))
         else:

@@ -18,7 +18,7 @@ from reidstream.gallery.gallery import Gallery
 from reidstream.gallery.interchange import parquet_schema
 from reidstream.gallery.rows import EVERYTHING, Filter
 from reidstream.gallery.whose import WHOSE
-from reidstream.types import EmbeddingSpace
+from reidstream.types import EmbeddingSpace, Tracklet
 
 _AT_ONCE = 500
 
@@ -82,8 +82,18 @@ def _parquet(gallery: Gallery, path: Path, where: Filter) -> int:
     return write_parquet(gallery, path, where, whose=True)
 
 
-def write_parquet(gallery: Gallery, path: Path, where: Filter, *, whose: bool = False) -> int:
-    """Everything about the tracklets that a filter leaves, a row each; how many. whose: their people, too."""
+def write_parquet(
+    gallery: Gallery,
+    path: Path,
+    where: Filter,
+    *,
+    whose: bool = False,
+    beside: Callable[[list[Tracklet]], object] = lambda some: None,
+) -> int:
+    """Everything about the tracklets that a filter leaves, a row each; how many. whose: their people, too.
+
+    beside: is given what is written, some hundred at once, for what no row has room for.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,6 +114,7 @@ def write_parquet(gallery: Gallery, path: Path, where: Filter, *, whose: bool = 
                 rows = {record["id"]: record for record in gallery.rows(ids=[t.id for t in some]).records()}
                 columns |= {name: [rows[t.id][name] for t in some] for name in ("zones", *WHOSE)}
             writer.write_table(pa.table(columns, schema=schema))
+            beside(some)
             count += len(some)
     return count
 

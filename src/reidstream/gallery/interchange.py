@@ -48,3 +48,10 @@ def parquet_schema(size: int) -> Any:
             ("crop_box", pa.list_(number)),
         ]
     )
+
+
+def pictures_schema() -> Any:
+    """The columns of a file of further pictures of tracklets: in the order of the tracklets, numbered from 1."""
+    import pyarrow as pa
+
+    return pa.schema([("id", pa.string()), ("number", pa.int64()), ("crop", pa.binary())])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import Connection, MetaData, delete, insert, inspect, make_url, select, text
+from sqlalchemy import Connection, Table, delete, insert, inspect, make_url, select, text
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from reidstream.errors import GalleryMismatch
@@ -36,17 +36,17 @@ class Migration:
     apply: Callable[[Connection], None]
 
 
-def make_tables(connection: Connection, described: MetaData) -> None:
-    """Make all tables that are described, with their indexes, except those that are there."""
-    for statement in _making(described, connection.dialect.name):
+def make_tables(connection: Connection, *tables: Table) -> None:
+    """Make these tables with their indexes, in this order, except those that are there."""
+    for statement in _making(tables, connection.dialect.name):
         connection.exec_driver_sql(statement)
 
 
 @cache
-def _making(described: MetaData, backend: str) -> tuple[str, ...]:
+def _making(tables: tuple[Table, ...], backend: str) -> tuple[str, ...]:
     # Putting thirty tables into words takes longer than making them, and the words are always the same.
     words: list[CreateTable | CreateIndex] = []
-    for table in described.sorted_tables:
+    for table in tables:
         words.append(CreateTable(table, if_not_exists=True))
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         words += [CreateIndex(index, if_not_exists=True) for index in indexes]
@@ -55,19 +55,19 @@ def _making(described: MetaData, backend: str) -> tuple[str, ...]:
 
 
 def _first_tables(connection: Connection) -> None:
-    make_tables(connection, metadata)
+    make_tables(connection, *metadata.tables.values())
 
 
 def _index_of_ends(connection: Connection) -> None:
-    tracklets_end.create(connection, checkfirst=True)
+    connection.execute(CreateIndex(tracklets_end, if_not_exists=True))
 
 
 def _tombstones(connection: Connection) -> None:
-    tombstones.create(connection, checkfirst=True)
+    make_tables(connection, tombstones)
 
 
 def _fences(connection: Connection) -> None:
-    fences.create(connection, checkfirst=True)
+    make_tables(connection, fences)
 
 
 def _beginnings(connection: Connection) -> None:
@@ -78,19 +78,19 @@ def _beginnings(connection: Connection) -> None:
 
 
 def _left_out(connection: Connection) -> None:
-    left_out.create(connection, checkfirst=True)
+    make_tables(connection, left_out)
 
 
 def _stays(connection: Connection) -> None:
-    stays.create(connection, checkfirst=True)
+    make_tables(connection, stays)
 
 
 def _next_embeddings(connection: Connection) -> None:
-    next_embeddings.create(connection, checkfirst=True)
+    make_tables(connection, next_embeddings)
 
 
 def _more_crops(connection: Connection) -> None:
-    more_crops.create(connection, checkfirst=True)
+    make_tables(connection, more_crops)
 
 
 def _readers(connection: Connection) -> None:

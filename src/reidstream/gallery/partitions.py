@@ -104,7 +104,7 @@ def _readers_left(database: Database) -> list[int]:
 
 
 class Room:
-    """Has the next partitions ready before they are wanted. For the owner of a gallery."""
+    """Has the next partitions ready before they are wanted. For the owner of a gallery on a server."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -113,7 +113,7 @@ class Room:
 
     def reach(self, last: int) -> None:
         """Rows up to this ``seq`` were given. What locks do not allow at once is tried again some rows later."""
-        if self._database.is_sqlite or last < self._next:
+        if last < self._next:
             return
         self._next = min(self._made(table.name, last) for table in PARTITIONED) - _AHEAD
 

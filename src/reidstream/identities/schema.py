@@ -139,7 +139,7 @@ Index("former_links_b", former_links.c.b)
 
 
 def _tables(connection: Connection) -> None:
-    make_tables(connection, metadata)
+    make_tables(connection, *metadata.tables.values())
 
 
 def _origin_of_operations(connection: Connection) -> None:

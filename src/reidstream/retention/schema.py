@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Double, Integer, MetaData, Table, Text
 
-from reidstream.gallery import Migration
+from reidstream.gallery.migrations import Migration, make_tables
 
 metadata = MetaData()
 
@@ -27,7 +27,7 @@ retention_runs = Table(
 
 
 def _table(connection: Connection) -> None:
-    metadata.create_all(connection)
+    make_tables(connection, retention_runs)
 
 
 RETENTION_MIGRATIONS: tuple[Migration, ...] = (Migration("the table of runs that erased what was due", _table),)

@@ -92,14 +92,19 @@ class Site:
         return [f for f in check_files(paths) if f.code != "engine-name"]
 
 
+def prepared_site(folder: Path, write_reid: Writer, write_detector: Writer) -> Site:
+    """A site in an empty folder."""
+    write_reid(folder / "reid.onnx")
+    write_detector(folder / "detector.onnx", classes=("car", "bicycle", "person", "roadsign"))
+    (folder / "labels.txt").write_text("car\nbicycle\nperson\nroadsign\n")
+    (folder / "parser.so").write_bytes(b"")
+    (folder / "tracker.yml").write_text(TRACKER)
+    return Site(folder, write_reid)
+
+
 @pytest.fixture
 def site(tmp_path: Path, write_reid: Writer, write_detector: Writer) -> Site:
-    write_reid(tmp_path / "reid.onnx")
-    write_detector(tmp_path / "detector.onnx", classes=("car", "bicycle", "person", "roadsign"))
-    (tmp_path / "labels.txt").write_text("car\nbicycle\nperson\nroadsign\n")
-    (tmp_path / "parser.so").write_bytes(b"")
-    (tmp_path / "tracker.yml").write_text(TRACKER)
-    return Site(tmp_path, write_reid)
+    return prepared_site(tmp_path, write_reid, write_detector)
 
 
 def _codes(findings: Sequence[Finding]) -> set[str]:

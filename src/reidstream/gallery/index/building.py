@@ -128,7 +128,10 @@ def build(place: Place, index_place: IndexPlace, generation: int, progress: Prog
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(target, ignore_errors=True)
     done = _in_a_process_of_its_own(place.folder, partial, index_place.size, progress)
-    partial.rename(target)
+    try:
+        partial.rename(target)
+    except OSError as error:
+        raise GalleryError(f"the index of gallery {place.folder} cannot be put into its place: {error}") from None
     return done
 
 
@@ -188,6 +191,10 @@ def _main(folder: Path, target: Path, size: int) -> int:
         database.close()
     except GalleryError as error:
         say(error=str(error))
+        return 1
+    except OSError as error:
+        # The folder was removed, or the disk is full.
+        say(error=f"the index of gallery {folder} cannot be made: {error}")
         return 1
     say(revision=revision)
     return 0

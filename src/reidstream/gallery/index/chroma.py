@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,6 +51,29 @@ _LOCKED_SECONDS = 30.0
 """How long a change waits for what still holds an embedded index's files."""
 
 
+def chromadb() -> ModuleType:
+    """ChromaDB, whose import takes half a second of processor.
+
+    While it is imported it compares each of its methods with the one that it overrides, which is a sixth of that and
+    what its own tests are for.
+    """
+    with contextlib.ExitStack() as stack:
+        if "chromadb" not in sys.modules and importlib.util.find_spec("overrides") is not None:
+            checking = importlib.import_module("overrides")
+            for name in ("override", "overrides"):
+                stack.callback(setattr, checking, name, getattr(checking, name))
+                setattr(checking, name, _taken_on_trust)
+        return importlib.import_module("chromadb")
+
+
+def _taken_on_trust(method: Any = None, **_: bool) -> Any:
+    """What ``overrides.override`` does, but for comparing."""
+    if method is None:
+        return _taken_on_trust
+    method.__override__ = True
+    return method
+
+
 class ChromaIndex:
     """A VectorIndex over one ChromaDB collection with cosine distance.
 
@@ -80,9 +107,7 @@ class ChromaIndex:
         """The index in a folder, made when it is not there. ``size``: number of dimensions."""
 
         def client() -> Any:
-            import chromadb
-
-            return chromadb.PersistentClient(str(folder), settings=_settings())
+            return chromadb().PersistentClient(str(folder), settings=_settings())
 
         folder.mkdir(parents=True, exist_ok=True)
         return cls(size, client, COLLECTION, f"{folder}")
@@ -203,12 +228,10 @@ def drop_collections(address: str, prefix: str, keep: str) -> None:
 
 
 def _server(address: str) -> Any:
-    import chromadb
-
     parts = urlsplit(filled_in(address))
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 8000)
-    return chromadb.HttpClient(host=parts.hostname or "", port=port, ssl=secure, settings=_settings())
+    return chromadb().HttpClient(host=parts.hostname or "", port=port, ssl=secure, settings=_settings())
 
 
 def _let_go(client: Any) -> None:
@@ -253,6 +276,4 @@ def _explained(where: str) -> Iterator[None]:
 
 
 def _settings() -> Any:
-    from chromadb.config import Settings
-
-    return Settings(anonymized_telemetry=False)
+    return chromadb().Settings(anonymized_telemetry=False)

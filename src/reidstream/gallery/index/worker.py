@@ -87,7 +87,9 @@ def serve(requests: Connection, answers: Connection) -> None:
             answer: tuple[Any, ...] = (True, worker.call(name, number, arguments))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             kind = type(error).__name__ if type(error).__name__ in ERRORS else "GalleryError"
-            answer = (False, kind, str(error.args[0]) if error.args else type(error).__name__)
+            # The first argument of an OSError is a number, and the words of a KeyError stand in quotes.
+            text = str(error if isinstance(error, OSError) else error.args[0]) if error.args else type(error).__name__
+            answer = (False, kind, text)
         try:
             answers.send(answer)
         except OSError:
@@ -105,7 +107,9 @@ def main() -> None:
     os.dup2(2, 1)
     # Takes two seconds, which whoever started this process may have other work for. An error is told by the first call.
     with contextlib.suppress(Exception):
-        import chromadb  # noqa: F401
+        from reidstream.gallery.index.chroma import chromadb
+
+        chromadb()
     serve(Connection(0, writable=False), Connection(answers, readable=False))
     # ChromaDB's threads would keep the interpreter from ending; what was acknowledged is in its files' log.
     sys.stderr.flush()

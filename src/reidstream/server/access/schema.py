@@ -23,7 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from reidstream.gallery import Migration
+from reidstream.gallery.migrations import Migration, make_tables
 from reidstream.gallery.schema import tracklets
 
 metadata = MetaData()
@@ -184,7 +184,7 @@ def as_json(cameras: Collection[str] | None) -> str | None:
 
 
 def _tables(connection: Connection) -> None:
-    metadata.create_all(connection)
+    make_tables(connection, *metadata.tables.values())
 
 
 SERVER_MIGRATIONS: tuple[Migration, ...] = (
