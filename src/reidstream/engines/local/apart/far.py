@@ -124,7 +124,7 @@ class Link:
                 items.append((item.source, item))
             elif isinstance(item, Head):
                 picture = FarPicture(self, item.size, item.token)
-                frame = Frame(item.source, item.index, item.media_time, item.wall_time, picture)
+                frame = Frame(item.source, item.frame, item.media_time, item.wall_time, picture)
                 if item.token is None:
                     items.append((item.source, Read(frame, None, 0)))
                     continue

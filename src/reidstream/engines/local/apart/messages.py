@@ -25,7 +25,7 @@ class Head(NamedTuple):
     """
 
     source: str
-    index: int
+    frame: int
     media_time: float
     wall_time: float
     size: tuple[int, int]
