@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reidstream.identities.how_many import how_many
+from reidstream.identities.how_many import Likeliest, how_many
 from reidstream.types import IntArray
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -25,7 +25,8 @@ def counted(
     n = len(person)
     rows = np.arange(n)
     pairs = pairs_of(person, apart, seed)
-    return how_many(rows, rows if begun is None else begun, *pairs, np.ones(n), np.full((n, n), never))
+    certain = rows if begun is None else begun
+    return how_many(Likeliest(rows, certain, *pairs, np.ones(n), np.full((n, n), never)))
 
 
 def test_where_nobody_comes_back_everybody_is_one() -> None:
@@ -64,4 +65,4 @@ def test_it_is_the_same_each_time() -> None:
 
 def test_of_nobody_there_are_none() -> None:
     none = np.zeros(0, np.int64)
-    assert how_many(none, none, none, none, np.zeros(0), np.zeros(0), np.zeros((0, 0), bool)) == 0.0
+    assert how_many(Likeliest(none, none, none, none, np.zeros(0), np.zeros(0), np.zeros((0, 0), bool))) == 0.0

@@ -15,6 +15,7 @@ The mean number of groups is the estimate: no single doubtful join has to be mad
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,24 +36,29 @@ _EXPECTED = 0.5 ** np.arange(_LARGEST)
 Floats = npt.NDArray[np.float64]
 
 
-def how_many(
-    group: IntArray,
-    begun: IntArray,
-    i: IntArray,
-    j: IntArray,
-    ratio: Floats,
-    weight: Floats,
-    two: npt.NDArray[np.bool_],
-) -> float:
-    """The expected number of people of n rows; the same for the same rows.
+@dataclass(frozen=True, slots=True)
+class Likeliest:
+    """A likely grouping of n rows, and what speaks for any other.
 
-    group: int64 (n,), a likely grouping, to begin with. begun: int64 (n,), groups of what is certainly one person.
-    i, j: int64 (m,), pairs i < j, each once. ratio: float64 (m,), the logarithms of their likelihood ratios; others are
-    unlike. weight: float64 (n,), clarity. two: bool (n, n), who is certainly two people.
+    group: int64 (n,). begun: int64 (n,), groups of what is certainly one person. i, j: int64 (m,), pairs i < j, each
+    once. ratio: float64 (m,), the logarithms of their likelihood ratios; others are unlike. weight: float64 (n,),
+    clarity. two: bool (n, n), who is certainly two people.
     """
-    if not len(group):
+
+    group: IntArray
+    begun: IntArray
+    i: IntArray
+    j: IntArray
+    ratio: Floats
+    weight: Floats
+    two: npt.NDArray[np.bool_]
+
+
+def how_many(found: Likeliest) -> float:
+    """The expected number of people; the same for the same rows."""
+    if not len(found.group):
         return 0.0
-    drawn = _Grouping(group, begun, i, j, ratio, weight, two)
+    drawn = _Grouping(found)
     rng = np.random.default_rng(0)
     counts = []
     for _ in range(_SWEEPS):
@@ -64,30 +70,22 @@ def how_many(
 class _Grouping:
     """A grouping of units, which are rows that are certainly one person."""
 
-    def __init__(
-        self,
-        group: IntArray,
-        begun: IntArray,
-        i: IntArray,
-        j: IntArray,
-        ratio: Floats,
-        weight: Floats,
-        two: npt.NDArray[np.bool_],
-    ) -> None:
-        names, first, unit = np.unique(begun, return_index=True, return_inverse=True)
-        self._two = two
+    def __init__(self, begin: Likeliest) -> None:
+        names, first, unit = np.unique(begin.begun, return_index=True, return_inverse=True)
+        self._two = begin.two
         self._rows: list[list[int]] = [[] for _ in names]
         for row, number in enumerate(unit.tolist()):
             self._rows[number].append(row)
-        self._weight: list[float] = np.bincount(unit, weight).tolist()
+        self._weight: list[float] = np.bincount(unit, begin.weight).tolist()
         # What is no more alike than who was not compared needs no place.
         self._least = math.exp(_POWER * UNLIKE)
-        some = (ratio > UNLIKE) & (unit[i] != unit[j])
-        above = (np.exp(_POWER * ratio[some]) - self._least) * weight[i[some]] * weight[j[some]]
+        some = (begin.ratio > UNLIKE) & (unit[begin.i] != unit[begin.j])
+        i, j = begin.i[some], begin.j[some]
+        above = (np.exp(_POWER * begin.ratio[some]) - self._least) * begin.weight[i] * begin.weight[j]
         self._near: list[dict[int, float]] = [{} for _ in names]
-        for a, b, value in zip(unit[i[some]].tolist(), unit[j[some]].tolist(), above.tolist(), strict=True):
+        for a, b, value in zip(unit[i].tolist(), unit[j].tolist(), above.tolist(), strict=True):
             self._near[a][b] = self._near[b][a] = self._near[a].get(b, 0.0) + value
-        self._label: list[int] = group[first].tolist()
+        self._label: list[int] = begin.group[first].tolist()
         self._members: dict[int, list[int]] = {}
         for number, label in enumerate(self._label):
             self._members.setdefault(label, []).append(number)

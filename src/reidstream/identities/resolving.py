@@ -34,7 +34,7 @@ from reidstream.identities.calibration import (
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.continuing import continuations, left_over
 from reidstream.identities.evidence import Evidence
-from reidstream.identities.how_many import how_many
+from reidstream.identities.how_many import Likeliest, how_many
 from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.linkage import UNLIKE, Linkage
 from reidstream.identities.memberships import Likeness, memberships, without_doubtful
@@ -192,7 +192,7 @@ def _grouped(
     estimated = len(np.unique(group[likeliest < 0])) + float(sure[likeliest >= 0].sum())
     if needed is None and excluded is not None:
         weighed = _going_on(pairs.i, pairs.j, read.ratio, following, n)
-        estimated = how_many(group, begun, *weighed, clarity, excluded)
+        estimated = how_many(Likeliest(group, begun, *weighed, clarity, excluded))
     return Resolution(group, sure, likeliest, chance, calibration, odds, cameras, estimated)
 
 
