@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from reidstream.config import Config
-from reidstream.engines.local.sampling import CropSamplers, FrameCrops, TrackedFrame, pixels_of
+from reidstream.engines.local.sampling import CropSamplers, FrameCrops, TrackedFrame, pictures_of
 from reidstream.gpu import people
 from reidstream.gpu.copies import crops_of
 from reidstream.gpu.picture import DevicePicture
@@ -137,4 +138,4 @@ def test_what_is_sampled_of_a_source_does_not_depend_on_the_others() -> None:
             together.forget("b", 1)
             alone["b"].forget("b", 1)
     assert sampled > 20
-    assert pixels_of([]) == []
+    assert pictures_of([], lambda pixels: Future()) == []
