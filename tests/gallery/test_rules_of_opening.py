@@ -29,6 +29,7 @@ from reidstream.gallery.database import _COMPILED, BUSY_SECONDS, DATABASE_FILE, 
 from reidstream.gallery.facts import write_facts
 from reidstream.gallery.fencing import check_fence, take_fence
 from reidstream.gallery.index import chroma
+from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, make_tables, migrate
 from reidstream.gallery.opening import Opened, make_folder, open_to, own, unmake
 from reidstream.gallery.ownership import (
@@ -41,7 +42,7 @@ from reidstream.gallery.ownership import (
 )
 from reidstream.gallery.reranking import Reranking
 from reidstream.gallery.schema import details, meta, metadata, tracklets, tracklets_end
-from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock
+from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock, write_gallery_sheet
 from reidstream.identities.schema import metadata as identity_metadata
 from reidstream.retention.schema import metadata as retention_metadata
 from reidstream.server.access.schema import metadata as server_metadata
@@ -486,6 +487,16 @@ def test_times_are_written_for_people() -> None:
         "10:00:00",
     ]
     assert wall_clock(1e300) == "1e+300 s"
+    assert [wall_clock(moment) for moment in (EARLIEST, LATEST)] == ["0001-01-01 00:00:00", "9999-12-31 23:59:59"]
+
+
+@pytest.mark.parametrize(("limit", "said"), [(2, "the first 2 of 12 tracklets"), (12, "12 tracklets")])
+def test_a_page_says_how_many_of_how_many_it_shows(gallery: Gallery, tmp_path: Path, limit: int, said: str) -> None:
+    page = tmp_path / "sheet.html"
+    assert write_gallery_sheet(gallery, page, limit=limit) == (limit, 12)
+    text = page.read_text()
+    assert said in text
+    assert ("the first" in text) == (limit < 12)
 
 
 def test_a_page_names_a_clip_from_its_own_folder(tmp_path: Path) -> None:

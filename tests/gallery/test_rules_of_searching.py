@@ -18,6 +18,7 @@ from reidstream.errors import GalleryError
 from reidstream.gallery import Filter, Gallery, searching
 from reidstream.gallery.facts import read_facts
 from reidstream.gallery.index.exact import ExactIndex
+from reidstream.gallery.index.processes import Answered
 from reidstream.gallery.searching import Searcher
 from reidstream.types import Tracklet
 
@@ -240,3 +241,70 @@ def test_everything_is_read_only_when_more_candidates_would_be_asked_for_than_th
     # Who has enough already asks for no more.
     search.search(PEOPLE[0].embedding, 2, Filter(sources=("door",)))
     assert len(reads) == read
+
+
+class Answering:
+    """Index processes that know some rows, up to a revision. ``wanted``: how many each question asked for."""
+
+    def __init__(self, index: ExactIndex, revision: int) -> None:
+        self._index, self._revision = index, revision
+        self.wanted: list[int] = []
+
+    def ask(self, _connection: Any, _facts: Any, queries: Any, k: int, _where: Filter) -> Answered:
+        self.wanted.append(k)
+        return Answered(self._index.search(queries, k), self._revision)
+
+
+def asking(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, known: Sequence[Tracklet], revision: int
+) -> tuple[Searcher, Answering]:
+    """A search that asks processes which know some rows, over an index that holds nothing."""
+    search = searcher(gallery, monkeypatch, ExactIndex(SIZE), indexed=60)
+    answering: Any = Answering(index_of(known), revision)
+    search._processes = answering
+    return search, answering
+
+
+@pytest.mark.parametrize(("behind", "known"), [(0, PEOPLE), (7, PEOPLE[:53])])
+def test_what_a_process_does_not_know_yet_is_found_beside_what_it_knows(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, behind: int, known: Sequence[Tracklet]
+) -> None:
+    search, answering = asking(gallery, monkeypatch, known, 60 - behind)
+    assert finds_everybody(search, PEOPLE)
+    assert len(answering.wanted) == 1
+    (answer,) = search.search(PEOPLE[58].embedding, 20, Filter())
+    expected = np.argsort(-np.stack([t.embedding for t in PEOPLE]) @ PEOPLE[58].embedding, kind="stable")[:20]
+    assert [match.tracklet for match in answer] == [PEOPLE[n].id for n in expected]
+
+
+@pytest.mark.parametrize(("tail", "asked"), [(7, True), (6, False)])
+def test_a_process_that_is_far_behind_is_left_alone(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, tail: int, asked: bool
+) -> None:
+    monkeypatch.setattr(searching, "_LONG_TAIL", tail)
+    search, _ = asking(gallery, monkeypatch, PEOPLE[:53], 53)
+    with gallery.read() as connection:
+        found = search._asked(connection, PEOPLE[0].embedding[None], 2, Filter())
+        assert (found is not None) == asked
+        assert search._asked(connection, PEOPLE[0].embedding[None], 2, Filter(zones=("door",))) is None
+
+
+def test_more_is_asked_for_when_a_process_names_who_is_gone(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_SPARE", 1)
+    gone = [replace(t, id=f"{n:032x}") for n, t in enumerate(PEOPLE[:1] * 9)]
+    search, answering = asking(gallery, monkeypatch, [*gone, *PEOPLE], 60)
+    with gallery.read() as connection:
+        found = search._asked(connection, PEOPLE[0].embedding[None], 2, Filter())
+        assert found is not None
+        assert found[0][0].tracklet == PEOPLE[0].id
+        assert answering.wanted == [3, 12]
+        # It is given up when the index is quicker.
+        answering.wanted.clear()
+        monkeypatch.setattr(searching, "_WIDEST", -8)
+        assert search._asked(connection, PEOPLE[0].embedding[None], 2, Filter()) is None
+        assert answering.wanted == [3]
+        # There are no more than it has named: then that is all.
+        few, _ = asking(gallery, monkeypatch, [*gone[:1], PEOPLE[5]], 60)
+        found = few._asked(connection, PEOPLE[0].embedding[None], 2, Filter())
+        assert found is not None
+        assert [match.tracklet for match in found[0]] == [PEOPLE[5].id]

@@ -274,7 +274,6 @@ def test_check_names_rows_that_contradict_themselves(tmp_path: Path) -> None:
         assert f"tracklet {tracklets[place].id} {text}" in messages
 
 
-@pytest.mark.usefixtures("unproven")
 def test_a_vector_of_another_size_is_named_and_can_be_erased(tmp_path: Path) -> None:
     tracklets = some_tracklets(30)
     with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE) as gallery:

@@ -17,9 +17,9 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.migrations import migrate
 from reidstream.gallery.schema import meta
 from reidstream.identities import online, remembered, settling
-from reidstream.identities.calibration import Calibration
+from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras
-from reidstream.identities.deciding import Conclusion, Decider, Decision
+from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import append_events
@@ -251,6 +251,27 @@ def test_strangers_of_a_vector_are_those_who_are_not_likely_the_same_person() ->
     # Twenty more who look exactly the same: they are the same person, and move hardly anything.
     assert abs(with_own[0] - alone[0]) < 0.5 * (1.0 - alone[0])
     assert [made.strangers_of(own)] == made.strangers_of_all(own[None])
+
+
+def test_somebody_alone_is_as_probable_as_their_looks_say_and_who_is_unknown_is_not() -> None:
+    made = decider(("p", seen("a", 0)), ("q", seen("b", 1)))
+    again = seen("c", 0, 100.0)
+    assert made.alone("p", again) > 0.5 > made.alone("q", again)
+    assert made.alone("absent", again) == 0.0
+
+
+def test_the_more_alike_they_look_the_better_the_odds_and_looks_of_another_day_are_no_proof() -> None:
+    made = decider()
+    asked = seen("c", 0, 100.0)
+    similarity, gaps = np.array([0.3, 0.6, 0.9]), np.zeros(3)
+    found = made.odds_of(similarity, [(0.3, 0.05)] * 3, asked, gaps)
+    assert found == sorted(found) and found[0] < 0 < found[2]
+    clarity = np.full(3, float(clarity_of(QUERY_STRENGTH)) * asked.clarity)
+    ratio = made._log_ratio(similarity, [(0.3, 0.05)] * 3, asked.strangers, clarity)
+    np.testing.assert_allclose(found, Calibration().prior + ratio)
+    # Looks of another day are no proof, however alike.
+    another_day = made.odds_of(similarity, [(0.3, 0.05)] * 3, asked, gaps + 5 * 86400)
+    assert max(another_day) < 0
 
 
 # -- what waits

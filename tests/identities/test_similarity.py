@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reidstream.identities import similarity as similarity_module
 from reidstream.identities.similarity import candidates
 
 
@@ -37,3 +41,26 @@ def test_the_shortcuts_of_large_galleries_miss_hardly_anybody() -> None:
     low, high = np.minimum(rows[:, None], nearest), np.maximum(rows[:, None], nearest)
     wanted = (low * len(vectors) + high).ravel().tolist()
     assert np.mean([pair in found for pair in wanted]) > 0.995
+
+
+@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(90, 200))
+def test_what_is_put_in_order_by_a_sample_is_what_is_greatest(seed: int, most: int, n: int) -> None:
+    block = np.random.default_rng(seed).normal(size=(4, n)).astype(np.float32)
+    found = {}
+    for many in (0, 1000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(similarity_module, "_MANY", many)
+            rows, columns = similarity_module._nearest(block.copy(), most)
+            found[many] = sorted(zip(rows.tolist(), columns.tolist(), strict=True))
+    assert found[0] == found[1000]
+    assert len(found[0]) == 4 * most
+
+
+def test_few_axes_are_taken_as_they_are() -> None:
+    vectors = people(20, 3)[:, : similarity_module._AXES]
+    assert similarity_module._strongest_axes(vectors) is vectors
+    wide = people(20, 3)
+    fewer = similarity_module._strongest_axes(wide)
+    assert fewer.shape == (60, similarity_module._AXES)
+    # Products stay nearly what they were.
+    np.testing.assert_allclose(fewer @ fewer.T, wide @ wide.T, atol=0.02)

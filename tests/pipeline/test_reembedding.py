@@ -85,7 +85,6 @@ def test_where_the_files_are_gone_the_stored_crops_are_used(videos: list[Path], 
         assert len({opened.search(t.embedding, 1)[0][0].tracklet for t in opened.tracklets()}) == 4
 
 
-@pytest.mark.usefixtures("unproven")
 @pytest.mark.setting("tracklets.crops")
 def test_as_many_crops_are_kept_as_the_setting_says_and_all_of_them_are_used(
     videos: list[Path], tmp_path: Path

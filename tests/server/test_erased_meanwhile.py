@@ -42,7 +42,6 @@ def test_a_tracklet_that_is_erased_while_somebody_asks_for_it_is_not_found(
     assert "FOREIGN" not in problem["detail"]
 
 
-@pytest.mark.usefixtures("unproven")
 def test_nothing_about_somebody_is_written_down_after_they_were_erased(
     owner: Asking, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

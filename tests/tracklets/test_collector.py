@@ -229,3 +229,21 @@ def test_a_track_that_ended_unseen_gives_nothing() -> None:
 def test_an_event_of_a_source_that_never_started_is_an_error() -> None:
     with pytest.raises(ValueError, match="has not started"):
         run([seen(0, {1: 1})])
+
+
+def test_what_is_not_over_is_told_as_if_it_ended_now_and_nothing_changes_by_asking() -> None:
+    collector = TrackletCollector(TrackletConfig())
+    collector.take(started())
+    assert collector.unfinished("gate") == []
+    for frame in range(20):
+        # Somebody is there all the time, and somebody else too briefly to be worth storing.
+        collector.take(seen(frame, {1: 1} if frame < 19 else {1: 1, 2: 2}))
+    assert collector.unfinished("elsewhere") == []
+    asked = [collector.unfinished("gate") for _ in range(2)]
+    ended = collector.finish()
+    for found in asked:
+        assert [t.id for t in found] == [t.id for t in ended]
+        assert [t.track_id for t in found] == [1]
+        assert {t.reason for t in found} == {EndReason.SHUTDOWN}
+        np.testing.assert_array_equal(found[0].embedding, ended[0].embedding)
+    assert collector.unfinished("gate") == []

@@ -171,4 +171,4 @@ def wall_clock(seconds: float) -> str:
     """Unix seconds as date and time of day, UTC; as the number where dates cannot be written."""
     if not EARLIEST <= seconds <= LATEST:
         return f"{seconds:g} s"
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(" ", "seconds")
