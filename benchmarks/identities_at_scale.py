@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.gallery import Floats, people, seen
 from reidstream.config.gallery import GalleryConfig
@@ -46,9 +47,7 @@ def make_gallery(folder: Path, tracklets: int, persons: int, held_back: int, see
     """A gallery in which all but the last tracklets have their person; returns the person of each, int64 (n,)."""
     rng = np.random.default_rng(seed)
     means, deviation = people(persons, rng)
-    # Somebody who returns does so within hours: neighbours in the order of people are neighbours in time.
-    drift = np.arange(tracklets) * persons / tracklets + rng.normal(scale=max(persons / 50, 1), size=tracklets)
-    who = np.clip(np.round(drift), 0, persons - 1).astype(np.int64)
+    who = visitors(tracklets, persons, rng)
     with Gallery.open(folder, write=True, create=True, space=SPACE, config=GalleryConfig(index="exact")) as gallery:
         for source in range(SOURCES):
             name = f"camera{source}"
@@ -71,6 +70,23 @@ def make_gallery(folder: Path, tracklets: int, persons: int, held_back: int, see
                     rows.append((tracklet.id, known[person], 1.0))
                 if rows:
                     assign(connection, rows)
+    return who
+
+
+def visitors(tracklets: int, persons: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """The person of each tracklet, int64 (n,): nobody is in two places at once.
+
+    Somebody who returns does so within hours: neighbours in the order of people are neighbours in time.
+    """
+    drift = np.arange(tracklets) * persons / tracklets + rng.normal(scale=max(persons / 50, 1), size=tracklets)
+    # Whoever would come before the first or after the last is somebody from near there, not all of them these two.
+    turned = np.abs(np.round(drift).astype(np.int64))
+    who = np.clip(np.minimum(turned, 2 * (persons - 1) - turned), 0, persons - 1)
+    beside = min(int(SECONDS_SEEN / SECONDS_BETWEEN), persons - 1)
+    for number in range(tracklets):
+        there = set(who[max(number - beside, 0) : number].tolist())
+        while int(who[number]) in there:
+            who[number] = (who[number] + 1) % persons
     return who
 
 

@@ -168,6 +168,14 @@ def test_an_erasure_waits_for_who_reads(
     reader.join()
 
 
+def test_an_erasure_says_when_statistics_stay(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = add(gallery, 15)
+    assert "statistics" not in gallery.erase(ids[:1]).reach
+    # Whoever does not own the database is passed over.
+    monkeypatch.setattr("reidstream.gallery.database._statistics_file", lambda connection: 1)
+    assert "statistics could not be written anew" in gallery.erase(ids[1:2]).reach
+
+
 def test_who_waited_briefly_for_a_table_waits_as_long_as_others_afterwards(gallery: Gallery, postgres: str) -> None:
     database = Database(place_of(postgres), write=True)
 

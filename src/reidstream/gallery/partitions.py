@@ -69,6 +69,12 @@ def write_anew(database: Database, partitions: Sequence[str] | None = None) -> s
     reading = _readers_left(database)
     left = database.vacuum_tables([*sorted(small), *partitions], sorted(parents), READERS_PATIENCE)
     words = []
+    if "pg_statistic" in left:
+        left.remove("pg_statistic")
+        words.append(
+            "PostgreSQL's statistics could not be written anew, which the owner of the database may; ids, names and "
+            "times of whoever was deleted can stay in them: run VACUUM FULL pg_statistic as the owner"
+        )
     if left:
         words.append(
             f"somebody has been reading {', '.join(left)} for {READERS_PATIENCE:.0f} s, so that the former rows stay "
