@@ -69,6 +69,36 @@ def test_each_source_gives_the_events_of_a_single_process(tmp_path: Path, apart:
     assert {"decode", "detect", "track", "embed"} <= set(engine.status.stage_seconds)
 
 
+def test_given_tracks_of_which_some_do_not_count_keep_their_numbers_in_other_processes(tmp_path: Path) -> None:
+    """The second row of each frame lies outside of the picture: who comes behind it must not get its number."""
+    rows = [
+        f"{frame},{track},{left},60,40,100,0.9,1,1,1\n"
+        for frame in range(1, 21)
+        for track, left in ((7, 30 + frame), (8, 4000), (9, 200 + frame))
+    ]
+    (tmp_path / "tracks.txt").write_text("".join(rows))
+    sources = [
+        (
+            name,
+            SourceConfig(uri=str(write_blobs(tmp_path / f"{name}.mp4", [0], 20)), tracks=str(tmp_path / "tracks.txt")),
+        )
+        for name in ("a", "b")
+    ]
+    alone = list(LocalEngine(Config(), sources, detector=BlobDetector(), embedder=ColourEmbedder()).events())
+    spread = list(LocalProcesses(Config(), sources, 2, BlobDetector(), ColourEmbedder(), apart=True).events())
+    for source, _ in sources:
+        ours, theirs = (
+            [
+                (e.frame, e.track_ids.tolist(), e.boxes.tolist(), _samples(e))
+                for e in _of(events, source)
+                if isinstance(e, Observed)
+            ]
+            for events in (spread, alone)
+        )
+        assert ours == theirs
+        assert {track for _, tracks, _, _ in ours for track in tracks} == {7, 9}
+
+
 def test_a_process_that_dies_ends_its_sources_with_what_was_seen_and_no_others(tmp_path: Path) -> None:
     # The person of the first leaves the picture, and with them the process ends.
     leaves, stays = write_blobs(tmp_path / "leaves.mp4", [0], 90, 8), write_blobs(tmp_path / "stays.mp4", [1], 60)
