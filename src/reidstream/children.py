@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,17 @@ def conversing_parent() -> tuple[Connection, Connection]:
     told, telling = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
     os.dup2(2, 1)
     return told, telling
+
+
+def serve_parent(serve: Callable[[Connection, Connection], None]) -> None:
+    """The main program of a child that ``conversing_child`` has started: ``serve`` with ``conversing_parent``'s two.
+
+    Ctrl-C in a terminal is meant for whoever started it, and whoever started it may be gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told, telling = conversing_parent()
+    with contextlib.suppress(BrokenPipeError):
+        serve(told, telling)
 
 
 def command_of(module: str, *arguments: str) -> list[str]:

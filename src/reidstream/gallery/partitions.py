@@ -72,8 +72,9 @@ def write_anew(database: Database, partitions: Sequence[str] | None = None) -> s
     if "pg_statistic" in left:
         left.remove("pg_statistic")
         words.append(
-            "PostgreSQL's statistics could not be written anew, which the owner of the database may; ids, names and "
-            "times of whoever was deleted can stay in them: run VACUUM FULL pg_statistic as the owner"
+            "PostgreSQL's statistics could not be written anew (the owner of the database may, while nobody holds "
+            "them); ids, names and times of whoever was deleted can stay in them: run VACUUM FULL pg_statistic as the "
+            "owner"
         )
     if left:
         words.append(

@@ -9,15 +9,12 @@ of either of the others.
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
 import threading
 from collections.abc import Iterable
 from multiprocessing.connection import Connection
 
 from reidstream.channel import Channel
-from reidstream.children import conversing_parent
+from reidstream.children import serve_parent
 from reidstream.engines import Engine
 from reidstream.engines.local.apart.messages import sendable
 from reidstream.engines.local.apart.tracking import TrackingEngine
@@ -97,13 +94,5 @@ def _obey(engine: Engine, requests: Connection) -> None:
         engine.skip(word[1])
 
 
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests, answers = conversing_parent()
-    sys.stdout = sys.stderr
-    with contextlib.suppress(BrokenPipeError):
-        serve(requests, answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve_parent(serve)

@@ -69,7 +69,10 @@ class Link:
                 else:
                     kind, number, value = message
                     with self._lock:
-                        asked = self._asked.pop(number)
+                        asked = self._asked.pop(number, None)
+                    if asked is None:
+                        # It was on its way when it was said that nobody waits for it.
+                        continue
                     if kind == "answer":
                         asked.set_result(value)
                     else:
@@ -245,7 +248,7 @@ def _pass_on(picture: Future[bytes | None], made: Future[bytes | None]) -> None:
 
 
 class _Foreseen:
-    """An Ahead that is under way in the other process. Few of them are for nothing, so none is called back."""
+    """An Ahead that is under way in the other process, which forgets it with its frames."""
 
     __slots__ = ("_asked", "_link", "_number")
 
@@ -257,7 +260,7 @@ class _Foreseen:
             self._link.say("hurry", self._number)
 
     def drop(self) -> None:
-        """It fills up batches, and is forgotten with its frame."""
+        """The other process hears that the frames are settled."""
 
 
 class FarEmbedder:

@@ -19,12 +19,12 @@ from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.models import Models
 from reidstream.engines.local.sampling import FrameCrops
 from reidstream.engines.local.source_reader import Found, Item, Read, Shared, SourceReader
-from reidstream.errors import ReIDStreamError
+from reidstream.errors import EngineError, ReIDStreamError
 from reidstream.gpu.copies import crops_of
 from reidstream.gpu.cuts import Box
 from reidstream.inference import AheadEmbedder, BoxEmbedder
 from reidstream.inference.network import Ahead, Answer
-from reidstream.sources.frame import Picture, Pixels
+from reidstream.sources.frame import Pixels
 from reidstream.types import SourceStarted
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,8 @@ class _Side:
         self._held: dict[int, tuple[str, FrameCrops]] = {}
         self._holding = threading.Lock()
         self._token = 0
-        self._ahead: dict[int, Ahead] = {}
+        # What was asked for ahead and nobody waits for yet, and which of its frames are not settled.
+        self._ahead: dict[int, tuple[Ahead, set[int]]] = {}
         self._counts: dict[str, tuple[int, int | None]] = {}
         shared = Shared(
             config,
@@ -176,18 +177,27 @@ class _Side:
                 self._room[source] += 1
         for _, crops in over:
             crops.settled()
+        for number, (ahead, left) in list(self._ahead.items()):
+            left.difference_update(tokens)
+            if not left:
+                # A device that is never idle would have such things, and their pictures, pile up.
+                self._ahead.pop(number, None)
+                ahead.drop()
+                self._say(("wrong", number, EngineError("nobody asked for it")))
         self._inbox.look_again()
 
     def _do_vectors(self, number: int, tokens: Sequence[int], boxes: Sequence[Box], urgent: bool) -> None:
         with self._answering(number):
-            answer = self._begun(number, [crops.picture for crops in self._frames(tokens)], boxes, urgent)
+            answer = self._begun(number, tokens, boxes, urgent)
             answer.then(lambda: self._vectors_are_there(number, answer))
 
-    def _begun(self, number: int, pictures: Sequence[Picture], boxes: Sequence[Box], urgent: bool) -> Answer:
+    def _begun(self, number: int, tokens: Sequence[int], boxes: Sequence[Box], urgent: bool) -> Answer:
+        pictures = [crops.picture for crops in self._frames(tokens)]
         if not urgent and isinstance(self._embedder, AheadEmbedder):
             started = self._embedder.start_ahead(pictures, boxes)
             if started is not None:
-                answer, self._ahead[number] = started
+                answer, ahead = started
+                self._ahead[number] = ahead, set(tokens)
                 return answer
         if isinstance(self._embedder, BoxEmbedder):
             return self._embedder.start(pictures, boxes)
@@ -195,12 +205,13 @@ class _Side:
         return Answer(lambda: found)
 
     def _vectors_are_there(self, number: int, answer: Answer) -> None:
+        self._ahead.pop(number, None)
         self._asked.put((number, answer))
 
     def _do_hurry(self, number: int) -> None:
-        ahead = self._ahead.get(number)
-        if ahead is not None:
-            ahead.hurry()
+        found = self._ahead.pop(number, None)
+        if found is not None:
+            found[0].hurry()
 
     def _do_pixels(self, number: int, tokens: Sequence[int], boxes: Sequence[Box]) -> None:
         def copied(frames: Sequence[FrameCrops]) -> list[Pixels]:
@@ -231,7 +242,6 @@ class _Side:
 
     def _send_vectors(self) -> None:
         for number, answer in self._asked:
-            self._ahead.pop(number, None)
             with self._answering(number):
                 self._say(("answer", number, answer()))
 

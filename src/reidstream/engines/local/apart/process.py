@@ -7,12 +7,9 @@ means nothing: it ends with those that it works for.
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
 from multiprocessing.connection import Connection
 
-from reidstream.children import conversing_parent
+from reidstream.children import serve_parent
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.apart.messages import sendable
 from reidstream.engines.local.apart.networks import serve
@@ -37,13 +34,5 @@ def run(requests: Connection, answers: Connection) -> None:
     serve(config, models, links, status)
 
 
-def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    requests, answers = conversing_parent()
-    sys.stdout = sys.stderr
-    with contextlib.suppress(BrokenPipeError):
-        run(requests, answers)
-
-
 if __name__ == "__main__":
-    main()
+    serve_parent(run)
