@@ -1,8 +1,7 @@
-"""What is remembered while a gallery grows, what is read anew and what is not, and how groups are put right."""
+"""What is remembered while a gallery grows, how it decides, what waits, and what is read anew."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -10,12 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, delete, inspect, select, update
+from sqlalchemy import delete
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.gallery.migrations import migrate
-from reidstream.gallery.schema import meta
 from reidstream.identities import online, remembered, settling
 from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras
@@ -24,9 +21,8 @@ from reidstream.identities.nearest import NearestMeans
 from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import append_events
 from reidstream.identities.people import list_people, prepare
-from reidstream.identities.refining import _Groups
 from reidstream.identities.remembered import Memory, Sample, Seen
-from reidstream.identities.schema import IDENTITY_MIGRATIONS, members
+from reidstream.identities.schema import members
 from reidstream.identities.settling import settle
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.identities.waiting import Waiting
@@ -381,177 +377,3 @@ def test_a_gallery_is_settled_up_to_a_size(
     gallery = fill(VISITS)
     OnlineIdentities(gallery, CONFIG).catch_up()
     assert (settle(gallery, CONFIG) is not None) is settles
-
-
-# -- finding rows by what refers to them
-
-LOOKED_UP = [
-    *(("outbox", "tracklet"), ("links", "b"), ("members", "candidate"), ("former_members", "candidate")),
-    *(("former_members", "tracklet"), ("former_people", "person"), ("former_links", "a"), ("former_links", "b")),
-]
-
-
-@pytest.mark.parametrize("before", [False, True])
-def test_what_refers_to_a_tracklet_or_person_is_found_without_looking_through_all(fill: Fill, before: bool) -> None:
-    gallery = fill([])
-    prepare(gallery)
-    with gallery.write() as connection:
-        if before:
-            # As an earlier version left it.
-            for table, column in LOOKED_UP[4:]:
-                connection.exec_driver_sql(f"DROP INDEX {table}_{column}")
-            for migration in IDENTITY_MIGRATIONS[1:]:
-                migration.apply(connection)
-        held = {
-            (table, index["column_names"][0])
-            for table in {name for name, _ in LOOKED_UP}
-            for index in inspect(connection).get_indexes(table)
-        }
-        assert set(LOOKED_UP) <= held
-        assert connection.execute(select(members.c.tracklet)).all() == []
-
-
-def as_before(connection: Connection, table: str, *columns: str) -> None:
-    """Make an empty table without some of its columns and their indexes, as an earlier version did."""
-    gone = re.compile(rf"\b({'|'.join(columns)})\b")
-    found = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE tbl_name = ? ORDER BY type DESC", (table,))
-    made, *indexes = (row.sql for row in found if row.sql)
-    connection.exec_driver_sql(f"DROP TABLE {table}")
-    lines = [line for line in made.splitlines() if not gone.search(line)]
-    connection.exec_driver_sql(re.sub(r",\s*\)$", ")", "\n".join(lines)))
-    for index in indexes:
-        if not gone.search(index):
-            connection.exec_driver_sql(index)
-
-
-EARLIER = [
-    (2, "operations", ("origin",)),
-    (3, "members", ("candidate", "chance")),
-    (3, "former_members", ("candidate", "chance", "became")),
-]
-
-
-@pytest.mark.parametrize("version", range(1, len(IDENTITY_MIGRATIONS) + 1))
-def test_identities_of_every_earlier_version_come_to_have_what_new_ones_have(fill: Fill, version: int) -> None:
-    gallery = fill([])
-    prepare(gallery)
-
-    def described(connection: Connection) -> dict[str, set[str]]:
-        found = inspect(connection)
-        return {
-            name: {column["name"] for column in found.get_columns(name)}
-            | {str(index["column_names"]) for index in found.get_indexes(name)}
-            for name in found.get_table_names()
-        }
-
-    with gallery.write() as connection:
-        wanted = described(connection)
-        for number, table, columns in EARLIER:
-            if number > version:
-                as_before(connection, table, *columns)
-        earlier = update(meta).where(meta.c.key == "schema:identities").values(value=str(version))
-        connection.execute(earlier)
-        assert (described(connection) == wanted) == (version >= 3)
-        migrate(connection, "identities", IDENTITY_MIGRATIONS)
-        assert described(connection) == wanted
-    prepare(gallery)
-
-
-# -- putting groups right
-
-
-def groups(
-    seed: int, n: int = 9, labels: list[int] | None = None, *, timed: bool = True
-) -> tuple[_Groups, np.ndarray, np.ndarray]:
-    """Groups of n rows at random, the times between them and their weights."""
-    rng = np.random.default_rng(seed)
-    raw = np.exp(rng.normal(size=(n, n)))
-    weight = rng.uniform(0.3, 1.0, n)
-    alike = ((raw + raw.T) * weight * weight[:, None]).astype(np.float32)
-    np.fill_diagonal(alike, 0.0)
-    time = rng.normal(size=(n, n)).astype(np.float32) * timed
-    label = rng.integers(0, 4, n) if labels is None else np.array(labels)
-    start = rng.uniform(0, 100, n)
-    return _Groups(label, alike, weight, np.zeros((n, n), bool), start, time, 0.5), alike, weight
-
-
-def together(held: _Groups) -> None:
-    """Every row is in the chain of its label, in the order of time, and in no other."""
-    rows = sorted(row for chain in held._chains.values() for row in chain)
-    assert rows == list(range(len(held.label)))
-    for label, chain in held._chains.items():
-        assert chain == sorted(chain, key=held._ranks.__getitem__)
-        assert {int(held.label[row]) for row in chain} == {label}
-
-
-@given(st.integers(0, 10_000))
-def test_what_times_say_of_a_row_is_what_a_chain_says_with_and_without_it(seed: int) -> None:
-    held, alike, weight = groups(seed)
-    for row in range(9):
-        for label, chain in held._chains.items():
-            rest = [other for other in chain if other != row]
-            more = held._times(held._with(rest, [row])) - held._times(rest)
-            assert held._added(rest, row) == pytest.approx(more, abs=1e-5)
-            if rest:
-                mean = alike[row, rest].sum() / (weight[rest].sum() * weight[row])
-                assert held._alike(row)[label] == pytest.approx(np.log(mean), abs=1e-5)
-            else:
-                assert held._alike(row)[label] == -np.inf
-
-
-@given(st.integers(0, 10_000))
-def test_joining_ends_when_no_two_chains_are_likely_enough_one(seed: int) -> None:
-    held, _, _ = groups(seed, labels=list(range(9)), timed=False)
-    before = len(held._chains)
-    joined = held.join()
-    together(held)
-    assert len(held._chains) == before - joined
-    names = sorted(held._chains)
-    likely = {pair for pair in held._candidate_pairs() if held._gain(*pair) >= 0.5}
-    assert likely == set()
-    for a in names:
-        for b in names:
-            if a < b:
-                assert held._gain(a, b) == pytest.approx(held._gain(b, a), abs=1e-4)
-
-
-@given(st.integers(0, 10_000))
-def test_moving_rows_keeps_each_in_one_chain_and_leaves_the_fixed(seed: int) -> None:
-    held, _, _ = groups(seed)
-    fixed = np.arange(9) % 3 == 0
-    before = held.label.copy()
-    held.move_each(fixed)
-    together(held)
-    assert (held.label[fixed] == before[fixed]).all()
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_a_row_that_fits_its_own_chain_best_stays_there(count: int) -> None:
-    n = 2 * count
-    who = np.repeat([0, 1], count)
-    alike = np.where(who[:, None] == who[None, :], 20.0, 0.01).astype(np.float32)
-    np.fill_diagonal(alike, 0.0)
-    # A row's time to itself is never asked for.
-    time = np.where(np.eye(n, dtype=bool), -50.0, 0.0).astype(np.float32)
-    nobody = np.zeros((n, n), bool)
-    held = _Groups(who, alike, np.ones(n), nobody, np.arange(n, dtype=float), time, 0.0)
-    assert held.move_each(np.zeros(n, bool)) == 0
-    # Whoever is in the wrong one goes over.
-    wrong = who.copy()
-    wrong[0] = 1
-    held = _Groups(wrong, alike, np.ones(n), nobody, np.arange(n, dtype=float), time, 0.0)
-    assert held.move_each(np.zeros(n, bool)) == 1
-    assert (held.label == who).all()
-
-
-def test_nobody_moves_to_or_joins_whom_they_certainly_are_not() -> None:
-    alike = np.full((3, 3), 20.0, np.float32)
-    np.fill_diagonal(alike, 0.0)
-    excluded = np.zeros((3, 3), bool)
-    excluded[0, 1] = excluded[1, 0] = True
-    silent = np.zeros((3, 3), np.float32)
-    held = _Groups(np.array([0, 1, 2]), alike, np.ones(3), excluded, np.arange(3.0), silent, 0.0)
-    held.join()
-    assert held.label[0] != held.label[1]
-    assert held.label[2] in (held.label[0], held.label[1])
-    assert held.move_each(np.zeros(3, bool)) == 0
