@@ -1,4 +1,4 @@
-"""What opening, closing and reading a gallery leave behind: files, rights, indexes that are let go, and answers."""
+"""What opening and closing a gallery leave behind: files, rights, and indexes that are let go."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,21 +15,16 @@ from typing import Any
 import chromadb
 import numpy as np
 import pytest
-from sqlalchemy import Connection, MetaData, create_engine, inspect, make_url, select, update
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import OperationalError
 
-from reidstream.alerts.schema import metadata as alerts_metadata
-from reidstream.clips.schema import metadata as clips_metadata
 from reidstream.config import GalleryConfig
-from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable, TrackletNotFound
+from reidstream.errors import GalleryError, GalleryLocked, GalleryUnreachable
 from reidstream.files import OWNER_ONLY, Access
-from reidstream.gallery import Filter, Gallery, erasing, opening
-from reidstream.gallery.database import _COMPILED, BUSY_SECONDS, DATABASE_FILE, _explained, place_of
+from reidstream.gallery import Gallery, erasing, opening
+from reidstream.gallery.database import BUSY_SECONDS, DATABASE_FILE, _explained, place_of
 from reidstream.gallery.facts import write_facts
-from reidstream.gallery.fencing import check_fence, take_fence
 from reidstream.gallery.index import chroma
-from reidstream.gallery.interchange import EARLIEST, LATEST
-from reidstream.gallery.migrations import GALLERY_MIGRATIONS, make_tables, migrate
 from reidstream.gallery.opening import Opened, make_folder, open_to, own, unmake
 from reidstream.gallery.ownership import (
     INDEX_LOCK_FILE,
@@ -40,12 +34,7 @@ from reidstream.gallery.ownership import (
     ServerOwnership,
     writer_of,
 )
-from reidstream.gallery.reranking import Reranking
-from reidstream.gallery.schema import details, meta, metadata, tracklets, tracklets_end
-from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock, write_gallery_sheet
-from reidstream.identities.schema import metadata as identity_metadata
-from reidstream.retention.schema import metadata as retention_metadata
-from reidstream.server.access.schema import metadata as server_metadata
+from reidstream.gallery.schema import tracklets
 from tests.exact import EXACT
 
 from .conftest import SETTINGS, SIZE, SPACE, some_tracklets, started
@@ -237,82 +226,6 @@ def test_what_is_removed_goes_by_way_of_the_index(gallery: Gallery, indexer: Not
     assert len(gallery) == len(PEOPLE) - 1
 
 
-# What the first tables did not have yet, by the number of the step that brought it.
-LATER = [
-    (2, "DROP INDEX", tracklets_end.name),
-    (3, "DROP TABLE", "fences"),
-    (4, "DROP TABLE", "tombstones"),
-    (5, "ALTER TABLE recordings DROP COLUMN", "beginning"),
-    (5, "ALTER TABLE recordings DROP COLUMN", "length"),
-    (6, "DROP TABLE", "left_out"),
-    (7, "DROP TABLE", "stays"),
-    (8, "DROP TABLE", "next_embeddings"),
-    (9, "DROP TABLE", "more_crops"),
-    (10, "ALTER TABLE recordings DROP COLUMN", "reader"),
-    # Of a server alone.
-    (11, "SELECT", "1"),
-]
-
-
-def described(connection: Connection) -> dict[str, set[str]]:
-    """The columns of every table, and the names of its indexes."""
-    found = inspect(connection)
-    return {
-        name: {column["name"] for column in found.get_columns(name)}
-        | {str(index["name"]) for index in found.get_indexes(name)}
-        for name in found.get_table_names()
-    }
-
-
-@pytest.mark.parametrize("version", range(1, len(GALLERY_MIGRATIONS) + 1))
-def test_a_gallery_of_every_earlier_version_comes_to_have_what_a_new_one_has(gallery: Gallery, version: int) -> None:
-    assert {number for number, *_ in LATER} == set(range(2, len(GALLERY_MIGRATIONS) + 1))
-    with gallery.write() as connection:
-        wanted = described(connection)
-        for number, how, what in LATER:
-            if number > version:
-                connection.exec_driver_sql(f"{how} {what}")
-        earlier = update(meta).where(meta.c.key == "schema:gallery").values(value=str(version))
-        connection.execute(earlier)
-        done = migrate(connection, "gallery", GALLERY_MIGRATIONS)
-        assert done == [migration.name for migration in GALLERY_MIGRATIONS[version:]]
-        assert described(connection) == wanted
-        assert migrate(connection, "gallery", GALLERY_MIGRATIONS) == []
-        check_fence(connection, take_fence(connection, "scope", "ana"), "shop")
-
-
-@pytest.mark.parametrize(
-    "described",
-    [metadata, identity_metadata, server_metadata, alerts_metadata, clips_metadata, retention_metadata],
-    ids=["gallery", "identities", "server", "alerts", "clips", "retention"],
-)
-def test_tables_are_those_that_are_described_and_what_is_there_stays(described: MetaData) -> None:
-    def made(make: Callable[[Connection], None]) -> list[tuple[str, ...]]:
-        engine = create_engine("sqlite://")
-        with engine.begin() as connection:
-            # Others refer to it.
-            tracklets.create(connection, checkfirst=True)
-            make(connection)
-            found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
-        engine.dispose()
-        return sorted((kind, name, sql.replace("IF NOT EXISTS ", "").strip()) for kind, name, sql in found)
-
-    def twice(connection: Connection) -> None:
-        for _ in range(2):
-            make_tables(connection, *described.tables.values())
-
-    assert made(twice) == made(described.create_all)
-
-
-def test_what_was_put_into_words_for_one_gallery_serves_all_others(tmp_path: Path) -> None:
-    told: list[str] = []
-    for name in ("one", "other"):
-        with Gallery.open(tmp_path / name, write=True, create=True, space=SPACE, config=EXACT) as gallery:
-            assert gallery.rows().id.tolist() == []
-            told.append(f"{len(_COMPILED)} statements")
-    assert told[0] == told[1]
-
-
 @pytest.mark.parametrize("index", ["chroma", "exact", "http://localhost:1"])
 def test_a_gallery_is_kept_as_it_was_asked_for_and_on_a_server_without_files(
     tmp_path: Path, postgres: str, index: str
@@ -355,83 +268,6 @@ def test_a_gallery_that_cannot_be_opened_where_its_log_was_left_is_said_to_need_
     assert "cannot be opened" in str(_explained("unable to open", place_of("postgresql://somebody@host/shop")))
 
 
-@pytest.mark.parametrize(("count", "said"), [(1, "no tracklet m0 in"), (2, r"no tracklet m0 \(and 1 more\) in")])
-def test_tracklets_that_are_not_there_are_counted(gallery: Gallery, count: int, said: str) -> None:
-    unknown = [f"m{number}" for number in range(count)]
-    for read in (gallery.vectors, gallery.prototypes):
-        with pytest.raises(TrackletNotFound, match=said):
-            read([PEOPLE[0].id, *unknown])
-    with pytest.raises(TrackletNotFound, match=said):
-        gallery.erase([PEOPLE[0].id, *unknown])
-    assert len(gallery) == len(PEOPLE)
-
-
-def test_first_and_last_boxes_come_in_the_order_asked_for(gallery: Gallery) -> None:
-    wanted = [PEOPLE[5], PEOPLE[2], PEOPLE[9]]
-    first, last = gallery.ends([t.id for t in wanted])
-    np.testing.assert_array_equal(first, [t.boxes[0] for t in wanted])
-    np.testing.assert_array_equal(last, [t.boxes[-1] for t in wanted])
-
-
-def test_a_track_of_one_box_begins_and_ends_there_and_one_without_is_nowhere(gallery: Gallery) -> None:
-    one = replace(PEOPLE[0], id="a" * 32, track_id=900, frames=PEOPLE[0].frames[:1], boxes=PEOPLE[0].boxes[:1])
-    gallery.add([one])
-    with gallery.write() as connection:
-        damaged = connection.execute(tracklets.select().where(tracklets.c.id == PEOPLE[1].id)).one().seq
-        connection.execute(update(details).where(details.c.seq == damaged).values(boxes=b"\0" * 15))
-    first, last = gallery.ends([PEOPLE[1].id, one.id])
-    np.testing.assert_array_equal(first, [[0, 0, 0, 0], one.boxes[0]])
-    np.testing.assert_array_equal(first, last)
-
-
-def test_velocities_are_those_of_the_first_and_last_second(gallery: Gallery) -> None:
-    frames = np.arange(100, 200)
-    places = np.where(frames < 150, 3.0 * (frames - 100), 150.0 - 2.0 * (frames - 150))
-    boxes = np.stack([places, places * 0, places + 20, places * 0 + 50], axis=1).astype(np.float32)
-    times = {"start_frame": 100, "end_frame": 199, "start_media": 4.0, "end_media": 7.96}
-    walker = replace(PEOPLE[0], id="a" * 32, track_id=900, frames=frames, boxes=boxes, **times)
-    still = replace(PEOPLE[0], id="b" * 32, track_id=901, frames=frames[:1], boxes=boxes[:1])
-    gallery.add([walker, still])
-    first, last = gallery.velocities([still.id, walker.id])
-    # 25 frames a second.
-    np.testing.assert_allclose(first, [[0, 0], [75, 0]], atol=1e-3)
-    np.testing.assert_allclose(last, [[0, 0], [-50, 0]], atol=1e-3)
-    with gallery.write() as connection:
-        damaged = connection.execute(tracklets.select().where(tracklets.c.id == walker.id)).one().seq
-        connection.execute(update(details).where(details.c.seq == damaged).values(boxes=b"\0" * 15))
-    np.testing.assert_array_equal(gallery.velocities([walker.id])[0], [[0, 0]])
-
-
-@pytest.mark.parametrize(
-    ("where", "holds"),
-    [
-        (Filter(), True),
-        (Filter(sources=("door",)), True),
-        (Filter(sources=("yard",)), False),
-        (Filter(contents=("c",)), True),
-        (Filter(contents=("d",)), False),
-        (Filter(since=20.0), True),
-        (Filter(since=20.5), False),
-        (Filter(until=10.0), True),
-        (Filter(until=9.5), False),
-        (Filter(media_since=2.0), True),
-        (Filter(media_since=2.5), False),
-        (Filter(media_until=1.0), True),
-        (Filter(media_until=0.5), False),
-        (Filter(since=0.0, until=0.0), False),
-    ],
-)
-def test_a_filter_leaves_whatever_touches_its_times(gallery: Gallery, where: Filter, holds: bool) -> None:
-    assert where.holds("door", "c", 10.0, 20.0, 1.0, 2.0) is holds
-    # The database says the same.
-    gallery.begin_source(started("door", "c"), SETTINGS)
-    (one,) = some_tracklets(1, content="c")
-    one = replace(one, start_wall=10.0, end_wall=20.0, start_media=1.0, end_media=2.0)
-    gallery.add([one])
-    assert (one.id in gallery.rows(where).id) is holds
-    assert bool(where) is (where != Filter())
-
-
 @pytest.mark.parametrize(
     ("address", "port", "secure"),
     [
@@ -447,63 +283,6 @@ def test_a_server_is_reached_at_the_port_that_is_given_or_usual(
     monkeypatch.setattr(chromadb, "HttpClient", lambda **how: how)
     how = chroma._server(address)
     assert (how["host"], how["port"], how["ssl"]) == ("db", port, secure)
-
-
-@pytest.mark.parametrize("values", [{"weight": 0.0}, {"weight": 1.0}, {"k1": 1, "k2": 1}, {"candidates": 2}])
-def test_reranking_may_be_at_the_ends_of_what_is_allowed(values: dict[str, Any]) -> None:
-    order = Reranking(**values).distances(PEOPLE[0].embedding, np.stack([t.embedding for t in PEOPLE])).argsort()
-    assert order[0] == 0
-
-
-@pytest.mark.parametrize(
-    "values", [{"weight": -0.1}, {"weight": 1.1}, {"k2": 0}, {"k1": 5, "k2": 6}, {"candidates": 1}]
-)
-def test_reranking_beyond_the_ends_is_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        Reranking(**values)
-
-
-def test_a_card_says_where_and_when_and_which_tracklet() -> None:
-    one = replace(PEOPLE[0], part=1, parts=3, start_media=3671.0, end_media=3673.5, start_wall=0.0)
-    card = tracklet_card(one, 0.5, "door.mp4")
-    assert card.title == f"track {one.track_id} part 2 of 3"
-    assert card.lines[:3] == ("similarity 0.500, door", "1:01:11 for 2.5 s", "1970-01-01 00:00:00")
-    assert (card.sort["similarity"], card.sort["duration"]) == (0.5, 2.5)
-    assert card.details == ("door.mp4", "frames 0 to 50", "this picture: frame 20", f"tracklet {one.id}")
-    plain = tracklet_card(replace(one, part=0, parts=1, crop=None, crop_frame=None))
-    assert (plain.title, plain.data_uri) == (f"track {one.track_id}", None)
-    assert plain.details == ("door", "frames 0 to 50", f"tracklet {one.id}")
-    assert "similarity" not in plain.sort
-    assert Card(b"x", "", (), {}).data_uri == "data:image/jpeg;base64,eA=="
-
-
-def test_times_are_written_for_people() -> None:
-    assert [clock(seconds) for seconds in (0, 59.9, 60, 3599, 3600, 36_000)] == [
-        "0:00:00",
-        "0:00:59",
-        "0:01:00",
-        "0:59:59",
-        "1:00:00",
-        "10:00:00",
-    ]
-    assert wall_clock(1e300) == "1e+300 s"
-    assert [wall_clock(moment) for moment in (EARLIEST, LATEST)] == ["0001-01-01 00:00:00", "9999-12-31 23:59:59"]
-
-
-@pytest.mark.parametrize(("limit", "said"), [(2, "the first 2 of 12 tracklets"), (12, "12 tracklets")])
-def test_a_page_says_how_many_of_how_many_it_shows(gallery: Gallery, tmp_path: Path, limit: int, said: str) -> None:
-    page = tmp_path / "sheet.html"
-    assert write_gallery_sheet(gallery, page, limit=limit) == (limit, 12)
-    text = page.read_text()
-    assert said in text
-    assert ("the first" in text) == (limit < 12)
-
-
-def test_a_page_names_a_clip_from_its_own_folder(tmp_path: Path) -> None:
-    page = tmp_path / "pages" / "sheet.html"
-    assert clip_address(page, None) == ""
-    assert clip_address(page, tmp_path / "pages" / "a b.mp4") == "a%20b.mp4"
-    assert clip_address(page, tmp_path / "clips" / "a.mp4") == "../clips/a.mp4"
 
 
 @pytest.mark.parametrize(
