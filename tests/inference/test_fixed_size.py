@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reidstream.config import DetectorConfig, EmbeddingConfig
-from reidstream.errors import DeviceError
+from reidstream.config import Config, DetectorConfig, EmbeddingConfig, load_config
+from reidstream.engines import EngineStatus
+from reidstream.engines.local.models import open_models
+from reidstream.errors import ConfigError, DeviceError, ModelMismatch
 from reidstream.inference import factory, fixed_session, open_detector, open_embedder
 from reidstream.inference.fixed_graph import fixed_graph
 from reidstream.inference.fixed_session import FixedSession
@@ -22,8 +24,9 @@ from reidstream.inference.shared_batch import SharedBatch
 from reidstream.models import resolve_model
 from reidstream.models.spec import ResolvedModel
 from reidstream.runtime import Missing, onnxruntime
-from reidstream.sources.frame import ArrayPicture, Pixels
-from reidstream.types import FloatArray
+from reidstream.sources.frame import ArrayPicture, Picture, Pixels
+from reidstream.synthetic import World
+from reidstream.types import Detections, EmbeddingSpace, FloatArray
 
 MakeModel = Callable[..., ResolvedModel]
 
@@ -89,6 +92,71 @@ def test_the_embedded_models_give_the_same_with_fixed_sizes() -> None:
     for expected_people, found in pairs:
         np.testing.assert_allclose(found.boxes, expected_people.boxes, atol=0.05)
         np.testing.assert_allclose(found.scores, expected_people.scores, atol=1e-4)
+
+
+@pytest.mark.usefixtures("gpu_on_the_processor")
+@pytest.mark.setting("local.precision")
+def test_models_compute_in_fp16_where_that_is_asked_for() -> None:
+    crops = [np.kron(crop, np.ones((2, 2, 1), np.uint8)) for crop in _crops(6)]
+
+    def vectors(precision: str) -> tuple[EmbeddingSpace, FloatArray]:
+        local = {"device": "cuda", "decode": "cpu", "precision": precision}
+        models = open_models(Config.model_validate({"local": local}), [], EngineStatus(), detector=_Nobody())
+        return models.embedder.space, models.embedder.embed(crops)
+
+    (space, full), (half_space, half) = vectors("fp32"), vectors("fp16")
+    assert half_space == space
+    assert 1e-5 < np.abs(half - full).max() < 2e-2
+    assert np.sum(half * full, axis=1).min() > 0.999
+
+
+class _Nobody:
+    """A detector that is not asked."""
+
+    input_size = 1, 1
+
+    def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
+        raise AssertionError
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("gpu_on_the_processor")
+def test_a_detector_in_fp16_finds_the_same_people() -> None:
+    model = resolve_model("person-detector", "detector")
+    config = DetectorConfig(confidence=0.3, shape="model")
+    world = World(seed=77, cameras=1, people=12, minutes=0.2, size=(320, 240))
+    pictures = [ArrayPicture(view.image) for view in world.render_frames(0, 60)]
+    expected = open_detector(model, config, "cuda").detect(pictures)
+    found = open_detector(model, config, "cuda", half=True).detect(pictures)
+    assert sum(len(people) for people in expected) > 1
+    for full, half in zip(expected, found, strict=True):
+        np.testing.assert_allclose(half.boxes, full.boxes, atol=1)
+        assert half.scores == pytest.approx(full.scores, abs=0.01)
+    assert any(not np.array_equal(half.scores, full.scores) for full, half in zip(expected, found, strict=True))
+
+
+def test_fp16_is_for_gpus() -> None:
+    with pytest.raises(ConfigError, match="precision fp16 is for GPUs"):
+        load_config(None, ["local.precision=fp16"])
+    assert load_config(None, ["local.precision=fp16", "local.device=cuda"]).local.half
+
+
+def test_fp16_is_refused_where_numbers_leave_its_range(embedder_model: MakeModel, tmp_path: Path) -> None:
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = embedder_model()
+    graph = onnx.load(model.path)
+    graph.graph.initializer.append(numpy_helper.from_array(np.array(1e4, np.float32), "much"))
+    graph.graph.node[-1].input[0] = "raised"
+    graph.graph.node.append(helper.make_node("Mul", ["pooled", "much"], ["raised"]))
+    graph.graph.node.insert(2, graph.graph.node.pop())
+    path = tmp_path / "large.onnx"
+    onnx.save(graph, path)
+    session = Session(path)
+    assert fixed_graph(session, model.spec, 2).rows == 2
+    with pytest.raises(ModelMismatch, match=r"local\.precision.*differ by inf"):
+        fixed_graph(session, model.spec, 2, half=True)
 
 
 @pytest.mark.usefixtures("gpu_on_the_processor")

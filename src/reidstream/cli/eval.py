@@ -144,8 +144,8 @@ def _found(
         "embedding": resolve_model(tree.embedding.model, "reid"),
     }
     see_only(tree.local.device, tree.local.gpus)
-    detector = open_detector(models["detector"], tree.detector, tree.local.device)
-    embedder = open_embedder(models["embedding"], tree.embedding, tree.local.device)
+    detector = open_detector(models["detector"], tree.detector, tree.local.device, half=tree.local.half)
+    embedder = open_embedder(models["embedding"], tree.embedding, tree.local.device, half=tree.local.half)
     answers = []
     shown = console()
     with Progress(console=shown, disable=quiet or not shown.is_terminal, transient=True) as bars:

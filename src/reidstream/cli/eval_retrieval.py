@@ -66,7 +66,7 @@ def retrieval(
     files = read_folder(folder)
     model = resolve_model(reid or tree.embedding.model, "reid")
     see_only(tree.local.device, tree.local.gpus)
-    embedder = open_embedder(model, tree.embedding, tree.local.device)
+    embedder = open_embedder(model, tree.embedding, tree.local.device, half=tree.local.half)
     shown = console()
     with Progress(console=shown, disable=json_output or not shown.is_terminal, transient=True) as bars:
         task = bars.add_task("images", total=sum(map(len, files)))

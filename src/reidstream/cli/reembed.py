@@ -74,7 +74,9 @@ def reembed(
     assert model is not None
     tree = load_config(config, settings or [])
     see_only(tree.local.device, tree.local.gpus)
-    embedder = open_embedder(resolve_model(model, "reid"), tree.embedding, tree.local.device, threads=0)
+    embedder = open_embedder(
+        resolve_model(model, "reid"), tree.embedding, tree.local.device, threads=0, half=tree.local.half
+    )
     with _told(shown=not as_json) as progress:
         done = work(
             gallery,

@@ -43,15 +43,16 @@ def models(question: Question) -> Result:
     config = question.config
     # What DeepStream runs itself is tried on the processor: a model that is wrong is wrong everywhere.
     device = config.local.device if question.engine == "local" else "cpu"
+    half = device == "cuda" and config.local.half
     noise = np.random.default_rng(7).integers(0, 256, (2, 128, 64, 3), dtype=np.uint8)
     try:
         for entry in read_manifest(PACKAGE_MANIFEST).values():
             if entry.spec.file is not None and (PACKAGE_MANIFEST.parent / entry.spec.file).is_file():
                 resolve_entry(entry)
                 checked.append(entry.spec.name)
-        embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding, device)
+        embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding, device, half=half)
         vectors = embedder.embed([noise[0], noise[1] // 2])
-        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device)
+        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device, half=half)
         detector.detect([ArrayPicture(noise[0])])
     except DeviceError as error:
         return Result(Status.FAILURE, str(error), "the lines on ONNX Runtime and CUDA say what to do; or use the CPU")
@@ -63,7 +64,8 @@ def models(question: Question) -> Result:
     if float(vectors[0] @ vectors[1]) > 0.999:
         return Result(Status.FAILURE, f"{embedder.space.model} gives the same vector for different pictures")
     embedded = f"{len(checked)} embedded models have the right checksum" if checked else "no embedded models"
-    return Result(Status.OK, f"{embedded}; {embedder.space.model} embeds ({embedder.space.size} numbers) on {device}")
+    where = f"{device} in fp16" if half else device
+    return Result(Status.OK, f"{embedded}; {embedder.space.model} embeds ({embedder.space.size} numbers) on {where}")
 
 
 def video(question: Question) -> Result:

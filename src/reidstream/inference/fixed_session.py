@@ -14,7 +14,7 @@ from reidstream.errors import DeviceError, ModelMismatch
 from reidstream.gpu.cuts import Cut
 from reidstream.gpu.driver import Gpu, Mark
 from reidstream.gpu.sampling import Sampler
-from reidstream.inference.fixed_graph import FixedGraph
+from reidstream.inference.fixed_graph import TOLERANCE_HALF, FixedGraph
 from reidstream.inference.placing import Image
 from reidstream.inference.session import first_line
 from reidstream.runtime import PROVIDER, missing_for_cuda, onnxruntime, wait_without_spinning
@@ -161,10 +161,11 @@ class FixedSession:
         if self.rows == 1:
             found[1] = self.run([last])[0]
         difference = fixed.largest_difference(found)
-        if difference > _TOLERANCE:
+        if difference > (TOLERANCE_HALF if fixed.half else _TOLERANCE):
+            instead = "local.precision = 'fp32'" if fixed.half else "local.device = 'cpu'"
             raise DeviceError(
                 f"{fixed.path} gives other numbers on {self._device} than on the processor (by {difference:.2g} of the "
-                "largest): use local.device = 'cpu', or another export of the model"
+                f"largest): use {instead}, or another export of the model"
             )
 
 

@@ -79,6 +79,7 @@ class Step:
         self._sizes = np.array([moment.size for moment in moments], np.float32).T
         self.next = [moment.following for moment in moments]
         self._ended: list[list[tuple[int, EndReason]]] = [[] for _ in moments]
+        self._over: list[tuple[Appearance, IntArray]] = []
         found = [moment.detections or Detections.empty() for moment in moments]
         self._found = np.array([len(some) for some in found])
         self._boxes: FloatArray = np.ascontiguousarray(np.concatenate([some.boxes for some in found]).T)
@@ -162,6 +163,7 @@ class Step:
 
     def decide(self, look: IntArray | None, embeddings: Sequence[FloatArray | None]) -> list[Tracks]:
         """The tracks of each source's frame. look: None lets motion decide alone."""
+        self._forget()
         seen = None if look is None or not len(look) else self._recognised(look, embeddings)
         matched = self._matched(seen, appearance=look is not None)
         taken = (matched != NOBODY).nonzero()[0]
@@ -180,6 +182,7 @@ class Step:
             self._table.ids != UNCONFIRMED, self._config.timeout, self._patience(self._limits.unconfirmed)
         )
         self._end(self._looked[self._source] & (self._times[self._source] - self._table.last > patience))
+        self._forget()
         return reported
 
     def tables(self) -> list[TrackTable]:
@@ -366,8 +369,14 @@ class Step:
             self._ended[source].extend(sorted(some))
         known = (over & (table.faces != UNKNOWN)).nonzero()[0]
         for row, source in zip(known.tolist(), self._source[known].tolist(), strict=True):
-            self._moments[source].appearance.forget(table.faces[row : row + 1])
+            self._over.append((self._moments[source].appearance, table.faces[row : row + 1]))
         self._table, self._source = table[~over], self._source[~over]
+
+    def _forget(self) -> None:
+        """Let go of what ended tracks look like: only here, as a frame that is but foreseen must change nothing."""
+        for appearance, faces in self._over:
+            appearance.forget(faces)
+        self._over.clear()
 
     def _left(self) -> Mask:
         """Which tracks went out of the picture: last seen at its border moving outwards, or carried over it since."""
