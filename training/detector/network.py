@@ -190,6 +190,18 @@ def load_published(path: Path) -> PersonDetector:
     return network
 
 
+def load_ours(path: Path) -> PersonDetector:
+    """The network of a file that this training has exported. Raises ValueError for any other."""
+    stored = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in onnx.load(path).graph.initializer}
+    prefix = "network."
+    network = PersonDetector()
+    try:
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise ValueError(f"{path}: not a person detector of this training: {error}") from None
+    return network
+
+
 def _in_graph_order(network: PersonDetector) -> list[nn.Conv2d]:
     """The convolutions in the order in which a traced graph lists them, which is the order of their definition."""
     return [m for m in network.modules() if isinstance(m, nn.Conv2d)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from training.clock import Average, Clock, Curve, cosine, save
+from training.course import Course
 from training.detector.network import grid, load_published
 from training.detector.objective import losses
 from training.detector.scenes import Album, Cutouts, scenes
@@ -35,7 +35,8 @@ def train(
 ) -> bool:
     """Train from the published weights ``start``, or go on from ``out/detector.pt``; whether the training is done.
 
-    Every minute and at the end, ``out/detector.pt`` holds all that is needed to go on, and ``out/detector.csv`` a row.
+    Every half minute and at the end ``out/detector.pt`` holds what is needed to go on, and ``out/detector.csv`` gets a
+    row.
     """
     torch.manual_seed(recipe.seed)
     draw = random.Random(recipe.seed)
@@ -46,33 +47,19 @@ def train(
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "weight_decay": recipe.decay}, {"params": plain, "weight_decay": 0.0}], lr=recipe.rate
     )
-    average = Average(network, recipe.average)
-    checkpoint, step, used = out / "detector.pt", 0, 0.0
-    if checkpoint.exists():
-        stored = torch.load(checkpoint, map_location=device, weights_only=True)
-        network.load_state_dict(stored["network"])
-        optimiser.load_state_dict(stored["optimiser"])
-        step, used = stored["step"], stored["used"]
-        average.resume(stored["average"], step)
-    clock, curve, grids = Clock(recipe.seconds, slot, used), Curve(out / "detector.csv"), {}
-    since, seen, sums = clock.used, 0, {}
-
-    def report() -> None:
-        nonlocal since, seen, sums
-        spent = clock.used - since
-        row = {k: round(float(v) / max(seen // recipe.batch, 1), 4) for k, v in sums.items()}
-        curve.add({"step": step, "seconds": round(clock.used, 1), "per_second": round(seen / spent), **row})
-        everything = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "average": average.state}
-        save(checkpoint, {**everything, "step": step, "used": clock.used, "progress": clock.progress})
-        since, seen, sums = clock.used, 0, {}
-
-    while not clock.over:
-        factor = cosine(clock.progress)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * factor
+    course = Course(
+        network,
+        optimiser,
+        out / "detector.pt",
+        rate=recipe.rate,
+        average=recipe.average,
+        batch=recipe.batch,
+        seconds=recipe.seconds,
+        slot=slot,
+    )
+    grids = {side: grid(side, side, device) for side in set(recipe.sides)}
+    for _ in course.steps():
         side = draw.choice(recipe.sides)
-        if side not in grids:
-            grids[side] = grid(side, side, device)
         with torch.no_grad():
             pictures, people, kinds = scenes(album, cutouts, recipe.batch, side)
             pictures = pictures.contiguous(memory_format=torch.channels_last)
@@ -80,17 +67,5 @@ def train(
             raw = network(pictures)
             with torch.no_grad():
                 taught = teacher(pictures)
-        parts = losses(raw, taught, *grids[side], people, kinds)
-        total = sum(WEIGHTS[name] * part for name, part in parts.items())
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
-        optimiser.step()
-        average.update()
-        step, seen = step + 1, seen + recipe.batch
-        for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + part.detach()
-        if clock.used - since > 30:
-            report()
-    report()
-    return clock.progress >= 1
+        course.take(losses(raw, taught, *grids[side], people, kinds), WEIGHTS, longest=10.0)
+    return course.finished
