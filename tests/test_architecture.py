@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ SOURCE = ROOT / "src" / "reidstream"
 DOORS = {"__init__", "__main__"}
 
 
+@cache
 def rows() -> list[tuple[list[str], str]]:
     """The packages of each row, and what they may import."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -21,6 +23,7 @@ def rows() -> list[tuple[list[str], str]]:
     return [(re.findall(r"`(\w+)`", row[0]), row[2].strip()) for row in cells]
 
 
+@cache
 def allowed() -> dict[str, set[str]]:
     """Package → all packages that it may import: the ground floor, those named in its row, and theirs."""
     names = [package for packages, _ in rows() for package in packages]
@@ -49,10 +52,17 @@ def when_asked(package: str) -> set[str]:
     return set(re.findall(r"\w+", " ".join(re.findall(r"\((.*)\)", words))))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A module as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports(path: Path) -> list[tuple[int, str]]:
     """(line, first package of ours) of every import in a module, those inside functions included."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found += [(node.lineno, name.name.split(".")) for name in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
@@ -104,7 +114,7 @@ def test_no_two_modules_import_each_other() -> None:
         parts = ["reidstream", *path.relative_to(SOURCE).with_suffix("").parts]
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         graph[name] = set()
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parsed(path).body:
             if isinstance(node, ast.ImportFrom) and node.module is not None:
                 graph[name] |= {f"{node.module}.{each.name}" for each in node.names} | {node.module}
     for name, others in graph.items():

@@ -23,6 +23,7 @@ class ExpectedLooks:
 
     name: of this measurement. strangers, strangers_spread: mean and standard deviation of the nearest quarter of a
     tracklet's strangers. same, same_spread: of one person's two tracklets, at medium clarity (``calibration``).
+    measured: whether one person's looks were measured with this model, so that a gallery's own hardly move them.
     """
 
     name: str = "any/1"
@@ -30,6 +31,7 @@ class ExpectedLooks:
     strangers_spread: float = 0.045
     same: float = 0.78
     same_spread: float = 0.13
+    measured: bool = False
 
 
 ANY = ExpectedLooks()

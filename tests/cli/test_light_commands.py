@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from reidstream.config.identities import IdentityConfig
+from reidstream.identities.online import OnlineIdentities
+from reidstream.identities.review import Review
+from tests.identities.conftest import filled
+from tests.identities.three_people import AT_TWO_CAMERAS
 
 # Each costs a tenth of a second to several seconds at every start.
 HEAVY = (
@@ -32,6 +39,23 @@ HEAVY = (
 )
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the gallery of a shop, decided and with a name."""
+    folder = tmp_path_factory.mktemp("light")
+    with filled(folder / "shop", AT_TWO_CAMERAS) as gallery:
+        OnlineIdentities(gallery, IdentityConfig()).catch_up()
+        Review(gallery, "prepared").label("1", "Grace", "")
+    return folder
+
+
+@pytest.fixture
+def place(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of it is the working directory."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+
 def imported(words: list[str]) -> set[str]:
     """The names of all modules that a command has imported by its end, in a process of its own."""
     code = (
@@ -45,6 +69,7 @@ def imported(words: list[str]) -> set[str]:
     return set(done.stdout.rsplit("\nimported:", 1)[1].split())
 
 
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize(
     "words",
     [
@@ -58,7 +83,7 @@ def imported(words: list[str]) -> set[str]:
     ],
     ids=lambda words: " ".join(words[:2]),
 )
-def test_light_commands_import_nothing_heavy(words: list[str], workplace: Path) -> None:
+def test_light_commands_import_nothing_heavy(words: list[str]) -> None:
     held = imported(words)
     assert not held & set(HEAVY)
     if "--gallery" not in words:

@@ -117,6 +117,16 @@ def each_engine_with(values: Sequence[object]) -> list[Any]:
     return found
 
 
+def spread_in_the_slow_suite() -> Any:
+    """All engines, those of several processes in the slow suite: for what follows from the local engine's own answer,
+    because they give bit for bit what it gives (``test_each_source_gives_the_events_of_a_single_process``)."""
+    found = []
+    for param in each_engine_with([None]):
+        marks = [*param.marks, *([pytest.mark.slow] if param.values[0] in (processes, apart) else [])]
+        found.append(pytest.param(param.values[0], marks=marks, id=param.values[0].__name__))
+    return pytest.mark.parametrize("open_engine", found, indirect=True)
+
+
 def by_source(events: Sequence[Event]) -> dict[str, list[Event]]:
     grouped: dict[str, list[Event]] = {}
     for event in events:
@@ -145,6 +155,7 @@ def check_order(events: list[Event], frames: int) -> None:
     assert seen <= ended
 
 
+@spread_in_the_slow_suite()
 def test_sources_run_side_by_side_each_in_order(open_engine: Open, tmp_path: Path) -> None:
     a, b = write_blobs(tmp_path / "a.mp4", [0, 1], 60), write_blobs(tmp_path / "b.mp4", [2], 40)
     events = by_source(list(open_engine([("a", str(a)), ("b", str(b))]).events()))
@@ -196,6 +207,7 @@ def test_a_time_stamp_that_is_odd_moves_nobody(open_engine: Open, tmp_path: Path
         assert any("time stamp" in text for text in engines[1].status.warnings)
 
 
+@spread_in_the_slow_suite()
 def test_samples_are_unit_vectors_that_belong_to_their_tracks(open_engine: Open, tmp_path: Path) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0, 1], 60)
     engine = open_engine([("a", str(path))])
@@ -212,6 +224,7 @@ def test_samples_are_unit_vectors_that_belong_to_their_tracks(open_engine: Open,
     assert first @ second < 0.6
 
 
+@spread_in_the_slow_suite()
 def test_the_same_file_gives_the_same_events_twice(open_engine: Open, tmp_path: Path) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0, 1], 40)
 

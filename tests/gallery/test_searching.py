@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +37,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory, people: list[Tracklet]) -> 
         gallery.begin_source(started("yard", "content-yard"), SETTINGS)
         gallery.add(people)
     return path
+
+
+@pytest.fixture(scope="module")
+def reader(folder: Path) -> Iterator[Gallery]:
+    with Gallery.open(folder) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def rows(reader: Gallery) -> list[tuple[str, tuple[Any, ...]]]:
+    """Of each tracklet its id and what a filter looks at."""
+    names = ("source", "content", "start_wall", "end_wall", "start_media", "end_media")
+    return [(row["id"], tuple(row[name] for name in names)) for row in reader.rows(Filter()).records()]
 
 
 @pytest.mark.parametrize("few", [0, 2000])
@@ -89,22 +104,15 @@ def test_wrong_queries_are_refused(folder: Path) -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_a_filter_means_the_same_in_sql_and_for_one_row(
-    folder: Path,
+    reader: Gallery,
+    rows: list[tuple[str, tuple[Any, ...]]],
     sources: set[str],
     contents: set[str],
     wall: tuple[float | None, float | None],
     media: tuple[float | None, float | None],
 ) -> None:
     where = Filter(tuple(sources), wall[0], wall[1], media[0], media[1], tuple(contents))
-    with Gallery.open(folder) as gallery:
-        meant = [
-            row["id"]
-            for row in gallery.rows(Filter()).records()
-            if where.holds(
-                *(row[n] for n in ("source", "content", "start_wall", "end_wall")), row["start_media"], row["end_media"]
-            )
-        ]
-        assert gallery.rows(where).id.tolist() == meant
+    assert reader.rows(where).id.tolist() == [name for name, values in rows if where.holds(*values)]
 
 
 @pytest.mark.parametrize("long_ones_first", [False, True])

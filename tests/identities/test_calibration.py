@@ -103,6 +103,34 @@ def test_a_similarity_stands_out_by_both_sides_strangers() -> None:
     assert (again[0].item(), again[1].item()) == pytest.approx((z.item(), growth.item()))
 
 
+def test_who_was_left_out_is_a_stranger_again_when_it_is_asked_whether_they_are_two() -> None:
+    others, looked, usual = np.linspace(0.4, 0.7, 30), 0.9, (0.55, 0.09)
+
+    def learnt_from(values: np.ndarray) -> Strangers:
+        mean, spread, count = np.array([[values.mean()], [values.std()], [float(len(values))]])
+        return shrunk(mean, spread, count, usual=usual)[0]
+
+    row, s = np.zeros(1, np.int64), np.array([looked])
+    whole = learnt_from(np.append(others, looked)).standing(s, row, row)[0].item()
+    without = learnt_from(others)
+    assert without.standing(s, row, row, 1.0)[0].item() == pytest.approx(whole, rel=0.02)
+    assert whole < 0.95 * without.standing(s, row, row)[0].item()
+    # Who was left out in part comes back in part, and who was not left out changes nothing.
+    found = [without.standing(s, row, row, part)[0].item() for part in (0.0, 0.3, 0.6, 1.0)]
+    assert found == sorted(found, reverse=True)
+    unknown = Strangers(without.mean, without.spread)
+    assert unknown.standing(s, row, row, 1.0) == without.standing(s, row, row, 0.0)
+
+
+@pytest.mark.parametrize("left_out", [0.0, 0.4, 1.0])
+def test_the_growth_of_what_stands_out_is_its_slope(left_out: float) -> None:
+    strangers = Strangers(np.array([0.5, 0.3]), np.array([0.1, 0.05]), np.array([5.0, 40.0]))
+    i, j = np.zeros(9, np.int64), np.ones(9, np.int64)
+    s = np.linspace(0.2, 0.95, 9)
+    before, after = (strangers.standing(s + by, i, j, left_out)[0] for by in (-1e-5, 1e-5))
+    np.testing.assert_allclose(strangers.standing(s, i, j, left_out)[1], (after - before) / 2e-5, rtol=1e-4)
+
+
 def test_strangers_stand_as_a_shifted_gamma_distribution_above_its_peak() -> None:
     peak = calibration._MEAN + (calibration._SHAPE - 1 - calibration._SHAPE) * calibration._SCALE
     z = np.linspace(peak, peak + 10, 50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.next_space import NextVector, begin_move, finish_move, put, waiting
 from reidstream.gallery.schema import meta
 from reidstream.identities.archive import export_gallery, import_gallery, open_archive
+from reidstream.identities.calibration import Pairs, fitted
 from reidstream.identities.deciding import Decider
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.resolving import resolve
@@ -50,6 +52,29 @@ def test_every_embedded_model_has_its_own() -> None:
     names = [expected.name for _, expected in expected_looks._entries()]
     assert len(set(names)) == len(names) and ANY.name not in names
     assert all(expected_named(name).name == name for name in [*names, ANY.name])
+
+
+def test_looks_that_were_measured_are_not_pulled_down_by_look_alikes() -> None:
+    # Thirty people, of whom nobody returns; every second resembles the one before as one person's looks hardly do.
+    rng = np.random.default_rng(3)
+    whole = rng.normal(0.5, 0.04, (30, 30))
+    i, j = np.triu_indices(30, 1)
+    similarity = whole[i, j]
+    similarity[(j == i + 1) & (i % 2 == 0)] = rng.normal(0.66, 0.02, 15)
+    nothing, clarity, both = np.zeros(len(i), bool), np.full(len(i), 0.4), np.ones(len(i))
+    pairs = Pairs(i, j, similarity.astype(np.float32), clarity, ~nothing, nothing, float(len(i)), 30, both)
+    looks = ExpectedLooks("far/1", strangers=0.5, strangers_spread=0.04, same=0.8, same_spread=0.09)
+    learnt, measured = (fitted(pairs, expected=replace(looks, measured=known)) for known in (False, True))
+    assert measured.calibration.same > 0.77 > learnt.calibration.same
+    assert measured.calibration.share < learnt.calibration.share
+
+
+def test_the_looks_of_both_shared_models_are_measured_and_earlier_entries_stay() -> None:
+    for name in ("person-reid", "osnet_x0_25_msmt17"):
+        before, now = expected_named(f"{name}/1"), expected_named(f"{name}/2")
+        assert now.measured and not before.measured
+        assert (before.same, before.same_spread) == (ANY.same, ANY.same_spread)
+    assert not ANY.measured
 
 
 def test_a_gallery_keeps_what_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

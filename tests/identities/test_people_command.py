@@ -100,7 +100,7 @@ def test_resolving_shows_first_and_changes_only_when_told(undecided: Command) ->
 def test_what_resolving_would_change_is_told_with_the_calibration(people: Command) -> None:
     people("people", "merge", "1", "2")
     people("people", "undo")
-    thresholds = [people.json("people", "resolve", "--false-merges", p)["threshold"] for p in ("0.4", "0.1", "0.01")]
+    thresholds = [people.json("people", "resolve", "--false-merges", p)["threshold"] for p in ("0.4", "0.1", "0.03")]
     assert thresholds == sorted(thresholds)
     strict = people.json("people", "resolve", "--false-merges", "1e-15")
     assert strict["threshold"] is None

@@ -109,7 +109,7 @@ def test_two_who_look_the_same_are_a_visit_each_when_time_says_so(fill: Fill) ->
     assert done.people == 2
 
 
-@pytest.mark.parametrize("noise", [1.0, 1.2, 1.4, 1.6])
+@pytest.mark.parametrize("noise", [1.0, 1.2, 1.4, 1.5])
 def test_many_who_return_are_found_however_noisy_their_looks(fill: Fill, noise: float) -> None:
     """Looks that get worse part a few from their person; they do not make a gallery in which nobody returns."""
     gallery = fill([(k, camera, 0.0, 1.0) for k, camera in enumerate("abc")], "returns")

@@ -44,7 +44,7 @@ def gallery_of(fill: Fill, noise: float) -> Gallery:
 
 
 def test_resolving_says_of_every_tracklet_whose_it_is_or_may_be(fill: Fill) -> None:
-    proposal = propose(gallery_of(fill, 1.6), IdentityConfig())
+    proposal = propose(gallery_of(fill, 1.3), IdentityConfig())
     assert set(proposal.verdicts) == {tracklet for group in proposal.groups for tracklet in group}
     outcomes = [verdict.outcome for verdict in proposal.verdicts.values()]
     assert set(outcomes) == set(Outcome)
@@ -62,8 +62,8 @@ def test_resolving_says_of_every_tracklet_whose_it_is_or_may_be(fill: Fill) -> N
 
 
 def test_deciding_one_after_the_other_leaves_undecided_what_is_not_sure_enough(fill: Fill) -> None:
-    gallery = gallery_of(fill, 1.6)
-    identities = OnlineIdentities(gallery, IdentityConfig(false_merges=0.02))
+    gallery = gallery_of(fill, 1.0)
+    identities = OnlineIdentities(gallery, IdentityConfig(false_merges=0.05))
     identities.catch_up()
     known = {person.id for person in list_people(gallery)}
     asked = [made_tracklet(k % 40, "b", 5000.0 + k, 5010.0 + k, 0.6 + 0.025 * k) for k in range(60)]
@@ -74,11 +74,6 @@ def test_deciding_one_after_the_other_leaves_undecided_what_is_not_sure_enough(f
         if verdict.outcome is Outcome.UNDECIDED:
             assert verdict.candidate == decision.candidates[0][0] and verdict.candidate in known
             assert decision.nobody < 0.5
-
-
-def surest_of_a_join(odds: float) -> float:
-    """How probable what needs these log-odds must be at least; never less than even."""
-    return 1.0 / (1.0 + float(np.exp(-max(odds, 0.0))))
 
 
 def crowd(seed: int, noise: tuple[float, float]) -> list[Tracklet]:
@@ -98,12 +93,16 @@ def stored(fill: Fill, name: str, tracklets: list[Tracklet]) -> Gallery:
     return gallery
 
 
-def test_no_member_is_less_sure_than_a_join_must_be(fill: Fill) -> None:
+@pytest.mark.parametrize("risk", [0.02, 0.1])
+def test_of_all_memberships_no_more_than_the_risk_is_expected_wrong(fill: Fill, risk: float) -> None:
     for seed in (1, 2):
-        found = resolve(evidence_of(stored(fill, f"crowd{seed}", crowd(seed, (1.2, 2.2)))), IdentityConfig())
-        beside = np.bincount(found.group)[found.group] > 1
-        assert beside.any()
-        assert (found.probability[beside] >= surest_of_a_join(found.odds) - 1e-6).all()
+        gallery = stored(fill, f"crowd{seed}", crowd(seed, (1.0, 2.0)))
+        found = resolve(evidence_of(gallery), IdentityConfig(false_merges=risk))
+        sure = found.probability[np.bincount(found.group)[found.group] > 1]
+        assert len(sure)
+        assert sure.min() >= 0.5
+        # Unless each is as sure as a join had to be: of joins no more are expected wrong.
+        assert (1.0 - sure).mean() <= risk or sure.min() >= 1.0 / (1.0 + np.exp(-found.odds))
 
 
 def test_nobody_is_given_a_person_who_they_are_less_likely_than_not(fill: Fill) -> None:
@@ -129,22 +128,25 @@ def test_who_does_not_belong_leaves_a_group_and_stays_with_whom_they_came() -> N
     i, j = np.nonzero(~np.eye(6, dtype=bool))
     pairs = Likeness(i, j, alike[i, j], np.ones(6))
     together, nobody = np.zeros(6, np.int64), np.zeros(6, bool)
-    group = without_doubtful(together, pairs, np.zeros(6), -1.0, 2.2, nobody)
+    group = without_doubtful(together, pairs, np.zeros(6), -1.0, 2.2, 0.1, nobody)
     assert group[0] == group[1] == group[2] != group[3] == group[4]
     assert group[5] not in (group[0], group[3])
     # Who was said to be one of them stays, and what the times say counts.
     said = np.arange(6) >= 3
-    assert len(set(without_doubtful(together, pairs, np.zeros(6), -1.0, 1.0, said).tolist())) == 1
+    assert len(set(without_doubtful(together, pairs, np.zeros(6), -1.0, 1.0, 0.1, said).tolist())) == 1
     timely = np.where(np.arange(6) == 5, 9.0, 0.0)
-    assert without_doubtful(together, pairs, timely, -1.0, 2.2, nobody)[5] == 0
+    assert without_doubtful(together, pairs, timely, -1.0, 2.2, 0.1, nobody)[5] == 0
 
 
 def test_who_left_a_group_may_still_be_one_of_it() -> None:
     alike = np.array([[0.0, 5.0, 1.2], [5.0, 0.0, 1.2], [1.2, 1.2, 0.0]])
     i, j = np.nonzero(~np.eye(3, dtype=bool))
     pairs = Likeness(i, j, alike[i, j], np.ones(3))
-    group = without_doubtful(np.zeros(3, np.int64), pairs, np.zeros(3), -1.0, 1.0, np.zeros(3, bool))
+    group = without_doubtful(np.zeros(3, np.int64), pairs, np.zeros(3), -1.0, 1.0, 0.04, np.zeros(3, bool))
     assert group[0] == group[1] != group[2]
+    # Where more may be wrong, it stays: nobody asks for more than the risk does.
+    kept = without_doubtful(np.zeros(3, np.int64), pairs, np.zeros(3), -1.0, 1.0, 0.2, np.zeros(3, bool))
+    assert kept.tolist() == [0, 0, 0]
     sure, likeliest, chance = memberships(group, pairs, -1.0, np.zeros(3, bool))
     assert likeliest.tolist() == [-1, -1, group[0]]
     assert sure[2] < 0.5 < chance[2]

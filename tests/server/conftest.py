@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +38,7 @@ VISITS: list[Visit] = [
 ]
 IDS = [made_tracklet(*visit).id for visit in VISITS]
 PASSWORD = "correct horse"
+_CONFIG = GalleryConfig(index="exact")
 
 
 def picture(person: int) -> bytes:
@@ -46,10 +49,14 @@ def picture(person: int) -> bytes:
     return data.tobytes()
 
 
-def stored(gallery: Gallery, visits: list[Visit]) -> None:
+def begin(gallery: Gallery, visits: list[Visit]) -> None:
     for camera in dict.fromkeys(visit[1] for visit in visits):
         started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
         gallery.begin_source(started, "settings")
+
+
+def stored(gallery: Gallery, visits: list[Visit]) -> None:
+    begin(gallery, visits)
     gallery.add(with_pictures(visits))
 
 
@@ -67,11 +74,22 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reidstream.server.access.accounts.PasswordHasher", cheap)
 
 
-@pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    config = GalleryConfig(index="exact")
-    with Gallery.open(tmp_path / "gallery", write=True, create=True, space=SPACE, config=config) as opened:
+@pytest.fixture(scope="session")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a gallery that a desk has decided, to be copied and not to be written to."""
+    folder = tmp_path_factory.mktemp("decided") / "gallery"
+    with Gallery.open(folder, write=True, create=True, space=SPACE, config=_CONFIG) as opened:
         stored(opened, VISITS)
+        with closing(Desk(opened)) as desk:
+            desk.settle()
+    return folder
+
+
+@pytest.fixture
+def gallery(decided: Path, tmp_path: Path) -> Iterator[Gallery]:
+    shutil.copytree(decided, tmp_path / "gallery")
+    with Gallery.open(tmp_path / "gallery", write=True, space=SPACE, config=_CONFIG) as opened:
+        begin(opened, VISITS)
         yield opened
 
 

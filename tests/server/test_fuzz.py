@@ -68,7 +68,7 @@ def document(owner: Asking) -> dict[str, Any]:
 
 
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
 def test_nothing_that_is_asked_is_answered_with_an_error_of_ours(

@@ -73,10 +73,14 @@ def read_facts(connection: Connection) -> Facts:
 def write_facts(connection: Connection, **values: str | int | float | bool) -> None:
     """Set some values, by their names in Facts (and space_fingerprint, space_model, space_size)."""
     for key, value in values.items():
-        plain = str(int(value) if isinstance(value, bool) else value)
+        plain = _plain(value)
         # In place: whoever waits for a row that is deleted and made anew would find none.
         if not connection.execute(update(meta).where(meta.c.key == key).values(value=plain)).rowcount:
             connection.execute(insert(meta).values(key=key, value=plain))
+
+
+def _plain(value: str | int | float | bool) -> str:
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def storing_turn(connection: Connection) -> int:
@@ -88,22 +92,23 @@ def storing_turn(connection: Connection) -> int:
     return int(last)
 
 
-def write_all_facts(connection: Connection, facts: Facts) -> None:
-    write_facts(
-        connection,
-        uuid=facts.uuid,
-        created=facts.created,
-        space_fingerprint=facts.space.fingerprint,
-        space_model=facts.space.model,
-        space_size=facts.space.size,
-        model=facts.model,
-        index=facts.index,
-        generation=facts.generation,
-        revision=facts.revision,
-        indexed=facts.indexed,
-        erasing=facts.erasing,
-        calibration=facts.calibration,
-    )
+def write_new_facts(connection: Connection, facts: Facts) -> None:
+    """Say what a gallery is that has said nothing of itself yet."""
+    values: dict[str, str | int | float | bool] = {
+        "uuid": facts.uuid,
+        "created": facts.created,
+        "space_fingerprint": facts.space.fingerprint,
+        "space_model": facts.space.model,
+        "space_size": facts.space.size,
+        "model": facts.model,
+        "index": facts.index,
+        "generation": facts.generation,
+        "revision": facts.revision,
+        "indexed": facts.indexed,
+        "erasing": facts.erasing,
+        "calibration": facts.calibration,
+    }
+    connection.execute(insert(meta), [{"key": key, "value": _plain(value)} for key, value in values.items()])
 
 
 def demand_same_space(connection: Connection, place: str, opened: EmbeddingSpace) -> None:

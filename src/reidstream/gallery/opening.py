@@ -14,7 +14,7 @@ from reidstream.errors import ConfigError, GalleryError, GalleryMismatch, Galler
 from reidstream.files import Access, access_for, new_file
 from reidstream.gallery import recordings
 from reidstream.gallery.database import DATABASE_FILE, Database, Place, demand_psycopg, place_of
-from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_all_facts
+from reidstream.gallery.facts import Facts, check_space, new_facts, read_facts, write_new_facts
 from reidstream.gallery.fencing import OWNER, take_fence
 from reidstream.gallery.index.building import INDEX_FOLDER, PGVECTOR
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, migrate, schema_version
@@ -204,7 +204,7 @@ def _facts_prepared(
         if index == PGVECTOR:
             demand_pgvector(connection, database.place)
         facts = new_facts(space, model, index)
-        write_all_facts(connection, facts)
+        write_new_facts(connection, facts)
         return facts
     migrate(connection, "gallery", GALLERY_MIGRATIONS)
     return read_facts(connection)

@@ -5,7 +5,13 @@ likely the same person, has a mean m and a standard deviation d; with them, a si
 
     z = ((s - m_i) / d_i + (s - m_j) / d_j) / 2
 
-(symmetric score normalisation with an adaptive cohort, as in speaker verification). Two different people's z is
+(symmetric score normalisation with an adaptive cohort, as in speaker verification). Where j was left out of i's
+strangers to the degree p, for being likely the same person, it is put back for this, as one more of the n from whom m
+and d were learnt: an internally studentised residual. With t = (s - m_i) / d_i and e = p / n, i's part of z is
+
+    t / (1 + e) / sqrt((1 + e t^2 / (1 + e)) / (1 + e))
+
+so that nobody is the more surely one person for having been taken for one. Two different people's z is
 distributed alike in all galleries that were measured, whatever model, cameras and clothes: a shifted gamma
 distribution. One person's s is normal; its mean rises with how clear both looks are. What this gives, the logarithm of
 the ratio of the two densities, becomes odds through the share of pairs that are one person, which is estimated from the
@@ -43,8 +49,9 @@ _OWN, _GALLERY = 12.0, 10.0
 _WIDEST = 3.0
 # Medium clarity, and how much one person's similarity rises per unit of the product of both clarities.
 _RISE, _MEDIUM = 0.3, 0.4
-# It may be lower, where the gallery says so, but stays so many of strangers' deviations above the usual one: where
-# strangers resemble each other less than in the galleries that were measured, one person's looks do so, too.
+# In a space where nobody measured it, it may be lower, where the gallery says so, but stays so many of strangers'
+# deviations above the usual one: where strangers resemble each other less than elsewhere, one person's looks do so,
+# too. Where it was measured it holds: a gallery would pull it down to its look-alikes, who then pass for one person.
 _ABOVE = 4.2
 # These weigh as much as so many pairs, plus a share of the gallery's: so many strangers are look-alikes.
 _PAIRS, _LOOKALIKES = 60.0, 0.004
@@ -73,16 +80,38 @@ _STANDS_OUT = 2.5
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """What each of n tracklets' similarity to other people is like. mean, spread: float64 (n,), of the nearest."""
+    """What each of n tracklets' similarity to other people is like.
+
+    mean, spread: float64 (n,), of the nearest. count: float64 (n,), how many others they were learnt from; infinite
+    where nobody of whom they are asked was left out of them.
+    """
 
     mean: Floats
     spread: Floats
+    count: Floats | float = math.inf
 
-    def standing(self, similarity: npt.NDArray[np.floating], i: IntArray, j: IntArray) -> tuple[Floats, Floats]:
-        """z of pairs (i, j) and how much it grows per unit of similarity, both float64 (m,)."""
-        a, b = 1.0 / self.spread[i], 1.0 / self.spread[j]
+    def standing(
+        self, similarity: npt.NDArray[np.floating], i: IntArray, j: IntArray, left_out: Floats | float = 0.0
+    ) -> tuple[Floats, Floats]:
+        """z of pairs (i, j) and how much it grows per unit of similarity, both float64 (m,).
+
+        left_out: float64 (m,), 0..1, how much of each was left out of the strangers of both for being likely one
+        person. If they are two it belongs there, so there it is put for this question: else whoever was once taken
+        for one person makes their strangers look the less alike, and is the more surely one person for that.
+        """
         s = np.asarray(similarity, np.float64)
-        return ((s - self.mean[i]) * a + (s - self.mean[j]) * b) / 2, (a + b) / 2
+        z, growth = self._seen_from(s, i, left_out)
+        other, more = self._seen_from(s, j, left_out)
+        return (z + other) / 2, (growth + more) / 2
+
+    def _seen_from(self, similarity: Floats, k: IntArray, left_out: Floats | float) -> tuple[Floats, Floats]:
+        """The same with the strangers of rows k alone."""
+        count = np.broadcast_to(self.count, self.mean.shape)[k]
+        t = (similarity - self.mean[k]) / self.spread[k]
+        more = left_out / (count + _OWN)
+        nearer = 1.0 / (1.0 + more)
+        wider = nearer * (1.0 + more * nearer * t**2)
+        return nearer * t / np.sqrt(wider), nearer**2 / (self.spread[k] * wider**1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +306,7 @@ def shrunk(
     own = Strangers(
         (count * mean + _OWN * usual[0]) / (count + _OWN),
         np.sqrt((count * wide**2 + _OWN * usual[1] ** 2) / (count + _OWN)),
+        count,
     )
     return own, *usual
 
@@ -338,15 +368,15 @@ def fitted(pairs: Pairs, known: tuple[Strangers, float, float] | None = None, ex
         if known is None:
             two[i, j] = two[j, i] = 1.0 - posterior
             strangers, usual, usual_spread = shrunk(*nearest_strangers(whole, two), expected=expected)
-        z, growth = strangers.standing(s, i, j)
-        least = min(expected.same, usual + _ABOVE * usual_spread)
+        z, growth = strangers.standing(s, i, j, np.where(pairs.open, posterior, 0.0))
+        least = expected.same if expected.measured else min(expected.same, usual + _ABOVE * usual_spread)
         before = 0.0
         for _ in range(_ROUNDS):
             own = posterior[seen]
             total = own.sum()
             share = float((total + before_looking) / weight)
             mean = float((own * level).sum() / total) if total > 0 else expected.same
-            same = (total * mean + held * min(max(mean, least), expected.same)) / (total + held)
+            same = (total * mean + held * max(min(mean, expected.same), least)) / (total + held)
             squares = (own * (level - same) ** 2).sum() + held * expected.same_spread**2
             spread = float(np.sqrt(squares / (total + held)))
             ratio = Calibration(same, spread).log_ratio(s, z, growth, pairs.clarity)

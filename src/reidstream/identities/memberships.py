@@ -5,8 +5,9 @@ itself at last, by the same measure:
 
     odds(row, group) = prior odds * mean of ratio(row, j) over the group's others j, weighted by their clarity * times
 
-Who is less likely one of them than a join must be is no member: the least likely leaves first, then the others are
-asked anew. Those who left a group stay together as far as they are sure of each other.
+Who is likelier not one of them is no member, nor is who is less sure than a join must be while of all memberships more
+than the accepted risk is expected wrong: the least likely leaves first, then the others are asked anew. Those who left
+a group stay together as far as they are sure of each other.
 """
 
 from __future__ import annotations
@@ -45,18 +46,27 @@ class Likeness:
 
 
 def without_doubtful(
-    group: IntArray, pairs: Likeness, times: Floats, prior: float, needed: float, fixed: npt.NDArray[np.bool_]
+    group: IntArray,
+    pairs: Likeness,
+    times: Floats,
+    prior: float,
+    needed: float,
+    risk: float,
+    fixed: npt.NDArray[np.bool_],
 ) -> IntArray:
     """The grouping without members who are less likely so than has to be: int64 (n,), with new labels for who left.
 
     group: int64 (n,), 0 or greater. times: float64 (n,), what the times before and after say for each row's place in
-    its group. needed: the log-odds that a membership needs. fixed: bool (n,), rows that stay.
+    its group. needed: the log-odds that a join needed; a membership needs no more. risk: the share of memberships that
+    may be wrong. fixed: bool (n,), rows that stay.
     """
     found = group.copy()
     inside = pairs.some(group[pairs.rows] == group[pairs.others])
     asked = np.flatnonzero(~fixed)
     # Where those go who leave a group.
     beside: dict[int, int] = {}
+    members = ~fixed & (np.bincount(found)[found] > 1)
+    needed = min(needed, _needed((prior + _own_ratio(found, inside) + times)[members], risk))
     while True:
         asked = asked[np.bincount(found)[found[asked]] > 1]
         odds = prior + _own_ratio(found, inside) + np.where(found == group, times, 0.0)
@@ -74,6 +84,15 @@ def without_doubtful(
                 free += 1
             found[row] = beside[left]
         asked = np.flatnonzero(~fixed)
+
+
+def _needed(odds: Floats, risk: float) -> float:
+    """The log-odds that a membership needs so that no more than the risk of those that have them is expected wrong;
+    never less than even. odds: float64 (k,), of all memberships."""
+    surest = -np.sort(-odds)
+    expected = np.cumsum(1.0 / (1.0 + np.exp(np.minimum(surest, 30.0)))) / np.arange(1, len(odds) + 1)
+    enough = np.flatnonzero((expected <= risk) & (surest >= 0.0))
+    return float(surest[enough[-1]]) if len(enough) else float("inf")
 
 
 def _own_ratio(group: IntArray, pairs: Likeness) -> Floats:

@@ -9,9 +9,9 @@ pair's, see ``continuing``). The mean is that of ratios, not of their logarithms
 each of A's tracklets is one that B may be seen from, and a look is likely as the mixture of these makes it. The
 likeliest two are joined first, and then the next, while each join is likelier right than wrong and the expected share
 of wrong ones among all joins so far, the mean of 1 - 1 / (1 + exp(-log-odds)), stays within the accepted risk. So much
-is needed of every later move, too, by which the time between visits puts the grouping right, and of every membership
-for itself (``memberships``). What stays alone although it is likelier somebody of these people than nobody is
-undecided.
+is needed of every later move, too, by which the time between visits puts the grouping right. Of all memberships, too,
+no more than the risk may be expected wrong (``memberships``). What stays alone although it is likelier somebody of
+these people than nobody is undecided.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _grouped(
         i, j, alike = _going_on(i, j, read.ratio, following, n)
     found = Likeness(np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([alike, alike]), clarity)
     before = group
-    group = without_doubtful(group, found, times, prior, max(odds, 0.0), fixed)
+    group = without_doubtful(group, found, times, prior, max(odds, 0.0), config.false_merges, fixed)
     left = np.where(group != before, before, -1)
     group, left = _numbered(group, left)
     if excluded is not None:

@@ -52,10 +52,7 @@ if TYPE_CHECKING:
 
 _PEOPLE = (tracklets, people, decisions, review, search, events, numbers, alerts, clips, watch)
 _API = (*_PEOPLE, sources, live, jobs, retention, privacy, targets, account_routes)
-_ROUTERS = (
-    *(("/api/v1", module.router) for module in _API),
-    *(("", router) for router in (health.router, pages.router, openid.router)),
-)
+_ROUTERS = [module.router for module in (*_API, health, pages, openid)]
 _STATIC = Path(__file__).with_name("static")
 
 _DESCRIPTION = """People of a gallery: who they are, when and where they were seen, and putting right what was decided
@@ -92,8 +89,9 @@ def create_app(
     app.state.cookie = cookie
     app.state.openid = _signing_in(desk)
     _demand_roles()
-    for prefix, router in _ROUTERS:
-        app.include_router(router, prefix=prefix)
+    for router in _ROUTERS:
+        # Made at import; including would make each a second time, when the first request comes.
+        app.router.routes.extend(router.routes)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_problems(app)
     return Guard(app, people_of_server, trust or Trust(), cookie)
@@ -120,13 +118,13 @@ class Entrance:
 
 def entrances() -> Iterator[Entrance]:
     """Every route of the application."""
-    for prefix, router in _ROUTERS:
+    for router in _ROUTERS:
         for route in router.routes:
             assert isinstance(route, APIRoute | APIWebSocketRoute)
             demanded = [one.call.role for one in route.dependant.dependencies if isinstance(one.call, Needs)]
             methods = sorted(route.methods or ()) if isinstance(route, APIRoute) else ["WEBSOCKET"]
             for method in methods:
-                yield Entrance(method, prefix + route.path, demanded[0] if demanded else None)
+                yield Entrance(method, route.path, demanded[0] if demanded else None)
 
 
 def _demand_roles() -> None:

@@ -13,7 +13,7 @@ from reidstream.server.access.roles import Caller, Role
 from reidstream.server.api.common import Admin, Limit, Number, TheAccounts, TheDesk, Viewer, answer
 from reidstream.server.guard import cookie_name
 
-router = APIRouter(tags=["accounts"])
+router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
 _Name = Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
 _Password = Annotated[str, Field(min_length=1, max_length=MOST_PASSWORD)]

@@ -14,7 +14,7 @@ from reidstream.server.api.common import Limit, Reviewer, TheDesk, Viewer, answe
 from reidstream.server.desk import Desk
 from reidstream.server.shown_clip import recording_to_cut
 
-router = APIRouter(tags=["alerts"])
+router = APIRouter(prefix="/api/v1", tags=["alerts"])
 
 State = Literal["open", "raised", "confirmed", "withdrawn"]
 

@@ -16,7 +16,7 @@ from reidstream.server.api.alerts import alert_seen
 from reidstream.server.api.common import TheDesk, Viewer, tracklet_source
 from reidstream.server.shown_clip import recording_to_cut, shown_clip
 
-router = APIRouter(tags=["what was seen"])
+router = APIRouter(prefix="/api/v1", tags=["what was seen"])
 
 _KINDS = {".mp4": "video/mp4", ".mkv": "video/x-matroska"}
 # What is deleted must not stay in the browser.

@@ -14,7 +14,7 @@ from reidstream.server.api.review import note_answers
 from reidstream.server.decisions import Decision
 from reidstream.server.review_queue import ReviewQueue
 
-router = APIRouter(tags=["decisions"])
+router = APIRouter(prefix="/api/v1", tags=["decisions"])
 
 _EXAMPLES: Any = {
     "merge": {

@@ -17,7 +17,7 @@ from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import Limit, TheAccounts, TheDesk, Viewer, answer
 from reidstream.server.desk import Desk
 
-router = APIRouter(tags=["events"])
+router = APIRouter(prefix="/api/v1", tags=["events"])
 
 LOOK_EVERY = 0.5
 """Seconds between two looks for new events."""

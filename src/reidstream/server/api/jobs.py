@@ -17,7 +17,7 @@ from reidstream.gallery import Filter
 from reidstream.server.api.common import Admin, Limit, Number, Operator, TheDesk, answer, entry_of, everything
 from reidstream.server.jobs import Job
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(prefix="/api/v1", tags=["jobs"])
 
 _FORMATS = ("zip", "parquet", "npz", "csv", "json")
 _EXAMPLE: Any = {"people": {"value": {"people": ["5d2b6f0a91c3"]}}, "camera": {"value": {"sources": ["entrance"]}}}

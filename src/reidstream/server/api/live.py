@@ -21,7 +21,7 @@ from reidstream.server.live.fragments import Fragment
 from reidstream.server.live.hub import Viewer as Looking
 from reidstream.server.live.picture import View
 
-router = APIRouter(tags=["live"])
+router = APIRouter(prefix="/api/v1", tags=["live"])
 
 HEALTH_EVERY = 1.0
 """Seconds between two looks at how the cameras do, and at whether whoever looks still may."""

@@ -11,7 +11,7 @@ from reidstream.numbers.buckets import Bucket
 from reidstream.server.access.roles import Caller
 from reidstream.server.api.common import TheDesk, Viewer, answer
 
-router = APIRouter(tags=["numbers"])
+router = APIRouter(prefix="/api/v1", tags=["numbers"])
 
 Cameras = Annotated[list[str] | None, Query(max_length=100, description="Only this source; repeatable.")]
 Moment = Annotated[

@@ -27,7 +27,7 @@ from reidstream.server.api.common import (
 from reidstream.server.desk import Desk
 from reidstream.server.people_table import PeopleFilter, PeopleOrder, PeopleTable
 
-router = APIRouter(tags=["people"])
+router = APIRouter(prefix="/api/v1", tags=["people"])
 
 # Visits given with a person; the rest comes by page.
 MOST_VISITS = 200

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from reidstream.server.api.common import Admin, TheDesk, answer, everything
 from reidstream.server.privacy import LOOKED_DAYS, html_of, markdown_of, privacy_report
 
-router = APIRouter(tags=["privacy"])
+router = APIRouter(prefix="/api/v1", tags=["privacy"])
 
 
 @router.get("/privacy/report")

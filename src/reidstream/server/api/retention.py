@@ -12,7 +12,7 @@ from reidstream.retention import due_now, next_run, runs_of
 from reidstream.retention.log import said
 from reidstream.server.api.common import Admin, Operator, TheDesk, answer, everything
 
-router = APIRouter(tags=["retention"])
+router = APIRouter(prefix="/api/v1", tags=["retention"])
 
 _SHOWN = 20
 

@@ -20,7 +20,7 @@ from reidstream.server.desk import Desk
 from reidstream.server.open_questions import Question
 from reidstream.server.review_queue import ReviewQueue
 
-router = APIRouter(tags=["review"])
+router = APIRouter(prefix="/api/v1", tags=["review"])
 
 
 class Answer(BaseModel):

@@ -19,7 +19,7 @@ from reidstream.server.api.common import TheDesk, Viewer, answer, tracklet_sourc
 from reidstream.server.desk import Desk
 from reidstream.server.photos import MOST_BYTES, Photos, media_types
 
-router = APIRouter(tags=["search"])
+router = APIRouter(prefix="/api/v1", tags=["search"])
 
 K = Annotated[int, Query(ge=1, le=500, description="How many to find.")]
 

@@ -15,7 +15,7 @@ from reidstream.server.api.common import Operator, TheDesk, Viewer, answer, ever
 from reidstream.server.cameras import Cameras
 from reidstream.server.trial import try_source
 
-router = APIRouter(tags=["sources"])
+router = APIRouter(prefix="/api/v1", tags=["sources"])
 
 _EXAMPLE: Any = {"camera": {"value": {"uri": "rtsp://user:password@camera/stream", "name": "entrance"}}}
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from reidstream.server.api.common import Operator, answer, everything
 from reidstream.server.telling import Telling
 
-router = APIRouter(tags=["targets"])
+router = APIRouter(prefix="/api/v1", tags=["targets"])
 
 
 @router.get("/targets")

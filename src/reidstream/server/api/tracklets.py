@@ -31,7 +31,7 @@ from reidstream.server.api.common import (
 from reidstream.server.shown_clip import recording_to_cut
 from reidstream.server.still import still_of
 
-router = APIRouter(tags=["what was seen"])
+router = APIRouter(prefix="/api/v1", tags=["what was seen"])
 
 WIDTHS = (64, 128, 256, 512)
 """Widths in which pictures are given out, in pixels; others would only fill caches."""

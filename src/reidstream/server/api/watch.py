@@ -15,7 +15,7 @@ from reidstream.server.api.search import photo_of, read_box
 from reidstream.server.desk import Desk
 from reidstream.server.photos import Photos
 
-router = APIRouter(tags=["watch"])
+router = APIRouter(prefix="/api/v1", tags=["watch"])
 
 
 class NewList(BaseModel):
