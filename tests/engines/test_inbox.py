@@ -44,6 +44,18 @@ def test_a_full_queue_holds_its_own_source_and_no_other() -> None:
     assert inbox.take(["a"], wait=True) == ({"a": 2}, [])
 
 
+def test_whoever_waits_for_room_is_woken_once_half_of_the_queue_is_free() -> None:
+    inbox: Inbox[int] = Inbox(["a"], 4, lambda _: True)
+    for item in range(4):
+        inbox.put("a", item)
+    told: list[int] = []
+    room = inbox._room["a"]
+    room.notify = lambda n=1: told.append(len(inbox._items["a"]))  # type: ignore[method-assign]
+    for _ in range(4):
+        inbox.take(["a"], wait=False)
+    assert told == [2, 1, 0]
+
+
 def test_who_is_not_read_any_more_is_not_held() -> None:
     inbox: Inbox[int] = Inbox(["a"], 1, lambda _: True)
     inbox.put("a", 1)

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from reidstream.config import Config, DetectorConfig, SourceConfig
+from reidstream.config.local import LocalEngineConfig
 from reidstream.engines.local import LocalEngine
+from reidstream.engines.local.tracking_group import TrackingGroup
 from reidstream.errors import EngineError, ModelNotFound
 from reidstream.sources.frame import Frame, Picture
 from reidstream.sources.video_file import VideoFileSource
@@ -49,6 +51,25 @@ def test_a_detector_that_fails_ends_the_run_with_what_was_seen(tmp_path: Path) -
     assert sum(isinstance(e, Observed) for e in seen) >= 25
 
 
+@pytest.mark.timeout(90)
+def test_what_goes_wrong_before_a_source_is_read_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(group: TrackingGroup) -> None:
+        raise RuntimeError("nothing can be tracked")
+
+    start = TrackingGroup.start
+
+    def at_once(group: TrackingGroup) -> None:
+        start(group)
+        group.join()
+
+    monkeypatch.setattr(TrackingGroup, "_track", failing)
+    monkeypatch.setattr(TrackingGroup, "start", at_once)
+    seen: list[Event] = []
+    with pytest.raises(EngineError, match="nothing can be tracked"):
+        seen.extend(engine_for(write_blobs(tmp_path / "a.mp4", [0], 20)).events())
+    assert [type(event) for event in seen] == [SourceEnded]
+
+
 def test_waiting_for_a_camera_is_not_counted_as_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0], 20)
 
@@ -66,14 +87,15 @@ def test_waiting_for_a_camera_is_not_counted_as_decoding(tmp_path: Path, monkeyp
     assert "decode" not in stages()
 
 
-def test_frames_detected_together_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.timeout(90)
+def test_frames_detected_together_change_nothing_and_may_be_more_than_wait(tmp_path: Path) -> None:
     path = write_blobs(tmp_path / "a.mp4", [0, 1], 50)
 
-    def boxes(batch: int) -> list[bytes]:
-        config = Config(detector=DetectorConfig(batch=batch))
+    def boxes(batch: int, queue: int = 8) -> list[bytes]:
+        config = Config(detector=DetectorConfig(batch=batch), local=LocalEngineConfig(queue=queue))
         return [e.boxes.tobytes() for e in engine_for(path, config).events() if isinstance(e, Observed)]
 
-    assert boxes(1) == boxes(7)
+    assert boxes(1) == boxes(7) == boxes(7, queue=2)
 
 
 @pytest.mark.setting("detector.every")

@@ -99,6 +99,7 @@ def test_given_tracks_of_which_some_do_not_count_keep_their_numbers_in_other_pro
         assert {track for _, tracks, _, _ in ours for track in tracks} == {7, 9}
 
 
+@pytest.mark.timeout(90)
 def test_a_process_that_dies_ends_its_sources_with_what_was_seen_and_no_others(tmp_path: Path) -> None:
     # The person of the first leaves the picture, and with them the process ends.
     leaves, stays = write_blobs(tmp_path / "leaves.mp4", [0], 90, 8), write_blobs(tmp_path / "stays.mp4", [1], 60)
@@ -114,6 +115,7 @@ def test_a_process_that_dies_ends_its_sources_with_what_was_seen_and_no_others(t
     assert (whole[-1].error, whole[-1].frames) == (None, 60)
 
 
+@pytest.mark.timeout(90)
 def test_sources_end_with_the_process_that_reads_them_for_others(tmp_path: Path) -> None:
     leaves, stays = write_blobs(tmp_path / "leaves.mp4", [0], 90, 8), write_blobs(tmp_path / "stays.mp4", [1], 500, 0.5)
     events = list(_engine([leaves, stays], Fatal(), apart=True).events())
@@ -125,6 +127,7 @@ def test_sources_end_with_the_process_that_reads_them_for_others(tmp_path: Path)
         assert seen == {event.track_id for event in ours if isinstance(event, TrackEnded)}
 
 
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_model_that_fails_ends_the_whole_run_with_its_error(tmp_path: Path, apart: bool) -> None:
     crowded, quiet = write_blobs(tmp_path / "crowded.mp4", [0, 1], 60), write_blobs(tmp_path / "quiet.mp4", [1], 60)
@@ -173,6 +176,7 @@ def test_the_number_of_processes_is_configured_or_follows_the_cores(
         (None, "[1]", ["1", "1", "1"]),
         (None, "[0,2]", ["0", "2", "0"]),
         ("GPU-a, GPU-b,GPU-c", "[2,0]", ["GPU-c", "GPU-a", "GPU-c"]),
+        (None, "[1,1]", ["1", "1", "1"]),
     ],
 )
 def test_processes_are_spread_over_the_gpus_that_are_named(
@@ -209,13 +213,12 @@ def test_processes_are_spread_over_the_gpus_that_are_named(
     )
     sources = [(name, SourceConfig(uri=f"{name}.mp4")) for name in "abcd"]
     assert isinstance(open_local_engine(config, sources), LocalProcesses)
-    assert [name for _, name in started] == (list(dict.fromkeys(seen)) if apart else seen)
+    turns = len(config.local.gpus)
+    assert [name for _, name in started] == (seen[:turns] if apart else seen)
     shares = [["a", "d"], ["b"], ["c"]]
     if apart:
-        of_gpus: dict[str | None, list[str]] = {}
-        for gpu, share in zip(seen, shares, strict=True):
-            of_gpus[gpu] = sorted([*of_gpus.get(gpu, []), *share])
-        shares = list(of_gpus.values())
+        # One for each time that a GPU is named.
+        shares = [sorted(source for share in shares[turn::turns] for source in share) for turn in range(turns)]
     assert looked_at == shares
     assert {order for order, name in started if name is not None} <= {"PCI_BUS_ID"}
 

@@ -127,7 +127,8 @@ class LocalEngineConfig(Section):
         default=(0,),
         min_length=1,
         description="Numbers of the GPUs that device `cuda` uses, as `nvidia-smi` counts them, or among those that "
-        "CUDA_VISIBLE_DEVICES leaves. Sources are spread over processes, and processes over these.",
+        "CUDA_VISIBLE_DEVICES leaves. Sources are spread over processes, and processes over these; "
+        "one that is named twice has two processes that run models.",
     )
     threads: int = Field(
         default=0,

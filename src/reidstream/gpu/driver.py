@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.errors import DeviceError
+from reidstream.gpu.starting import AT_ONCE, Starting, starting
 from reidstream.runtime import beside, wait_without_spinning
 
 
@@ -29,6 +30,7 @@ class Gpu:
         self._lock = threading.Lock()
         self._modules: dict[Path, Any] = {}
         self._call(self._driver.cuInit(0))
+        self._starting: Starting = starting(self._refused)
         self.number = number
         self._device = self._call(self._driver.cuDeviceGet(number))
         self._context = self._call(self._driver.cuDevicePrimaryCtxRetain(self._device))
@@ -51,7 +53,7 @@ class Gpu:
             created = self._driver.cuStreamCreateWithPriority(flags, first if urgent else 0)
             self._ready.owner = _Stream(self, self._call(created))
             found = self._ready.stream = int(self._ready.owner.handle)
-            self._ready.others = self._event(self._driver.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+            self._ready.others = int(self._event(self._driver.CUevent_flags.CU_EVENT_DISABLE_TIMING))
         return found
 
     def allocate(self, size: int) -> int:
@@ -68,7 +70,10 @@ class Gpu:
     def write(self, address: int, array: npt.NDArray[Any]) -> None:
         """Copy an array that lies in one piece to the device, in the thread's stream; it may be changed afterwards."""
         stream = self.stream()
-        self._call(self._driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, stream))
+        if array.nbytes <= AT_ONCE:
+            self._starting.write(address, array.ctypes.data, array.nbytes, stream)
+        else:
+            self._call(self._driver.cuMemcpyHtoDAsync(address, array.ctypes.data, array.nbytes, stream))
 
     def read(self, array: npt.NDArray[Any], address: int) -> None:
         """Fill an array that lies in one piece from the device, after all that is in the thread's stream."""
@@ -89,8 +94,8 @@ class Gpu:
         """What is put into the thread's stream from now on begins when all is done that others have started in the
         context's default stream. Nobody waits here."""
         stream = self.stream()
-        self._call(self._driver.cuEventRecord(self._ready.others, 0))
-        self._call(self._driver.cuStreamWaitEvent(stream, self._ready.others, 0))
+        self._starting.record(self._ready.others, 0)
+        self._starting.after(self._ready.others, stream)
 
     def wait(self) -> None:
         """Until all is done that is in the thread's stream."""
@@ -104,7 +109,7 @@ class Gpu:
 
     def start_copy(self, array: npt.NDArray[Any], address: int) -> None:
         """Begin to fill an array of pinned memory from the device, after all that is in the thread's stream."""
-        self._call(self._driver.cuMemcpyDtoHAsync(array.ctypes.data, address, array.nbytes, self.stream()))
+        self._starting.read(array.ctypes.data, address, array.nbytes, self.stream())
 
     def mark(self) -> Mark:
         """Something to wait for, which has not been set yet."""
@@ -112,23 +117,26 @@ class Gpu:
         flags = self._driver.CUevent_flags
         return Mark(self, self._event(flags.CU_EVENT_BLOCKING_SYNC | flags.CU_EVENT_DISABLE_TIMING))
 
-    def kernel(self, path: Path, name: str) -> Any:
-        """A kernel of a PTX file, for ``launch``."""
+    def kernel(self, path: Path, name: str) -> int:
+        """A kernel of a PTX file, for ``launch``: a number."""
         self.use()
         with self._lock:
             module = self._modules.get(path)
             if module is None:
                 module = self._modules[path] = self._call(self._driver.cuModuleLoadData(path.read_bytes() + b"\0"))
-        return self._call(self._driver.cuModuleGetFunction(module, name.encode()))
+        return int(self._call(self._driver.cuModuleGetFunction(module, name.encode())))
 
     def launch(
-        self, kernel: Any, grid: tuple[int, int, int], block: tuple[int, int, int], values: tuple[Any, ...], types: Any
+        self, kernel: int, grid: tuple[int, int, int], block: tuple[int, int, int], values: tuple[Any, ...], types: Any
     ) -> None:
         """Start a kernel in the thread's stream. types: a ctypes type for each value."""
-        self._call(self._driver.cuLaunchKernel(kernel, *grid, *block, 0, self.stream(), (values, types), 0))
+        self._starting.launch(kernel, grid, block, self.stream(), values, types)
 
     def _event(self, flags: int) -> Any:
         return self._call(self._driver.cuEventCreate(int(flags)))
+
+    def _refused(self, code: int) -> None:
+        self._call((self._driver.CUresult(code),))
 
     def _call(self, answer: tuple[Any, ...]) -> Any:
         """What a call of the driver returns besides its error code."""
@@ -146,7 +154,7 @@ class Mark:
 
     def set(self) -> None:
         """Here, behind all that is in the thread's stream so far."""
-        self._gpu._call(self._gpu._driver.cuEventRecord(self._event, self._gpu.stream()))
+        self._gpu._starting.record(int(self._event), self._gpu.stream())
 
     def wait(self) -> None:
         """Until all is done that was there when it was set."""

@@ -15,8 +15,9 @@ T = TypeVar("T")
 class Inbox(Generic[T]):
     """One queue for each source, each of at most ``size`` items, and one reader of them all.
 
-    ``put`` blocks while its own source's queue is full, so that a slow reader slows the source. An item is taken once
-    it is ``ready``; ``look_again`` says that one may have become so.
+    ``put`` blocks while its own source's queue is full, so that a slow reader slows the source; then until it is half
+    empty, as waking the source's thread for each item costs more than an item. An item is taken once it is ``ready``;
+    ``look_again`` says that one may have become so.
     """
 
     def __init__(self, sources: Iterable[str], size: int, ready: Callable[[T], bool]) -> None:
@@ -91,5 +92,6 @@ class Inbox(Generic[T]):
                 self._arrived.wait(until and until - time.monotonic())
             for source in taken:
                 self._items[source].popleft()
-                self._room[source].notify()
+                if len(self._items[source]) <= self._size // 2:
+                    self._room[source].notify()
             return taken, through

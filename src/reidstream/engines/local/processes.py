@@ -78,6 +78,8 @@ class LocalProcesses:
         own = config.model_copy(update={"local": config.local.model_copy(update=alone)})
         choosing = config.local.device == "cuda" and config.local.gpus != (0,)
         gpus = [config.local.turn(place).gpus[0] for place in range(len(groups))]
+        # A GPU that is named twice has two processes with models.
+        turns = [place % len(config.local.gpus) for place in range(len(groups))]
         if apart is None:
             apart = gpu_decodes(config) and len(sources) > 1
         # A socket for each, from its tracking process to the one with the models.
@@ -90,8 +92,9 @@ class LocalProcesses:
                 ours = [sockets[place][0].fileno()] if apart else []
                 request = (own, list(group), detector, embedder, digests(), ours[0] if apart else None)
                 self._children.append(_Child([source for source, _ in group], request, variables, ours))
-            for gpu in dict.fromkeys(gpus) if apart else []:
-                places = [place for place, other in enumerate(gpus) if other == gpu]
+            for turn in dict.fromkeys(turns) if apart else []:
+                places = [place for place, other in enumerate(turns) if other == turn]
+                gpu = gpus[places[0]]
                 shares = [(sockets[place][1].fileno(), list(groups[place])) for place in places]
                 ordered = (own, shares, detector, embedder, digests())
                 named = [source for place in places for source, _ in groups[place]]

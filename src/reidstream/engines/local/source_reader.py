@@ -128,8 +128,6 @@ class SourceReader:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        self._shared.status.frames[self._id] = 0
-        self._shared.status.dropped[self._id] = 0
         self._reader.start()
 
     def stop(self) -> None:
@@ -209,10 +207,11 @@ class SourceReader:
         if not batch:
             return
         found = self._detected(batch)
+        # Before the frames, as there may not be room for all of them until some are taken.
+        found.add_done_callback(self._look_again)
         for place, frame in enumerate(batch):
             if not self._inbox.put(self._id, Read(frame, found, place)):
                 self._stopping.set()
-        found.add_done_callback(self._look_again)
 
     def _look_again(self, _: Future[list[Found]]) -> None:
         self._inbox.look_again()

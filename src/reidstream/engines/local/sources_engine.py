@@ -66,6 +66,9 @@ class SourcesEngine(ABC):
                 out.close()
 
         self._readers, groups = self._opened(out, self._fail, ended)
+        for reader in self._readers:
+            # Before anybody can say that it is over.
+            self._status.frames[reader.id] = self._status.dropped[reader.id] = 0
         try:
             for group in groups:
                 group.start()

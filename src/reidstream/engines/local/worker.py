@@ -18,6 +18,7 @@ from reidstream.children import serve_parent
 from reidstream.engines import Engine
 from reidstream.engines.local.apart.messages import sendable
 from reidstream.engines.local.apart.tracking import TrackingEngine
+from reidstream.engines.local.apart.turns import take_short_turns
 from reidstream.engines.local.engine import LocalEngine
 from reidstream.engines.local.spent import Spent
 from reidstream.sources.remembered import remember
@@ -37,6 +38,7 @@ def serve(requests: Connection, answers: Connection) -> None:
         if networks is None:
             engine = LocalEngine(config, sources, detector=detector, embedder=embedder)
         else:
+            take_short_turns()
             engine = TrackingEngine(config, sources, Connection(networks))
     except EOFError:
         return

@@ -284,12 +284,12 @@ class FarEmbedder:
 class FarReader:
     """A source that the other process reads into this one's inbox; see ``SourceReader``."""
 
-    def __init__(self, source_id: str, config: SourceConfig, link: Link, inbox: Inbox[Item], status: EngineStatus):
+    def __init__(self, source_id: str, config: SourceConfig, link: Link, inbox: Inbox[Item]):
         self.id = source_id
         self.config = config
         self.given: GivenBoxes | None = given_boxes(config)
         self.error: str | None = None
-        self._link, self._inbox, self._status = link, inbox, status
+        self._link, self._inbox = link, inbox
         self._stopping = threading.Event()
         self._over = threading.Event()
         self._started = False
@@ -299,8 +299,6 @@ class FarReader:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        self._status.frames[self.id] = 0
-        self._status.dropped[self.id] = 0
         self._started = True
         self._link.say("start", self.id)
 

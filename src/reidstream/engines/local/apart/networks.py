@@ -87,6 +87,9 @@ class _Side:
     ) -> None:
         self._connection = connection
         self._embedder = models.embedder
+        # Asked once, as it takes as long as all the rest of an answer.
+        self._ahead_embedder = models.embedder if isinstance(models.embedder, AheadEmbedder) else None
+        self._box_embedder = models.embedder if isinstance(models.embedder, BoxEmbedder) else None
         self._news = news
         self._copiers = copiers
         self._sending = threading.Lock()
@@ -193,14 +196,14 @@ class _Side:
 
     def _begun(self, number: int, tokens: Sequence[int], boxes: Sequence[Box], urgent: bool) -> Answer:
         pictures = [crops.picture for crops in self._frames(tokens)]
-        if not urgent and isinstance(self._embedder, AheadEmbedder):
-            started = self._embedder.start_ahead(pictures, boxes)
+        if not urgent and self._ahead_embedder is not None:
+            started = self._ahead_embedder.start_ahead(pictures, boxes)
             if started is not None:
                 answer, ahead = started
                 self._ahead[number] = ahead, set(tokens)
                 return answer
-        if isinstance(self._embedder, BoxEmbedder):
-            return self._embedder.start(pictures, boxes)
+        if self._box_embedder is not None:
+            return self._box_embedder.start(pictures, boxes)
         found = self._embedder.embed([picture.crop(*box) for picture, box in zip(pictures, boxes, strict=True)])
         return Answer(lambda: found)
 

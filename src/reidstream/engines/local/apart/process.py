@@ -13,6 +13,7 @@ from reidstream.children import serve_parent
 from reidstream.engines import EngineStatus
 from reidstream.engines.local.apart.messages import sendable
 from reidstream.engines.local.apart.networks import serve
+from reidstream.engines.local.apart.turns import take_short_turns
 from reidstream.engines.local.models import open_models
 from reidstream.sources.remembered import remember
 
@@ -23,6 +24,7 @@ def run(requests: Connection, answers: Connection) -> None:
         links = [(Connection(descriptor), sources) for descriptor, sources in shares]
         remember(digests)
         status = EngineStatus()
+        take_short_turns()
         given = [source for _, sources in shares for _, source in sources]
         models = open_models(config, given, status, detector, embedder)
     except EOFError:

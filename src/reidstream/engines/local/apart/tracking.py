@@ -41,7 +41,7 @@ class TrackingEngine(SourcesEngine):
         inbox: Inbox[Item] = Inbox([source_id for source_id, _ in self._sources], _UNBOUNDED, ready)
         embedder = FarEmbedder(self._link)
         shared = Shared(self._config, None, embedder, out, self._status, None, None, failed, ended, ahead=True)
-        readers = [FarReader(source_id, source, self._link, inbox, self._status) for source_id, source in self._sources]
+        readers = [FarReader(source_id, source, self._link, inbox) for source_id, source in self._sources]
         arguments = {reader.id: reader for reader in readers}, inbox, self._status
         self._hearing = threading.Thread(target=self._link.serve, args=arguments, name="looked", daemon=True)
         self._hearing.start()
