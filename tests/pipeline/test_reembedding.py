@@ -100,10 +100,16 @@ def test_as_many_crops_are_kept_as_the_setting_says_and_all_of_them_are_used(
     with Gallery.open(gallery, write=True) as opened:
         some = next(iter(opened.tracklets()))
         assert some.embeddings_seen == 1 + len(some.more_crops)
+        others = b"".join(
+            crop for one in opened.tracklets() if one.id != some.id for crop in (one.crop or b"", *one.more_crops)
+        )
         assert opened.erase([some.id]).proven
         assert opened.check().problems == []
     data = b"".join(path.read_bytes() for path in gallery.rglob("*") if path.is_file())
-    assert not any(crop[len(crop) // 2 :][:40] in data for crop in some.more_crops)
+    # Plain colours are compressed alike in pictures of others: what is looked for is this tracklet's alone.
+    own = {crop[at : at + 40] for crop in some.more_crops for at in range(0, len(crop) - 40, 20)}
+    own = {piece for piece in own if piece not in others}
+    assert own and not any(piece in data for piece in own)
 
 
 def test_a_recording_that_breaks_off_gives_what_it_has_and_the_crops_the_rest(
