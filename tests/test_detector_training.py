@@ -146,7 +146,9 @@ def test_a_training_goes_on_where_a_slot_ended(tmp_path: Path) -> None:
     def course(slot: float) -> tuple[Course, torch.nn.Linear]:
         network = torch.nn.Linear(2, 1)
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
-        made = Course(network, optimiser, tmp_path / "line.pt", rate=1e-2, average=0.9, batch=4, seconds=40, slot=slot)
+        made = Course(
+            network, optimiser, tmp_path / "line.pt", Recipe(seconds=40, batch=4, rate=1e-2, average=0.9), slot
+        )
         return made, network
 
     first, network = course(20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,11 +15,27 @@ _REPORTED_EVERY = 30.0
 """Seconds between two checkpoints."""
 
 
+class Pace(Protocol):
+    """What a recipe says of its course: the whole time, pictures a step, the highest learning rate, and how slowly the
+    mean follows that is shipped."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def rate(self) -> float: ...
+
+    @property
+    def average(self) -> float: ...
+
+
 class Course:
     """Steps of a training until its time, or its slot of time, is over.
 
-    out: the checkpoint, beside which a CSV file of the same name gets a row with each. rate: the highest learning rate.
-    average: how slowly the mean follows that is shipped. batch: pictures a step. seconds, slot: see ``Clock``.
+    out: the checkpoint, beside which a CSV file of the same name gets a row with each. slot: see ``Clock``.
     """
 
     def __init__(
@@ -26,16 +43,12 @@ class Course:
         network: torch.nn.Module,
         optimiser: torch.optim.Optimizer,
         out: Path,
-        *,
-        rate: float,
-        average: float,
-        batch: int,
-        seconds: float,
+        pace: Pace,
         slot: float,
     ) -> None:
         self._network, self._optimiser, self._out = network, optimiser, out
-        self._rate, self._batch = rate, batch
-        self._average = Average(network, average)
+        self._rate, self._batch = pace.rate, pace.batch
+        self._average = Average(network, pace.average)
         used = 0.0
         self._step = 0
         if out.exists():
@@ -45,7 +58,7 @@ class Course:
             optimiser.load_state_dict(stored["optimiser"])
             self._step, used = stored["step"], stored["used"]
             self._average.resume(stored["average"], self._step)
-        self._clock, self._curve = Clock(seconds, slot, used), Curve(out.with_suffix(".csv"))
+        self._clock, self._curve = Clock(pace.seconds, slot, used), Curve(out.with_suffix(".csv"))
         self._since, self._seen = self._clock.used, 0
         self._sums: dict[str, Tensor] = {}
 

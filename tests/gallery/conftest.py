@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from reidstream.config.gallery import GalleryConfig
 from reidstream.gallery import Gallery
 from reidstream.types import EmbeddingSpace, EndReason, FloatArray, SourceStarted, Tracklet
+from tests.exact import EXACT
 
 SIZE = 32
 SPACE = EmbeddingSpace("ab" * 32, "test-reid", SIZE)
@@ -99,6 +100,15 @@ def same_contents(a: dict[str, Tracklet], b: dict[str, Tracklet]) -> bool:
 
 
 Filled = Callable[[Sequence[Tracklet]], Path]
+
+
+@pytest.fixture
+def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gallery]:
+    """An open gallery that holds the PEOPLE of the test's module and compares exactly."""
+    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as opened:
+        opened.begin_source(started(), SETTINGS)
+        opened.add(request.module.PEOPLE)
+        yield opened
 
 
 @pytest.fixture

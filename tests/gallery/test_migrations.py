@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,17 +20,9 @@ from reidstream.retention.schema import metadata as retention_metadata
 from reidstream.server.access.schema import metadata as server_metadata
 from tests.exact import EXACT
 
-from .conftest import SETTINGS, SPACE, some_tracklets, started
+from .conftest import SPACE, some_tracklets
 
 PEOPLE = some_tracklets(12)
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as opened:
-        opened.begin_source(started(), SETTINGS)
-        opened.add(PEOPLE)
-        yield opened
 
 
 # What the first tables did not have yet, by the number of the step that brought it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,20 +22,11 @@ from reidstream.gallery.facts import read_facts, write_facts
 from reidstream.gallery.index.building import INDEX_FOLDER, IndexPlace
 from reidstream.gallery.index.exact import ExactIndex, Nearest
 from reidstream.types import FloatArray, Tracklet
-from tests.exact import EXACT
 
-from .conftest import SETTINGS, SIZE, SPACE, some_tracklets, started
+from .conftest import SIZE, some_tracklets
 
 PEOPLE = some_tracklets(10)
 UNIT = np.eye(SIZE, dtype="<f4")[0]
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as opened:
-        opened.begin_source(started(), SETTINGS)
-        opened.add(PEOPLE)
-        yield opened
 
 
 def row(**changes: Any) -> Any:

@@ -20,19 +20,10 @@ from reidstream.gallery.index import building, indexing, process
 from reidstream.gallery.index.exact import ExactIndex
 from reidstream.gallery.index.indexing import Indexer
 from reidstream.types import Tracklet
-from tests.exact import EXACT
 
-from .conftest import SETTINGS, SIZE, SPACE, some_tracklets, started
+from .conftest import SIZE, some_tracklets
 
 PEOPLE = some_tracklets(40)
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as opened:
-        opened.begin_source(started(), SETTINGS)
-        opened.add(PEOPLE)
-        yield opened
 
 
 def index_of(some: Sequence[Tracklet], kind: Callable[[int], ExactIndex] = ExactIndex) -> ExactIndex:

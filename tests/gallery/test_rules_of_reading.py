@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,10 @@ from reidstream.gallery.interchange import EARLIEST, LATEST
 from reidstream.gallery.reranking import Reranking
 from reidstream.gallery.schema import details, tracklets
 from reidstream.gallery.sheet import Card, clip_address, clock, tracklet_card, wall_clock, write_gallery_sheet
-from tests.exact import EXACT
 
-from .conftest import SETTINGS, SPACE, some_tracklets, started
+from .conftest import SETTINGS, some_tracklets, started
 
 PEOPLE = some_tracklets(12)
-
-
-@pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery.open(tmp_path / "g", write=True, create=True, space=SPACE, config=EXACT) as opened:
-        opened.begin_source(started(), SETTINGS)
-        opened.add(PEOPLE)
-        yield opened
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "no tracklet m0 in"), (2, r"no tracklet m0 \(and 1 more\) in")])

@@ -66,11 +66,8 @@ def mend(
         network,
         torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=0.0),
         out / "mended.pt",
-        rate=recipe.rate,
-        average=recipe.average,
-        batch=recipe.batch,
-        seconds=recipe.seconds,
-        slot=slot,
+        recipe,
+        slot,
     )
     people = recipe.batch - recipe.nobody
     for _ in course.steps():

@@ -51,11 +51,8 @@ def train(
         network,
         optimiser,
         out / "detector.pt",
-        rate=recipe.rate,
-        average=recipe.average,
-        batch=recipe.batch,
-        seconds=recipe.seconds,
-        slot=slot,
+        recipe,
+        slot,
     )
     grids = {side: grid(side, side, device) for side in set(recipe.sides)}
     for _ in course.steps():
