@@ -54,7 +54,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     folder = _sequence(tmp_path / "A")
     assert "expected A.txt" in str(_eval(folder, "--tracks", tmp_path / "empty").exception)
     assert "expected a folder img1 or one video, found neither" in str(_eval(folder).exception)
-    assert isinstance(_eval(folder, "--tracks", tmp_path, "--set", "tracker.high=0.4").exception, ConfigError)
+    for option in ("--set=tracker.high=0.4", "--detector=a.onnx", "--reid=a.onnx"):
+        assert isinstance(_eval(folder, "--tracks", tmp_path, option).exception, ConfigError)
 
 
 def test_a_sequence_of_images_is_tracked_and_written(tmp_path: Path) -> None:
@@ -69,6 +70,14 @@ def test_a_sequence_of_images_is_tracked_and_written(tmp_path: Path) -> None:
     assert (tmp_path / "found" / "A.txt").read_text(encoding="ascii") == ""
     assert len(report["models"]["detector"]["sha256"]) == 64
     assert report["config"]["tracker"]["timeout"] == 2.0
+
+
+def test_the_models_are_those_that_are_named(tmp_path: Path) -> None:
+    folder = _sequence(tmp_path / "A", frames=1)
+    (folder / "img1").mkdir()
+    cv2.imwrite(str(folder / "img1" / "000001.jpg"), np.full((120, 160, 3), 90, np.uint8))
+    for option, model in (("--detector", "nobody.onnx"), ("--reid", "nobody.onnx")):
+        assert "no model file at nobody.onnx" in str(_eval(folder, option, model).exception)
 
 
 def _walk(folder: Path) -> Path:

@@ -13,8 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from reidstream.errors import ModelMismatch
-from reidstream.models.families import FAMILIES, classes_in, coco_by_number, family_named, recognised
+from reidstream.models.families import FAMILIES, coco_by_number, family_named
 from reidstream.models.graph.people import PEOPLE, give_people
+from reidstream.models.recognising import classes_in, recognised
 from reidstream.models.resolving import resolve_model
 from reidstream.models.spec import ModelSpec
 

@@ -232,3 +232,10 @@ def test_damaged_or_newer_metadata_is_refused() -> None:
         spec_from_metadata({**properties, "reidstream.preprocessing": "{"}, "x")
     with pytest.raises(ModelMismatch, match="damaged"):
         spec_from_metadata({**properties, "reidstream.embedding_size": '"many"'}, "x")
+
+
+def test_a_pointer_of_git_lfs_is_named_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "d.onnx"
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n")
+    with pytest.raises(ModelMismatch, match="run `git lfs pull` in its repository"):
+        resolve_model(str(path), "detector")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, print_json
-from reidstream.cli.options import DETECTOR, JSON, REID
+from reidstream.cli.options import DETECTOR, JSON, REID, given
 from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def demo(
     from reidstream.gallery import Gallery
     from reidstream.identities.profiles import profiles_of
 
-    given = {"detector.model": detector, "embedding.model": reid}
-    config = load_config(None, [f"{key}={_quoted(value)}" for key, value in given.items() if value is not None])
+    config = load_config(None, given(detector__model=detector, embedding__model=reid))
     begun = time.monotonic()
     scene = _scene(out, json)
     summary = _run(scene, out / "gallery", config, json)
@@ -261,10 +260,3 @@ def _plain(
             for match in matches
         ],
     }
-
-
-def _quoted(value: str) -> str:
-    """Text as a TOML string, so that a path is never taken for anything else."""
-    import json as encoder
-
-    return encoder.dumps(value)

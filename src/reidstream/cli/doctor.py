@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from reidstream.cli.options import CONFIG, JSON, SETTINGS
+from reidstream.cli.options import CONFIG, DETECTOR, JSON, REID, SETTINGS, given
 from reidstream.cli.terminal import TerminalTable
 
 app = typer.Typer()
@@ -26,6 +26,8 @@ def doctor(
     context: typer.Context,
     engine: EngineName = typer.Option(EngineName.LOCAL, help="The engine that has to work."),
     gallery: Path | None = typer.Option(None, "--gallery", "-g", help="Look at this gallery, too.", show_default=False),
+    detector: str | None = DETECTOR,
+    reid: str | None = REID,
     config: Path | None = CONFIG,
     override: list[str] | None = SETTINGS,
     as_json: bool = JSON,
@@ -41,7 +43,8 @@ def doctor(
     from reidstream.doctor import Question, Status, examine
     from reidstream.doctor.checks import CHECKS
 
-    question = Question(load_config(config, override or []), engine.value, gallery)
+    models = given(detector__model=detector, embedding__model=reid)
+    question = Question(load_config(config, [*(override or []), *models]), engine.value, gallery)
     report = examine(CHECKS, question)
     verdict = (
         f"the {engine.value} engine can run here" if report.healthy else f"the {engine.value} engine cannot run here"

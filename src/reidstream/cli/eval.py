@@ -10,7 +10,7 @@ import typer
 from reidstream.cli.common import console, print_json
 from reidstream.cli.eval_gallery import gallery
 from reidstream.cli.eval_retrieval import retrieval
-from reidstream.cli.options import CONFIG, JSON, REPORT, SETTINGS, page
+from reidstream.cli.options import CONFIG, DETECTOR, JSON, REID, REPORT, SETTINGS, given, page
 from reidstream.cli.terminal import TerminalTable
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def tracking(
         None, "--tracks", help="Score the files <sequence>.txt in this folder instead of tracking here."
     ),
     write: Path | None = typer.Option(None, "--write", help="Also write the tracks found, as <sequence>.txt, here."),
+    detector: str | None = DETECTOR,
+    reid: str | None = REID,
     config: Path | None = CONFIG,
     settings: list[str] | None = SETTINGS,
     out: Path | None = REPORT,
@@ -67,7 +69,7 @@ def tracking(
 ) -> None:
     """Score tracks against MOTChallenge ground truth: HOTA, IDF1, MOTA and what they are made of.
 
-    Example: reidstream eval tracking MOT17/train --set tracker.timeout=3
+    Example: reidstream eval tracking MOT17/train --detector street.onnx --set tracker.timeout=3
 
     The numbers agree with TrackEval. Fractions are 0 to 1; MT and ML count people mostly tracked and mostly lost.
     """
@@ -77,9 +79,13 @@ def tracking(
     from reidstream.evaluation.sequences import find_sequences
     from reidstream.evaluation.tracking import combined, count_tracks, scores
 
-    if tracks is not None and (config is not None or settings or write is not None):
-        raise ConfigError("--tracks scores files that are there already; --config, --set and --write do not go with it")
-    tree = load_config(config, settings or [])
+    models = given(detector__model=detector, embedding__model=reid)
+    if tracks is not None and (config is not None or settings or models or write is not None):
+        raise ConfigError(
+            "--tracks scores files that are there already; --detector, --reid, --config, --set and --write do not go "
+            "with it"
+        )
+    tree = load_config(config, [*(settings or []), *models])
     sequences = find_sequences(folder)
     truths = [read_ground_truth(sequence.truth) for sequence in sequences]
     report: dict[str, Any] = {}

@@ -178,7 +178,7 @@ def prepare_command(
     std: str | None = STD,
     color: str | None = COLOR,
     size: str | None = SIZE,
-    family: str | None = typer.Option(None, help="How a detector's output is read: yolox."),
+    family: str | None = typer.Option(None, help="How a detector's output is read."),
     classes: str | None = typer.Option(None, metavar="A,B,...", help="A detector's class names, in order."),
     fp16: bool = HALF,
     images: Path | None = IMAGES,

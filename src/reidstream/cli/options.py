@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import typer
@@ -21,6 +22,18 @@ SETTINGS: Any = typer.Option(None, "--set", "-s", help="A setting, as section.ke
 DETECTOR: Any = typer.Option(None, "--detector", help="Detection model: a name or an ONNX file.")
 REID: Any = typer.Option(None, "--reid", help="Re-ID model: a name or an ONNX file.")
 REPORT: Any = typer.Option(None, "--out", "-o", help="Also write the JSON report to this file.")
+
+
+def given(**values: Any) -> list[str]:
+    """What was given as options of its own, as ``--set`` reads it: ``detector__model="a.onnx"``; None was not given.
+
+    Text is quoted, so that a path is never taken for anything else.
+    """
+    return [
+        f"{key.replace('__', '.')}={json.dumps(value) if isinstance(value, str | bool) else value}"
+        for key, value in values.items()
+        if value is not None
+    ]
 
 
 def page(text: str, *former: str) -> Any:

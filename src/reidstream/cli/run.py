@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, print_json, set_up_logging
-from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS
+from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, JSON, REID, SETTINGS, given
 from reidstream.cli.terminal import TerminalTable
 from reidstream.config.redaction import redacted
 from reidstream.wording import counted
@@ -83,15 +83,14 @@ def run(
     from reidstream.pipeline import open_replay, open_run
     from reidstream.sources import expand_sources
 
-    shortcuts = {
-        "detector.model": detector,
-        "embedding.model": reid,
-        "detector.every": detect_every,
-        "identities.resolve": resolve,
-        "clips.keep": clips,
-    }
-    given = [f"{key}={_toml(value)}" for key, value in shortcuts.items() if value is not None]
-    tree = load_config(config, [*(settings or []), *given])
+    shortcuts = given(
+        detector__model=detector,
+        embedding__model=reid,
+        detector__every=detect_every,
+        identities__resolve=resolve,
+        clips__keep=clips,
+    )
+    tree = load_config(config, [*(settings or []), *shortcuts])
     if replay is not None and (sources or render or record or detections or tracks):
         raise ConfigError("--replay takes its events from the recording; give it nothing else to read or draw")
     silent = quiet or json_output
@@ -178,13 +177,6 @@ def _with_boxes(sources: list[SourceConfig], detections: Path | None, tracks: Pa
         )
     named = {"detections": detections, "tracks": tracks}
     return [sources[0].model_copy(update={key: str(path) for key, path in named.items() if path is not None})]
-
-
-def _toml(value: Any) -> str:
-    """A value as ``--set`` reads it; text is quoted so that a path is never taken for anything else."""
-    import json
-
-    return json.dumps(value) if isinstance(value, str | bool) else str(value)
 
 
 def _plain(summary: RunSummary, gallery: str, resolved: dict[str, int] | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import typer
 
 from reidstream.cli.common import console, set_up_logging
-from reidstream.cli.options import CONFIG, GALLERY, SETTINGS
+from reidstream.cli.options import CONFIG, DETECTOR, GALLERY, REID, SETTINGS, given
 from reidstream.cli.run import EngineChoice
 from reidstream.errors import ConfigError
 
@@ -33,6 +33,8 @@ def serve(
         "", "--user-header", help="Header in which such a proxy names the user that it has checked."
     ),
     engine: EngineChoice = typer.Option(EngineChoice.LOCAL, "--engine", "-e", help="What decodes and runs models."),
+    detector: str | None = DETECTOR,
+    reid: str | None = REID,
     config: Path | None = CONFIG,
     settings: list[str] | None = SETTINGS,
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
@@ -61,7 +63,7 @@ def serve(
             raise ConfigError(f"no certificate or key at {path}")
     if user_header and not proxies:
         raise ConfigError("--user-header is believed from a --trusted-proxy only; name one")
-    tree = load_config(config, settings or [])
+    tree = load_config(config, [*(settings or []), *given(detector__model=detector, embedding__model=reid)])
     # Browsers come back from the provider under this name.
     returned_to = [urlsplit(tree.oidc.address).hostname or ""] if tree.oidc.is_set else []
     try:

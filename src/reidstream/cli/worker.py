@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from reidstream.cli.common import console, console_error, set_up_logging
-from reidstream.cli.options import CONFIG, SETTINGS
+from reidstream.cli.options import CONFIG, DETECTOR, REID, SETTINGS, given
 from reidstream.errors import ConfigError
 from reidstream.wording import counted
 
@@ -59,6 +59,8 @@ def worker(
     until_done: bool = typer.Option(
         False, "--until-done", help="End when nothing in the list is left to read, for piles of videos."
     ),
+    detector: str | None = DETECTOR,
+    reid: str | None = REID,
     config: Path | None = CONFIG,
     settings: list[str] | None = SETTINGS,
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Log what is being done."),
@@ -84,7 +86,7 @@ def worker(
     from reidstream.config import load_config
     from reidstream.sources import expand_sources
 
-    tree = load_config(config, settings or [])
+    tree = load_config(config, [*(settings or []), *given(detector__model=detector, embedding__model=reid)])
     if tree.clips.keep:
         raise ConfigError("clips (clips.keep) are files in a gallery's folder; workers keep none: leave them off")
     wanted = listing.listed(expand_sources(cameras or []) or [*tree.sources])

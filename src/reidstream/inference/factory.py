@@ -28,6 +28,7 @@ from reidstream.inference.yolox_on_gpu import Form, PeopleSession, Shown, YoloxO
 from reidstream.inference.yolox_rows import BOX_COLUMNS, YoloxRows, grid
 from reidstream.models.detectors import image_size, ports_of
 from reidstream.models.families import FAMILIES, OTHER_NAMES, Family, family_named
+from reidstream.models.recognising import listed
 from reidstream.models.spec import ModelSpec, ResolvedModel
 from reidstream.types import Detections, FloatArray
 
@@ -70,9 +71,9 @@ def open_detector(
     if family is None:
         known = ", ".join([*FAMILIES, *OTHER_NAMES])
         raise ModelMismatch(f"{model.path}: unknown detector family {model.spec.family!r}; known are {known}")
-    if not family.name.startswith("yolox"):
+    if not family.name.startswith("yolox") or model.spec.fit not in {None, family.fit}:
         return _people_detector(model, family, config, device, threads, gpu, half)
-    session = Session(model.path, intra=threads)
+    session = _with_rows_alone(Session(model.path, intra=threads))
 
     def opened(shape: tuple[int, int] | None = None) -> Detector:
         spec = model.spec if shape is None else model.spec.model_copy(update={"input_size": shape[::-1]})
@@ -83,6 +84,21 @@ def open_detector(
     own = input_size(session, model.spec)
     shaped = ShapedDetector if gpu is None else ShapedOnGpu
     return shaped(own, config.scale, opened, likely=(1920, 1080))
+
+
+def _with_rows_alone(session: Session) -> Session:
+    """A session without the outputs beside the one with three axes, if there are others."""
+    from reidstream.models.graph.folding import drop_unused
+
+    rows = [output.name for output in session.outputs if len(output.shape) == 3]
+    if len(session.outputs) == 1 or not rows:
+        return session
+    graph = session.graph()
+    kept = [port for port in graph.graph.output if port.name == rows[0]]
+    del graph.graph.output[:]
+    graph.graph.output.extend(kept)
+    drop_unused(graph)
+    return session.with_graph(graph.SerializeToString())
 
 
 def _takes_any_size(session: Session, spec: ModelSpec) -> bool:
@@ -162,16 +178,18 @@ def _people_detector(
     ports = ports_of(load_structure(model.path))
     size = image_size(ports, spec.input_size or family.size, spec.preprocessing.layout)
     graph = load_whole(model.path)
-    give_people(graph, family.name, class_index(model.path, spec, config.person_class), size)
+    person = class_index(model.path, spec, config.person_class)
+    # Whoever numbers a single class counts from 0 or, as the background is 0, from 1.
+    give_people(graph, family.name, None if len(spec.classes) == 1 and family.name == "ssd" else person, size)
     session = Session(model.path, intra=threads, graph=graph.SerializeToString())
     demand_fitting_type(session, spec.preprocessing)
-    # Rows of an SSD carry the number of their picture; one at a time needs no sorting.
-    most = 1 if family.name == "ssd" else DETECTED_TOGETHER
+    # Rows that carry the number of their picture: one at a time needs no sorting.
+    most = 1 if family.name == "ssd" or listed(ports[1]) == "numbered" else DETECTED_TOGETHER
     if device == "cpu":
         network: Network = PackedSession(session, Packer(spec.preprocessing), most)
     else:
         network = _shared(fixed_graph(session, spec, most, half=half), device, gpu)
-    return PeopleDetector(network, family, size, config.confidence, config.nms)
+    return PeopleDetector(network, family, size, config.confidence, config.nms, spec.fit)
 
 
 def open_embedder(

@@ -11,6 +11,7 @@ from reidstream.errors import ModelMismatch
 from reidstream.inference.network import Network
 from reidstream.inference.placing import placed
 from reidstream.models.families import Family
+from reidstream.models.spec import Fit
 from reidstream.sources.frame import Picture
 from reidstream.types import Detections, FloatArray
 
@@ -19,13 +20,23 @@ class PeopleDetector:
     """Corners and scores from a network, back into each picture's own pixels.
 
     family: how pictures are fitted into the input, and whether one person comes in several boxes. size: width and
-    height of the input. nms: IoU above which the weaker of two boxes goes, where the family needs it.
+    height of the input. nms: IoU above which the weaker of two boxes goes, where the family needs it. fit: how they are
+    fitted instead.
     """
 
-    def __init__(self, network: Network, family: Family, size: tuple[int, int], confidence: float, nms: float) -> None:
+    def __init__(
+        self,
+        network: Network,
+        family: Family,
+        size: tuple[int, int],
+        confidence: float,
+        nms: float,
+        fit: Fit | None = None,
+    ) -> None:
         self._network = network
         self._family = family
         self._size = size
+        self._fit = fit or family.fit
         self._confidence = confidence
         self._nms = nms
 
@@ -53,11 +64,11 @@ class PeopleDetector:
 
     def _place(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Left, top, width and height of a picture of this size in the input."""
-        if self._family.fit == "stretch":
+        if self._fit == "stretch":
             return 0, 0, *self._size
         ratio = min(self._size[0] / size[0], self._size[1] / size[1])
         width, height = max(round(size[0] * ratio), 1), max(round(size[1] * ratio), 1)
-        if self._family.fit == "corner":
+        if self._fit == "corner":
             return 0, 0, width, height
         return (self._size[0] - width) // 2, (self._size[1] - height) // 2, width, height
 

@@ -12,16 +12,21 @@ from reidstream.models.families import (
     FAMILIES,
     OTHER_NAMES,
     Family,
-    Port,
-    classes_in,
     coco_by_number,
     family_named,
-    recognised,
 )
 from reidstream.models.manifest import class_list
+from reidstream.models.recognising import Port, classes_in, plain, recognised
 
 # The longest text that is taken for a list of class names; thousands of classes fit.
 _LONGEST = 200_000
+
+_READ_ALIKE = {"detr", "rtdetr"}
+"""Families with one layout in common: what differs is what is done to pixels, and the likelier one is believed."""
+
+_NUMBERED = {90: (1, 91), 91: (0, 91), 92: (0, 91)}
+"""Classes of detectors that give COCO's category numbers, and which of these they begin and end with; DETR's 92nd says
+that there is nothing."""
 
 
 def completed(table: Mapping[str, Any], model: Any, path: Path) -> dict[str, Any]:
@@ -31,7 +36,9 @@ def completed(table: Mapping[str, Any], model: Any, path: Path) -> dict[str, Any
     Raises ModelMismatch when the graph is of another family than stated, or of none and nothing is stated.
     """
     inputs, outputs = ports_of(model)
-    family = _family(str(table.get("family", "")), recognised(inputs, outputs), path)
+    stated = tuple(table.get("classes") or ())
+    names = stated or _names_inside(model)
+    family = _family(str(table.get("family", "")), recognised(inputs, outputs, len(names) or None), path)
     fields: dict[str, Any] = {**table, "family": family.name}
     image = next((shape for _, shape in inputs if len(shape) == 4), None)
     if "preprocessing" not in table:
@@ -39,9 +46,11 @@ def completed(table: Mapping[str, Any], model: Any, path: Path) -> dict[str, Any
         if _takes_bytes(model):
             # What takes bytes scales them itself; scaled ones would all be 0 or 1.
             wanted |= {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+        if any(plain(name) == "detection_boxes" for name, _ in outputs):
+            # TensorFlow's, unlike those of Caffe and OpenVINO.
+            wanted["color"] = "RGB"
         fields["preprocessing"] = wanted | ({"layout": "NHWC"} if image is not None and image[3] == 3 else {})
-    if not table.get("classes"):
-        fields["classes"] = _classes(model, family, outputs, path)
+    fields["classes"] = _classes(names, family, outputs, path)
     if table.get("input_size") is None and image is not None:
         height, width = (image[1], image[2]) if image[3] == 3 else (image[2], image[3])
         if height is None or width is None:
@@ -61,12 +70,12 @@ def _family(stated: str, found: tuple[str, ...], path: Path) -> Family:
         )
     if named is not None:
         return named
-    if len(found) == 1:
+    if len(found) == 1 or set(found) == _READ_ALIKE:
         return FAMILIES[found[0]]
     if found:
         raise ModelMismatch(
             f"{path}: its outputs have the shapes of {' and '.join(found)}, which mean different things; say which in "
-            f'{path.name}.toml beside it: family = "{found[0]}" or "{found[1]}"'
+            f"{path.name}.toml beside it: family = " + " or ".join(f'"{name}"' for name in found)
         )
     raise ModelMismatch(
         f"{path}: its outputs are those of no detector family that is known ({', '.join(FAMILIES)}); if it is one of "
@@ -74,26 +83,36 @@ def _family(stated: str, found: tuple[str, ...], path: Path) -> Family:
     )
 
 
-def _classes(model: Any, family: Family, outputs: list[Port], path: Path) -> tuple[str, ...]:
-    """From the names that exporters write into a file, else from COCO's when there are as many."""
+def _names_inside(model: Any) -> tuple[str, ...]:
+    """The class names that exporters write into a file; none where there are none that make sense."""
     text = next((entry.value for entry in model.metadata_props if entry.key == "names"), "")
-    if text and len(text) < _LONGEST:
-        try:
-            names = ast.literal_eval(text)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            names = None
-        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-            return tuple(str(names[number]) for number in range(len(names)))
-        if isinstance(names, list | tuple):
-            return tuple(str(name) for name in names)
+    if not text or len(text) >= _LONGEST:
+        return ()
+    try:
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return ()
+    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        return tuple(str(names[number]) for number in range(len(names)))
+    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else ()
+
+
+def _classes(named: tuple[str, ...], family: Family, outputs: list[Port], path: Path) -> tuple[str, ...]:
+    """Those that are named, else COCO's when there are as many; COCO's at the places where this graph has them."""
     count = classes_in(family.name, outputs)
     coco = class_list("coco")
+    if named and named != coco:
+        return named
+    if family.name == "ssd" and named:
+        # Their numbers begin with the background, and the person comes after it.
+        return coco_by_number(coco)
+    if count in _NUMBERED:
+        first, last = _NUMBERED[count]
+        return coco_by_number(coco)[first:last]
+    if named or count == len(coco) or (count is None and family.name == "rtdetr"):
+        return coco
     if count == 1:
         return ("person",)
-    if count == len(coco) or (count is None and family.name == "rtdetr"):
-        return coco
-    if count in {90, 91}:
-        return coco_by_number(coco)[:count] if count == 91 else coco_by_number(coco)[1:]
     said = f"{count} classes" if count is not None else "classes"
     raise ModelMismatch(
         f"{path}: the graph has {said} without names, so nothing says which is the person; name them in "

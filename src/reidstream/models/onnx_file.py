@@ -13,6 +13,7 @@ from reidstream.files import whole_file
 # Opset 17 of 2022: understood by ONNX Runtime 1.12 and later and by TensorRT 8.6 and later.
 OPSET = 17
 IR_VERSION = 8
+_POINTER = b"version https://git-lfs"
 
 
 def load_structure(path: Path) -> Any:
@@ -26,10 +27,22 @@ def load_structure(path: Path) -> Any:
     except FileNotFoundError:
         raise ModelNotFound(f"there is no model file at {path}") from None
     except (DecodeError, UnicodeDecodeError, OSError) as error:
+        if _is_pointer(path):
+            raise ModelMismatch(
+                f"{path} is a pointer of Git LFS and not the model itself: run `git lfs pull` in its repository"
+            ) from None
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: {error}") from None
     if not model.graph.output or not model.opset_import:
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: it holds no graph")
     return model
+
+
+def _is_pointer(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
 
 
 def _names(graph: Any) -> list[str]:

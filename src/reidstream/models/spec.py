@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from reidstream.config.base import Section
 
+Fit = Literal["corner", "centre", "stretch"]
+
 
 class Preprocessing(Section):
     """What has to happen to a resized uint8 image before the network sees it: ``(x - mean) / std`` per channel."""
@@ -34,7 +36,7 @@ class ModelSpec(Section):
         default="onnx", description="A checkpoint has to be exported before it can run."
     )
     architecture: str = ""
-    family: str = Field(default="", description="How a detector's output is read: yolox.")
+    family: str = Field(default="", description="How a detector's output is read; from the graph if none.")
     file: str | None = Field(default=None, description="Path inside the package or beside the manifest.")
     url: str | None = Field(default=None, pattern=r"^https?://", description="Where the file can be fetched.")
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="Of the file, lower-case hex.")
@@ -42,6 +44,11 @@ class ModelSpec(Section):
     input_size: tuple[int, int] | None = Field(default=None, description="Height and width; from the graph if none.")
     embedding_size: int | None = None
     classes: tuple[str, ...] = Field(default=(), description="A detector's class names, in order.")
+    fit: Fit | None = Field(
+        default=None,
+        description="How a picture lies in a detector's input: its proportions kept, at the top left (corner) or in "
+        "the middle (centre), or stretched; none: as its family wants it.",
+    )
     preprocessing: Preprocessing = Preprocessing()
     inside: Preprocessing | None = Field(default=None, description="What the graph itself does to its input.")
     normalised: bool = Field(default=False, description="Whether the graph returns unit-length embeddings.")
