@@ -176,3 +176,11 @@ def test_pictures_that_were_stored_smaller_are_compared_at_the_size_of_their_box
     # what is in one can be found in the other.
     assert reduced > 0.95
     assert as_seen < reduced
+
+
+def test_who_passes_in_front_of_a_thing_does_not_make_it_walk() -> None:
+    boxes = standing(300)
+    boxes[100:110, 0::2] += np.linspace(30, 90, 10)[:, None].astype(np.float32)
+    assert not walked(path(boxes))
+    assert walked(path(boxes[:110])), "it left with somebody"
+    assert walked(path(boxes[101:]))

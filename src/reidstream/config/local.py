@@ -86,7 +86,8 @@ class TrackletConfig(Section):
         default=10.0,
         gt=0,
         description="What is seen for at least this long, never leaves its place and looks the same all the time is a "
-        "thing and not stored.",
+        "thing and not stored. What stays at one place for a shorter time is stored up to three times as long "
+        "afterwards, if what comes there next does not show that it was a thing.",
     )
     second_look: bool = Field(
         default=True,

@@ -10,7 +10,7 @@ import numpy as np
 
 from reidstream.config import TrackletConfig
 from reidstream.tracklets.observations import ObservationLog, TrackPath
-from reidstream.tracklets.places import StillPlaces
+from reidstream.tracklets.places import Stay, StillPlaces
 from reidstream.tracklets.pooling import Pool, pool, seam
 from reidstream.tracklets.second_look import SecondLook
 from reidstream.tracklets.spread import spread
@@ -65,12 +65,23 @@ class _OpenTrack:
     samples: _Samples = field(default_factory=_Samples)
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A finished tracklet of somebody who stayed at one place, and may be found to be a thing; until: media seconds."""
+
+    tracklet: Tracklet
+    left_out: LeftOut
+    stay: Stay
+    until: float
+
+
 @dataclass(slots=True)
 class _OpenSource:
     started: SourceStarted
     places: StillPlaces
     log: ObservationLog = field(default_factory=ObservationLog)
     tracks: dict[int, _OpenTrack] = field(default_factory=dict)
+    waiting: list[_Waiting] = field(default_factory=list)
     oldest: float = float("inf")
 
 
@@ -150,7 +161,7 @@ class TrackletCollector:
         if isinstance(event, TrackEnded):
             return self._finish(source, event.track_id, event.reason)
         self._observe(source, event)
-        return self._cut_long(source, event)
+        return self._released(source, event.media_time) + self._cut_long(source, event)
 
     def left_out(self) -> list[LeftOut]:
         """What was not worth storing since this was last asked, in the order in which it ended."""
@@ -169,7 +180,7 @@ class TrackletCollector:
         source = self._sources.get(name)
         if source is None:
             return []
-        found = []
+        found = [one.tracklet for one in source.waiting if not one.stay.thing]
         for track_id, track in source.tracks.items():
             path, looked = self._path(source, track_id, track)
             if self._why_not_as_a_whole(track, path) is not None:
@@ -177,10 +188,19 @@ class TrackletCollector:
             # Parts of a track that stays whole would be pooled out of its own lists.
             parts = self._parts(track.samples.copy(), path)
             for number, (samples, piece) in enumerate(parts):
-                if self._why_not(source, samples, piece, looked, over=False) is None:
+                if self._why_not(source, samples, piece, looked, over=False)[0] is None:
                     of = (source.started, track_id, EndReason.SHUTDOWN, number, len(parts))
                     found.append(self._tracklet(*of, samples, piece))
         return found
+
+    def _look_at_open_tracks(self, source: _OpenSource) -> None:
+        """Find out which of those that wait are things by what stands at their places now."""
+        for track_id, track in source.tracks.items():
+            held = track.samples
+            if held.times:
+                path, _ = self._path(source, track_id, track)
+                for stay in source.places.known_by(path, held.times, held.boxes, held.crops, held.embeddings):
+                    stay.thing = True
 
     def _observe(self, source: _OpenSource, event: Observed) -> None:
         source.log.append(event)
@@ -222,7 +242,22 @@ class TrackletCollector:
         source = self._sources.get(name)
         if source is None:
             return []
-        return [t for track_id in list(source.tracks) for t in self._finish(source, track_id, reason)]
+        finished = [t for track_id in list(source.tracks) for t in self._finish(source, track_id, reason)]
+        return self._released(source, float("inf")) + finished
+
+    def _released(self, source: _OpenSource, now: float) -> list[Tracklet]:
+        """The tracklets that have waited long enough and are still of people."""
+        if not source.waiting or source.waiting[0].until > now:
+            return []
+        self._look_at_open_tracks(source)
+        over = [one for one in source.waiting if one.until <= now]
+        source.waiting = [one for one in source.waiting if one.until > now]
+        people = [one.tracklet for one in over if not one.stay.thing]
+        for one in over:
+            if one.stay.thing:
+                self._note(one.left_out)
+        self.counts.tracklets += len(people)
+        return people
 
     def _finish(self, source: _OpenSource, track_id: int, reason: EndReason) -> list[Tracklet]:
         track = source.tracks.pop(track_id, None)
@@ -232,17 +267,23 @@ class TrackletCollector:
         path, looked = self._path(source, track_id, track)
         source.log.forget_before(min((t.start_media for t in source.tracks.values()), default=float("inf")))
         if (whole := self._why_not_as_a_whole(track, path)) is not None:
-            self._leave_out(source.started, track_id, 0, whole, path, track.samples)
+            self._note(_left_out(source.started, track_id, 0, whole, path, track.samples))
             return []
         parts = self._parts(track.samples, path)
         self.counts.split += len(parts) > 1
         finished = []
         for number, (samples, piece) in enumerate(parts):
-            why = self._why_not(source, samples, piece, looked)
-            if why is None:
-                finished.append(self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece))
+            why, stay = self._why_not(source, samples, piece, looked)
+            out = _left_out(source.started, track_id, number, why or LeftOutReason.THING, piece, samples)
+            if why is not None:
+                self._note(out)
+                continue
+            tracklet = self._tracklet(source.started, track_id, reason, number, len(parts), samples, piece)
+            if stay is not None and stay.waits:
+                until = float(piece.media[-1]) + source.places.patience
+                source.waiting.append(_Waiting(tracklet, out, stay, until))
             else:
-                self._leave_out(source.started, track_id, number, why, piece, samples)
+                finished.append(tracklet)
         self.counts.tracklets += len(finished)
         return finished
 
@@ -260,59 +301,32 @@ class TrackletCollector:
 
     def _why_not(
         self, source: _OpenSource, samples: _Samples, path: TrackPath, looked: IntArray, over: bool = True
-    ) -> LeftOutReason | None:
-        """Why a part of a track is not worth storing; None when it is. over: whether the track is, and what was at its
-        place can be remembered.
+    ) -> tuple[LeftOutReason | None, Stay | None]:
+        """Why a part of a track is not worth storing; None when it is. And its stay, if it never left its place.
+
+        over: whether the track is, and what was at its place can be remembered.
         """
         if max(samples.quality) < self._config.min_quality:
-            return LeftOutReason.NO_CROP
+            return LeftOutReason.NO_CROP, None
         found = int((path.confidences >= 0).sum())
         first, last = np.searchsorted(looked, [path.frames[0], path.frames[-1] + 1]).tolist()
         if found < _DETECTED * (last - first):
-            return LeftOutReason.GUESSED
+            return LeftOutReason.GUESSED, None
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
-        if long and is_thing(path, samples.times, samples.boxes, samples.crops):
-            return LeftOutReason.THING
+        thing = long and is_thing(path, samples.times, samples.boxes, samples.crops)
         shown = (samples.times, samples.boxes, samples.crops, samples.embeddings)
-        if source.places.says_thing(path, *shown, remembers=over):
-            return LeftOutReason.THING
+        stay = source.places.stay(path, *shown, remembers=over)
+        if thing or (stay is not None and stay.thing):
+            return LeftOutReason.THING, stay
         look = None if source.started.source in self._believed else self._second_look
         if look is not None and look.says_thing(np.stack(samples.embeddings), np.stack(samples.boxes)):
-            return LeftOutReason.NO_PERSON
-        return None
+            return LeftOutReason.NO_PERSON, stay
+        return None, stay
 
-    def _leave_out(
-        self,
-        started: SourceStarted,
-        track_id: int,
-        part: int,
-        why: LeftOutReason,
-        path: TrackPath,
-        samples: _Samples,
-    ) -> None:
-        name = _COUNTED[why]
+    def _note(self, left_out: LeftOut) -> None:
+        name = _COUNTED[left_out.why]
         setattr(self.counts, name, getattr(self.counts, name) + 1)
-        start = int(path.frames[0])
-        self._left_out.append(
-            LeftOut(
-                id=tracklet_id(started.content, track_id, start, part),
-                source=started.source,
-                content=started.content,
-                track_id=track_id,
-                part=part,
-                why=why,
-                start_frame=start,
-                end_frame=int(path.frames[-1]),
-                start_media=float(path.media[0]),
-                end_media=float(path.media[-1]),
-                start_wall=float(path.wall[0]),
-                end_wall=float(path.wall[-1]),
-                observations=len(path),
-                confidence=path.confidence,
-                quality=max(samples.quality, default=None),
-                box=_box(np.median(path.boxes, axis=0).astype(np.float32)),
-            )
-        )
+        self._left_out.append(left_out)
 
     def _parts(self, samples: _Samples, path: TrackPath) -> list[tuple[_Samples, TrackPath]]:
         """The track as one part, or as several when its embeddings fall into groups in time."""
@@ -376,6 +390,30 @@ class TrackletCollector:
             crop_box=_box(samples.boxes[best]),
             more_crops=_more_crops(samples, pooled, best, self._config.crops - 1),
         )
+
+
+def _left_out(
+    started: SourceStarted, track_id: int, part: int, why: LeftOutReason, path: TrackPath, samples: _Samples
+) -> LeftOut:
+    start = int(path.frames[0])
+    return LeftOut(
+        id=tracklet_id(started.content, track_id, start, part),
+        source=started.source,
+        content=started.content,
+        track_id=track_id,
+        part=part,
+        why=why,
+        start_frame=start,
+        end_frame=int(path.frames[-1]),
+        start_media=float(path.media[0]),
+        end_media=float(path.media[-1]),
+        start_wall=float(path.wall[0]),
+        end_wall=float(path.wall[-1]),
+        observations=len(path),
+        confidence=path.confidence,
+        quality=max(samples.quality, default=None),
+        box=_box(np.median(path.boxes, axis=0).astype(np.float32)),
+    )
 
 
 def tracklet_id(content: str, track_id: int, start_frame: int, part: int) -> str:

@@ -2,7 +2,8 @@
 
 One short track says little: people, too, stand still for three seconds. But nobody takes somebody else's place to the
 pixel, motionless, without ever having walked there. And what was seen five times for three seconds at one place, always
-with the same picture, has been there all the time.
+with the same picture, has been there all the time. So whoever was at one place for a short time waits for what comes
+there next (``Stay.waits``), and is told from a thing by what was there before and after.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.tracklets.observations import TrackPath
-from reidstream.tracklets.stillness import SAME_PICTURE, overlaps, picture_likeness, walked
+from reidstream.tracklets.stillness import SAME_PICTURE, is_picture, overlaps, picture_likeness, walked
 from reidstream.types import FloatArray
 
 _SAME_PLACE = 0.5
@@ -34,23 +35,33 @@ _MOST_PLACES, _MOST_VISITS, _MOST_PICTURES = 64, 8, 6
 """Kept for each source: places, tracks of each, and pictures of each track."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stay:
-    """One track that never left its place. look: float32 (d,), unit length. unmoving: whether its pictures say so."""
+@dataclass(slots=True)
+class Stay:
+    """One track that never left its place.
+
+    look: float32 (d,), unit length. unmoving: whether its pictures, or its box where there are too few, say so. waits:
+    whether what comes to its place is to be seen before it is stored. thing: whether it is one, which may become known
+    later.
+    """
 
     start: float
     end: float
     look: FloatArray
     unmoving: bool
+    waits: bool
     times: tuple[float, ...]
     boxes: tuple[FloatArray, ...]
     crops: tuple[bytes | None, ...]
+    thing: bool = False
 
 
 @dataclass(slots=True)
 class _Place:
+    """display: something else came to it again and again, and none of it walked there."""
+
     box: npt.NDArray[np.float64]
-    stays: list[_Stay] = field(default_factory=list)
+    stays: list[Stay] = field(default_factory=list)
+    display: bool = False
 
 
 class StillPlaces:
@@ -60,7 +71,12 @@ class StillPlaces:
         self._seconds = seconds
         self._places: list[_Place] = []
 
-    def says_thing(
+    @property
+    def patience(self) -> float:
+        """Seconds after which a stay that waits has waited long enough: a display has shown another picture twice."""
+        return (_CHANGES + 1) * self._seconds
+
+    def stay(
         self,
         path: TrackPath,
         times: Sequence[float],
@@ -68,35 +84,75 @@ class StillPlaces:
         crops: Sequence[bytes | None],
         embeddings: Sequence[FloatArray],
         remembers: bool = True,
-    ) -> bool:
-        """Whether a track is that of a thing, by what was at its place before.
+    ) -> Stay | None:
+        """A track's stay at its place, judged by what was there before; None for one that walked.
 
         The arguments are those of ``is_thing``, with the embedding of each picture, float32 (d,). remembers: the track
         is over, and counts when it is asked for the next one.
         """
         if walked(path):
-            return False
+            return None
+        stay = self._stay_of(path, times, boxes, crops, embeddings)
+        place = self._place_of(_median_box(path), remembers)
+        known, display = self._things(place, stay)
+        if remembers:
+            place.stays = [*place.stays, stay][-_MOST_VISITS:]
+            place.display |= display
+            for one in known:
+                one.thing = True
+        stay.thing = bool(known) or place.display
+        return stay
+
+    def known_by(
+        self,
+        path: TrackPath,
+        times: Sequence[float],
+        boxes: Sequence[FloatArray],
+        crops: Sequence[bytes | None],
+        embeddings: Sequence[FloatArray],
+    ) -> list[Stay]:
+        """The earlier stays that are those of a thing by what an open track shows so far; arguments as for ``stay``."""
+        if walked(path):
+            return []
+        known, _ = self._things(
+            self._place_of(_median_box(path), False), self._stay_of(path, times, boxes, crops, embeddings)
+        )
+        return known
+
+    def _stay_of(
+        self,
+        path: TrackPath,
+        times: Sequence[float],
+        boxes: Sequence[FloatArray],
+        crops: Sequence[bytes | None],
+        embeddings: Sequence[FloatArray],
+    ) -> Stay:
         likeness = picture_likeness(times, boxes, crops)
         few = np.linspace(0, len(times) - 1, min(len(times), _MOST_PICTURES)).round().astype(int).tolist()
         look = np.mean(embeddings, axis=0)
-        stay = _Stay(
-            start=float(path.media[0]),
-            end=float(path.media[-1]),
+        start, end = float(path.media[0]), float(path.media[-1])
+        unmoving = path.travel() <= _STILL if likeness is None else likeness >= _UNMOVING
+        return Stay(
+            start=start,
+            end=end,
             look=(look / max(float(np.linalg.norm(look)), 1e-9)).astype(np.float32),
-            unmoving=path.travel() <= _STILL if likeness is None else likeness >= _UNMOVING,
+            unmoving=unmoving,
+            # Without pictures there is hardly any telling what came before and after.
+            waits=end - start < self._seconds and any(is_picture(crop) for crop in crops),
             times=tuple(times[row] for row in few),
             boxes=tuple(boxes[row] for row in few),
             crops=tuple(crops[row] for row in few),
         )
-        box = np.median(path.boxes[path.confidences >= 0], axis=0).astype(np.float64)
-        place = self._place_of(box, remembers)
-        stays = [*place.stays, stay][-_MOST_VISITS:]
-        if remembers:
-            place.stays = stays
-        still = [stay for stay in stays if stay.unmoving]
+
+    def _things(self, place: _Place, stay: Stay) -> tuple[list[Stay], bool]:
+        """What is known to be a thing by a stay and those before it, and whether the place is a display's."""
+        still = [one for one in [*place.stays, stay][-_MOST_VISITS:] if one.unmoving]
         if not stay.unmoving or stay.end - still[0].start < self._seconds:
-            return False
-        return _changes(still) >= _CHANGES or self._always_the_same(still)
+            return [], False
+        if _changes(still) >= _CHANGES:
+            # Displays show people who walk on the spot, too.
+            return [*place.stays, stay], True
+        return self._always_the_same(still), False
 
     def _place_of(self, box: npt.NDArray[np.float64], remembers: bool) -> _Place:
         """The place that a box lies on, a new one when there is none; the one used last is the last."""
@@ -110,21 +166,25 @@ class StillPlaces:
             self._places = [*others[-(_MOST_PLACES - 1) :], place]
         return place
 
-    def _always_the_same(self, stays: Sequence[_Stay]) -> bool:
-        """Whether the last and earlier tracks show one picture over a time in which a person would have moved."""
+    def _always_the_same(self, stays: Sequence[Stay]) -> list[Stay]:
+        """The last and earlier tracks, where they show one picture over a time in which a person would have moved."""
         last = stays[-1]
         like = [stay for stay in stays if float(stay.look @ last.look) >= _SOMEBODY_ELSE]
         if len(like) < 2 or last.end - like[0].start < self._seconds:
-            return False
+            return []
         likeness = picture_likeness(
             [time for stay in like for time in stay.times],
             [box for stay in like for box in stay.boxes],
             [crop for stay in like for crop in stay.crops],
         )
-        return likeness is not None and likeness >= SAME_PICTURE
+        return like if likeness is not None and likeness >= SAME_PICTURE else []
 
 
-def _changes(stays: Sequence[_Stay]) -> int:
+def _median_box(path: TrackPath) -> npt.NDArray[np.float64]:
+    return np.asarray(np.median(path.boxes[path.confidences >= 0], axis=0), np.float64)
+
+
+def _changes(stays: Sequence[Stay]) -> int:
     """How often somebody else took the place, among those who did not move."""
     pairs = itertools.pairwise(stays)
     return sum(float(one.look @ other.look) < _SOMEBODY_ELSE for one, other in pairs)

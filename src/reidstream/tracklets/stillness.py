@@ -57,7 +57,11 @@ def is_thing(
 
 
 def walked(path: TrackPath) -> bool:
-    """Whether the detected box left its median box for longer than boxes jump: a walk in, out or through."""
+    """Whether the detected box came from elsewhere, or went, for longer than boxes jump: a walk in, out or through.
+
+    Who passes in front of a thing drags its box aside for a while. Somebody who comes back from a walk stands otherwise
+    than before, which pictures tell.
+    """
     found = path.confidences >= 0
     boxes, media = path.boxes[found].astype(np.float64), path.media[found]
     if len(boxes) < _AWAY_DETECTIONS:
@@ -66,7 +70,8 @@ def walked(path: TrackPath) -> bool:
     steps = np.diff(np.concatenate([[False], away, [False]]).astype(np.int8))
     begins, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1) - 1
     long = (ends - begins + 1 >= _AWAY_DETECTIONS) & (media[ends] - media[begins] >= _AWAY_SECONDS)
-    return bool(long.any())
+    outermost = (begins < _AWAY_DETECTIONS) | (ends >= len(boxes) - _AWAY_DETECTIONS)
+    return bool((long & outermost).any())
 
 
 def overlaps(boxes: npt.NDArray[np.float64], box: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -102,6 +107,11 @@ def picture_likeness(
     far = float(np.median([apart for apart, _, _ in pairs]))
     values = [value for apart, a, b in pairs if apart >= far and (value := _correlation(a, b)) is not None]
     return float(np.median(values)) if len(values) >= _LEAST_PICTURES else None
+
+
+def is_picture(crop: bytes | None) -> bool:
+    """Whether there is a picture of it that can be compared with others."""
+    return bool(crop) and cv2.imdecode(np.frombuffer(crop or b"", np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) is not None
 
 
 def _prepared(picture: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
