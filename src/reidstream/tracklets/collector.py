@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from reidstream.config import TrackletConfig
+from reidstream.tracklets.held import HeldCrops, best_crop, more_crops
 from reidstream.tracklets.observations import ObservationLog, TrackPath
 from reidstream.tracklets.places import Stay, StillPlaces
-from reidstream.tracklets.pooling import Pool, pool, seam
+from reidstream.tracklets.pooling import pool, seam
 from reidstream.tracklets.second_look import SecondLook
 from reidstream.tracklets.spread import spread
 from reidstream.tracklets.stillness import is_thing
@@ -38,31 +39,9 @@ _DETECTED = 0.5
 
 
 @dataclass(slots=True)
-class _Samples:
-    """Embedded crops of one open track."""
-
-    frames: list[int] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    quality: list[float] = field(default_factory=list)
-    embeddings: list[FloatArray] = field(default_factory=list)
-    boxes: list[FloatArray] = field(default_factory=list)
-    crops: list[bytes | None] = field(default_factory=list)
-
-    def keep(self, rows: Iterable[int]) -> None:
-        chosen = list(rows)
-        for name in ("frames", "times", "quality", "embeddings", "boxes", "crops"):
-            values = getattr(self, name)
-            setattr(self, name, [values[i] for i in chosen])
-
-    def copy(self) -> _Samples:
-        names = ("frames", "times", "quality", "embeddings", "boxes", "crops")
-        return _Samples(*(list(getattr(self, name)) for name in names))
-
-
-@dataclass(slots=True)
 class _OpenTrack:
     start_media: float
-    samples: _Samples = field(default_factory=_Samples)
+    samples: HeldCrops = field(default_factory=HeldCrops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +279,7 @@ class TrackletCollector:
         return None if track.samples.times else LeftOutReason.NO_CROP
 
     def _why_not(
-        self, source: _OpenSource, samples: _Samples, path: TrackPath, looked: IntArray, over: bool = True
+        self, source: _OpenSource, samples: HeldCrops, path: TrackPath, looked: IntArray, over: bool = True
     ) -> tuple[LeftOutReason | None, Stay | None]:
         """Why a part of a track is not worth storing; None when it is. And its stay, if it never left its place.
 
@@ -328,7 +307,7 @@ class TrackletCollector:
         setattr(self.counts, name, getattr(self.counts, name) + 1)
         self._left_out.append(left_out)
 
-    def _parts(self, samples: _Samples, path: TrackPath) -> list[tuple[_Samples, TrackPath]]:
+    def _parts(self, samples: HeldCrops, path: TrackPath) -> list[tuple[HeldCrops, TrackPath]]:
         """The track as one part, or as several when its embeddings fall into groups in time."""
         cut = None
         if self._config.split:
@@ -336,7 +315,7 @@ class TrackletCollector:
         if cut is None:
             return [(samples, path)]
         middle = (samples.times[cut - 1] + samples.times[cut]) / 2
-        before, after = _Samples(), _Samples()
+        before, after = HeldCrops(), HeldCrops()
         for side, rows in ((before, range(cut)), (after, range(cut, len(samples.times)))):
             for name in ("frames", "times", "quality", "embeddings", "boxes", "crops"):
                 setattr(side, name, [getattr(samples, name)[i] for i in rows])
@@ -350,14 +329,14 @@ class TrackletCollector:
         reason: EndReason,
         part: int,
         parts: int,
-        samples: _Samples,
+        samples: HeldCrops,
         path: TrackPath,
     ) -> Tracklet:
         seen = len(samples.times)
         samples.keep(spread(np.array(samples.times), np.array(samples.quality), self._kept).tolist())
         quality = np.array(samples.quality, np.float32)
         pooled = pool(np.stack(samples.embeddings), quality, self._config.prototypes)
-        best = _best_crop(samples, pooled)
+        best = best_crop(samples, pooled)
         start = int(path.frames[0])
         thinned = path.thinned(_PATH_POINTS)
         return Tracklet(
@@ -388,12 +367,12 @@ class TrackletCollector:
             crop=samples.crops[best],
             crop_frame=samples.frames[best],
             crop_box=_box(samples.boxes[best]),
-            more_crops=_more_crops(samples, pooled, best, self._config.crops - 1),
+            more_crops=more_crops(samples, pooled, best, self._config.crops - 1),
         )
 
 
 def _left_out(
-    started: SourceStarted, track_id: int, part: int, why: LeftOutReason, path: TrackPath, samples: _Samples
+    started: SourceStarted, track_id: int, part: int, why: LeftOutReason, path: TrackPath, samples: HeldCrops
 ) -> LeftOut:
     start = int(path.frames[0])
     return LeftOut(
@@ -420,28 +399,6 @@ def tracklet_id(content: str, track_id: int, start_frame: int, part: int) -> str
     """32 hex digits that are the same whenever the same part of the same track of the same content is finished."""
     text = f"{content}\0{track_id}\0{start_frame}\0{part}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-# How strongly the crop to show must look like the rest of its track, against its own quality: a sharp sign in front of
-# somebody makes a sharp crop of a sign.
-_TYPICAL = 4
-
-
-def _best_crop(samples: _Samples, pooled: Pool) -> int:
-    """The best sample with a picture that shows what the track looks like, one of those pooled if there is one."""
-    typical = np.clip(np.stack(samples.embeddings) @ pooled.embedding, 0.0, 1.0) ** _TYPICAL
-    score = np.array(samples.quality) * typical + pooled.used + 10.0 * np.array([c is not None for c in samples.crops])
-    return int(score.argmax())
-
-
-def _more_crops(samples: _Samples, pooled: Pool, best: int, most: int) -> tuple[bytes, ...]:
-    """Pictures beside the best one, of samples that were pooled, spread over the track's time, best first."""
-    rows = [n for n, crop in enumerate(samples.crops) if crop is not None and pooled.used[n] and n != best]
-    if most <= 0 or not rows:
-        return ()
-    chosen = spread(np.array(samples.times)[rows], np.array(samples.quality)[rows], most).tolist()
-    ordered = sorted((rows[n] for n in chosen), key=lambda n: -samples.quality[n])
-    return tuple(crop for n in ordered if (crop := samples.crops[n]) is not None)
 
 
 def _box(values: FloatArray) -> tuple[float, float, float, float]:
