@@ -163,7 +163,7 @@ def test_outputs_beside_the_boxes_do_no_harm(family: str) -> None:
 
 def test_yolox_cannot_be_told_from_its_decoded_form_by_shape() -> None:
     model = graph_with(outputs_of("yolox-decoded"))
-    assert recognised(ports_of(model.graph.input), ports_of(model.graph.output)) == ("yolox", "yolox-decoded")
+    assert recognised(ports_of(model.graph.input), ports_of(model.graph.output))[:2] == ("yolox", "yolox-decoded")
 
 
 def test_something_else_is_not_taken_for_a_detector() -> None:
@@ -172,8 +172,8 @@ def test_something_else_is_not_taken_for_a_detector() -> None:
 
 
 def test_a_family_whose_outputs_are_not_there_is_an_error_that_names_them() -> None:
-    with pytest.raises(ModelMismatch, match=r"family rtdetr has no output 'boxes'; found output0"):
-        give_people(graph_with(outputs_of("yolov8")), "rtdetr", 1, SIZE)
+    with pytest.raises(ModelMismatch, match=r"family ssd has no output with 4 axes; found output0"):
+        give_people(graph_with(outputs_of("yolov8")), "ssd", 1, SIZE)
 
 
 def test_how_many_classes_a_graph_has_follows_from_its_shape() -> None:
