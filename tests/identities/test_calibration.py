@@ -14,6 +14,7 @@ from reidstream.expected_looks import ANY
 from reidstream.identities import calibration
 from reidstream.identities.calibration import (
     Calibration,
+    Nearest,
     Pairs,
     Strangers,
     clarity_of,
@@ -135,6 +136,12 @@ def test_whose_strangers_are_known_is_the_less_surely_somebody_the_fewer_these_a
     assert (few[2:] < some[2:]).all() and (some[2:] < many[2:]).all()
     # Who is no likely candidate was counted among them.
     np.testing.assert_allclose(few[:2], many[:2], atol=0.1)
+
+
+def test_some_who_were_looked_at_stand_for_all_of_a_gallery() -> None:
+    own = Nearest(0.5, 0.1, 12.0)
+    assert own.among(600, 3000) == (0.5, 0.1, 60.0)
+    assert own.among(600, 200) == own
 
 
 def test_strangers_among_a_sample_are_those_who_are_hardly_the_same_person() -> None:

@@ -238,6 +238,20 @@ def test_conclusions_reach_what_is_remembered_and_the_sample() -> None:
     assert made.decide(at_once, timed=True).verdict.outcome is Outcome.NOBODY
 
 
+def test_what_was_learnt_from_the_newest_stands_for_everybody_who_is_remembered() -> None:
+    made = decider(("p", seen("a", 0)), ("q", seen("b", 1)), ("r", seen("c", 2)), ("s", seen("d", 3)))
+    held = Nearest(0.9, 0.2, 9.0)
+    made.adopt(
+        Conclusion(Calibration(share=0.1, tracklets=2), 1.0, {"c": held, "d": held}, ["yard"], Cameras.separate(1))
+    )
+    assert made.memory.people[2].strangers == [Nearest(0.9, 0.2, 18.0)]
+    made.sample.remove({"a", "b"})
+    half = made.strangers_of(looks(0))
+    for tracklet in "ab":
+        made.memory.forget(made.memory.owner[tracklet])
+    assert made.strangers_of(looks(0)).others == pytest.approx(half.others / 2)
+
+
 def test_strangers_of_a_vector_are_those_who_are_not_likely_the_same_person() -> None:
     made = Decider(SIZE, CONFIG)
     assert made.strangers_of(looks(0)) == (Calibration().usual, Calibration().usual_spread, 0.0)

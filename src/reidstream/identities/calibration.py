@@ -12,14 +12,14 @@ and d were learnt: an internally studentised residual. With t = (s - m_i) / d_i 
     t / (1 + e) / sqrt((1 + e t^2 / (1 + e)) / (1 + e))
 
 so that nobody is the more surely one person for having been taken for one. Where strangers were learnt before somebody
-came (a tracklet that is decided online, a gallery of which only a sample is compared with all), p is how likely it is
-one person by them as they are. Two different people's z is distributed alike in all galleries that were measured,
-whatever model, cameras and clothes: a shifted gamma distribution. One person's s is normal; its mean rises with how
-clear both looks are. What this gives, the logarithm of the ratio of the two densities, becomes odds through the share
-of pairs that are one person, which is estimated from the gallery itself, together with that mean and deviation, by
-expectation-maximisation over all pairs that times and reviewers leave open. It begins with what stands out from the
-lower half of what each tracklet resembles, which hardly holds anybody's own; from there, strangers are learnt anew a
-few times only (``_LESSONS``).
+came (a tracklet that is decided online), p is how likely it is one person by them as they are; where they are those of
+a small part of a gallery, which stand for all, nobody was left out of them. Two different people's z is distributed
+alike in all galleries that were measured, whatever model, cameras and clothes: a shifted gamma distribution. One
+person's s is normal; its mean rises with how clear both looks are. What this gives, the logarithm of the ratio of the
+two densities, becomes odds through the share of pairs that are one person, which is estimated from the gallery itself,
+together with that mean and deviation, by expectation-maximisation over all pairs that times and reviewers leave open.
+It begins with what stands out from the lower half of what each tracklet resembles, which hardly holds anybody's own;
+from there, strangers are learnt anew a few times only (``_LESSONS``).
 """
 
 from __future__ import annotations
@@ -89,12 +89,17 @@ class Nearest(NamedTuple):
     spread: float
     others: float
 
+    def among(self, looked_at: int, all_of_them: int) -> Nearest:
+        """The same in a gallery of which only some were looked at: these stand for all."""
+        return self._replace(others=self.others * max(all_of_them / looked_at, 1.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
     """What each of n tracklets' similarity to other people is like.
 
-    mean, spread: float64 (n,), of the nearest. count: float64 (n,), how many others they were learnt from.
+    mean, spread: float64 (n,), of the nearest. count: float64 (n,), how many others they were learnt from; infinite
+    where nobody of whom they are asked was left out of them.
     """
 
     mean: Floats

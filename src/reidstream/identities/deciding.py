@@ -90,7 +90,7 @@ class Decider:
         self._calibration = concluded.calibration.grown(count)
         self._odds = concluded.odds
         # Of those who were stored before, more others are known now.
-        learnt = concluded.strangers
+        learnt = {tracklet: own.among(len(concluded.strangers), count) for tracklet, own in concluded.strangers.items()}
         for person in {self.memory.owner[t] for t in learnt if t in self.memory.owner}:
             row = self.memory.row(person)
             assert row is not None
@@ -259,7 +259,8 @@ class Decider:
             return [self._usual] * len(vectors)
         similarity = (vectors @ self.sample.vectors.T).astype(np.float64)
         sample = Strangers.of(self.sample.strangers)
-        return strangers_among(similarity, sample, self._calibration, self._calibration_clarity()).each()
+        found = strangers_among(similarity, sample, self._calibration, self._calibration_clarity()).each()
+        return [own.among(len(self.sample), len(self.memory.owner)) for own in found]
 
     @staticmethod
     def _calibration_clarity() -> float:
