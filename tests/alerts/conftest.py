@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +20,8 @@ from reidstream.identities.online import OnlineIdentities
 from reidstream.identities.outbox import OutboxEvent, events_after
 from reidstream.identities.review import Review
 from reidstream.types import FloatArray, LeftOut, LeftOutReason, Tracklet
-from tests.identities.conftest import SPACE, Fill, Visit, made_tracklet
+from tests.exact import EXACT
+from tests.identities.conftest import SPACE, Visit, begin, filled, made_tracklet
 
 # Ten people, each seen four times by two cameras; Ann (1) and Ben (2) have names.
 VISITS: list[Visit] = [
@@ -48,9 +51,6 @@ class Scene:
         self.identities = OnlineIdentities(gallery, IdentityConfig(clothes=clothes))
         self.identities.catch_up()
         self.clock = Hands()
-        for person, name in ((1, "Ann"), (2, "Ben")):
-            Review(gallery, "test").label(self.id_of(person), name=name)
-        self.identities.follow()
         self.watch = Watch(gallery, lambda: self.identities, clock=self.clock)
 
     def rule(self, who: str = "listed", *, people: tuple[int, ...] = (1,), **wanted: Any) -> str:
@@ -129,6 +129,21 @@ def sighting(person: int, at: float, seconds: float, *, source: str = "a", crops
     )
 
 
+@pytest.fixture(scope="session")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a gallery in which it is decided who everybody is, to be copied and not to be written to."""
+    folder = tmp_path_factory.mktemp("known") / "gallery"
+    with filled(folder, VISITS) as gallery:
+        made = Scene(gallery)
+        for person, name in ((1, "Ann"), (2, "Ben")):
+            Review(gallery, "test").label(made.id_of(person), name=name)
+        made.identities.follow()
+    return folder
+
+
 @pytest.fixture
-def scene(fill: Fill) -> Iterator[Scene]:
-    yield Scene(fill(VISITS))
+def scene(known: Path, tmp_path: Path) -> Iterator[Scene]:
+    shutil.copytree(known, tmp_path / "gallery")
+    with Gallery.open(tmp_path / "gallery", write=True, space=SPACE, config=EXACT) as gallery:
+        begin(gallery, VISITS)
+        yield Scene(gallery)

@@ -82,13 +82,18 @@ def quick_archives(monkeypatch: pytest.MonkeyPatch, one_examiner: OneExaminer) -
     monkeypatch.setattr("reidstream.gallery.archive.Examiner", one_examiner)
 
 
+def begin(gallery: Gallery, visits: list[Visit]) -> None:
+    """The cameras of these visits are read, the first time or again."""
+    for camera in dict.fromkeys(visit[1] for visit in visits):
+        started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
+        gallery.begin_source(started, "settings")
+
+
 def filled(place: Path, visits: list[Visit], index: str = "exact") -> Gallery:
     """A new gallery of visits, stored in the given order."""
     config = GalleryConfig(index=index)
     gallery = Gallery.open(place, write=True, create=True, space=SPACE, config=config)
-    for camera in dict.fromkeys(visit[1] for visit in visits):
-        started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
-        gallery.begin_source(started, "settings")
+    begin(gallery, visits)
     gallery.add([made_tracklet(*visit) for visit in visits])
     return gallery
 

@@ -14,6 +14,7 @@ from reidstream.expected_looks import ANY
 from reidstream.identities import calibration
 from reidstream.identities.calibration import (
     Calibration,
+    Nearest,
     Pairs,
     Strangers,
     clarity_of,
@@ -21,6 +22,7 @@ from reidstream.identities.calibration import (
     nearest_strangers,
     shares,
     shrunk,
+    strangers_among,
 )
 from reidstream.identities.constraints import Cameras
 from reidstream.identities.evidence import Evidence
@@ -96,7 +98,7 @@ def test_nobodys_strangers_are_spread_wider_than_a_few_times_what_is_usual(
 
 
 def test_a_similarity_stands_out_by_both_sides_strangers() -> None:
-    strangers = Strangers(np.array([0.5, 0.3]), np.array([0.1, 0.05]))
+    strangers = Strangers(np.array([0.5, 0.3]), np.array([0.1, 0.05]), np.full(2, 9.0))
     z, growth = strangers.standing(np.array([0.7]), np.array([0]), np.array([1]))
     assert (z.item(), growth.item()) == pytest.approx(((2.0 + 8.0) / 2, (10.0 + 20.0) / 2))
     again = strangers.standing(np.array([0.7]), np.array([1]), np.array([0]))
@@ -118,8 +120,55 @@ def test_who_was_left_out_is_a_stranger_again_when_it_is_asked_whether_they_are_
     # Who was left out in part comes back in part, and who was not left out changes nothing.
     found = [without.standing(s, row, row, part)[0].item() for part in (0.0, 0.3, 0.6, 1.0)]
     assert found == sorted(found, reverse=True)
-    unknown = Strangers(without.mean, without.spread)
-    assert unknown.standing(s, row, row, 1.0) == without.standing(s, row, row, 0.0)
+
+
+def test_whose_strangers_are_known_is_the_less_surely_somebody_the_fewer_these_are() -> None:
+    """Whoever looks like the same person was never among them, and is put back for the question."""
+    read, i, j = Calibration(share=0.05), np.zeros(4, np.int64), np.ones(4, np.int64)
+    similarity, clarity = np.array([0.5, 0.62, 0.75, 0.85]), np.full(4, 0.6)
+
+    def known(count: float) -> Strangers:
+        return Strangers(np.full(2, 0.6), np.full(2, 0.045), np.full(2, count))
+
+    few, some, many = (read.read(similarity, known(count), i, j, clarity) for count in (2.0, 20.0, 1e9))
+    plain = read.log_ratio(similarity, *known(1e9).standing(similarity, i, j), clarity)
+    np.testing.assert_allclose(many, plain, atol=1e-5)
+    assert (few[2:] < some[2:]).all() and (some[2:] < many[2:]).all()
+    # Who is no likely candidate was counted among them.
+    np.testing.assert_allclose(few[:2], many[:2], atol=0.1)
+
+
+def test_some_who_were_looked_at_stand_for_all_of_a_gallery() -> None:
+    own = Nearest(0.5, 0.1, 12.0)
+    assert own.among(600, 3000) == (0.5, 0.1, 60.0)
+    assert own.among(600, 200) == own
+
+
+def test_strangers_among_a_sample_are_those_who_are_hardly_the_same_person() -> None:
+    usual = Calibration(share=0.05)
+    others, own = np.linspace(0.5, 0.68, 60), np.full(12, 0.93)
+
+    def found(similarity: np.ndarray, count: float) -> tuple[float, float]:
+        c = len(similarity)
+        sample = Strangers(np.full(c, usual.usual), np.full(c, usual.usual_spread), np.full(c, count))
+        among = strangers_among(similarity[None], sample, usual, 0.6)
+        return float(among.count[0]), float(among.mean[0])
+
+    assert found(others, 1e9)[0] == pytest.approx(15.0, rel=0.1)
+    without, withal = found(others, 1e9), found(np.append(others, own), 1e9)
+    assert withal[0] == pytest.approx(without[0], rel=0.1)
+    assert withal[1] == pytest.approx(without[1], abs=0.01)
+    # Who stands out by the little that is known of a sample is the likelier a stranger.
+    doubtful = np.append(others, np.full(4, 0.8))
+    assert found(doubtful, 1.0)[0] > found(doubtful, 1e9)[0] + 0.02
+
+
+def test_strangers_of_each_are_those_of_all() -> None:
+    held = Strangers(np.array([0.5, 0.3]), np.array([0.1, 0.05]), np.array([5.0, 40.0]))
+    assert held.each() == [(0.5, 0.1, 5.0), (0.3, 0.05, 40.0)]
+    again = Strangers.of(held.each())
+    assert [again.mean.tolist(), again.spread.tolist(), again.count.tolist()] == [[0.5, 0.3], [0.1, 0.05], [5.0, 40.0]]
+    assert len(Strangers.of([]).mean) == 0
 
 
 @pytest.mark.parametrize("left_out", [0.0, 0.4, 1.0])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reidstream.identities import in_view
-from reidstream.identities.calibration import clarity_of
+from reidstream.identities.calibration import Nearest, clarity_of
 from reidstream.identities.deciding import Decision
 from reidstream.identities.in_view import InView, photos_shown, seen_of
 from reidstream.identities.remembered import Seen
@@ -31,16 +31,16 @@ class Asked:
     def camera(self, name: str) -> int:
         return len(name)
 
-    def strangers_of(self, vector: FloatArray) -> tuple[float, float]:
-        return float(vector[0]), 0.1
+    def strangers_of(self, vector: FloatArray) -> Nearest:
+        return Nearest(float(vector[0]), 0.1, 8.0)
 
-    def strangers_of_all(self, vectors: FloatArray) -> list[tuple[float, float]]:
+    def strangers_of_all(self, vectors: FloatArray) -> list[Nearest]:
         return [self.strangers_of(vector) for vector in vectors]
 
     def odds_of(
         self,
         similarity: npt.NDArray[np.float64],
-        strangers: list[tuple[float, float]],
+        strangers: list[Nearest],
         seen: Seen,
         gaps: npt.NDArray[np.float64],
     ) -> list[float]:
@@ -74,7 +74,9 @@ def test_a_decider_is_asked_with_the_best_crops_and_the_time_that_the_clock_shou
 
 
 def seen(start: float = 1000.0) -> Seen:
-    return Seen(0, start, start + 5, unit(1, 0, 0), np.stack([unit(1, 0, 0), unit(0, 1, 0)]), 1.0, (0.5, 0.1))
+    return Seen(
+        0, start, start + 5, unit(1, 0, 0), np.stack([unit(1, 0, 0), unit(0, 1, 0)]), 1.0, Nearest(0.5, 0.1, 8.0)
+    )
 
 
 def decision(**candidates: float) -> Decision:

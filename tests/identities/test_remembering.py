@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities import online, remembered, settling
-from reidstream.identities.calibration import Calibration, clarity_of
+from reidstream.identities.calibration import Calibration, Nearest, clarity_of
 from reidstream.identities.constraints import Cameras
 from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.nearest import NearestMeans
@@ -38,7 +38,7 @@ def looks(number: int) -> np.ndarray:
 
 
 def seen(id: str, number: int, start: float = 0.0, camera: int = 0, **changes: object) -> Seen:
-    made = Seen(camera, start, start + 5, looks(number), looks(number)[None], 0.9, (0.3, 0.05), id)
+    made = Seen(camera, start, start + 5, looks(number), looks(number)[None], 0.9, Nearest(0.3, 0.05, 20.0), id)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -47,9 +47,9 @@ def seen(id: str, number: int, start: float = 0.0, camera: int = 0, **changes: o
 
 def test_a_person_is_remembered_with_every_tracklet_and_the_mean_of_all() -> None:
     memory = Memory(SIZE)
-    memory.remember("p", seen("a", 0), (0.3, 0.1))
-    memory.remember("p", seen("b", 1, 100.0, camera=2), (0.4, 0.1))
-    memory.remember("q", seen("c", 2), (0.5, 0.1))
+    memory.remember("p", seen("a", 0), Nearest(0.3, 0.1, 20.0))
+    memory.remember("p", seen("b", 1, 100.0, camera=2), Nearest(0.4, 0.1, 20.0))
+    memory.remember("q", seen("c", 2), Nearest(0.5, 0.1, 20.0))
     assert (len(memory), memory.owner) == (2, {"a": "p", "b": "p", "c": "q"})
     assert (list(memory.tracklets_of("p")), list(memory.tracklets_of("absent"))) == (["a", "b"], [])
     row = memory.row("p")
@@ -58,14 +58,14 @@ def test_a_person_is_remembered_with_every_tracklet_and_the_mean_of_all() -> Non
     assert memory.nearest.to(looks(2), 1) == [memory.row("q")]
     again = memory.seen("b")
     assert again is not None
-    assert (again.camera, again.start, again.strangers) == (2, 100.0, (0.4, 0.1))
+    assert (again.camera, again.start, again.strangers) == (2, 100.0, Nearest(0.4, 0.1, 20.0))
     assert memory.seen("absent") is None
 
 
 def test_who_is_forgotten_leaves_the_others_as_they_were() -> None:
     memory = Memory(SIZE)
     for number, person in enumerate("pqr"):
-        memory.remember(person, seen(f"of {person}", number), (0.3, 0.1))
+        memory.remember(person, seen(f"of {person}", number), Nearest(0.3, 0.1, 20.0))
     memory.tell_apart("p", "r")
     memory.forget("p")
     memory.forget("absent")
@@ -83,7 +83,7 @@ def test_who_is_forgotten_leaves_the_others_as_they_were() -> None:
 def test_who_was_told_apart_is_apart_whoever_is_asked_first() -> None:
     memory = Memory(SIZE)
     for number, person in enumerate("pqr"):
-        memory.remember(person, seen(person, number), (0.3, 0.1))
+        memory.remember(person, seen(person, number), Nearest(0.3, 0.1, 20.0))
     memory.tell_apart("p", "q")
     apart = {(a, b) for a in range(3) for b in range(3) if memory.are_apart(a, b)}
     assert apart == {(0, 1), (1, 0)}
@@ -91,14 +91,18 @@ def test_who_was_told_apart_is_apart_whoever_is_asked_first() -> None:
 
 def test_a_tracklet_that_was_given_to_somebody_else_stays_theirs() -> None:
     memory = Memory(SIZE)
-    memory.remember("p", seen("a", 0), (0.3, 0.1))
-    memory.remember("q", seen("a", 0), (0.3, 0.1))
+    memory.remember("p", seen("a", 0), Nearest(0.3, 0.1, 20.0))
+    memory.remember("q", seen("a", 0), Nearest(0.3, 0.1, 20.0))
     memory.forget("p")
     assert memory.owner == {"a": "q"}
 
 
 def test_many_are_remembered_as_one_after_the_other_would_be() -> None:
-    visits = [("p", seen("a", 0), (0.3, 0.1)), ("q", seen("b", 1), (0.2, 0.1)), ("p", seen("c", 2), (0.1, 0.1))]
+    visits = [
+        ("p", seen("a", 0), Nearest(0.3, 0.1, 20.0)),
+        ("q", seen("b", 1), Nearest(0.2, 0.1, 20.0)),
+        ("p", seen("c", 2), Nearest(0.1, 0.1, 20.0)),
+    ]
     one, other = Memory(SIZE), Memory(SIZE)
     one.remember_all(visits)
     for visit in visits:
@@ -216,19 +220,41 @@ def test_conclusions_reach_what_is_remembered_and_the_sample() -> None:
     made = decider(("p", seen("a", 0)), ("q", seen("b", 1)))
     calibration = Calibration(share=0.1, tracklets=2)
     separate = Cameras.separate(2)
-    made.adopt(Conclusion(calibration, 1.0, {"a": (0.9, 0.2), "absent": (0.8, 0.2)}, ["yard", "door"], separate))
+    made.adopt(
+        Conclusion(
+            calibration,
+            1.0,
+            {"a": Nearest(0.9, 0.2, 9.0), "absent": Nearest(0.8, 0.2, 9.0)},
+            ["yard", "door"],
+            separate,
+        )
+    )
     assert made.names == ["door", "yard"]
-    assert made.memory.people[0].strangers == [(0.9, 0.2)]
-    assert made.memory.people[1].strangers == [(0.3, 0.05)]
-    assert made.sample.strangers == [(0.9, 0.2), (0.3, 0.05)]
+    assert made.memory.people[0].strangers == [Nearest(0.9, 0.2, 9.0)]
+    assert made.memory.people[1].strangers == [Nearest(0.3, 0.05, 20.0)]
+    assert made.sample.strangers == [Nearest(0.9, 0.2, 9.0), Nearest(0.3, 0.05, 20.0)]
     # By now nobody is in both cameras at once.
     at_once = seen("c", 0, 1.0, camera=1)
     assert made.decide(at_once, timed=True).verdict.outcome is Outcome.NOBODY
 
 
+def test_what_was_learnt_from_the_newest_stands_for_everybody_who_is_remembered() -> None:
+    made = decider(("p", seen("a", 0)), ("q", seen("b", 1)), ("r", seen("c", 2)), ("s", seen("d", 3)))
+    held = Nearest(0.9, 0.2, 9.0)
+    made.adopt(
+        Conclusion(Calibration(share=0.1, tracklets=2), 1.0, {"c": held, "d": held}, ["yard"], Cameras.separate(1))
+    )
+    assert made.memory.people[2].strangers == [Nearest(0.9, 0.2, 18.0)]
+    made.sample.remove({"a", "b"})
+    half = made.strangers_of(looks(0))
+    for tracklet in "ab":
+        made.memory.forget(made.memory.owner[tracklet])
+    assert made.strangers_of(looks(0)).others == pytest.approx(half.others / 2)
+
+
 def test_strangers_of_a_vector_are_those_who_are_not_likely_the_same_person() -> None:
     made = Decider(SIZE, CONFIG)
-    assert made.strangers_of(looks(0)) == (Calibration().usual, Calibration().usual_spread)
+    assert made.strangers_of(looks(0)) == (Calibration().usual, Calibration().usual_spread, 0.0)
     rng = np.random.default_rng(0)
     common = np.ones(SIZE) / np.sqrt(SIZE)
 
@@ -238,11 +264,11 @@ def test_strangers_of_a_vector_are_those_who_are_not_likely_the_same_person() ->
 
     strangers = [near(common, 0.25) for _ in range(60)]
     for number, vector in enumerate(strangers):
-        made.sample.put(f"s{number}", vector, (0.8, 0.05))
+        made.sample.put(f"s{number}", vector, Nearest(0.8, 0.05, 20.0))
     own = near(common, 0.25)
     alone = made.strangers_of(own)
     for number in range(20):
-        made.sample.put(f"o{number}", near(own.astype(float), 0.005), (0.8, 0.05))
+        made.sample.put(f"o{number}", near(own.astype(float), 0.005), Nearest(0.8, 0.05, 20.0))
     with_own = made.strangers_of(own)
     # Twenty more who look exactly the same: they are the same person, and move hardly anything.
     assert abs(with_own[0] - alone[0]) < 0.5 * (1.0 - alone[0])
@@ -260,13 +286,13 @@ def test_the_more_alike_they_look_the_better_the_odds_and_looks_of_another_day_a
     made = decider()
     asked = seen("c", 0, 100.0)
     similarity, gaps = np.array([0.3, 0.6, 0.9]), np.zeros(3)
-    found = made.odds_of(similarity, [(0.3, 0.05)] * 3, asked, gaps)
+    found = made.odds_of(similarity, [Nearest(0.3, 0.05, 20.0)] * 3, asked, gaps)
     assert found == sorted(found) and found[0] < 0 < found[2]
     clarity = np.full(3, float(clarity_of(QUERY_STRENGTH)) * asked.clarity)
-    ratio = made._log_ratio(similarity, [(0.3, 0.05)] * 3, asked.strangers, clarity)
+    ratio = made._log_ratio(similarity, [Nearest(0.3, 0.05, 20.0)] * 3, asked.strangers, clarity)
     np.testing.assert_allclose(found, Calibration().prior + ratio)
     # Looks of another day are no proof, however alike.
-    another_day = made.odds_of(similarity, [(0.3, 0.05)] * 3, asked, gaps + 5 * 86400)
+    another_day = made.odds_of(similarity, [Nearest(0.3, 0.05, 20.0)] * 3, asked, gaps + 5 * 86400)
     assert max(another_day) < 0
 
 

@@ -56,7 +56,7 @@ def test_who_was_taken_for_several_is_found_to_be_one_while_tracklets_come(
 ) -> None:
     again, once = fill(VISITS, "again"), fill(VISITS, "once")  # type: ignore[arg-type]
     OnlineIdentities(again, IdentityConfig()).catch_up()
-    monkeypatch.setattr(online, "_REVISITED", 10**9)
+    monkeypatch.setattr(OnlineIdentities, "due", False)
     OnlineIdentities(once, IdentityConfig()).catch_up()
     assert scores(again).f1 > scores(once).f1 + 0.1
     assert scores(again).precision > 0.85
@@ -177,10 +177,10 @@ def test_what_is_no_longer_looked_at_goes_along_unless_it_cannot(fill: Fill, mon
     assert len({p.id for p in list_people(gallery) for t in p.tracklets if t in own}) == 1
 
 
-def test_what_somebody_decides_meanwhile_stays(fill: Fill) -> None:
+def test_what_somebody_decides_meanwhile_stays(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = fill(VISITS[:80])  # type: ignore[arg-type]
     identities = OnlineIdentities(gallery, IdentityConfig())
-    identities._revisited = 10**9
+    monkeypatch.setattr(OnlineIdentities, "due", False)
     identities.catch_up()
     looked_at = identities.looked_at(identities.turns()[0])
     parts = decided(looked_at, IdentityConfig())
@@ -242,7 +242,6 @@ def test_no_more_are_decided_together_than_fit_and_somebody_always_is(monkeypatc
 def test_older_ones_are_looked_at_every_other_time_where_there_are_any(fill: Fill, count: int, older: bool) -> None:
     gallery = fill(VISITS[:count])  # type: ignore[arg-type]
     identities = OnlineIdentities(gallery, IdentityConfig())
-    identities._revisited = 10**9
     identities.catch_up()
     ids = [made_tracklet(*visit).id for visit in VISITS[:count]]  # type: ignore[arg-type]
     newest, *others = identities.turns()
@@ -253,16 +252,38 @@ def test_older_ones_are_looked_at_every_other_time_where_there_are_any(fill: Fil
         assert set(some) <= set(ids)
 
 
-def test_a_look_is_not_due_again_before_as_many_more_have_come(fill: Fill) -> None:
+def test_a_look_is_not_due_again_before_as_many_more_have_come(fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = fill(VISITS[:40])  # type: ignore[arg-type]
     identities = OnlineIdentities(gallery, IdentityConfig())
-    identities._revisited = 10**9
-    identities.catch_up()
-    identities._revisited = 0
-    identities._calibrated = True
+    with monkeypatch.context() as patched:
+        patched.setattr(OnlineIdentities, "due", False)
+        identities.catch_up()
     assert identities.due
     identities.look_again()
     assert not identities.due
+    gallery.add([made_tracklet(*visit) for visit in VISITS[40:47]])  # type: ignore[arg-type]
+    identities.catch_up(100)
+    assert not identities.due
+    gallery.add([made_tracklet(*visit) for visit in VISITS[47:48]])  # type: ignore[arg-type]
+    identities.catch_up(100)
+    assert identities.due
+
+
+def test_what_former_conclusions_decided_is_looked_at_again_by_new_ones(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ones were drawn while hardly anybody had come back, and would make two of them for as long as it
+    takes until the next look."""
+    monkeypatch.setattr(online, "_REVISITED", 10**6)
+    gallery = fill(VISITS[:60])  # type: ignore[arg-type]
+    looks = []
+    monkeypatch.setattr(
+        OnlineIdentities, "look_again", lambda self: (looks.append(len(self._memory.owner)), self.looked())
+    )
+    OnlineIdentities(gallery, IdentityConfig()).catch_up()
+    assert looks == [16, 24, 36, 54]
+    # Nobody has decided anything by conclusions that are drawn when a gallery is opened.
+    assert not OnlineIdentities(gallery, IdentityConfig()).due
 
 
 def test_who_cannot_go_where_they_were_put_goes_to_most_of_those_they_were_with() -> None:

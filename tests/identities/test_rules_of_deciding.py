@@ -215,7 +215,7 @@ def test_a_row_whose_group_is_certain_is_sure_whatever_it_looks_like() -> None:
     ratio, weight = np.array([-5.0, -5.0, 2.0, 2.0]), np.ones(3)
     for fixed in (True, False):
         pairs = Likeness(rows, others, ratio, weight)
-        sure, *_ = memberships(group, pairs, -1.0, np.array([fixed, fixed, False]))
+        sure, *_ = memberships(group, pairs, -1.0, -1.0, np.array([fixed, fixed, False]))
         assert (sure[:2] == 1.0).all() == fixed
 
 
@@ -223,7 +223,7 @@ def test_of_two_who_may_only_be_each_other_one_is_somebody() -> None:
     rows, others = np.array([0, 1]), np.array([1, 0])
     never = np.zeros(2, bool)
     pairs = Likeness(rows, others, np.full(2, 2.0), np.ones(2))
-    sure, likeliest, chance = memberships(np.array([0, 1]), pairs, -1.0, never)
+    sure, likeliest, chance = memberships(np.array([0, 1]), pairs, -1.0, -1.0, never)
     assert likeliest.tolist() == [-1, 0]
     assert chance[0] == 0 < chance[1]
     assert (sure < 0.5).all()
@@ -296,7 +296,7 @@ def test_who_is_as_likely_somebody_as_nobody_is_nobodys_suggestion() -> None:
     rows, others = np.array([0, 1, 2]), np.array([2, 2, 0])
     # Even odds: nothing speaks for or against.
     pairs = Likeness(rows, others, np.zeros(3), np.ones(3))
-    sure, likeliest, _ = memberships(np.array([0, 1, 2]), pairs, 0.0, np.array([False, False, True]))
+    sure, likeliest, _ = memberships(np.array([0, 1, 2]), pairs, 0.0, 0.0, np.array([False, False, True]))
     assert sure[0] == sure[1] == 0.5
     assert likeliest.tolist() == [-1, -1, -1]
 

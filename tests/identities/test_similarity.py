@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reidstream.config.identities import IdentityConfig
+from reidstream.evaluation.grouping import score_grouping
+from reidstream.identities import resolving
 from reidstream.identities import similarity as similarity_module
+from reidstream.identities.evidence import evidence_of
+from reidstream.identities.resolving import resolve, strangers_of
 from reidstream.identities.similarity import candidates
+from tests.identities.conftest import Fill
 
 
 def people(count: int, each: int, seed: int = 0) -> np.ndarray:
@@ -64,3 +70,18 @@ def test_few_axes_are_taken_as_they_are() -> None:
     assert fewer.shape == (60, similarity_module._AXES)
     # Products stay nearly what they were.
     np.testing.assert_allclose(fewer @ fewer.T, wide @ wide.T, atol=0.02)
+
+
+def test_in_a_large_gallery_those_who_return_are_as_surely_found_as_in_a_small_one(
+    fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Strangers are learnt from a sample there, in which hardly anybody is of whom they are asked."""
+    visits = [(k % 40, "ab"[k // 40 % 2], 30.0 * k, 30.0 * k + 5, 1.6) for k in range(120)]
+    evidence = evidence_of(fill(visits))  # type: ignore[arg-type]
+    person = [k % 40 for k in range(120)]
+    assert np.isfinite(strangers_of(evidence, IdentityConfig()).count).all()
+    small = score_grouping(resolve(evidence, IdentityConfig()).group, person).f1
+    monkeypatch.setattr(resolving, "_ALL", 30)
+    assert np.isinf(strangers_of(evidence, IdentityConfig()).count).all()
+    large = score_grouping(resolve(evidence, IdentityConfig()).group, person).f1
+    assert large > small - 0.1

@@ -147,13 +147,24 @@ def test_who_left_a_group_may_still_be_one_of_it() -> None:
     # Where more may be wrong, it stays: nobody asks for more than the risk does.
     kept = without_doubtful(np.zeros(3, np.int64), pairs, np.zeros(3), -1.0, 1.0, 0.2, np.zeros(3, bool))
     assert kept.tolist() == [0, 0, 0]
-    sure, likeliest, chance = memberships(group, pairs, -1.0, np.zeros(3, bool))
+    sure, likeliest, chance = memberships(group, pairs, -1.0, -1.0, np.zeros(3, bool))
     assert likeliest.tolist() == [-1, -1, group[0]]
     assert sure[2] < 0.5 < chance[2]
     # What the times say of the group that it left counts as it did there.
     left = np.array([-1, -1, group[0]])
-    timely = memberships(group, pairs, -1.0, np.zeros(3, bool), np.array([0.0, 0.0, 0.5]), left)[2]
+    timely = memberships(group, pairs, -1.0, -1.0, np.zeros(3, bool), np.array([0.0, 0.0, 0.5]), left)[2]
     assert timely[2] > chance[2]
+
+
+def test_who_stays_alone_is_nobodys_likeliest() -> None:
+    """Two are together: of the third less is expected before looking than of what was the likeliest."""
+    rows, others = np.array([0, 1, 2, 0]), np.array([1, 0, 0, 2])
+    pairs, group = Likeness(rows, others, np.array([3.0, 3.0, 1.5, 1.5]), np.ones(3)), np.array([0, 0, 1])
+    found, other = (memberships(group, pairs, -1.0, alone, np.zeros(3, bool)) for alone in (-1.0, -2.0))
+    assert other[0][:2].tolist() == found[0][:2].tolist()
+    assert other[0][2] > found[0][2]
+    nobody = 1.0 / (1.0 + np.exp(-2.0) * (np.exp(1.5) + np.exp(UNLIKE)) / 2)
+    assert other[0][2] == pytest.approx(nobody, rel=1e-5)
 
 
 def test_the_unlooked_at_of_a_group_speak_against_belonging_to_it() -> None:

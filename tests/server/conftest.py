@@ -24,8 +24,7 @@ from reidstream.server.access.roles import Role
 from reidstream.server.app import create_app
 from reidstream.server.desk import Desk
 from reidstream.server.guard import LOCAL
-from reidstream.types import SourceStarted
-from tests.identities.conftest import SPACE, Visit, made_tracklet
+from tests.identities.conftest import SPACE, Visit, begin, made_tracklet
 
 # Ann (1) was seen by both cameras, Ben (2) by a and b, Cleo (3) by a alone.
 VISITS: list[Visit] = [
@@ -47,12 +46,6 @@ def picture(person: int) -> bytes:
     done, data = cv2.imencode(".jpg", np.full((192, 96, 3), colour, np.uint8))
     assert done
     return data.tobytes()
-
-
-def begin(gallery: Gallery, visits: list[Visit]) -> None:
-    for camera in dict.fromkeys(visit[1] for visit in visits):
-        started = SourceStarted(camera, f"{camera}.mp4", f"content of {camera}", (640, 480), 10, 0.0)
-        gallery.begin_source(started, "settings")
 
 
 def stored(gallery: Gallery, visits: list[Visit]) -> None:

@@ -11,19 +11,23 @@ and d were learnt: an internally studentised residual. With t = (s - m_i) / d_i 
 
     t / (1 + e) / sqrt((1 + e t^2 / (1 + e)) / (1 + e))
 
-so that nobody is the more surely one person for having been taken for one. Two different people's z is
-distributed alike in all galleries that were measured, whatever model, cameras and clothes: a shifted gamma
-distribution. One person's s is normal; its mean rises with how clear both looks are. What this gives, the logarithm of
-the ratio of the two densities, becomes odds through the share of pairs that are one person, which is estimated from the
-gallery itself, together with that mean and deviation, by expectation-maximisation over all pairs that times and
-reviewers leave open. It begins with what stands out from the lower half of what each tracklet resembles, which hardly
-holds anybody's own; from there, strangers are learnt anew a few times only (``_LESSONS``).
+so that nobody is the more surely one person for having been taken for one. Where strangers were learnt before somebody
+came (a tracklet that is decided online), p is how likely it is one person by them as they are; where they are those of
+a small part of a gallery, which stand for all, nobody was left out of them. Two different people's z is distributed
+alike in all galleries that were measured, whatever model, cameras and clothes: a shifted gamma distribution. One
+person's s is normal; its mean rises with how clear both looks are. What this gives, the logarithm of the ratio of the
+two densities, becomes odds through the share of pairs that are one person, which is estimated from the gallery itself,
+together with that mean and deviation, by expectation-maximisation over all pairs that times and reviewers leave open.
+It begins with what stands out from the lower half of what each tracklet resembles, which hardly holds anybody's own;
+from there, strangers are learnt anew a few times only (``_LESSONS``).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +82,18 @@ _CELLS = 2**22
 _STANDS_OUT = 2.5
 
 
+class Nearest(NamedTuple):
+    """What one tracklet's similarity to other people is like: mean and spread of the nearest, of so many others."""
+
+    mean: float
+    spread: float
+    others: float
+
+    def among(self, looked_at: int, all_of_them: int) -> Nearest:
+        """The same in a gallery of which only some were looked at: these stand for all."""
+        return self._replace(others=self.others * max(all_of_them / looked_at, 1.0))
+
+
 @dataclass(frozen=True, slots=True)
 class Strangers:
     """What each of n tracklets' similarity to other people is like.
@@ -88,7 +104,18 @@ class Strangers:
 
     mean: Floats
     spread: Floats
-    count: Floats | float = math.inf
+    count: Floats
+
+    @classmethod
+    def of(cls, each: Sequence[Nearest]) -> Strangers:
+        """Those of several tracklets."""
+        return cls(*np.array(each, np.float64).reshape(-1, 3).T)
+
+    def each(self) -> list[Nearest]:
+        """The same, one after the other."""
+        return [
+            Nearest(*one) for one in zip(self.mean.tolist(), self.spread.tolist(), self.count.tolist(), strict=True)
+        ]
 
     def standing(
         self, similarity: npt.NDArray[np.floating], i: IntArray, j: IntArray, left_out: Floats | float = 0.0
@@ -106,9 +133,8 @@ class Strangers:
 
     def _seen_from(self, similarity: Floats, k: IntArray, left_out: Floats | float) -> tuple[Floats, Floats]:
         """The same with the strangers of rows k alone."""
-        count = np.broadcast_to(self.count, self.mean.shape)[k]
         t = (similarity - self.mean[k]) / self.spread[k]
-        more = left_out / (count + _OWN)
+        more = left_out / (self.count[k] + _OWN)
         nearer = 1.0 / (1.0 + more)
         wider = nearer * (1.0 + more * nearer * t**2)
         return nearer * t / np.sqrt(wider), nearer**2 / (self.spread[k] * wider**1.5)
@@ -148,7 +174,12 @@ class Calibration:
     @property
     def prior(self) -> float:
         """The log-odds that two tracklets, or groups, that are each other's likeliest are one person, but for looks."""
-        return float(np.log(self.share) - np.log1p(-self.share)) + _LIKELIEST
+        return self.anybody + _LIKELIEST
+
+    @property
+    def anybody(self) -> float:
+        """The log-odds that any two tracklets are one person, but for looks."""
+        return float(np.log(self.share) - np.log1p(-self.share))
 
     def grown(self, tracklets: int) -> Calibration:
         """The same for a gallery of more tracklets, of whose people each has as many as here."""
@@ -168,6 +199,21 @@ class Calibration:
         least = _LEAST * np.minimum(clarity / _MEDIUM, 1.0)
         cut: Floats = np.clip(one - _log_stranger(z), least, _MOST)
         return cut
+
+    def read(
+        self, similarity: npt.NDArray[np.floating], strangers: Strangers, i: IntArray, j: IntArray, clarity: Floats
+    ) -> Floats:
+        """Log-likelihood ratios of pairs (i, j), float64 of the common shape, whose strangers are known already.
+
+        Whoever is likely the same person is not among these strangers, so they are put back (``Strangers.standing``).
+        """
+        likely = self.likely(self.log_ratio(similarity, *strangers.standing(similarity, i, j), clarity))
+        return self.log_ratio(similarity, *strangers.standing(similarity, i, j, likely), clarity)
+
+    def likely(self, ratio: Floats) -> Floats:
+        """How probably pairs of these log-likelihood ratios are one person, of all pairs; float64 of the same shape."""
+        found: Floats = 1.0 / (1.0 + np.exp(-self.anybody - ratio))
+        return found
 
     def threshold(self, odds: float) -> float | None:
         """The similarity of two usual tracklets at which these log-odds are reached; None if never."""
@@ -326,14 +372,19 @@ def strangers_among(
     """
     k, c = similarity.shape
     usual = calibration.usual, calibration.usual_spread
-    pair = np.log(calibration.share) - np.log1p(-calibration.share)
     found, *_ = shrunk(*_lower_half(similarity), usual=usual)
     rows = c + np.arange(k)[:, None]
     looks = np.full(similarity.shape, clarity)
+    likely: Floats | float = 0.0
     for _ in range(_PASSES):
-        both = Strangers(np.concatenate([sample.mean, found.mean]), np.concatenate([sample.spread, found.spread]))
-        z, growth = both.standing(similarity, np.arange(c)[None, :], rows)
-        weight = 1.0 / (1.0 + np.exp(pair + calibration.log_ratio(similarity, z, growth, looks)))
+        both = Strangers(
+            np.concatenate([sample.mean, found.mean]),
+            np.concatenate([sample.spread, found.spread]),
+            np.concatenate([sample.count, found.count]),
+        )
+        z, growth = both.standing(similarity, np.arange(c)[None, :], rows, likely)
+        likely = calibration.likely(calibration.log_ratio(similarity, z, growth, looks))
+        weight = 1.0 - likely
         if own is not None:
             weight[own] = 0.0
         found, *_ = shrunk(*nearest_strangers(similarity, weight), usual=usual)
@@ -420,8 +471,7 @@ def _weight(free: float) -> float:
 
 def read_as(pairs: Pairs, calibration: Calibration, strangers: Strangers) -> Fitted:
     """Pairs read by a calibration that was fitted to more of the same gallery."""
-    z, growth = strangers.standing(pairs.similarity, pairs.i, pairs.j)
-    ratio = calibration.log_ratio(pairs.similarity, z, growth, pairs.clarity)
+    ratio = calibration.read(pairs.similarity, strangers, pairs.i, pairs.j, pairs.clarity)
     return Fitted(calibration, strangers, diluted(ratio, pairs.kept))
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.expected_looks import ANY, ExpectedLooks
-from reidstream.identities.calibration import Calibration, Strangers, clarity_of, shares, strangers_among
+from reidstream.identities.calibration import Calibration, Nearest, Strangers, clarity_of, shares, strangers_among
 from reidstream.identities.constraints import Cameras, TimeTable, read_topology
 from reidstream.identities.lasting import PROOF, diluted, lasting_over
 from reidstream.identities.remembered import Known as KnownPerson
@@ -60,7 +60,7 @@ class Conclusion:
 
     calibration: Calibration
     odds: float
-    strangers: dict[str, tuple[float, float]]
+    strangers: dict[str, Nearest]
     names: list[str]
     cameras: Cameras
 
@@ -79,7 +79,7 @@ class Decider:
 
     def remember(self, person: str, seen: Seen) -> None:
         """Somebody seen is this person."""
-        strangers = seen.strangers or (self._calibration.usual, self._calibration.usual_spread)
+        strangers = seen.strangers or self._usual
         self.memory.remember(person, seen, strangers)
         self.sample.put(seen.id, seen.vector, strangers)
 
@@ -90,7 +90,7 @@ class Decider:
         self._calibration = concluded.calibration.grown(count)
         self._odds = concluded.odds
         # Of those who were stored before, more others are known now.
-        learnt = concluded.strangers
+        learnt = {tracklet: own.among(len(concluded.strangers), count) for tracklet, own in concluded.strangers.items()}
         for person in {self.memory.owner[t] for t in learnt if t in self.memory.owner}:
             row = self.memory.row(person)
             assert row is not None
@@ -148,7 +148,7 @@ class Decider:
     def odds_of(
         self,
         similarity: npt.NDArray[np.float64],
-        strangers: list[tuple[float, float]],
+        strangers: list[Nearest],
         seen: Seen,
         gaps: npt.NDArray[np.float64],
     ) -> list[float]:
@@ -186,10 +186,9 @@ class Decider:
         if row is None or not rows:
             return unknown
         known = memory.people[row]
-        mean, spread = np.mean(known.strangers, axis=0)
         looks = np.concatenate(known.prototypes)
         vector, clarity = memory.nearest.means[row], max(known.clarity)
-        whole = Seen(-1, 0.0, 0.0, vector, looks, clarity, (float(mean), float(spread)))
+        whole = Seen(-1, 0.0, 0.0, vector, looks, clarity, _mean(known.strangers))
         found = {}
         for other, odds in zip(rows, self._calibration.prior + self._ratios(rows, whole, False)[0], strict=True):
             excluded = bool(self.excluded(self._times([row]), self._times([other])).any())
@@ -235,30 +234,33 @@ class Decider:
     def _log_ratio(
         self,
         similarity: npt.NDArray[np.floating],
-        strangers: list[tuple[float, float]],
-        own: tuple[float, float] | None,
+        strangers: list[Nearest],
+        own: Nearest | None,
         clarity: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Log-likelihood ratios float64 (m,) of tracklets with these strangers against one with its own."""
-        usual = own or (self._calibration.usual, self._calibration.usual_spread)
-        mean, spread = np.array([*strangers, usual], np.float64).T
         m = len(strangers)
-        z, growth = Strangers(mean, spread).standing(similarity, np.arange(m), np.full(m, m))
-        return self._calibration.log_ratio(similarity, z, growth, clarity)
+        known = Strangers.of([*strangers, own or self._usual])
+        return self._calibration.read(similarity, known, np.arange(m), np.full(m, m), clarity)
 
-    def strangers_of(self, vector: FloatArray) -> tuple[float, float]:
-        """Mean and spread of what a vector resembles of other people, from the sample."""
+    @property
+    def _usual(self) -> Nearest:
+        """The strangers of a tracklet of which nothing was learnt."""
+        return Nearest(self._calibration.usual, self._calibration.usual_spread, 0.0)
+
+    def strangers_of(self, vector: FloatArray) -> Nearest:
+        """What a vector resembles of other people, from the sample."""
         (found,) = self.strangers_of_all(vector[None])
         return found
 
-    def strangers_of_all(self, vectors: FloatArray) -> list[tuple[float, float]]:
+    def strangers_of_all(self, vectors: FloatArray) -> list[Nearest]:
         """The same for several vectors float32 (k, d)."""
         if not len(self.sample):
-            return [(self._calibration.usual, self._calibration.usual_spread)] * len(vectors)
+            return [self._usual] * len(vectors)
         similarity = (vectors @ self.sample.vectors.T).astype(np.float64)
-        sample = Strangers(*(np.array(values) for values in zip(*self.sample.strangers, strict=True)))
-        own = strangers_among(similarity, sample, self._calibration, self._calibration_clarity())
-        return list(zip(own.mean.tolist(), own.spread.tolist(), strict=True))
+        sample = Strangers.of(self.sample.strangers)
+        found = strangers_among(similarity, sample, self._calibration, self._calibration_clarity()).each()
+        return [own.among(len(self.sample), len(self.memory.owner)) for own in found]
 
     @staticmethod
     def _calibration_clarity() -> float:
@@ -289,10 +291,8 @@ class Decider:
         if memory.are_apart(a, b):
             return True
         alike = np.array([memory.nearest.means[a] @ memory.nearest.means[b]])
-        mean, spread = np.mean(memory.people[b].strangers, axis=0)
-        theirs = [(float(mean), float(spread))]
-        own, spread = np.mean(memory.people[a].strangers, axis=0)
-        if self._log_ratio(alike, theirs, (float(own), float(spread)), np.ones(1)).item() < 0:
+        own, theirs = (_mean(memory.people[person].strangers) for person in (a, b))
+        if self._log_ratio(alike, [theirs], own, np.ones(1)).item() < 0:
             return True
         return bool(self.excluded(self._times([a]), self._times([b])).any())
 
@@ -337,3 +337,8 @@ class Decider:
             else:
                 self._cameras = Cameras.independent(count)
         return self._cameras
+
+
+def _mean(strangers: Sequence[Nearest]) -> Nearest:
+    """The strangers of somebody of whom several tracklets are known."""
+    return Nearest(*np.array(strangers, np.float64).mean(axis=0).tolist())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.identities.calibration import clarity_of
+from reidstream.identities.calibration import Nearest, clarity_of
 from reidstream.identities.deciding import QUERY_STRENGTH, Decider, Decision
 from reidstream.identities.remembered import Seen
 from reidstream.types import FloatArray
@@ -80,7 +80,7 @@ def photos_shown(
 
 def _odds(
     decider: Decider, photos: FloatArray, seen: Seen, gaps: npt.NDArray[np.float64]
-) -> tuple[Sequence[float], list[tuple[float, float]]]:
+) -> tuple[Sequence[float], list[Nearest]]:
     """Log-odds of each photo for itself, and its strangers."""
     if not len(photos):
         return [], []

@@ -58,7 +58,8 @@ class Linkage:
         """Join while joins are likelier right than wrong, and of all of them no more than the risk is expected wrong.
 
         prior: log-odds before looking. enough: the log-odds that a join needs, instead of the risk. Returns the
-        log-odds that a join needed: 0 where the risk left out none, infinite where it left out all.
+        log-odds that a join needs: 0 where the risk left out none, and never more than one alone needs to be no more
+        probably wrong than the risk.
         """
         least = -prior if enough is None else enough - prior
         if enough is not None:
@@ -84,7 +85,8 @@ class Linkage:
                 continue
             wrong += 1.0 / (1.0 + float(np.exp(average + prior)))
             if wrong > risk * (joins + 1):
-                return needed if joins else float("inf")
+                alone = math.log((1.0 - risk) / risk)
+                return min(needed, alone) if joins else alone
             joins, needed = joins + 1, average + prior
             self._join(a, b)
             size = self._group_weight[a]

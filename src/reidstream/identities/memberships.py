@@ -7,7 +7,8 @@ itself at last, by the same measure:
 
 Who is likelier not one of them is no member, nor is who is less sure than a join must be while of all memberships more
 than the accepted risk is expected wrong: the least likely leaves first, then the others are asked anew. Those who left
-a group stay together as far as they are sure of each other.
+a group stay together as far as they are sure of each other. Who stays alone is nobody's likeliest of all that is left,
+and is asked without what makes these likelier than any two.
 """
 
 from __future__ import annotations
@@ -111,15 +112,17 @@ def memberships(
     group: IntArray,
     pairs: Likeness,
     prior: float,
+    alone: float,
     fixed: npt.NDArray[np.bool_],
     times: Floats | None = None,
     left: IntArray | None = None,
 ) -> tuple[FloatArray, IntArray, FloatArray]:
     """How sure each tracklet's membership is, and what is undecided: as in ``Resolution``.
 
-    prior: the log-odds before looking. fixed: bool (n,), rows whose group is certain. times: float64 (n,), what the
-    times before and after say for each row in the group that it has, or that it left. left: int64 (n,), that group, of
-    rows that left one; -1 for all others.
+    prior: the log-odds before looking. alone: those of who stayed alone, and so is nobody's likeliest of all that was
+    left. fixed: bool (n,), rows whose group is certain. times: float64 (n,), what the times before and after say for
+    each row in the group that it has, or that it left. left: int64 (n,), that group, of rows that left one; -1 for all
+    others.
     """
     n, groups = len(group), int(group.max(initial=-1)) + 1
     sure, chance = np.ones(n, np.float32), np.zeros(n, np.float32)
@@ -137,7 +140,8 @@ def memberships(
     mean = (np.bincount(where, np.exp(pairs.ratio) * weights) + _LEAST_RATIO * missing) / (compared + missing)
     if times is not None:
         mean = mean * np.where(spoken_for[owner] == candidate, np.exp(times[owner]), 1.0)
-    odds = np.clip(mean * np.exp(prior), 1 / _SUREST, _SUREST)
+    before = np.where(size[group[owner]] > 1, prior, alone)
+    odds = np.clip(mean * np.exp(before), 1 / _SUREST, _SUREST)
     for row, begin, end in _runs(owner):
         if fixed[row]:
             continue

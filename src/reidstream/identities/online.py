@@ -16,7 +16,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets as tracklet_table
 from reidstream.identities.applying import Applying, Part
-from reidstream.identities.calibration import clarity_of
+from reidstream.identities.calibration import Nearest, clarity_of
 from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.constraints import Cameras, HumanLinks, read_topology
 from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
@@ -92,7 +92,7 @@ class OnlineIdentities:
         self._next_calibration = _FIRST_CALIBRATION
         self._calibrated = False
         self._load()
-        self._revisited = len(self._memory.owner) // _REVISITED
+        self.looked()
 
     @property
     def people(self) -> int:
@@ -123,8 +123,8 @@ class OnlineIdentities:
 
     @property
     def due(self) -> bool:
-        """Whether so much was decided that the newest decisions should be made again: every so many tracklets."""
-        return self._calibrated and self._revisited < len(self._memory.owner) // _REVISITED
+        """Whether the newest decisions should be made again: every so many tracklets, and by new conclusions."""
+        return self._calibrated and self._next_look <= len(self._memory.owner)
 
     @property
     def _room(self) -> int:
@@ -165,7 +165,7 @@ class OnlineIdentities:
 
     def looked(self) -> None:
         """The next look is due when there are as many more tracklets again."""
-        self._revisited = len(self._memory.owner) // _REVISITED
+        self._next_look = (len(self._memory.owner) // _REVISITED + 1) * _REVISITED
 
     def follow(self, told: Collection[str] | None = None, gone: Collection[str] = ()) -> None:
         """Take over what was decided since, reading those anew whom it changed.
@@ -314,7 +314,7 @@ class OnlineIdentities:
             with self._gallery.read() as connection:
                 held = person_of_tracklets(connection, evidence.ids)
         found = strangers_of(evidence, self._config)
-        strangers = dict(zip(evidence.ids, zip(found.mean.tolist(), found.spread.tolist(), strict=True), strict=True))
+        strangers = dict(zip(evidence.ids, found.each(), strict=True))
         self._take(evidence, {tracklet: person for tracklet, (person, _) in held.items()}, strangers)
         for row, tracklet in enumerate(evidence.ids):
             if tracklet in held:
@@ -326,7 +326,7 @@ class OnlineIdentities:
 
     def _read(self, persons: Collection[str], changed: Collection[str] = ()) -> None:
         """Read some people anew, those who are gone among them. changed: tracklets that look differently now."""
-        known: dict[str, tuple[float, float]] = {}
+        known: dict[str, Nearest] = {}
         for person in persons:
             if (row := self._memory.row(person)) is not None:
                 held = self._memory.people[row]
@@ -356,7 +356,7 @@ class OnlineIdentities:
         if ids:
             self._tell_apart(ids)
 
-    def _take(self, evidence: Evidence, owner: dict[str, str], strangers: dict[str, tuple[float, float]]) -> None:
+    def _take(self, evidence: Evidence, owner: dict[str, str], strangers: dict[str, Nearest]) -> None:
         """Remember those tracklets of the evidence that have a person."""
         clarity = clarity_of(evidence.strength)
         camera = [self.decider.camera(name) for name in evidence.cameras]
@@ -405,13 +405,12 @@ class OnlineIdentities:
             cameras = read_topology(Path(self._config.topology), evidence.cameras)
         pairs, read, cameras = compared(evidence, self._config, HumanLinks(), cameras)
         odds = needed_odds(evidence, pairs, read, cameras, self._config)
-        strangers = zip(read.strangers.mean.tolist(), read.strangers.spread.tolist(), strict=True)
-        return Conclusion(
-            read.calibration, odds, dict(zip(evidence.ids, strangers, strict=True)), evidence.cameras, cameras
-        )
+        strangers = dict(zip(evidence.ids, read.strangers.each(), strict=True))
+        return Conclusion(read.calibration, odds, strangers, evidence.cameras, cameras)
 
     def adopt(self, concluded: Conclusion) -> None:
-        """Decide by these conclusions from now on."""
+        """Decide by these conclusions from now on; what was decided by others is looked at again."""
         self._next_calibration = max(int(len(self._memory.owner) * _GROWTH), _FIRST_CALIBRATION)
         self._calibrated = True
+        self._next_look = 0
         self.decider.adopt(concluded)

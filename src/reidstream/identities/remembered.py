@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reidstream.identities.calibration import Nearest
 from reidstream.identities.nearest import NearestMeans
 from reidstream.types import FloatArray
 
@@ -20,7 +21,7 @@ _REMEMBERED = 12
 class Seen:
     """One tracklet as it counts here. start, end: wall seconds. vector: float32 (d,). prototypes: float32 (p, d).
 
-    clarity: 0..1. strangers: mean and spread of its similarity to others; None where it was not learnt yet.
+    clarity: 0..1. strangers: what its similarity to others is like; None where it was not learnt yet.
     """
 
     camera: int
@@ -29,7 +30,7 @@ class Seen:
     vector: FloatArray
     prototypes: FloatArray
     clarity: float
-    strangers: tuple[float, float] | None = None
+    strangers: Nearest | None = None
     id: str = ""
 
 
@@ -47,12 +48,12 @@ class Known:
     vectors: list[FloatArray] = field(default_factory=list)
     prototypes: list[FloatArray] = field(default_factory=list)
     clarity: list[float] = field(default_factory=list)
-    strangers: list[tuple[float, float]] = field(default_factory=list)
+    strangers: list[Nearest] = field(default_factory=list)
     cameras: list[int] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)
     ends: list[float] = field(default_factory=list)
 
-    def remember(self, seen: Seen, strangers: tuple[float, float]) -> None:
+    def remember(self, seen: Seen, strangers: Nearest) -> None:
         self.total = self.total + seen.vector
         self.cameras.append(seen.camera)
         self.starts.append(seen.start)
@@ -114,18 +115,18 @@ class Memory:
             tracklet,
         )
 
-    def remember(self, person: str, seen: Seen, strangers: tuple[float, float]) -> None:
+    def remember(self, person: str, seen: Seen, strangers: Nearest) -> None:
         """A tracklet is this person's, who may be new."""
         row = self._add(person, seen, strangers)
         self.nearest.put(row, self.people[row].mean)
 
-    def remember_all(self, seen: Iterable[tuple[str, Seen, tuple[float, float]]]) -> None:
+    def remember_all(self, seen: Iterable[tuple[str, Seen, Nearest]]) -> None:
         """The same for many, in the order of storing: the means are made once each."""
         rows = {self._add(*one) for one in seen}
         for row in sorted(rows):
             self.nearest.put(row, self.people[row].mean)
 
-    def _add(self, person: str, seen: Seen, strangers: tuple[float, float]) -> int:
+    def _add(self, person: str, seen: Seen, strangers: Nearest) -> int:
         row = self._row.get(person)
         if row is None:
             row = self._row[person] = len(self.people)
@@ -172,7 +173,7 @@ class Sample:
     def __init__(self, size: int) -> None:
         self._vectors = np.zeros((_SAMPLED, size), np.float32)
         self._tracklets: list[str] = []
-        self.strangers: list[tuple[float, float]] = []
+        self.strangers: list[Nearest] = []
         self._next = 0
 
     def __len__(self) -> int:
@@ -182,7 +183,7 @@ class Sample:
     def vectors(self) -> FloatArray:
         return self._vectors[: len(self.strangers)]
 
-    def put(self, tracklet: str, vector: FloatArray, strangers: tuple[float, float]) -> None:
+    def put(self, tracklet: str, vector: FloatArray, strangers: Nearest) -> None:
         """Add one; the oldest goes when there are too many."""
         self._vectors[self._next] = vector
         if len(self.strangers) < _SAMPLED:
@@ -207,6 +208,6 @@ class Sample:
         self.strangers = [self.strangers[k] for k in kept]
         self._next = len(kept) % _SAMPLED
 
-    def learn(self, strangers: dict[str, tuple[float, float]]) -> None:
+    def learn(self, strangers: dict[str, Nearest]) -> None:
         """Take over what is known better now, by tracklet."""
         self.strangers = [strangers.get(t, own) for t, own in zip(self._tracklets, self.strangers, strict=True)]

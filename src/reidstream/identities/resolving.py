@@ -75,7 +75,7 @@ class Resolution:
     probability: float32 (n,), how sure it is that the tracklet belongs to its group; of a tracklet that is alone, that
     it is none of the others. likeliest: int64 (n,), for a tracklet that is undecided the group that it may belong to,
     which holds decided tracklets only; -1 for all that are decided. chance: float32 (n,), how likely that is.
-    calibration: how similarities were read. odds: the log-odds that a join needed; infinite if none could be had.
+    calibration: how similarities were read. odds: the log-odds that a join needs; infinite where there is nobody.
     cameras: what was taken to be true of the cameras. estimated: how many people there are, whether or not they could
     be recognised (see ``how_many``); in larger galleries groups, and of what is undecided as many as are likely nobody
     of these.
@@ -159,7 +159,8 @@ def _grouped(
     clarity = clarity_of(evidence.strength)
     begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
     going_on = continuations(evidence, i, j, read.ratio)
-    prior = replace(calibration, share=calibration.share * left_over(going_on, pairs, read.ratio)).prior
+    otherwise = replace(calibration, share=calibration.share * left_over(going_on, pairs, read.ratio))
+    prior = otherwise.prior
     following = going_on.earlier, going_on.later, going_on.worth(evidence, prior)
     linkage = Linkage(clarity, table, begun, links)
     linkage.add_pairs(*_going_on(i, j, ratio, following, n))
@@ -188,7 +189,7 @@ def _grouped(
         row, other = np.nonzero(excluded)
         impossible[row, group[other]] = True
         found = found.some(~impossible[found.rows, group[found.others]])
-    sure, likeliest, chance = memberships(group, found, prior, fixed, times, left)
+    sure, likeliest, chance = memberships(group, found, prior, otherwise.anybody, fixed, times, left)
     estimated = len(np.unique(group[likeliest < 0])) + float(sure[likeliest >= 0].sum())
     if needed is None and excluded is not None:
         weighed = _going_on(pairs.i, pairs.j, read.ratio, following, n)

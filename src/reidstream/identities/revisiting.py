@@ -22,7 +22,7 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.identities.applying import Held, Part, held_by, parts_of
-from reidstream.identities.calibration import Strangers
+from reidstream.identities.calibration import Nearest, Strangers
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.deciding import Decider
 from reidstream.identities.evidence import Evidence, evidence_of
@@ -84,7 +84,7 @@ def recent(gallery: Gallery, decider: Decider, newest: Sequence[str], clocks: Ma
     people = _together(decider, newest)
     memory, wanted = decider.memory, frozenset(newest)
     looked_at, beyond, times = [], {}, {}
-    strangers: dict[str, tuple[float, float]] = {}
+    strangers: dict[str, Nearest] = {}
     for person in people:
         row = memory.row(person)
         assert row is not None
@@ -104,13 +104,12 @@ def recent(gallery: Gallery, decider: Decider, newest: Sequence[str], clocks: Ma
     with gallery.read() as connection:
         said = human_links(connection, rows)
         held = held_by(connection, everything)
-    mean, spread = np.array([strangers[t] for t in evidence.ids], np.float64).reshape(-1, 2).T
     return Recent(
         evidence,
         rows,
         said,
         decider,
-        decider.known(Strangers(mean, spread)),
+        decider.known(Strangers.of([strangers[t] for t in evidence.ids])),
         {t: memory.owner[t] for t in evidence.ids},
         beyond,
         times,

@@ -132,8 +132,10 @@ def sampled_strangers(evidence: Evidence, columns: IntArray, sample: Strangers, 
         rows = np.arange(begin, min(begin + _BLOCK, len(evidence)))
         block = (evidence.vectors[rows] @ evidence.vectors[columns].T).astype(np.float64) + more
         parts.append(strangers_among(block, sample, calibration, clarity, rows[:, None] == columns))
-    found = Strangers(np.concatenate([p.mean for p in parts]), np.concatenate([p.spread for p in parts]))
+    mean, spread = np.concatenate([p.mean for p in parts]), np.concatenate([p.spread for p in parts])
     return Strangers(
-        found.mean + float((sample.mean - found.mean[columns]).mean()),
-        found.spread * float(sample.spread.mean() / found.spread[columns].mean()),
+        mean + float((sample.mean - mean[columns]).mean()),
+        spread * float(sample.spread.mean() / spread[columns].mean()),
+        # Hardly anybody of whom these are asked was in the sample at all, so none was left out for how they look.
+        np.full(len(evidence), np.inf),
     )
