@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from reidstream.cluster import leases, opening, sources
 from reidstream.cluster.checkpoints import packed_tracklet, unpacked_tracklet
 from reidstream.cluster.leases import Lease
 from reidstream.cluster.opening import opened
+from reidstream.cluster.reading import Reading
 from reidstream.cluster.status import status
 from reidstream.cluster.storing import WorkerStore
 from reidstream.cluster.worker import Worker, register
@@ -28,6 +30,7 @@ from reidstream.errors import (
     GalleryMismatch,
     GalleryNotFound,
     GalleryUnreachable,
+    SourceError,
 )
 from reidstream.gallery import Begin, Gallery
 from reidstream.gallery.database import Database
@@ -263,6 +266,24 @@ def test_a_recording_that_was_read_with_other_settings_is_given_up_in_words(data
     second = WorkerStore(database, SPACE, [taken(database, "one")])
     assert second.begin_source(DOOR, "other settings") is Begin.ELSEWHERE
     assert "read with other settings" in second.refused["door"]
+
+
+def test_a_source_that_was_refused_is_not_tried_again(database: Database) -> None:
+    listed(database, "door", "yard")
+    held = [taken(database, "one"), taken(database, "one")]
+
+    def ends(*_: object) -> NoReturn:
+        raise SourceError("the disk with the recordings went away")
+
+    reading = Reading(database, SPACE, held, ends)
+    wait_until(lambda: reading.finished, "the reading to end")
+    reading.store.refused["door"] = "read with other settings before"
+    reading.give_back()
+    found = {source["name"]: (source["state"], source["error"]) for source in status(database)["sources"]}
+    assert found == {
+        "door": ("failed", "read with other settings before"),
+        "yard": ("waiting", "the disk with the recordings went away"),
+    }
 
 
 def test_a_full_disk_is_waited_for_and_nothing_is_lost(database: Database, caplog: pytest.LogCaptureFixture) -> None:
