@@ -17,8 +17,9 @@ import numpy as np
 
 from benchmarks.regimes import cameras, evidence_from, load_crops, nobodys, street
 from reidstream.config import EmbeddingConfig
-from reidstream.identities.calibration import clarity_of, medium_clarity, nearest_strangers
+from reidstream.identities.calibration import clarity_of, medium_clarity
 from reidstream.identities.similarity import likeness
+from reidstream.identities.strangers import nearest_strangers
 from reidstream.inference import open_embedder
 from reidstream.models import resolve_model
 

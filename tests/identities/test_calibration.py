@@ -11,22 +11,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reidstream.expected_looks import ANY
-from reidstream.identities import calibration
-from reidstream.identities.calibration import (
-    Calibration,
-    Nearest,
-    Pairs,
-    Strangers,
-    clarity_of,
-    fitted,
-    nearest_strangers,
-    shares,
-    shrunk,
-    strangers_among,
-)
+from reidstream.identities import calibration, strangers
+from reidstream.identities.calibration import Calibration, Pairs, clarity_of, fitted, shares, strangers_among
 from reidstream.identities.constraints import Cameras
 from reidstream.identities.evidence import Evidence
 from reidstream.identities.lasting import diluted, lasting, lasting_over
+from reidstream.identities.strangers import Nearest, Strangers, nearest_strangers, shrunk
 from reidstream.identities.travel import TravelTimes, successions
 
 HOUR = 3600.0
@@ -55,7 +45,7 @@ def test_rows_are_measured_each_for_itself_also_block_by_block(monkeypatch: pyte
     rng = np.random.default_rng(0)
     values, weight = rng.normal(size=(7, 12)), rng.uniform(size=(7, 12))
     whole = nearest_strangers(values), nearest_strangers(values, weight)
-    monkeypatch.setattr(calibration, "_CELLS", 24)
+    monkeypatch.setattr(strangers, "_CELLS", 24)
     for one, other in zip(whole, (nearest_strangers(values), nearest_strangers(values, weight)), strict=True):
         np.testing.assert_allclose(one, other)
     assert [len(each) for each in nearest_strangers(np.zeros((0, 3)))] == [0, 0, 0]
@@ -67,13 +57,13 @@ def test_what_few_return_looks_like_is_what_normal_strangers_look_like() -> None
     values = rng.normal(0.3, 0.1, (n, n))
     values = (values + values.T) / 2
     scale = 0.1 / math.sqrt(2)
-    mean, spread, count = calibration._as_if_few_return(values)
+    mean, spread, count = strangers.as_if_few_return(values)
     others = values[~np.eye(n, dtype=bool)].reshape(n, n - 1)
     true_mean, true_spread, true_count = nearest_strangers(others)
     assert mean.mean() == pytest.approx(true_mean.mean(), abs=0.1 * scale)
     assert spread.mean() == pytest.approx(true_spread.mean(), rel=0.1)
     assert count.mean() == pytest.approx(true_count.mean(), rel=0.01)
-    assert [len(each) for each in calibration._as_if_few_return(np.zeros((1, 1)))] == [1, 1, 1]
+    assert [len(each) for each in strangers.as_if_few_return(np.zeros((1, 1)))] == [1, 1, 1]
 
 
 def test_many_others_speak_for_themselves_and_none_leave_what_is_usual() -> None:
@@ -90,8 +80,8 @@ def test_nobodys_strangers_are_spread_wider_than_a_few_times_what_is_usual(
 ) -> None:
     mean, spread, count = (np.array(column) for column in zip(*rows, strict=True))
     own, usual, usual_spread = shrunk(mean, spread, count)
-    assert usual_spread <= calibration._WIDEST * ANY.strangers_spread * (1 + 1e-9)
-    assert (own.spread <= calibration._WIDEST * usual_spread * (1 + 1e-9)).all()
+    assert usual_spread <= strangers._WIDEST * ANY.strangers_spread * (1 + 1e-9)
+    assert (own.spread <= strangers._WIDEST * usual_spread * (1 + 1e-9)).all()
     low, high = min([*mean, ANY.strangers]), max([*mean, ANY.strangers])
     assert low - 1e-9 <= usual <= high + 1e-9
     assert ((own.mean >= low - 1e-9) & (own.mean <= high + 1e-9)).all()

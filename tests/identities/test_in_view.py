@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reidstream.identities import in_view
-from reidstream.identities.calibration import Nearest, clarity_of
+from reidstream.identities.calibration import clarity_of
 from reidstream.identities.deciding import Decision
 from reidstream.identities.in_view import InView, photos_shown, seen_of
 from reidstream.identities.remembered import Seen
+from reidstream.identities.strangers import Nearest
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray
 

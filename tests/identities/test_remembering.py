@@ -14,7 +14,7 @@ from sqlalchemy import delete
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.identities import online, remembered, settling
-from reidstream.identities.calibration import Calibration, Nearest, clarity_of
+from reidstream.identities.calibration import Calibration, clarity_of
 from reidstream.identities.constraints import Cameras
 from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
 from reidstream.identities.nearest import NearestMeans
@@ -24,6 +24,7 @@ from reidstream.identities.people import list_people, prepare
 from reidstream.identities.remembered import Memory, Sample, Seen
 from reidstream.identities.schema import members
 from reidstream.identities.settling import settle
+from reidstream.identities.strangers import Nearest
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.identities.waiting import Waiting
 from tests.identities.conftest import Fill, Visit, made_tracklet

@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.expected_looks import ANY, ExpectedLooks
-from reidstream.identities.calibration import Calibration, Nearest, Strangers, clarity_of, shares, strangers_among
+from reidstream.identities.calibration import Calibration, clarity_of, shares, strangers_among
 from reidstream.identities.constraints import Cameras, TimeTable, read_topology
 from reidstream.identities.lasting import PROOF, diluted, lasting_over
 from reidstream.identities.remembered import Known as KnownPerson
 from reidstream.identities.remembered import Memory, Sample, Seen
 from reidstream.identities.resolving import Known
+from reidstream.identities.strangers import Nearest, Strangers
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.identities.calibration import Nearest, clarity_of
+from reidstream.identities.calibration import clarity_of
 from reidstream.identities.deciding import QUERY_STRENGTH, Decider, Decision
 from reidstream.identities.remembered import Seen
+from reidstream.identities.strangers import Nearest
 from reidstream.types import FloatArray
 
 _PROTOTYPES = 4

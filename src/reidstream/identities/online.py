@@ -16,7 +16,7 @@ from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.gallery.schema import tracklets as tracklet_table
 from reidstream.identities.applying import Applying, Part
-from reidstream.identities.calibration import Nearest, clarity_of
+from reidstream.identities.calibration import clarity_of
 from reidstream.identities.changes import changes_after, newest_event
 from reidstream.identities.constraints import Cameras, HumanLinks, read_topology
 from reidstream.identities.deciding import QUERY_STRENGTH, Conclusion, Decider, Decision
@@ -35,6 +35,7 @@ from reidstream.identities.remembered import Seen
 from reidstream.identities.resolving import compared, needed_odds, strangers_of
 from reidstream.identities.revisiting import Recent, decided, recent
 from reidstream.identities.schema import links, members
+from reidstream.identities.strangers import Nearest
 from reidstream.identities.verdicts import Outcome
 from reidstream.identities.waiting import Waiting
 from reidstream.types import FloatArray, Tracklet

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reidstream.identities.calibration import Nearest
 from reidstream.identities.nearest import NearestMeans
+from reidstream.identities.strangers import Nearest
 from reidstream.types import FloatArray
 
 # Strangers are learnt from so many of the tracklets that were stored last.

@@ -22,15 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reidstream.config.identities import IdentityConfig
-from reidstream.identities.calibration import (
-    Calibration,
-    Fitted,
-    Pairs,
-    Strangers,
-    clarity_of,
-    fitted,
-    read_as,
-)
+from reidstream.identities.calibration import Calibration, Fitted, Pairs, clarity_of, fitted, read_as
 from reidstream.identities.constraints import Cameras, HumanLinks, TimeTable, groups_of, inferred_cameras
 from reidstream.identities.continuing import continuations, left_over
 from reidstream.identities.evidence import Evidence
@@ -40,6 +32,7 @@ from reidstream.identities.linkage import UNLIKE, Linkage
 from reidstream.identities.memberships import Likeness, memberships, without_doubtful
 from reidstream.identities.refining import refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
+from reidstream.identities.strangers import Strangers
 from reidstream.identities.travel import TravelTimes
 from reidstream.identities.verdicts import Outcome, Verdict
 from reidstream.types import FloatArray, IntArray

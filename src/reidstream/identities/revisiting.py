@@ -22,7 +22,6 @@ from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
 from reidstream.gallery.rows import in_chunks
 from reidstream.identities.applying import Held, Part, held_by, parts_of
-from reidstream.identities.calibration import Nearest, Strangers
 from reidstream.identities.constraints import HumanLinks
 from reidstream.identities.deciding import Decider
 from reidstream.identities.evidence import Evidence, evidence_of
@@ -31,6 +30,7 @@ from reidstream.identities.people import human_links, newest_operation
 from reidstream.identities.proposal import owners_of_groups
 from reidstream.identities.resolving import Known, Resolution, resolve_again
 from reidstream.identities.schema import former_members, former_people, links, members, operations
+from reidstream.identities.strangers import Nearest, Strangers
 from reidstream.types import IntArray
 
 # Tracklets that are looked at in one go; of each person the newest so many, beside those that are decided again; and

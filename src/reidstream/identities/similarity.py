@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from reidstream.identities.calibration import Calibration, Strangers, clarity_of, strangers_among
+from reidstream.identities.calibration import Calibration, clarity_of, strangers_among
 from reidstream.identities.evidence import Evidence
+from reidstream.identities.strangers import Strangers
 from reidstream.types import FloatArray, IntArray
 
 _BLOCK = 1024
