@@ -23,7 +23,8 @@ def load_structure(path: Path) -> Any:
 
     try:
         model = onnx.load(path, load_external_data=False)
-        _names(model.graph)  # decoded only when they are read, so that a damaged one would come up anywhere later
+        # Decoded only when they are read, so that a damaged one would come up anywhere later.
+        damaged = [name for name in _names(model.graph) if not isinstance(name, str)]
     except FileNotFoundError:
         raise ModelNotFound(f"there is no model file at {path}") from None
     except (DecodeError, UnicodeDecodeError, OSError) as error:
@@ -32,6 +33,8 @@ def load_structure(path: Path) -> Any:
                 f"{path} is a pointer of Git LFS and not the model itself: run `git lfs pull` in its repository"
             ) from None
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: {error}") from None
+    if damaged:
+        raise ModelMismatch(f"{path} cannot be read as an ONNX model: {damaged[0]!r} is a name in it, and no text")
     if not model.graph.output or not model.opset_import:
         raise ModelMismatch(f"{path} cannot be read as an ONNX model: it holds no graph")
     return model
@@ -45,9 +48,11 @@ def _is_pointer(path: Path) -> bool:
         return False
 
 
-def _names(graph: Any) -> list[str]:
-    """Every name in a graph, those of subgraphs too."""
-    names = [port.name for port in (*graph.input, *graph.output, *graph.value_info, *graph.initializer)]
+def _names(graph: Any) -> list[str | bytes]:
+    """Every name in a graph, those of subgraphs too; bytes where one is no UTF-8 and protobuf lets it pass."""
+    names: list[str | bytes] = [
+        port.name for port in (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    ]
     for node in graph.node:
         names += [node.name, node.op_type, node.domain, *node.input, *node.output]
         for attribute in node.attribute:
