@@ -175,10 +175,9 @@ class TrackletCollector:
     def _look_at_open_tracks(self, source: _OpenSource) -> None:
         """Find out which of those that wait are things by what stands at their places now."""
         for track_id, track in source.tracks.items():
-            held = track.samples
-            if held.times:
+            if track.samples.times:
                 path, _ = self._path(source, track_id, track)
-                for stay in source.places.known_by(path, held.times, held.boxes, held.crops, held.embeddings):
+                for stay in source.places.known_by(path, track.samples):
                     stay.thing = True
 
     def _observe(self, source: _OpenSource, event: Observed) -> None:
@@ -293,8 +292,7 @@ class TrackletCollector:
             return LeftOutReason.GUESSED, None
         long = path.media[-1] - path.media[0] >= self._config.still_seconds
         thing = long and is_thing(path, samples.times, samples.boxes, samples.crops)
-        shown = (samples.times, samples.boxes, samples.crops, samples.embeddings)
-        stay = source.places.stay(path, *shown, remembers=over)
+        stay = source.places.stay(path, samples, remembers=over)
         if thing or (stay is not None and stay.thing):
             return LeftOutReason.THING, stay
         look = None if source.started.source in self._believed else self._second_look

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from reidstream.tracklets.held import HeldCrops
 from reidstream.tracklets.observations import TrackPath
 from reidstream.tracklets.stillness import SAME_PICTURE, is_picture, overlaps, picture_likeness, walked
 from reidstream.types import FloatArray
@@ -76,23 +77,14 @@ class StillPlaces:
         """Seconds after which a stay that waits has waited long enough: a display has shown another picture twice."""
         return (_CHANGES + 1) * self._seconds
 
-    def stay(
-        self,
-        path: TrackPath,
-        times: Sequence[float],
-        boxes: Sequence[FloatArray],
-        crops: Sequence[bytes | None],
-        embeddings: Sequence[FloatArray],
-        remembers: bool = True,
-    ) -> Stay | None:
+    def stay(self, path: TrackPath, held: HeldCrops, remembers: bool = True) -> Stay | None:
         """A track's stay at its place, judged by what was there before; None for one that walked.
 
-        The arguments are those of ``is_thing``, with the embedding of each picture, float32 (d,). remembers: the track
-        is over, and counts when it is asked for the next one.
+        remembers: the track is over, and counts when it is asked for the next one.
         """
         if walked(path):
             return None
-        stay = self._stay_of(path, times, boxes, crops, embeddings)
+        stay = self._stay_of(path, held)
         place = self._place_of(_median_box(path), remembers)
         known, display = self._things(place, stay)
         if remembers:
@@ -103,33 +95,17 @@ class StillPlaces:
         stay.thing = bool(known) or place.display
         return stay
 
-    def known_by(
-        self,
-        path: TrackPath,
-        times: Sequence[float],
-        boxes: Sequence[FloatArray],
-        crops: Sequence[bytes | None],
-        embeddings: Sequence[FloatArray],
-    ) -> list[Stay]:
-        """The earlier stays that are those of a thing by what an open track shows so far; arguments as for ``stay``."""
+    def known_by(self, path: TrackPath, held: HeldCrops) -> list[Stay]:
+        """The earlier stays that are those of a thing by what an open track shows so far."""
         if walked(path):
             return []
-        known, _ = self._things(
-            self._place_of(_median_box(path), False), self._stay_of(path, times, boxes, crops, embeddings)
-        )
+        known, _ = self._things(self._place_of(_median_box(path), False), self._stay_of(path, held))
         return known
 
-    def _stay_of(
-        self,
-        path: TrackPath,
-        times: Sequence[float],
-        boxes: Sequence[FloatArray],
-        crops: Sequence[bytes | None],
-        embeddings: Sequence[FloatArray],
-    ) -> Stay:
-        likeness = picture_likeness(times, boxes, crops)
-        few = np.linspace(0, len(times) - 1, min(len(times), _MOST_PICTURES)).round().astype(int).tolist()
-        look = np.mean(embeddings, axis=0)
+    def _stay_of(self, path: TrackPath, held: HeldCrops) -> Stay:
+        likeness = picture_likeness(held.times, held.boxes, held.crops)
+        few = np.linspace(0, len(held.times) - 1, min(len(held.times), _MOST_PICTURES)).round().astype(int).tolist()
+        look = np.mean(held.embeddings, axis=0)
         start, end = float(path.media[0]), float(path.media[-1])
         unmoving = path.travel() <= _STILL if likeness is None else likeness >= _UNMOVING
         return Stay(
@@ -138,10 +114,10 @@ class StillPlaces:
             look=(look / max(float(np.linalg.norm(look)), 1e-9)).astype(np.float32),
             unmoving=unmoving,
             # Without pictures there is hardly any telling what came before and after.
-            waits=end - start < self._seconds and any(is_picture(crop) for crop in crops),
-            times=tuple(times[row] for row in few),
-            boxes=tuple(boxes[row] for row in few),
-            crops=tuple(crops[row] for row in few),
+            waits=end - start < self._seconds and any(is_picture(crop) for crop in held.crops),
+            times=tuple(held.times[row] for row in few),
+            boxes=tuple(held.boxes[row] for row in few),
+            crops=tuple(held.crops[row] for row in few),
         )
 
     def _things(self, place: _Place, stay: Stay) -> tuple[list[Stay], bool]:
