@@ -3,6 +3,7 @@ galleries, ChromaDB in a folder, ChromaDB's own server and pgvector."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from reidstream.errors import GalleryError
 from reidstream.gallery.database import place_of
 from reidstream.gallery.index.chroma import COLLECTION, ChromaIndex
-from reidstream.gallery.index.exact import ExactIndex, VectorIndex
+from reidstream.gallery.index.exact import ExactIndex, Nearest, VectorIndex
 from reidstream.gallery.index.memory import MemoryIndex
 from reidstream.gallery.index.pgvector import PgVectorIndex
 from reidstream.types import FloatArray
@@ -151,6 +152,34 @@ def test_vectors_of_another_shape_are_refused(index: VectorIndex) -> None:
         index.upsert(ids, vectors[:, 1:])
     with pytest.raises(ValueError, match=r"vectors must have shape \(1, 24\), got \(2, 24\)"):
         index.upsert(ids[:1], vectors)
+
+
+def test_what_comes_back_to_chromadb_is_put_in_until_it_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(ChromaIndex.in_folder(tmp_path / "index", SIZE)) as index:
+        ids, vectors = some(20)
+        index.upsert(ids, vectors)
+        index.remove(ids[3:5])
+        search, put = index.search, index._put
+        asked: list[int] = []
+        times: list[list[str]] = []
+
+        def blind_at_first(queries: FloatArray, k: int) -> list[Nearest]:
+            asked.append(len(queries))
+            found = search(queries, k)
+            return [Nearest([], near.similarities[:0]) for near in found] if len(asked) < 3 else found
+
+        def counted(names: list[str], values: FloatArray) -> None:
+            times.append(names)
+            put(names, values)
+
+        monkeypatch.setattr(index, "search", blind_at_first)
+        monkeypatch.setattr(index, "_put", counted)
+        index.upsert(ids[:5], vectors[:5])
+        assert times == [ids[:5], ids[3:5], ids[3:5]]
+        assert asked == [2, 2, 2]
+        assert len(index) == 20
 
 
 def test_chromadb_finds_after_opening_again_what_was_put_in_before(tmp_path: Path) -> None:

@@ -47,6 +47,12 @@ _UPSERT_LIMIT = 5000
 
 _GET_LIMIT = 10000
 
+_NEAR = 10
+"""Among so many nearest a vector must be: others may be alike to the last digit."""
+
+_TRIES = 5
+"""How often a vector that comes back is put in until it is found: 4 in 1,000 are not at the first time."""
+
 _LOCKED_SECONDS = 30.0
 """How long a change waits for what still holds an embedded index's files."""
 
@@ -87,6 +93,7 @@ class ChromaIndex:
         self._connect = client
         self._name = collection
         self._closed = False
+        self._removed: set[str] = set()
         with self._explained():
             self._open()
             if self._collection.configuration_json["hnsw"]["sync_threshold"] != HNSW["sync_threshold"]:
@@ -127,8 +134,28 @@ class ChromaIndex:
             for start in range(0, len(names), _UPSERT_LIMIT):
                 some = slice(start, start + _UPSERT_LIMIT)
                 self._put(names[some], vectors[places[some]])
+        if back := [n for n, name in enumerate(names) if name in self._removed]:
+            self._let_be_found([names[n] for n in back], vectors[[places[n] for n in back]])
+
+    def _let_be_found(self, ids: list[str], vectors: FloatArray) -> None:
+        """Have those that came back be found.
+
+        HNSW only marks a removed vector as gone. The same one put in again may be linked with that alone, so that no
+        search comes by it, not even one for everything; which links it gets is drawn by lot each time.
+        """
+        for _ in range(_TRIES):
+            found = self.search(vectors, _NEAR)
+            lost = [n for n, (i, near) in enumerate(zip(ids, found, strict=True)) if i not in near.ids]
+            if not lost:
+                return
+            ids, vectors = [ids[n] for n in lost], vectors[lost]
+            self.remove(ids)
+            for start in range(0, len(ids), _UPSERT_LIMIT):
+                with self._explained():
+                    self._put(ids[start : start + _UPSERT_LIMIT], vectors[start : start + _UPSERT_LIMIT])
 
     def remove(self, ids: Sequence[str]) -> None:
+        self._removed.update(ids)
         with self._explained():
             for start in range(0, len(ids), _UPSERT_LIMIT):
                 _unlocked(partial(self._collection.delete, ids=list(ids[start : start + _UPSERT_LIMIT])))
