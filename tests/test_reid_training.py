@@ -18,9 +18,12 @@ from torch.nn import functional  # noqa: E402
 
 from reidstream.models.osnet import OSNet  # noqa: E402 - both need PyTorch
 from training.export import export_onnx, halve_weights  # noqa: E402
-from training.reid.dataset import encode  # noqa: E402
+from training.reid.__main__ import RECIPES, SHIPPED, ship  # noqa: E402
+from training.reid.dataset import Crops, encode, held_out  # noqa: E402
+from training.reid.joining import joined, mixture, restated  # noqa: E402
 from training.reid.network import LARGE, SMALL, Deployed, trainable, widened  # noqa: E402
 from training.reid.objective import CosineClassifier, relations  # noqa: E402
+from training.reid.train import Packs, Recipe  # noqa: E402
 from training.steps import repeated  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -136,3 +139,52 @@ def test_weights_are_trained_from_chance_on_free_data_alone(tmp_path: Path, monk
     model = resolve_model(str(command.ship_free(work)), "reid")
     assert "CC-BY-4.0" in model.spec.terms and "Market" not in model.spec.training_data
     assert model.spec.embedding_size == 512
+
+
+def _crops(people: list[int], value: int) -> Crops:
+    """One grey picture of each."""
+    return encode(((np.full((32, 16, 3), value, np.uint8), person, 0) for person in people), 32, 16)
+
+
+def test_statistics_come_from_every_pack_as_in_training_and_from_nobody_held_out() -> None:
+    everybody = np.arange(1, 11)
+    aside = held_out(everybody)
+    assert 0 < aside.sum() < 10
+    shades = [_crops([person], 200 if out else 20) for person, out in zip(everybody.tolist(), aside, strict=True)]
+    market = Crops([jpeg for crops in shades for jpeg in crops.jpegs], everybody, np.zeros(10, np.int64))
+    packs = Packs(market, _crops([-1, -1], 90), _crops([0, 1, 2], 150), _crops([0], 250))
+    found = mixture(packs, Recipe(people=64, views=4, others=128, synthetic_people=96))
+    assert [len(pictures) for pictures, _ in found] == [10 - aside.sum(), 2, 3]
+    assert [count for _, count in found] == [64, 32, 96]
+    for (pictures, _), shade in zip(found, (20, 90, 150), strict=True):
+        assert abs(pictures.float() - shade).max() < 5
+
+
+def test_statistics_taken_anew_are_those_of_the_pictures(small: OSNet) -> None:
+    pictures = torch.randint(0, 256, (16, 3, 32, 16), dtype=torch.uint8)
+    seen = []
+    small.conv1.conv.register_forward_hook(lambda _, __, made: seen.append(made.detach()))
+    restated(small, [(pictures, 8)], Recipe(), batches=3)
+    assert not small.training and len(seen) == 3
+    torch.testing.assert_close(small.conv1.bn.running_mean, torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0))
+
+
+def test_two_trainings_are_joined_half_way_to_statistics_of_their_own(small: OSNet) -> None:
+    torch.manual_seed(5)
+    other = {k: v + 0.1 if v.is_floating_point() else v for k, v in small.state_dict().items()}
+    pictures = [(torch.randint(0, 256, (8, 3, 32, 16), dtype=torch.uint8), 8)]
+    found = joined([small.state_dict(), other], pictures, Recipe())
+    name = "conv1.conv.weight"
+    torch.testing.assert_close(found[name], small.state_dict()[name] + 0.05)
+    own = OSNet(SMALL)
+    own.load_state_dict({k: v + 0.05 if v.is_floating_point() else v for k, v in small.state_dict().items()})
+    before = own.conv1.bn.running_mean.clone()
+    torch.manual_seed(Recipe().seed)
+    restated(own, pictures, Recipe())
+    torch.testing.assert_close(found["conv1.bn.running_mean"], (before + own.conv1.bn.running_mean) / 2)
+
+
+def test_what_lacks_a_training_is_not_shipped(tmp_path: Path) -> None:
+    assert all(set(parts) <= set(RECIPES) for parts, _ in SHIPPED.values())
+    with pytest.raises(ValueError, match="person-reid of small and firm"):
+        ship(tmp_path, ["small"])
