@@ -30,20 +30,24 @@ def write_blobs(
     frames: int = 60,
     speed: float = 3.0,
     times: Sequence[float] | None = None,
+    stands: int = 0,
 ) -> Path:
     """A video in which each person crosses the picture from left to right on a lane of their own.
 
-    times: seconds of each frame in the order in which they are stored, for containers that take any.
+    times: seconds of each frame in the order in which they are stored, for containers that take any. stands: for so
+    many frames one more person stands at the right end of the second lane, and is gone then.
     """
-    known = (path.suffix, tuple(people), frames, speed, times if times is None else tuple(times))
+    known = (path.suffix, tuple(people), frames, speed, times if times is None else tuple(times), stands)
     if known not in _WRITTEN:
-        _write(path, people, frames, speed, times)
+        _write(path, people, frames, speed, times, stands)
         _WRITTEN[known] = path.read_bytes()
     path.write_bytes(_WRITTEN[known])
     return path
 
 
-def _write(path: Path, people: Sequence[int], frames: int, speed: float, times: Sequence[float] | None) -> None:
+def _write(
+    path: Path, people: Sequence[int], frames: int, speed: float, times: Sequence[float] | None, stands: int
+) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=FPS)
         stream.width, stream.height = SIZE
@@ -51,8 +55,10 @@ def _write(path: Path, people: Sequence[int], frames: int, speed: float, times: 
         stream.codec_context.max_b_frames = 0
         for frame in range(frames):
             image = np.full((SIZE[1], SIZE[0], 3), 128, np.uint8)
-            for lane, person in enumerate(people):
-                x, y = round(10 + frame * speed), 20 + 110 * (lane % 2)
+            places = [(person, round(10 + frame * speed), 20 + 110 * (lane % 2)) for lane, person in enumerate(people)]
+            if frame < stands:
+                places.append((len(COLOURS) - 1, SIZE[0] - 50, 130))
+            for person, x, y in places:
                 cv2.rectangle(image, (x, y), (x + 30, y + 80), COLOURS[person], -1)
                 cv2.rectangle(image, (x + 8, y + 8), (x + 22, y + 20), (255, 255, 255), -1)
             for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")):

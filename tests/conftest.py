@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import importlib
 import logging
 import os
 import shutil
@@ -31,6 +33,20 @@ hypothesis.settings.load_profile("unhurried")
 # Importing and collecting makes a million objects that stay: looking them through as they come is a fifth of the time.
 _USUAL = gc.get_threshold()
 gc.set_threshold(50_000)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """In a fresh clone all workers would compile all modules, each for itself and at the same time. So each begins with
+    its share of them, and finds the others' done."""
+    given: dict[str, object] = getattr(session.config, "workerinput", {})
+    if not given or session.config.args != session.config.getini("testpaths"):
+        return
+    modules = sorted((REPOSITORY / "tests").rglob("test_*.py"))
+    for module in modules[int(str(given["workerid"]).removeprefix("gw")) :: int(str(given["workercount"]))]:
+        # What is wrong with it is said when it is collected.
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(module.relative_to(REPOSITORY).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:

@@ -12,6 +12,7 @@ import itertools
 import shutil
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -36,15 +37,16 @@ CAMERAS = ("hall", "yard")
 def prepare(folder: Path) -> None:
     """Fill an empty folder."""
     world = World(seed=7, cameras=2, people=3, minutes=0.1, fps=10)
-    scene = write_scene(folder / "scene", world)
+    scene = write_scene(folder / "scene", world, workers=1)
     for camera, name in zip(scene.cameras, ("entrance.mp4", "yard.mp4"), strict=True):
         camera.video.rename(folder / name)
     shutil.rmtree(folder / "scene")
     # When most people stand in the picture.
     busiest = int(np.bincount(scene.cameras[0].frames).argmax())
-    frame = next(itertools.islice(world.render_frames(0), busiest, None))
+    with av.open(folder / "entrance.mp4") as video:
+        image = next(itertools.islice(video.decode(video=0), busiest, None)).to_ndarray(format="bgr24")
     for name in ("person.jpg", "photo.jpg"):
-        cv2.imwrite(str(folder / name), frame.image)
+        cv2.imwrite(str(folder / name), image)
     crops = sorted(render_crops(9, seed=1, cameras=len(CAMERAS)), key=lambda crop: (crop.person, crop.camera))
     (folder / "photos").mkdir()
     for number, crop in enumerate(crops[::15][:3]):

@@ -16,7 +16,7 @@ import pytest
 from reidstream.clips import Clip, ClipShelf, clip_of, clips_of
 from reidstream.clips.schema import clips
 from reidstream.clips.span import Span, span_of
-from reidstream.config import ClipConfig, Config, SourceConfig
+from reidstream.config import ClipConfig, Config, SourceConfig, TrackletConfig
 from reidstream.errors import ConfigError
 from reidstream.gallery import Gallery
 from reidstream.pipeline import RunSummary, open_run
@@ -284,6 +284,27 @@ def test_a_camera_has_clips_as_far_as_its_ring_reaches(
         assert [text.partition(";")[0] for text in summary.warnings if "no clip" in text] == [
             "no clip: the camera's packets of that time are not in memory any more"
         ]
+
+
+@pytest.mark.parametrize("reaches", [True, False])
+def test_who_only_stood_there_has_a_clip_if_the_ring_reaches_as_far_as_they_wait(
+    tmp_path: Path, camera: None, reaches: bool
+) -> None:
+    # Three times as long as it takes to know a thing, from when they have gone.
+    video = write_blobs(tmp_path / "camera.mp4", [], frames=220, stands=34)
+    config = Config(
+        gallery=EXACT,
+        clips=ClipConfig(keep=True, margin=0, ring_seconds=60 if reaches else 4),
+        tracklets=TrackletConfig(still_seconds=2),
+    )
+    source = SourceConfig(uri=f"rtsp://camera{video}", name="door", reconnect=False)
+    summary = read([source], tmp_path / "shop", config)
+    assert (summary.stored, summary.clips) == (1, int(reaches))
+    said = [text.partition(";")[0] for text in summary.warnings if "clip" in text]
+    assert bool(said) is not reaches
+    if said:
+        assert "clips.ring_seconds is 4, but somebody who only stood or sat there" in said[0]
+        assert "no clip: the camera's packets of that time are not in memory any more" in said
 
 
 def test_a_camera_without_clips_remembers_nothing(tmp_path: Path, camera: None) -> None:

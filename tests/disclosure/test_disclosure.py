@@ -32,6 +32,7 @@ from reidstream.types import Detections, LeftOut, LeftOutReason, SourceStarted, 
 from tests.blobs import COLOURS, FPS, SIZE, BlobDetector, ColourEmbedder, write_blobs
 from tests.exact import EXACT
 from tests.identities.conftest import made_tracklet
+from tests.relocated import relocated
 from tests.slow import first_quick
 
 RED, GREEN, BLUE = (np.array(colour) for colour in COLOURS[:3])
@@ -44,16 +45,22 @@ class BlindDetector(BlobDetector):
         return [Detections.empty() for _ in pictures]
 
 
-@pytest.fixture
-def video(tmp_path: Path) -> Path:
-    return write_blobs(tmp_path / "entrance.mp4", [0, 1])
-
-
-@pytest.fixture
-def shop(tmp_path: Path, video: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A red and a green person who walk side by side, both known."""
-    read(video, tmp_path / "shop")
-    return tmp_path / "shop"
+    place = tmp_path_factory.mktemp("made")
+    read(write_blobs(place / "entrance.mp4", [0, 1]), place / "shop")
+    return place
+
+
+@pytest.fixture
+def shop(made: Path, tmp_path: Path) -> Path:
+    return relocated(made, tmp_path, "shop")
+
+
+@pytest.fixture
+def video(shop: Path) -> Path:
+    return shop.with_name("entrance.mp4")
 
 
 def read(video: Path, place: Path) -> None:

@@ -30,7 +30,7 @@ def returning(count: int, seed: int = 1) -> list[tuple[int, str, float, float, f
     return [(int(p), "ab"[k % 2], 10.0 * k, 10.0 * k + 5, NOISE) for k, p in enumerate(persons)]
 
 
-VISITS = returning(120)
+VISITS = returning(90)
 PERSON = {made_tracklet(*visit).id: visit[0] for visit in VISITS}
 
 

@@ -26,15 +26,30 @@ from tests.blobs import BlobDetector, ColourEmbedder, HueEmbedder, write_blobs
 from tests.gallery.conftest import SETTINGS, SPACE, some_tracklets, started
 from tests.killed import Job
 from tests.pipeline.reembedding_job import move
+from tests.relocated import relocated
 from tests.slow import first_quick
 
 EXACT = Config(gallery=GalleryConfig(index="exact"))
 CHROMA = Config(gallery=GalleryConfig(index="chroma"))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings and their gallery."""
+    place = tmp_path_factory.mktemp("made")
+    two = [write_blobs(place / "east.mp4", [0, 1], 100), write_blobs(place / "west.mp4", [2, 3], 80)]
+    built(place / "g", two)
+    return place
+
+
 @pytest.fixture
-def videos(tmp_path: Path) -> list[Path]:
-    return [write_blobs(tmp_path / "east.mp4", [0, 1], 100), write_blobs(tmp_path / "west.mp4", [2, 3], 80)]
+def gallery(made: Path, tmp_path: Path) -> Path:
+    return relocated(made, tmp_path, "g")
+
+
+@pytest.fixture
+def videos(gallery: Path) -> list[Path]:
+    return [gallery.with_name("east.mp4"), gallery.with_name("west.mp4")]
 
 
 def built(gallery: Path, videos: Sequence[Path], config: Config = EXACT, embedder: object = None) -> Path:
@@ -52,7 +67,7 @@ def vectors_of(gallery: Path) -> dict[tuple[str, int], FloatArray]:
 def test_from_recordings_everybody_looks_as_if_read_with_the_new_model(
     videos: list[Path], tmp_path: Path, config: Config
 ) -> None:
-    gallery = built(tmp_path / "g", videos, config)
+    gallery = built(tmp_path / "other", videos, config)
     done = reembed(gallery, HueEmbedder(), "hues")
     assert (done.moved, done.from_recordings, done.from_crops, done.left) == (True, 4, 0, ())
     assert (done.former, done.space) == (ColourEmbedder.space, HueEmbedder.space)
@@ -73,8 +88,7 @@ def test_from_recordings_everybody_looks_as_if_read_with_the_new_model(
             assert move_of(connection) is None
 
 
-def test_where_the_files_are_gone_the_stored_crops_are_used(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_where_the_files_are_gone_the_stored_crops_are_used(gallery: Path, videos: list[Path]) -> None:
     videos[0].unlink()
     # Another recording under the former name is not taken for it.
     write_blobs(videos[1], [4], 50)
@@ -90,7 +104,7 @@ def test_as_many_crops_are_kept_as_the_setting_says_and_all_of_them_are_used(
     videos: list[Path], tmp_path: Path
 ) -> None:
     config = load_config(None, ["tracklets.crops=4", 'gallery.index="exact"'])
-    gallery = built(tmp_path / "g", videos, config)
+    gallery = built(tmp_path / "other", videos, config)
     with Gallery.open(gallery) as opened:
         for tracklet in opened.tracklets():
             assert tracklet.crop is not None
@@ -113,12 +127,11 @@ def test_as_many_crops_are_kept_as_the_setting_says_and_all_of_them_are_used(
 
 
 def test_a_recording_that_breaks_off_gives_what_it_has_and_the_crops_the_rest(
-    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gallery: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from reidstream.errors import SourceBroken
     from reidstream.sources.video_file import VideoFileSource
 
-    gallery = built(tmp_path / "g", videos)
     whole = VideoFileSource._read
 
     def broken(source: VideoFileSource) -> object:
@@ -132,8 +145,7 @@ def test_a_recording_that_breaks_off_gives_what_it_has_and_the_crops_the_rest(
     assert (done.moved, done.from_recordings, done.from_crops) == (True, 4, 0)
 
 
-def test_people_names_and_history_stay(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_people_names_and_history_stay(gallery: Path) -> None:
     with Gallery.open(gallery, write=True) as opened:
         review = Review(opened, "ana")
         review.label("1", name="Ada")
@@ -149,8 +161,7 @@ def test_people_names_and_history_stay(videos: list[Path], tmp_path: Path) -> No
         assert {**row, **dict.fromkeys(made_of)} == {**former, **dict.fromkeys(made_of)}
 
 
-def test_what_has_neither_a_recording_nor_a_crop_is_named_and_nothing_moves(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_what_has_neither_a_recording_nor_a_crop_is_named_and_nothing_moves(gallery: Path) -> None:
     with Gallery.open(gallery, write=True) as opened:
         kept = opened.rows().id.tolist()
         opened.begin_source(started(), SETTINGS)
@@ -171,8 +182,7 @@ def test_what_has_neither_a_recording_nor_a_crop_is_named_and_nothing_moves(vide
         assert opened.rows().id.tolist() == kept
 
 
-def test_who_opened_it_before_is_told_to_open_it_anew(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_who_opened_it_before_is_told_to_open_it_anew(gallery: Path) -> None:
     with Gallery.open(gallery) as reader:
         query = next(iter(reader.tracklets())).embedding
         reembed(gallery, HueEmbedder(), "hues")
@@ -181,15 +191,13 @@ def test_who_opened_it_before_is_told_to_open_it_anew(videos: list[Path], tmp_pa
                 ask()
 
 
-def test_the_same_model_again_is_refused(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_the_same_model_again_is_refused(gallery: Path) -> None:
     with pytest.raises(GalleryMismatch, match="holds embeddings of colour already"):
         reembed(gallery, ColourEmbedder(), "colour")
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_goes_on_in_the_new_space(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_a_run_that_was_stopped_goes_on_in_the_new_space(gallery: Path, videos: list[Path]) -> None:
     with Gallery.open(gallery, write=True) as opened, opened.write() as connection:
         connection.exec_driver_sql("UPDATE recordings SET state = 'stopped' WHERE source = 'west'")
         connection.exec_driver_sql("UPDATE tracklets SET reason = 'shutdown' WHERE source = 'west'")
@@ -205,8 +213,7 @@ def test_a_run_that_was_stopped_goes_on_in_the_new_space(videos: list[Path], tmp
         assert opened.search(next(iter(opened.tracklets())).embedding, 4)[0][0].similarity > 0.99
 
 
-def test_vectors_for_another_space_are_forgotten_when_a_move_begins_anew(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_vectors_for_another_space_are_forgotten_when_a_move_begins_anew(gallery: Path) -> None:
     with Gallery.open(gallery, write=True) as opened, opened.write() as connection:
         begin_move(connection, EmbeddingSpace("x", "x", 2), "x")
         one = np.array([1, 0], np.float32)
@@ -243,8 +250,7 @@ def test_on_a_server_the_same(postgres: str) -> None:
         assert len([m for m in again.search(units[0], 6)[0] if m.similarity > 0.9]) == 2
 
 
-def test_the_command_moves_says_so_and_names_what_is_missing(videos: list[Path], tmp_path: Path) -> None:
-    gallery = built(tmp_path / "g", videos)
+def test_the_command_moves_says_so_and_names_what_is_missing(gallery: Path, tmp_path: Path) -> None:
 
     def say(*words: str) -> tuple[int, str]:
         done = CliRunner().invoke(app, ["gallery", *words, "--gallery", str(gallery)])
@@ -279,9 +285,8 @@ def test_a_model_is_named_exactly_where_one_is_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", first_quick(range(4)))
 def test_killed_at_any_moment_it_is_in_one_space_or_the_other_and_goes_on(
-    seed: int, videos: list[Path], tmp_path: Path
+    seed: int, gallery: Path, videos: list[Path], tmp_path: Path
 ) -> None:
-    gallery = built(tmp_path / "g", videos)
     videos[1].unlink()
     chance = random.Random(seed)
     for _ in range(3):

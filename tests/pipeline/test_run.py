@@ -170,6 +170,29 @@ def test_killed_at_any_moment_and_run_again_the_gallery_is_the_same(
     assert content(tmp_path / "g") == content(tmp_path / "whole")
 
 
+def test_who_waits_for_what_comes_to_their_place_when_a_run_is_killed_is_stored_by_the_next_one(tmp_path: Path) -> None:
+    """Somebody who stood there is stored later than who walked by; until then nothing says that they are."""
+    video = write_blobs(tmp_path / "hall.mp4", [0], 300, stands=50)
+    bring_in([video], tmp_path / "whole")
+    whole = content(tmp_path / "whole")
+    job = Job(told, tmp_path / "g", 0.02, [video])
+    # Who walked has left the picture; who stood was gone long before.
+    wait_for_frames(job.lines, 150)
+    with Gallery.open(tmp_path / "g") as opened:
+        while len(opened) == 0 and job.lines.readline():
+            pass
+    job.kill()
+    stored = content(tmp_path / "g")
+    (stood,) = whole.keys() - stored.keys()
+    (walked,) = stored.keys()
+    assert stored[walked] == whole[walked]
+    assert whole[stood][3] < whole[walked][3]
+    with Gallery.open(tmp_path / "g") as opened:
+        assert {recording.state for recording in opened.sources()} == {State.STOPPED}
+    assert bring_in([video], tmp_path / "g").stored == 1
+    assert content(tmp_path / "g") == whole
+
+
 def start(gallery: Path, videos: list[Path], seconds: float) -> subprocess.Popen[str]:
     """The run as a process of its own; seconds: what the detection of a batch takes."""
     words = [sys.executable, "-m", "tests.pipeline.job", str(gallery), str(seconds), *map(str, videos)]

@@ -12,7 +12,7 @@ from reidstream.synthetic import SceneTruth, World, write_scene
 from reidstream.synthetic.render import REFLECTED, RenderedFrame
 from reidstream.synthetic.things import KINDS, Thing
 
-WITH = {"seed": 5, "cameras": 4, "people": 4, "minutes": 0.5, "size": (480, 270), "fps": 6.0, "things": True}
+WITH = {"seed": 5, "cameras": 4, "people": 4, "minutes": 0.5, "size": (320, 180), "fps": 6.0, "things": True}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_people_hide_things_and_things_hide_people(frames: list[list[RenderedFra
     for frame in (frame for of_camera in frames for frame in of_camera):
         boxes = np.concatenate([frame.boxes, frame.thing_boxes])
         assert (boxes[:, :2] >= 0).all()
-        assert (boxes[:, 2:] <= (480, 270)).all()
+        assert (boxes[:, 2:] <= WITH["size"]).all()
 
 
 @pytest.mark.slow

@@ -33,13 +33,15 @@ class ClipKeeper:
     """A thread that keeps a clip of every visit that was stored; a context manager.
 
     A clip that cannot be cut or written is counted by ``warn`` and costs nothing else. A full disk ends the keeping of
-    clips for the rest of the run.
+    clips for the rest of the run. wait: seconds since the beginning of a visit after which it is stored at the latest,
+    if it is one of somebody who only stood or sat there.
     """
 
-    def __init__(self, shelf: Shelf, config: ClipConfig, warn: Warn) -> None:
+    def __init__(self, shelf: Shelf, config: ClipConfig, warn: Warn, wait: float = 0.0) -> None:
         self._shelf = shelf
         self._config = config
         self._warn = warn
+        self._wait = wait
         self._from: dict[str, PacketRing | Path] = {}
         # What must not be shown any more: seconds of each content at which somebody is seen who was erased before.
         self._forbidden: dict[str, list[tuple[float, float]]] = {}
@@ -54,6 +56,13 @@ class ClipKeeper:
             self._from[started.content] = path
         elif started.live and (ring := ring_of(started.content)) is not None:
             self._from[started.content] = ring
+            wanted = self._wait + self._config.margin
+            if ring.bounds.seconds < wanted:
+                self._warn(
+                    f"{started.source}: clips.ring_seconds is {ring.bounds.seconds:g}, but somebody who only stood or "
+                    f"sat there for a short time is stored up to {wanted:g} seconds after the beginning of their clip "
+                    f"(tracklets.still_seconds): such visits may be without one"
+                )
 
     def take(self, stored: Sequence[Tracklet]) -> None:
         """Keep clips of tracklets that have been given to the gallery; waits only when very many are waiting."""

@@ -30,7 +30,8 @@ class ClipConfig(Section):
         default=60.0,
         gt=0,
         le=3600,
-        description="Seconds of each camera's packets that wait in memory, because a visit is known when it is over.",
+        description="Seconds of each camera's packets that wait in memory, because a visit is known when it is over; "
+        "one of somebody who only stood or sat there within 4 times tracklets.still_seconds.",
     )
     ring_mib: float = Field(
         default=64.0, gt=0, le=4096, description="Memory for the packets of each camera; the oldest go first."

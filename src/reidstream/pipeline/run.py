@@ -27,7 +27,7 @@ from reidstream.pipeline.summary import RunSummary, SourceState, SourceSummary
 from reidstream.pipeline.watching import Watcher
 from reidstream.pipeline.writer import GalleryWriter
 from reidstream.regions import Zones
-from reidstream.tracklets import TrackletCollector
+from reidstream.tracklets import TrackletCollector, longest_wait
 from reidstream.types import Event, Observed, SourceEnded, SourceStarted, Tracklet
 
 if TYPE_CHECKING:
@@ -322,7 +322,11 @@ class GalleryRun:
             shelf = ClipShelf(self._gallery)
         if shelf is None:
             return None
-        return stack.enter_context(ClipKeeper(shelf, self._config.clips, self._engine.status.warn))
+        return stack.enter_context(
+            ClipKeeper(
+                shelf, self._config.clips, self._engine.status.warn, longest_wait(self._config.tracklets.still_seconds)
+            )
+        )
 
     def _recorder(self, stack: ExitStack) -> Recorder | None:
         if self._record is None:

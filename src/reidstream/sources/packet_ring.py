@@ -63,7 +63,7 @@ class PacketRing:
     """
 
     def __init__(self, bounds: RingBounds) -> None:
-        self._bounds = bounds
+        self.bounds = bounds
         self._lock = threading.Lock()
         self._stretches: deque[Stretch] = deque()
         self._size = 0
@@ -138,7 +138,7 @@ class PacketRing:
     def _forget(self) -> None:
         """Drop whole groups of pictures from the oldest on, as long as that leaves something within the bounds."""
         newest = self._stretches[-1].packets[-1].decoded
-        while self._size > self._bounds.size or newest - self._oldest() > self._bounds.seconds:
+        while self._size > self.bounds.size or newest - self._oldest() > self.bounds.seconds:
             packets = self._stretches[0].packets
             self._size -= len(packets.popleft().data)
             while packets and not packets[0].key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reidstream.tracklets.collector import TrackletCollector
+from reidstream.tracklets.places import longest_wait
 from reidstream.tracklets.pooling import Pool, pool
 
-__all__ = ["Pool", "TrackletCollector", "pool"]
+__all__ = ["Pool", "TrackletCollector", "longest_wait", "pool"]

@@ -65,6 +65,14 @@ class _Place:
     display: bool = False
 
 
+def longest_wait(seconds: float) -> float:
+    """Seconds since its beginning after which a stay that waits has waited long enough; seconds: as in StillPlaces.
+
+    It is shorter than a thing has to be seen, and then a display has shown another picture twice.
+    """
+    return seconds + (_CHANGES + 1) * seconds
+
+
 class StillPlaces:
     """The places of one source at which tracks were that never walked. seconds: for how long a thing is seen."""
 
@@ -74,8 +82,8 @@ class StillPlaces:
 
     @property
     def patience(self) -> float:
-        """Seconds after which a stay that waits has waited long enough: a display has shown another picture twice."""
-        return (_CHANGES + 1) * self._seconds
+        """Seconds since its end after which a stay that waits has waited long enough."""
+        return longest_wait(self._seconds) - self._seconds
 
     def stay(self, path: TrackPath, held: HeldCrops, remembers: bool = True) -> Stay | None:
         """A track's stay at its place, judged by what was there before; None for one that walked.
