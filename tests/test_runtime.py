@@ -95,7 +95,10 @@ def test_a_runtime_that_was_set_up_is_the_one_that_is_loaded(monkeypatch: pytest
 def test_a_gpu_is_shared_where_the_service_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     assert not gpu_is_shared()
+    # What it leaves behind.
     (tmp_path / "control").touch()
+    assert not gpu_is_shared()
+    (tmp_path / "nvidia-cuda-mps-control.pid").touch()
     assert gpu_is_shared()
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "")
     monkeypatch.setattr(cuda, "_SERVICE", str(tmp_path))

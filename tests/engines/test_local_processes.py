@@ -239,7 +239,7 @@ def test_beside_the_service_a_gpu_that_nobody_named_has_two_processes_with_model
         return made.pop()
 
     assert opened(9) == ((0,), 2)
-    (tmp_path / "control").touch()
+    (tmp_path / "nvidia-cuda-mps-control.pid").touch()
     assert opened(9) == ((0, 0), 4)
     assert opened(9, "local.processes=6") == ((0, 0), 6)
     assert opened(9, "local.gpus=[0]") == ((0,), 2)

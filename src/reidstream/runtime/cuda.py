@@ -21,6 +21,7 @@ _CUDA = "13.0"
 _BLOCKING_SYNC = 4
 # Where NVIDIA's Multi-Process Service is asked for, if nobody says so.
 _SERVICE = "/tmp/nvidia-mps"
+_RUNNING = "nvidia-cuda-mps-control.pid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,8 @@ def see_only(device: str, gpus: Sequence[int]) -> None:
 def gpu_is_shared() -> bool:
     """Whether NVIDIA's Multi-Process Service runs for this user: processes use a GPU at the same time then, else they
     take turns on it."""
-    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _SERVICE) / "control").exists()
+    # Its pipes stay there when it ends.
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _SERVICE) / _RUNNING).exists()
 
 
 def wait_without_spinning() -> None:
