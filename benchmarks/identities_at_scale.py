@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import json
 import multiprocessing
+import os
 import resource
 import shutil
 import tempfile
@@ -172,6 +173,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where the gallery is made; default: temporary")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
+    # As those who give people have it.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     folder = Path(tempfile.mkdtemp(prefix="identities", dir=options.folder))
     try:
         begun = time.perf_counter()

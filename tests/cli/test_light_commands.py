@@ -99,7 +99,8 @@ def test_the_list_names_modules_as_they_are_called() -> None:
     assert [name for name in HEAVY if name not in optional and find_spec(name) is None] == []
 
 
-def test_a_server_leaves_the_cores_to_cameras_and_requests() -> None:
+@pytest.mark.parametrize("words", [["serve"], ["run", "nowhere.mp4"]], ids=" ".join)
+def test_who_gives_people_leaves_the_cores_to_cameras_and_requests(words: list[str], tmp_path: Path) -> None:
     """OpenBLAS reads how many threads it may have when NumPy is loaded, and they spin while they wait."""
     code = (
         "import importlib.abc, os, sys\n"
@@ -112,9 +113,12 @@ def test_a_server_leaves_the_cores_to_cameras_and_requests() -> None:
         "main()\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    words = ["serve", "--gallery", "nowhere/shop"]
     done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", code, *words, "--gallery", str(tmp_path / "nowhere/shop")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     assert "threads: 1" in done.stdout, done.stderr
     assert "threads: None" not in done.stdout

@@ -136,15 +136,17 @@ def test_the_sample_keeps_the_newest_and_forgets_who_was_erased(monkeypatch: pyt
     monkeypatch.setattr(remembered, "_SAMPLED", 3)
     sample = Sample(SIZE)
     for number, name in enumerate("abcd"):
-        sample.put(name, looks(number), (0.1 * number, 0.1))
+        sample.put(name, looks(number), Nearest(0.1 * number, 0.1, 9.0))
     assert len(sample) == 3
     assert {tuple(vector) for vector in sample.vectors} == {tuple(looks(number)) for number in (1, 2, 3)}
-    sample.learn({"c": (9.0, 1.0), "absent": (8.0, 1.0)})
-    assert (9.0, 1.0) in sample.strangers
-    assert (8.0, 1.0) not in sample.strangers
+    better = Nearest(9.0, 1.0, 9.0)
+    sample.learn({"c": better, "absent": Nearest(8.0, 1.0, 9.0)})
+    held = [Nearest(0.1 * number, 0.1, 9.0) for number in (3, 1)]
+    assert sample.strangers.each() == [held[0], held[1], better]
     sample.remove({"c", "a"})
     assert len(sample) == 2
     assert {tuple(vector) for vector in sample.vectors} == {tuple(looks(number)) for number in (1, 3)}
+    assert sample.strangers.each() == held[::-1]
 
 
 # -- deciding
@@ -233,7 +235,7 @@ def test_conclusions_reach_what_is_remembered_and_the_sample() -> None:
     assert made.names == ["door", "yard"]
     assert made.memory.people[0].strangers == [Nearest(0.9, 0.2, 9.0)]
     assert made.memory.people[1].strangers == [Nearest(0.3, 0.05, 20.0)]
-    assert made.sample.strangers == [Nearest(0.9, 0.2, 9.0), Nearest(0.3, 0.05, 20.0)]
+    assert made.sample.strangers.each() == [Nearest(0.9, 0.2, 9.0), Nearest(0.3, 0.05, 20.0)]
     # By now nobody is in both cameras at once.
     at_once = seen("c", 0, 1.0, camera=1)
     assert made.decide(at_once, timed=True).verdict.outcome is Outcome.NOBODY

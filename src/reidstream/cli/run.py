@@ -75,6 +75,8 @@ def run(
     the run, and cameras while it goes on, by the number of the track. Ctrl-C finishes cleanly with everything seen so
     far stored; a second Ctrl-C stops at once.
     """
+    # Before NumPy is loaded: where models use all cores, its workers would wait for them while people are given.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     set_up_logging(verbose, quiet)
     from reidstream.cli.progress import RunProgress
     from reidstream.cli.served_run import owner_of

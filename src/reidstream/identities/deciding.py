@@ -259,8 +259,8 @@ class Decider:
         if not len(self.sample):
             return [self._usual] * len(vectors)
         similarity = (vectors @ self.sample.vectors.T).astype(np.float64)
-        sample = Strangers.of(self.sample.strangers)
-        found = strangers_among(similarity, sample, self._calibration, self._calibration_clarity()).each()
+        strangers, clarity = self.sample.strangers, self._calibration_clarity()
+        found = strangers_among(similarity, strangers, self._calibration, clarity).each()
         return [own.among(len(self.sample), len(self.memory.owner)) for own in found]
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reidstream.types import FloatArray
+from reidstream.types import FloatArray, IntArray
 
 # Fewer people are compared with in full at once.
 _MANY = 4096
@@ -54,12 +54,18 @@ class NearestMeans:
     def to(self, vector: FloatArray, most: int) -> list[int]:
         """Rows of the ``most`` nearest to a vector float32 (size,), the nearest first."""
         if self._axes is None:
-            rows = np.arange(self._count)
+            best = _greatest(self.means[: self._count] @ vector, most)
         else:
             near = self._short[: self._count] @ (vector @ self._axes)
             rows = np.sort(np.argpartition(near, -most * _MORE)[-most * _MORE :])
-        cosines = self.means[rows] @ vector
-        most = min(most, len(rows))
-        best = np.argpartition(-cosines, most - 1)[:most]
-        ordered: list[int] = rows[best[np.argsort(-cosines[best], kind="stable")]].tolist()
+            best = rows[_greatest(self.means[rows] @ vector, most)]
+        ordered: list[int] = best.tolist()
         return ordered
+
+
+def _greatest(values: FloatArray, most: int) -> IntArray:
+    """Where the ``most`` greatest are, the greatest first."""
+    most = min(most, len(values))
+    best = np.argpartition(-values, most - 1)[:most]
+    found: IntArray = best[np.argsort(-values[best], kind="stable")]
+    return found

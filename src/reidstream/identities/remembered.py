@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reidstream.identities.nearest import NearestMeans
-from reidstream.identities.strangers import Nearest
+from reidstream.identities.strangers import Nearest, Strangers
 from reidstream.types import FloatArray
 
 # Strangers are learnt from so many of the tracklets that were stored last.
@@ -172,42 +172,46 @@ class Sample:
 
     def __init__(self, size: int) -> None:
         self._vectors = np.zeros((_SAMPLED, size), np.float32)
+        self._strangers = np.zeros((len(Nearest._fields), _SAMPLED))
         self._tracklets: list[str] = []
-        self.strangers: list[Nearest] = []
         self._next = 0
 
     def __len__(self) -> int:
-        return len(self.strangers)
+        return len(self._tracklets)
 
     @property
     def vectors(self) -> FloatArray:
-        return self._vectors[: len(self.strangers)]
+        return self._vectors[: len(self)]
+
+    @property
+    def strangers(self) -> Strangers:
+        return Strangers(*self._strangers[:, : len(self)])
 
     def put(self, tracklet: str, vector: FloatArray, strangers: Nearest) -> None:
         """Add one; the oldest goes when there are too many."""
-        self._vectors[self._next] = vector
-        if len(self.strangers) < _SAMPLED:
-            self.strangers.append(strangers)
+        self._vectors[self._next], self._strangers[:, self._next] = vector, strangers
+        if len(self) < _SAMPLED:
             self._tracklets.append(tracklet)
         else:
-            self.strangers[self._next], self._tracklets[self._next] = strangers, tracklet
+            self._tracklets[self._next] = tracklet
         self._next = (self._next + 1) % _SAMPLED
 
     def remove(self, tracklets: Collection[str]) -> None:
         """Forget some; the order of the others stays."""
-        count = len(self.strangers)
+        count = len(self)
         # While there is room the next one comes behind the last, and nothing is turned.
         turned = [(self._next + k) % count for k in range(count)]
         kept = [k for k in turned if self._tracklets[k] not in tracklets]
         if len(kept) == count:
             return
-        vectors = np.zeros_like(self._vectors)
-        vectors[: len(kept)] = self._vectors[kept]
-        self._vectors = vectors
+        vectors, strangers = np.zeros_like(self._vectors), np.zeros_like(self._strangers)
+        vectors[: len(kept)], strangers[:, : len(kept)] = self._vectors[kept], self._strangers[:, kept]
+        self._vectors, self._strangers = vectors, strangers
         self._tracklets = [self._tracklets[k] for k in kept]
-        self.strangers = [self.strangers[k] for k in kept]
         self._next = len(kept) % _SAMPLED
 
     def learn(self, strangers: dict[str, Nearest]) -> None:
         """Take over what is known better now, by tracklet."""
-        self.strangers = [strangers.get(t, own) for t, own in zip(self._tracklets, self.strangers, strict=True)]
+        for place, tracklet in enumerate(self._tracklets):
+            if tracklet in strangers:
+                self._strangers[:, place] = strangers[tracklet]
