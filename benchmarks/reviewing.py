@@ -56,7 +56,8 @@ def made_up(folder: Path, seed: int = 7, people: int = 40, visits: int = 4) -> d
             name = f"{len(tracklets):032x}"
             truth[name] = person
             tracklets.append(_tracklet(name, "camera", start, start + 10.0, looks.astype(np.float32), 5, 1.0, 0.8))
-    fill(folder, EmbeddingSpace("made-up", "made-up", _SIZE), sorted(tracklets, key=lambda tracklet: tracklet.start_wall))
+    space = EmbeddingSpace("made-up", "made-up", _SIZE)
+    fill(folder, space, sorted(tracklets, key=lambda tracklet: tracklet.start_wall))
     return truth
 
 
