@@ -16,6 +16,8 @@ RATE = "REIDSTREAM_BENCHMARK_PACED"
 """The environment variable with the frames a second; without it nothing is paced."""
 BUFFER = 8
 """Frames that may wait in a camera's buffer."""
+OPENING = 3.0
+"""Seconds after its first picture from which on a source is paced, in which the others are opened."""
 
 
 def environment(folder: Path, rate: float) -> dict[str, str]:
@@ -44,7 +46,7 @@ def begin() -> None:
         for frame in read(source):
             if not begun:
                 # Cameras do not all take their pictures in the same moment.
-                begun = time.perf_counter() + (hash(source.id) % 100) / 100 / rate
+                begun = time.perf_counter() + OPENING + (hash(source.id) % 100) / 100 / rate
                 assert source._info is not None
                 source._info = replace(source._info, live=True)
             due = begun + frame.index / rate

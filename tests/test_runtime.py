@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from reidstream.cli.app import app
 from reidstream.errors import DeviceError, MissingDependency
-from reidstream.runtime import choice, cuda_folder, missing_for_cuda, onnxruntime, setting_up
+from reidstream.runtime import choice, cuda, cuda_folder, gpu_is_shared, missing_for_cuda, onnxruntime, setting_up
 from reidstream.runtime.setting_up import REQUIREMENTS, set_up_cuda
 
 
@@ -90,3 +90,16 @@ def test_a_runtime_that_was_set_up_is_the_one_that_is_loaded(monkeypatch: pytest
     choice.importlib.invalidate_caches()
     with pytest.raises(MissingDependency, match=r"is broken.*reidstream setup cuda --replace"):
         onnxruntime()
+
+
+def test_a_gpu_is_shared_where_the_service_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert not gpu_is_shared()
+    # What it leaves behind.
+    (tmp_path / "control").touch()
+    assert not gpu_is_shared()
+    (tmp_path / "nvidia-cuda-mps-control.pid").touch()
+    assert gpu_is_shared()
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "")
+    monkeypatch.setattr(cuda, "_SERVICE", str(tmp_path))
+    assert gpu_is_shared()

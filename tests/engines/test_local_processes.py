@@ -223,6 +223,30 @@ def test_processes_are_spread_over_the_gpus_that_are_named(
     assert {order for order, name in started if name is not None} <= {"PCI_BUS_ID"}
 
 
+@pytest.mark.setting("local.gpus")
+def test_beside_the_service_a_gpu_that_nobody_named_has_two_processes_with_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    monkeypatch.setattr(processes, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    made: list[tuple[tuple[int, ...], int]] = []
+    monkeypatch.setattr(local, "LocalProcesses", lambda config, sources, count: made.append((config.local.gpus, count)))
+
+    def opened(sources: int, *settings: str) -> tuple[tuple[int, ...], int]:
+        config = load_config(None, ["local.device=cuda", *settings])
+        open_local_engine(config, [(str(n), SourceConfig(uri="a.mp4")) for n in range(sources)])
+        return made.pop()
+
+    assert opened(9) == ((0,), 2)
+    (tmp_path / "nvidia-cuda-mps-control.pid").touch()
+    assert opened(9) == ((0, 0), 4)
+    assert opened(9, "local.processes=6") == ((0, 0), 6)
+    assert opened(9, "local.gpus=[0]") == ((0,), 2)
+    assert opened(3) == ((0,), 2)
+    assert opened(9, "local.decode=cpu") == ((0,), 2)
+
+
 def test_there_is_a_process_for_every_gpu_and_another_gpu_than_the_first_never_in_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -233,6 +257,8 @@ def test_there_is_a_process_for_every_gpu_and_another_gpu_than_the_first_never_i
     assert (
         processes_for(load_config(None, ["local.device=cuda", "local.gpus=[0,1]", "local.processes=5"]), range(9)) == 5
     )
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
+    assert processes_for(load_config(None, ["local.device=cuda", "local.gpus=[0,0,1,1]"]), range(9)) == 4
     made: list[int] = []
     monkeypatch.setattr(local, "LocalProcesses", lambda config, sources, count: made.append(count))
     open_local_engine(load_config(None, ["local.device=cuda", "local.gpus=[1]"]), [("a", SourceConfig(uri="a.mp4"))])

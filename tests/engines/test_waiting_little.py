@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import Future
+from multiprocessing import Pipe
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from reidstream.config import Config
 from reidstream.config.local import TrackerConfig
 from reidstream.engines.local import tracking_group, worker
 from reidstream.engines.local.apart import process
+from reidstream.engines.local.apart.messages import send
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.sampling import FrameCrops
 from reidstream.engines.local.source_reader import Found, Read, ready
@@ -67,3 +69,15 @@ def test_processes_of_a_gpu_hand_pythons_lock_on_soon(monkeypatch: pytest.Monkey
     serve(SimpleNamespace(recv=lambda: request), SimpleNamespace(send=told.append))
     assert [kind for kind, _ in told] == ["failed"]
     assert turns == [1e-4]
+
+
+def test_what_is_sent_arrives_as_it_was() -> None:
+    near, far = Pipe()
+    pixels = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    send(near, ("answer", 7, [pixels, EngineError("no")]))
+    kind, number, (found, error) = far.recv()
+    np.testing.assert_array_equal(found, pixels)
+    assert (kind, number, str(error)) == ("answer", 7, "no")
+    far.close()
+    with pytest.raises(OSError):
+        send(near, "nobody hears it")

@@ -25,7 +25,6 @@ from reidstream.models import resolve_model
 from reidstream.models.spec import ResolvedModel
 from reidstream.runtime import Missing, onnxruntime
 from reidstream.sources.frame import ArrayPicture, Picture, Pixels
-from reidstream.synthetic import World
 from reidstream.types import Detections, EmbeddingSpace, FloatArray
 
 MakeModel = Callable[..., ResolvedModel]
@@ -117,22 +116,6 @@ class _Nobody:
 
     def detect(self, pictures: Sequence[Picture]) -> list[Detections]:
         raise AssertionError
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("gpu_on_the_processor")
-def test_a_detector_in_fp16_finds_the_same_people() -> None:
-    model = resolve_model("person-detector", "detector")
-    config = DetectorConfig(confidence=0.3, shape="model")
-    world = World(seed=77, cameras=1, people=12, minutes=0.2, size=(320, 240))
-    pictures = [ArrayPicture(view.image) for view in world.render_frames(0, 60)]
-    expected = open_detector(model, config, "cuda").detect(pictures)
-    found = open_detector(model, config, "cuda", half=True).detect(pictures)
-    assert sum(len(people) for people in expected) > 1
-    for full, half in zip(expected, found, strict=True):
-        np.testing.assert_allclose(half.boxes, full.boxes, atol=1)
-        assert half.scores == pytest.approx(full.scores, abs=0.01)
-    assert any(not np.array_equal(half.scores, full.scores) for full, half in zip(expected, found, strict=True))
 
 
 def test_fp16_is_for_gpus() -> None:

@@ -150,7 +150,7 @@ def _found(
         "embedding": resolve_model(tree.embedding.model, "reid"),
     }
     see_only(tree.local.device, tree.local.gpus)
-    detector = open_detector(models["detector"], tree.detector, tree.local.device, half=tree.local.half)
+    detector = open_detector(models["detector"], tree.detector, tree.local.device)
     embedder = open_embedder(models["embedding"], tree.embedding, tree.local.device, half=tree.local.half)
     answers = []
     shown = console()

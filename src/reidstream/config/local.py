@@ -121,8 +121,8 @@ class LocalEngineConfig(Section):
     )
     precision: Literal["fp32", "fp16"] = Field(
         default="fp32",
-        description="What models compute in on a GPU; fp16 takes less time there and gives nearly the same numbers, "
-        "which are compared with those of fp32 at the start.",
+        description="What the Re-ID model computes in on a GPU; fp16 takes less time there and gives nearly the same "
+        "vectors, which are compared with those of fp32 at the start.",
     )
     gpus: tuple[Annotated[int, Field(ge=0, le=255)], ...] = Field(
         default=(0,),
@@ -142,7 +142,8 @@ class LocalEngineConfig(Section):
         default=0,
         ge=0,
         le=64,
-        description="Processes over which sources are spread; 0: one for every two cores, with a GPU for every eight.",
+        description="Processes over which sources are spread; 0: one for every two cores, with a GPU for every eight, "
+        "as often as it is named.",
     )
 
     @model_validator(mode="after")
@@ -153,7 +154,7 @@ class LocalEngineConfig(Section):
 
     @property
     def half(self) -> bool:
-        """Whether models compute in float16."""
+        """Whether the Re-ID model computes in float16."""
         return self.precision == "fp16"
 
     def turn(self, place: int) -> LocalEngineConfig:

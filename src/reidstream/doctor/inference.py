@@ -52,7 +52,7 @@ def models(question: Question) -> Result:
                 checked.append(entry.spec.name)
         embedder = open_embedder(resolve_model(config.embedding.model, "reid"), config.embedding, device, half=half)
         vectors = embedder.embed([noise[0], noise[1] // 2])
-        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device, half=half)
+        detector = open_detector(resolve_model(config.detector.model, "detector"), config.detector, device)
         detector.detect([ArrayPicture(noise[0])])
     except DeviceError as error:
         return Result(Status.FAILURE, str(error), "the lines on ONNX Runtime and CUDA say what to do; or use the CPU")

@@ -56,14 +56,12 @@ def open_detector(
     lean: bool = True,
     gpu: Gpu | None = None,
     many: bool = False,
-    half: bool = False,
 ) -> Detector:
     """The detector, loaded, warm and checked against its description.
 
     threads: ONNX Runtime threads inside one call, on the processor. lean: leave out what costs time and changes
     nothing; False runs the file as it is. gpu: pictures that lie in its memory are used there. many: of several
-    sources, so that batches there are worth waiting for. half: compute in float16, on a GPU. Raises ModelMismatch,
-    ModelNotFound or DeviceError.
+    sources, so that batches there are worth waiting for. Raises ModelMismatch, ModelNotFound or DeviceError.
     """
     if model.spec.task != "detector":
         raise ModelMismatch(f"{model.path}: expected a detector, but it is described as {model.spec.task!r}")
@@ -72,12 +70,12 @@ def open_detector(
         known = ", ".join([*FAMILIES, *OTHER_NAMES])
         raise ModelMismatch(f"{model.path}: unknown detector family {model.spec.family!r}; known are {known}")
     if not family.name.startswith("yolox") or model.spec.fit not in {None, family.fit}:
-        return _people_detector(model, family, config, device, threads, gpu, half)
+        return _people_detector(model, family, config, device, threads, gpu)
     session = _with_rows_alone(Session(model.path, intra=threads))
 
     def opened(shape: tuple[int, int] | None = None) -> Detector:
         spec = model.spec if shape is None else model.spec.model_copy(update={"input_size": shape[::-1]})
-        return _yolox_detector(session, spec, family, config, device, lean, gpu, _PATIENCE if many else 0.0, half)
+        return _yolox_detector(session, spec, family, config, device, lean, gpu, _PATIENCE if many else 0.0)
 
     if config.shape == "model" or not _takes_any_size(session, model.spec):
         return opened()
@@ -116,7 +114,6 @@ def _yolox_detector(
     lean: bool,
     gpu: Gpu | None,
     patience: float,
-    half: bool,
 ) -> Detector:
     make = partial(
         YoloxDetector,
@@ -137,7 +134,7 @@ def _yolox_detector(
         return answers[:, :, columns_of(column)]
 
     less_work = partial(only_person, column=column) if lean else None
-    fixed = fixed_graph(session, spec, DETECTED_TOGETHER, less_work, kept, half=half)
+    fixed = fixed_graph(session, spec, DETECTED_TOGETHER, less_work, kept)
     if gpu is None:
         return make(elsewhere=Elsewhere(_shared(fixed, device, gpu), BOX_COLUMNS if fixed.changed else column))
     size = fixed.size
@@ -153,7 +150,7 @@ def _yolox_detector(
     if lean and wide[1] <= _WORTH_IT * size[1] and spec.preprocessing.layout == "NCHW":
         change = partial(without_padding, column=column, content=wide, size=size)
         try:
-            less = fixed_graph(session, spec, fixed.rows, change, kept, wide, half)
+            less = fixed_graph(session, spec, fixed.rows, change, kept, wide)
         except ModelMismatch as error:
             logger.info("%s", error)
         else:
@@ -168,7 +165,6 @@ def _people_detector(
     device: Device,
     threads: int,
     gpu: Gpu | None,
-    half: bool,
 ) -> Detector:
     """A detector of any other family: its graph gets one output, which is the same for all of them."""
     from reidstream.models.graph.people import give_people
@@ -188,7 +184,7 @@ def _people_detector(
     if device == "cpu":
         network: Network = PackedSession(session, Packer(spec.preprocessing), most)
     else:
-        network = _shared(fixed_graph(session, spec, most, half=half), device, gpu)
+        network = _shared(fixed_graph(session, spec, most), device, gpu)
     return PeopleDetector(network, family, size, config.confidence, config.nms, spec.fit)
 
 

@@ -76,6 +76,8 @@ class FixedSession:
         self._next = 0
         if gpu is not None:
             self._options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+            # The number that it has anyway: where it is not said, each run raises and catches an exception about it.
+            self._options.add_run_config_entry("gpu_graph_id", "0")
             size = 4 * int(np.prod(shape))
             self._slots = [(gpu.pinned(size).view(np.float32).reshape(shape), gpu.mark()) for _ in range(2)]
         self._warm_up(fixed)

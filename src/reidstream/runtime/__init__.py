@@ -6,6 +6,7 @@ from reidstream.runtime.choice import beside, cuda_folder, onnxruntime
 from reidstream.runtime.cuda import (
     PROVIDER,
     Missing,
+    gpu_is_shared,
     missing_for_cuda,
     missing_for_decoding,
     see_only,
@@ -18,6 +19,7 @@ __all__ = [
     "Missing",
     "beside",
     "cuda_folder",
+    "gpu_is_shared",
     "missing_for_cuda",
     "missing_for_decoding",
     "onnxruntime",

@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from reidstream.errors import DeviceError, MissingDependency
@@ -18,6 +19,9 @@ PROVIDER = "CUDAExecutionProvider"
 _CUDA = "13.0"
 # CU_CTX_SCHED_BLOCKING_SYNC of CUDA's driver interface.
 _BLOCKING_SYNC = 4
+# Where NVIDIA's Multi-Process Service is asked for, if nobody says so.
+_SERVICE = "/tmp/nvidia-mps"
+_RUNNING = "nvidia-cuda-mps-control.pid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,13 @@ def see_only(device: str, gpus: Sequence[int]) -> None:
     variables = seeing(number)
     _chosen = _Chosen(number, os.environ.get("CUDA_VISIBLE_DEVICES"))
     os.environ.update(variables)
+
+
+def gpu_is_shared() -> bool:
+    """Whether NVIDIA's Multi-Process Service runs for this user: processes use a GPU at the same time then, else they
+    take turns on it."""
+    # Its pipes stay there when it ends.
+    return (Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _SERVICE) / _RUNNING).exists()
 
 
 def wait_without_spinning() -> None:

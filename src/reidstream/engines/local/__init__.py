@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import Engine
 from reidstream.engines.local.engine import LocalEngine
-from reidstream.engines.local.processes import LocalProcesses, gpu_decodes, processes_for
+from reidstream.engines.local.processes import LocalProcesses, beside_service, gpu_decodes, processes_for
 from reidstream.engines.local.source_reader import Observer
 from reidstream.inference import Detector, Embedder
 
@@ -25,6 +25,7 @@ def open_local_engine(
 
     What is called with frames, or is given instead of a model, lives in this process, and so does the engine then.
     """
+    config = beside_service(config, sources)
     processes = processes_for(config, sources)
     # Another GPU than the first is chosen in a process of its own, where nobody has used one yet. On a GPU one process
     # reads several sources and runs the models, and others track.

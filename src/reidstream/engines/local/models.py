@@ -62,7 +62,7 @@ def open_models(
     detector, embedder: used instead of the configured ones. gpu: where video is decoded, unless the configuration says
     so. Raises ModelError or DeviceError.
     """
-    device, half = config.local.device, config.local.half
+    device = config.local.device
     before = time.perf_counter()
     see_only(device, config.local.gpus)
     if gpu is None and device == "cuda" and config.local.decode == "auto":
@@ -72,9 +72,9 @@ def open_models(
     given = bool(sources) and all(source.detections or source.tracks for source in sources)
     if detector is None and not given:
         model = resolve_model(config.detector.model, "detector")
-        detector = open_detector(model, config.detector, device, gpu=gpu, many=len(sources) > 1, half=half)
+        detector = open_detector(model, config.detector, device, gpu=gpu, many=len(sources) > 1)
     embedder = embedder or open_embedder(
-        resolve_model(config.embedding.model, "reid"), config.embedding, device, gpu=gpu, half=half
+        resolve_model(config.embedding.model, "reid"), config.embedding, device, gpu=gpu, half=config.local.half
     )
     if device == "cuda":
         status.spend("warm-up", time.perf_counter() - before)

@@ -25,7 +25,7 @@ from reidstream.engines import EngineStatus
 from reidstream.engines.local.spent import Spent
 from reidstream.errors import EngineError
 from reidstream.inference import Detector, Embedder
-from reidstream.runtime import seeing
+from reidstream.runtime import gpu_is_shared, seeing
 from reidstream.sources.remembered import digests
 from reidstream.types import (
     EmbeddingSpace,
@@ -46,6 +46,8 @@ _EVENTS_WAITING = 256
 # to 930 frames/s, 3 gave 862, 1 gave 646: one waits for Python's lock, many take turns on the GPU. Without a GPU
 # 8 processes reach 93 % of what 16 do, in half the memory.
 _CORES_EACH = {"cpu": 2, "cuda": 8}
+# Sources from which on a second process with the models pays, beside the service that lets both use the GPU at once.
+_WORTH_TWO = 8
 
 
 class LocalProcesses:
@@ -297,8 +299,19 @@ def processes_for(config: Config, sources: Sequence[Any]) -> int:
     """In how many processes these sources are run: as configured, or as many as pay on this machine; one for every GPU
     at least."""
     gpus = len(config.local.gpus) if config.local.device == "cuda" else 1
-    wanted = config.local.processes or cores() // _CORES_EACH[config.local.device]
+    # A GPU that is named twice has two processes with models, each of which keeps as many others busy as one would.
+    often = gpus // len(set(config.local.gpus)) if config.local.device == "cuda" else 1
+    wanted = config.local.processes or cores() // _CORES_EACH[config.local.device] * often
     return max(1, min(len(sources), max(wanted, gpus)))
+
+
+def beside_service(config: Config, sources: Sequence[Any]) -> Config:
+    """The configuration for these sources on this machine: beside NVIDIA's Multi-Process Service the GPU has two
+    processes that run the models, unless somebody has named the GPUs."""
+    named = "gpus" in config.local.model_fields_set
+    if named or not gpu_decodes(config) or len(sources) < _WORTH_TWO or not gpu_is_shared():
+        return config
+    return config.model_copy(update={"local": config.local.model_copy(update={"gpus": 2 * config.local.gpus})})
 
 
 def gpu_decodes(config: Config) -> bool:

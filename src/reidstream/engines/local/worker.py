@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from reidstream.channel import Channel
 from reidstream.children import serve_parent
 from reidstream.engines import Engine
-from reidstream.engines.local.apart.messages import sendable
+from reidstream.engines.local.apart.messages import send, sendable
 from reidstream.engines.local.apart.tracking import TrackingEngine
 from reidstream.engines.local.apart.turns import take_short_turns
 from reidstream.engines.local.engine import LocalEngine
@@ -78,7 +78,7 @@ def _send(engine: Engine, out: Channel[Event], answers: Connection) -> None:
             batch = [event]
             while len(out) and len(batch) < _AT_ONCE:
                 batch.append(next(events))
-            answers.send(("events", batch, Spent.of(engine.status)))
+            send(answers, ("events", batch, Spent.of(engine.status)))
     except OSError:
         # The other side has died.
         out.abandon()

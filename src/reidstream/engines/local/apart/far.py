@@ -14,7 +14,7 @@ import numpy as np
 
 from reidstream.config import SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.local.apart.messages import Head, Looked
+from reidstream.engines.local.apart.messages import Head, Looked, send
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.sampling import Encode, FrameCrops, Vectors
 from reidstream.engines.local.source_reader import Found, Item, Read
@@ -45,7 +45,7 @@ class Link:
     def say(self, *message: Any) -> None:
         """To a process that has gone it does not matter."""
         with self._sending, contextlib.suppress(OSError):
-            self._connection.send(message)
+            send(self._connection, message)
 
     def ask(self, kind: str, *values: Any) -> tuple[int, Future[Any]]:
         """Say it with a number, which is returned; the answer comes into the future."""

@@ -13,7 +13,7 @@ from typing import Any
 from reidstream.channel import Channel
 from reidstream.config import Config, SourceConfig
 from reidstream.engines import EngineStatus
-from reidstream.engines.local.apart.messages import Head, Looked, People, sendable
+from reidstream.engines.local.apart.messages import Head, Looked, People, send, sendable
 from reidstream.engines.local.detecting import Detecting
 from reidstream.engines.local.inbox import Inbox
 from reidstream.engines.local.models import Models
@@ -136,7 +136,7 @@ class _Side:
     def _say(self, message: Any) -> None:
         """To a process that has gone it does not matter; ``_hear`` finds out."""
         with self._sending, contextlib.suppress(OSError):
-            self._connection.send(message)
+            send(self._connection, message)
 
     def _hear(self) -> None:
         try:
