@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.labelled_scenes import EMBEDDER
 from benchmarks.regimes import cameras, evidence_from, load_crops
 from reidstream.config.gallery import GalleryConfig
 from reidstream.config.identities import IdentityConfig
@@ -55,7 +56,8 @@ def made_up(folder: Path, seed: int = 7, people: int = 40, visits: int = 4) -> d
             name = f"{len(tracklets):032x}"
             truth[name] = person
             tracklets.append(_tracklet(name, "camera", start, start + 10.0, looks.astype(np.float32), 5, 1.0, 0.8))
-    fill(folder, _SIZE, sorted(tracklets, key=lambda tracklet: tracklet.start_wall))
+    space = EmbeddingSpace("made-up", "made-up", _SIZE)
+    fill(folder, space, sorted(tracklets, key=lambda tracklet: tracklet.start_wall))
     return truth
 
 
@@ -65,7 +67,8 @@ def market(folder: Path, cache: Path, people: int = 100, rate: float = 0.6) -> d
     final = np.random.default_rng(11).permutation(np.unique(crops.names[:, 0]))[451:]
     visits = cameras(crops, final, people, rate, 1100)
     evidence, truth = evidence_from(crops, visits, 0.25, np.random.default_rng(1100))
-    fill(folder, evidence.vectors.shape[1], [_seen(evidence, row) for row in range(len(truth))])
+    space = EmbeddingSpace(crops.space, Path(EMBEDDER).name, evidence.vectors.shape[1])
+    fill(folder, space, [_seen(evidence, row) for row in range(len(truth))])
     return {f"{row:032x}": int(person) for row, person in enumerate(truth.tolist())}
 
 
@@ -111,9 +114,8 @@ def _tracklet(
     )
 
 
-def fill(folder: Path, size: int, tracklets: list[Tracklet]) -> None:
+def fill(folder: Path, space: EmbeddingSpace, tracklets: list[Tracklet]) -> None:
     """Store tracklets in a new gallery and decide who is who."""
-    space = EmbeddingSpace("benchmark", "benchmark", size)
     config = GalleryConfig(index="exact")
     with Gallery.open(folder, write=True, create=True, space=space, config=config) as gallery:
         for camera in dict.fromkeys(tracklet.source for tracklet in tracklets):

@@ -26,6 +26,7 @@ from reidstream.models.spec import ResolvedModel
 from reidstream.runtime import Missing, onnxruntime
 from reidstream.sources.frame import ArrayPicture, Picture, Pixels
 from reidstream.types import Detections, EmbeddingSpace, FloatArray
+from tests.gpu.standin import HostGpu
 
 MakeModel = Callable[..., ResolvedModel]
 
@@ -162,6 +163,13 @@ def test_a_row_does_not_depend_on_its_neighbours_or_its_place() -> None:
     together = session.run(pictures)
     np.testing.assert_array_equal(session.run(pictures[::-1])[::-1], together)
     np.testing.assert_array_equal(session.run([pictures[4]])[0], together[4])
+
+
+def test_a_run_on_a_gpu_says_which_graph_it_replays(embedder_model: MakeModel) -> None:
+    """Else ONNX Runtime raises and catches an exception in every run."""
+    model = embedder_model()
+    session = FixedSession(fixed_graph(Session(model.path), model.spec, 6), "cpu", HostGpu())
+    assert session._options.get_run_config_entry("gpu_graph_id") == "0"
 
 
 class _Recording:

@@ -127,6 +127,37 @@ def test_somebody_who_comes_to_a_display_is_a_person() -> None:
     assert film.track(6, 3, at_rest, walks=True)
 
 
+def swaying(n: int) -> float:
+    """A little: neighbouring pictures are much alike, and yet no two are the same."""
+    return float(16 * np.sin(n / 9))
+
+
+def test_who_sits_for_long_stays_a_person_where_passers_make_it_look_like_a_display() -> None:
+    film = Film()
+    # Taken together they are a display: motionless, and somebody else each time.
+    for who in (0, 1, 2):
+        film.track(4, who, at_rest)
+    assert film.waiting() == 0
+    # Nobody saw them come, and they hardly move; in between others stop in front of them for a moment.
+    for passers in ((4, 5), (6, 7)):
+        assert film.track(14, 3, swaying)
+        for passer in passers:
+            assert not film.track(3, passer, at_rest)
+            # It is known whose place that is.
+            assert film.track(4, 3, at_rest)
+    film.track(34, 3, swaying, ends=False)
+    assert film.when_over() == [False] * 3 + [True] * 11
+
+
+def test_a_display_that_shows_one_picture_for_long_is_still_a_thing() -> None:
+    film = Film()
+    for who in (0, 1, 2, 0):
+        film.track(4, who, at_rest)
+    film.track(14, 1, at_rest)
+    film.track(4, 2, at_rest)
+    assert film.when_over() == [False] * 6
+
+
 def test_who_stayed_at_a_place_for_a_short_time_is_stored_when_nothing_like_it_has_come_there() -> None:
     film = Film()
     assert not film.track(4, 0, at_rest)

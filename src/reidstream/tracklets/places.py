@@ -3,7 +3,8 @@
 One short track says little: people, too, stand still for three seconds. But nobody takes somebody else's place to the
 pixel, motionless, without ever having walked there. And what was seen five times for three seconds at one place, always
 with the same picture, has been there all the time. So whoever was at one place for a short time waits for what comes
-there next (``Stay.waits``), and is told from a thing by what was there before and after.
+there next (``Stay.waits``), and is told from a thing by what was there before and after. Who was there for long and
+moved as the living do is somebody, and the place is theirs: people sit for hours, and others pass in front of them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ _MOST_PLACES, _MOST_VISITS, _MOST_PICTURES = 64, 8, 6
 class Stay:
     """One track that never left its place.
 
-    look: float32 (d,), unit length. unmoving: whether its pictures, or its box where there are too few, say so. waits:
+    look: float32 (d,), unit length. unmoving: whether its pictures, or its box where there are too few, say so. lived:
+    whether it was seen for as long as a thing has to be, and its pictures changed as those of somebody living. waits:
     whether what comes to its place is to be seen before it is stored. thing: whether it is one, which may become known
     later.
     """
@@ -49,6 +51,7 @@ class Stay:
     end: float
     look: FloatArray
     unmoving: bool
+    lived: bool
     waits: bool
     times: tuple[float, ...]
     boxes: tuple[FloatArray, ...]
@@ -58,11 +61,17 @@ class Stay:
 
 @dataclass(slots=True)
 class _Place:
-    """display: something else came to it again and again, and none of it walked there."""
+    """display: something else came to it again and again, and none of it walked there. somebody: who was seen to live
+    there last."""
 
     box: npt.NDArray[np.float64]
     stays: list[Stay] = field(default_factory=list)
     display: bool = False
+    somebody: Stay | None = None
+
+    def is_of(self, stay: Stay) -> bool:
+        """Whether a stay is one of whoever lived there."""
+        return self.somebody is not None and float(self.somebody.look @ stay.look) >= _SOMEBODY_ELSE
 
 
 def longest_wait(seconds: float) -> float:
@@ -94,6 +103,14 @@ class StillPlaces:
             return None
         stay = self._stay_of(path, held)
         place = self._place_of(_median_box(path), remembers)
+        if stay.lived:
+            # Somebody sits or stands there. Who passed in front of them made it look like a display before.
+            if remembers:
+                place.stays, place.display, place.somebody = [], False, stay
+            return stay
+        if place.is_of(stay):
+            stay.waits = False
+            return stay
         known, display = self._things(place, stay)
         if remembers:
             place.stays = [*place.stays, stay][-_MOST_VISITS:]
@@ -107,8 +124,9 @@ class StillPlaces:
         """The earlier stays that are those of a thing by what an open track shows so far."""
         if walked(path):
             return []
-        known, _ = self._things(self._place_of(_median_box(path), False), self._stay_of(path, held))
-        return known
+        stay = self._stay_of(path, held)
+        place = self._place_of(_median_box(path), False)
+        return [] if stay.lived or place.is_of(stay) else self._things(place, stay)[0]
 
     def _stay_of(self, path: TrackPath, held: HeldCrops) -> Stay:
         likeness = picture_likeness(held.times, held.boxes, held.crops)
@@ -121,6 +139,7 @@ class StillPlaces:
             end=end,
             look=(look / max(float(np.linalg.norm(look)), 1e-9)).astype(np.float32),
             unmoving=unmoving,
+            lived=end - start >= self._seconds and likeness is not None and likeness < SAME_PICTURE,
             # Without pictures there is hardly any telling what came before and after.
             waits=end - start < self._seconds and any(is_picture(crop) for crop in held.crops),
             times=tuple(held.times[row] for row in few),
