@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from reidstream.boxes import non_maximum, non_maximum_each, pairwise_iou
+from reidstream.boxes import aligned_iou, non_maximum, non_maximum_each, pairwise_iou
 from reidstream.types import FloatArray
 
 
@@ -15,6 +15,15 @@ def test_iou_of_boxes_worked_out_by_hand() -> None:
     a = np.array([[0, 0, 10, 10], [5, 5, 5, 5]], np.float32)
     b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [5, 5, 5, 5]], np.float32)
     np.testing.assert_allclose(pairwise_iou(a, b), [[1, 1 / 3, 0, 0], [0, 0, 0, 0]], atol=1e-6)
+
+
+def test_the_overlap_of_boxes_row_by_row_is_that_of_the_same_pairs() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.uniform(0, 50, (40, 4)).astype(np.float32) for _ in range(2))
+    for boxes in (a, b):
+        boxes[:, 2:] += boxes[:, :2]
+    a[0], b[0] = 0, 0
+    np.testing.assert_allclose(aligned_iou(a, b), np.diagonal(pairwise_iou(a, b)), atol=1e-6)
 
 
 def _boxes(corners: FloatArray) -> FloatArray:

@@ -23,6 +23,18 @@ def pairwise_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     return iou
 
 
+def aligned_iou(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Intersection over union of each xyxy box with the one of the same row: float32 (n,), 0 where both are empty.
+
+    a, b: float32 (n, 4).
+    """
+    sides = np.maximum(np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]), 0)
+    inner = sides.prod(axis=1)
+    union = (a[:, 2:] - a[:, :2]).prod(axis=1) + (b[:, 2:] - b[:, :2]).prod(axis=1) - inner
+    iou: FloatArray = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
+    return iou
+
+
 def whole_pixels(box: FloatArray, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The pixels of an xyxy box (4,) in a picture of this width and height: inside it, and at least one."""
     x1, y1, x2, y2 = box.tolist()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reidstream.identities.refining import _Groups
+from tests.identities.given_rows import given_rows
 
 
 def groups(
@@ -22,7 +23,7 @@ def groups(
     time = rng.normal(size=(n, n)).astype(np.float32) * timed
     label = rng.integers(0, 4, n) if labels is None else np.array(labels)
     start = rng.uniform(0, 100, n)
-    return _Groups(label, alike, weight, np.zeros((n, n), bool), start, time, 0.5), alike, weight
+    return _Groups(label, alike, weight, given_rows(start), time, 0.5), alike, weight
 
 
 def together(held: _Groups) -> None:
@@ -83,13 +84,12 @@ def test_a_row_that_fits_its_own_chain_best_stays_there(count: int) -> None:
     np.fill_diagonal(alike, 0.0)
     # A row's time to itself is never asked for.
     time = np.where(np.eye(n, dtype=bool), -50.0, 0.0).astype(np.float32)
-    nobody = np.zeros((n, n), bool)
-    held = _Groups(who, alike, np.ones(n), nobody, np.arange(n, dtype=float), time, 0.0)
+    held = _Groups(who, alike, np.ones(n), given_rows(np.arange(n, dtype=float)), time, 0.0)
     assert held.move_each(np.zeros(n, bool)) == 0
     # Whoever is in the wrong one goes over.
     wrong = who.copy()
     wrong[0] = 1
-    held = _Groups(wrong, alike, np.ones(n), nobody, np.arange(n, dtype=float), time, 0.0)
+    held = _Groups(wrong, alike, np.ones(n), given_rows(np.arange(n, dtype=float)), time, 0.0)
     assert held.move_each(np.zeros(n, bool)) == 1
     assert (held.label == who).all()
 
@@ -100,7 +100,7 @@ def test_nobody_moves_to_or_joins_whom_they_certainly_are_not() -> None:
     excluded = np.zeros((3, 3), bool)
     excluded[0, 1] = excluded[1, 0] = True
     silent = np.zeros((3, 3), np.float32)
-    held = _Groups(np.array([0, 1, 2]), alike, np.ones(3), excluded, np.arange(3.0), silent, 0.0)
+    held = _Groups(np.array([0, 1, 2]), alike, np.ones(3), given_rows(np.arange(3.0), excluded), silent, 0.0)
     held.join()
     assert held.label[0] != held.label[1]
     assert held.label[2] in (held.label[0], held.label[1])

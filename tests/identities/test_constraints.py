@@ -52,6 +52,15 @@ def test_one_after_the_other_may_be_one_person() -> None:
     assert not two_people((0, 0.0, 10.0), (0, 500.0, 510.0))
 
 
+def test_of_boxes_on_each_other_the_times_say_nothing() -> None:
+    camera, start, end = np.zeros(4, np.int64), np.zeros(4), np.full(4, 10.0)
+    doubled = np.array([[0, 2], [1, 3]])
+    found = TimeTable(camera, start, end, Cameras.independent(1), OVERLAP, doubled).excluded(range(4), range(4))
+    two = ~np.eye(4, dtype=bool)
+    two[[0, 2, 1, 3], [2, 0, 3, 1]] = False
+    np.testing.assert_array_equal(found | np.eye(4, dtype=bool), two | np.eye(4, dtype=bool))
+
+
 def test_at_once_in_two_cameras_only_where_views_may_overlap() -> None:
     at_once = (0, 0.0, 10.0), (1, 0.0, 10.0)
     assert not two_people(*at_once, cameras=Cameras.independent(2))

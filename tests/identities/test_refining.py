@@ -19,6 +19,7 @@ from reidstream.identities.resolving import resolve
 from reidstream.identities.travel import TravelTimes, successions
 from reidstream.types import FloatArray
 from tests.identities.conftest import Fill, Visit
+from tests.identities.given_rows import given_rows
 
 PLACE = (100.0, 50.0, 150.0, 200.0)
 ELSEWHERE = (400.0, 50.0, 450.0, 200.0)
@@ -122,9 +123,7 @@ def test_who_could_be_either_of_two_by_looks_is_who_had_the_time_to_come(fill: F
         begun,
         looks,
         np.ones(len(who)),
-        np.zeros(looks.shape, bool),
-        np.zeros(len(who), bool),
-        evidence.start,
+        given_rows(evidence.start),
         (nothing, nothing, np.zeros(0, np.float32)),
         TravelTimes(evidence, Cameras.separate(3)),
         0.0,
@@ -199,9 +198,8 @@ def test_what_was_only_seen_in_part_founds_nobody_who_can_be_somebody_else() -> 
         evidence = (nothing, nothing, np.zeros(0, np.float32))
         silent = np.zeros((4, 4), np.float32)
         times = SimpleNamespace(ratios=lambda p, q: silent.copy())
-        fixed = np.zeros(4, bool)
         began = np.array([0, 0, 1, 1])
-        group, _ = refined(began, looks, np.array(clarity), apart, fixed, start, evidence, times, least)  # type: ignore[arg-type]
+        group, _ = refined(began, looks, np.array(clarity), given_rows(start, apart), evidence, times, least)  # type: ignore[arg-type]
         return list(group.tolist())
 
     poor = [0.9, 0.9, 0.4, 0.4]
@@ -224,7 +222,7 @@ def chains(ratios: FloatArray, label: list[int], weight: list[float], time: Floa
     looks = (ratios * weights * weights[:, None]).astype(np.float32)
     np.fill_diagonal(looks, 0.0)
     n = len(label)
-    return _Groups(np.array(label), looks, weights, np.zeros((n, n), bool), np.arange(float(n)), time, least)
+    return _Groups(np.array(label), looks, weights, given_rows(np.arange(float(n))), time, least)
 
 
 def test_poor_looks_that_are_nobodys_go_to_whom_they_fit_unless_they_were_said_to_be_somebody() -> None:

@@ -54,6 +54,7 @@ class TimeTable:
     """Answers which tracklets cannot be one person because of when and where they were seen.
 
     camera: int64 (n,). start, end: float64 (n,), wall seconds. overlap: seconds that two must be seen together.
+    doubled: int64 (k, 2), pairs of rows of which that says nothing, the smaller first and in ascending order.
     """
 
     def __init__(
@@ -63,10 +64,12 @@ class TimeTable:
         end: npt.NDArray[np.float64],
         cameras: Cameras,
         overlap: float,
+        doubled: IntArray | None = None,
     ) -> None:
         self._camera, self._start, self._end = camera, start, end
         self._cameras = cameras
         self._overlap = overlap
+        self._doubled = np.zeros(0, np.int64) if doubled is None else doubled[:, 0] * len(camera) + doubled[:, 1]
 
     def weights_together(
         self, pairs: IntArray, weights: npt.NDArray[np.float64], turns: npt.NDArray[np.float64]
@@ -107,6 +110,10 @@ class TimeTable:
         gap = -together
         too_fast = (gap < self._cameras.travel[cameras] - self._overlap) & ~self._cameras.together[cameras]
         excluded: npt.NDArray[np.bool_] = clash | (too_fast & (self._cameras.travel[cameras] > 0))
+        if len(self._doubled) and excluded.any():
+            keys = np.minimum(i, j) * len(self._camera) + np.maximum(i, j)
+            at = np.minimum(np.searchsorted(self._doubled, keys), len(self._doubled) - 1)
+            excluded &= self._doubled[at] != keys
         return excluded
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from reidstream.expected_looks import ANY, ExpectedLooks, expected_named
 from reidstream.gallery import Gallery
+from reidstream.identities.doubled import doubled
 from reidstream.types import FloatArray, IntArray
 
 _LEAST_PURE = 0.1
@@ -30,7 +31,8 @@ class Evidence:
     embedding speaks for that person: its purity, and less when it rests on few or poor crops. strength: float32 (n,),
     how many crops it rests on, each counted by its quality and all by purity. entry, exit: float32 (n, 4), the first
     and the last box, xyxy; zeros where unknown. entering, leaving: float32 (n, 2), how the middle of the box moves
-    there, pixels a second. expected: what is usual in the embedding space.
+    there, pixels a second. expected: what is usual in the embedding space. doubled: int64 (k, 2), pairs of rows that
+    may be two boxes on one person, the smaller first and in ascending order (see the module of that name).
     """
 
     ids: list[str]
@@ -52,6 +54,7 @@ class Evidence:
     entering: FloatArray
     leaving: FloatArray
     expected: ExpectedLooks = ANY
+    doubled: IntArray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,16 +65,21 @@ class Evidence:
         first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         held = np.arange(first[-1]) + np.repeat(self.first[rows] - first[:-1], counts)
         by_row = {
-            field.name: getattr(self, field.name)[rows]
-            for field in fields(self)
-            if field.name not in ("ids", "cameras", "prototypes", "first", "weights", "expected")
+            column.name: getattr(self, column.name)[rows]
+            for column in fields(self)
+            if column.name not in ("ids", "cameras", "prototypes", "first", "weights", "expected", "doubled")
         }
+        place = np.full(len(self), -1)
+        place[rows] = np.arange(len(rows))
+        pairs = np.sort(place[self.doubled], axis=1)
+        pairs = pairs[pairs[:, 0] >= 0]
         return replace(
             self,
             ids=[self.ids[row] for row in rows.tolist()],
             prototypes=self.prototypes[held],
             first=first,
             weights=self.weights[held],
+            doubled=pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))],
             **by_row,
         )
 
@@ -104,14 +112,15 @@ def evidence_of(
     crops = rows.embeddings_used * rows.quality
     tracks = np.stack([np.unique(rows.content, return_inverse=True)[1], rows.track_id.astype(np.int64)], axis=1)
     _, track = np.unique(tracks, axis=0, return_inverse=True)
+    start, end = rows.start_wall - ahead, rows.end_wall - ahead
     return Evidence(
         ids,
         cameras.tolist(),
         camera.astype(np.int64),
         track.astype(np.int64).reshape(-1),
         rows.part,
-        rows.start_wall - ahead,
-        rows.end_wall - ahead,
+        start,
+        end,
         vectors,
         held.vectors[order],
         np.searchsorted(held.owner[order], np.arange(len(ids) + 1)).astype(np.int64),
@@ -122,6 +131,7 @@ def evidence_of(
         *gallery.ends(ids),
         *gallery.velocities(ids),
         expected,
+        doubled(gallery, ids, camera, start, end, vectors, expected.strangers),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from reidstream.identities.travel import TravelTimes, successions
+from reidstream.identities.turns import take_turns
 from reidstream.types import FloatArray, IntArray
 
 # How often travel times are learnt anew from the grouping that they led to; sweeps over all tracklets each time.
@@ -26,13 +28,27 @@ _UNLIKE, _COMPARED = -2.0, 12
 Chain = list[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is known of n rows before looking.
+
+    start, end: float64 (n,), seconds. fixed: bool (n,), rows that stay with their group. excluded: bool (n, n), who is
+    two people. said: bool (n, n), of these whom somebody said to be; of others it may turn out that they are one person
+    who is there in turns.
+    """
+
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+    fixed: npt.NDArray[np.bool_]
+    excluded: npt.NDArray[np.bool_]
+    said: npt.NDArray[np.bool_]
+
+
 def refined(
     group: IntArray,
     looks: FloatArray,
     weight: npt.NDArray[np.float64],
-    excluded: npt.NDArray[np.bool_],
-    fixed: npt.NDArray[np.bool_],
-    start: npt.NDArray[np.float64],
+    given: Given,
     continued: tuple[IntArray, IntArray, FloatArray],
     travel: TravelTimes,
     least: float,
@@ -41,9 +57,8 @@ def refined(
     there, float64 (n,).
 
     group: int64 (n,), where to begin. looks: float32 (n, n), log-likelihood ratios of pairs; the diagonal is not used.
-    weight: float64 (n,), how clear each row's looks are and how much they count, 0..1. excluded: bool (n, n), who is
-    certainly two people. fixed: bool (n,), rows that stay with their group. start: float64 (n,), seconds. continued:
-    see ``continuations``; between these rows the time says nothing else. least: the log-likelihood ratio that joining
+    weight: float64 (n,), how clear each row's looks are and how much they count, 0..1. continued: see
+    ``continuations``; between these rows the time says nothing else. least: the log-likelihood ratio that joining
     needs.
     """
     n = len(group)
@@ -53,17 +68,17 @@ def refined(
     on = np.zeros((n, n), bool)
     on[earlier, later] = True
     for _ in range(_LESSONS):
-        p, q = successions(group, start)
+        p, q = successions(group, given.start)
         learn = ~on[p, q]
         time = travel.ratios(p[learn], q[learn])
         time[earlier, later] = worth
-        groups = _Groups(group, looks, weight, excluded, start, time, least)
+        groups = _Groups(group, looks, weight, given, time, least)
         for _ in range(_SWEEPS):
-            moved = groups.move_each(fixed)
+            moved = groups.move_each(given.fixed)
             if not groups.join() and not moved:
                 break
         group = groups.label
-    groups.give_up_weak(fixed)
+    groups.give_up_weak(given.fixed)
     time *= _BELIEVED
     time[earlier, later] = worth
     return groups.label, groups.times(time)
@@ -82,15 +97,14 @@ class _Groups:
         label: IntArray,
         looks: FloatArray,
         weight: npt.NDArray[np.float64],
-        excluded: npt.NDArray[np.bool_],
-        start: npt.NDArray[np.float64],
+        given: Given,
         time: FloatArray,
         least: float,
     ) -> None:
         n = len(label)
-        self._weight = weight
-        self._looks, self._excluded, self._time, self._least = looks, excluded, time, least
-        order = np.lexsort((np.arange(n), start))
+        self._weight, self._given = weight, given
+        self._looks, self._excluded, self._time, self._least = looks, given.excluded, time, least
+        order = np.lexsort((np.arange(n), given.start))
         self._ranks: list[int] = np.argsort(order).tolist()
         self.label = np.unique(label, return_inverse=True)[1].astype(np.int64)
         self._chains: dict[int, Chain] = {}
@@ -143,8 +157,8 @@ class _Groups:
         return found
 
     def _candidate_pairs(self) -> list[tuple[int, int]]:
-        """Pairs of chains, the smaller label first, that look alike enough to be compared, are nowhere certainly two
-        people, and can gain as much as a join needs."""
+        """Pairs of chains, the smaller label first, that look alike enough to be compared, may be one person for all
+        that contradicts it, and can gain as much as a join needs."""
         names, place = np.unique(self.label, return_inverse=True)
         order = np.argsort(place, kind="stable")
         begins = np.searchsorted(place[order], np.arange(len(names)))
@@ -161,7 +175,9 @@ class _Groups:
         most = 2 * np.maximum(np.maximum(times, times.T), 0.0) + 2 * max(0.0, -float(self._time.min(initial=0.0)))
         with np.errstate(divide="ignore"):
             enough = (alike >= np.exp(_UNLIKE)) & (np.log(alike) + most >= self._least - 1e-3)
-        a, b = np.nonzero(np.triu(enough & ~between(self._excluded, np.logical_or), 1))
+        # Who takes turns contradicts each other more rarely than not, and each row of the shorter makes two changes.
+        against, counts = between(self._excluded.astype(np.int32), np.add), np.bincount(place)
+        a, b = np.nonzero(np.triu(enough & (against < 2 * np.minimum(counts, counts[:, None])), 1))
         return list(zip(names[a].tolist(), names[b].tolist(), strict=True))
 
     def _move(self, row: int, to: int) -> None:
@@ -215,11 +231,19 @@ class _Groups:
     def _gain(self, a: int, b: int) -> float:
         one, other = self._chains[a], self._chains[b]
         pairs = np.ix_(one, other)
-        if self._excluded[pairs].any():
+        mean = self._looks[pairs].sum(dtype=np.float64) / (self._weight[one].sum() * self._weight[other].sum())
+        looks = float(np.log(mean))
+        if self._excluded[pairs].any() and (looks < self._least or not self._are_there_in_turns(one, other)):
             return -np.inf
         times = self._times(self._with(one, other)) - self._times(one) - self._times(other)
-        mean = self._looks[pairs].sum(dtype=np.float64) / (self._weight[one].sum() * self._weight[other].sum())
-        return float(np.log(mean)) + times / min(len(one), len(other))
+        return looks + times / min(len(one), len(other))
+
+    def _are_there_in_turns(self, one: Chain, other: Chain) -> bool:
+        """Whether what contradicts that two chains are one person may be the tracker's mistake."""
+        given = self._given
+        return not given.said[np.ix_(one, other)].any() and take_turns(
+            one, other, given.start, given.end, given.excluded
+        )
 
     def _added(self, chain: Chain, row: int) -> float:
         """What the times before and after a row say when it comes into a chain that does not hold it."""

@@ -30,7 +30,7 @@ from reidstream.identities.how_many import Likeliest, how_many
 from reidstream.identities.lasting import PROOF, lasting
 from reidstream.identities.linkage import UNLIKE, Linkage
 from reidstream.identities.memberships import Likeness, memberships, without_doubtful
-from reidstream.identities.refining import refined
+from reidstream.identities.refining import Given, refined
 from reidstream.identities.similarity import candidates, likeness, sampled_strangers
 from reidstream.identities.strangers import Strangers
 from reidstream.identities.travel import TravelTimes
@@ -147,7 +147,7 @@ def _grouped(
     if n == 0:
         none, few = np.zeros(0, np.int64), np.zeros(0, np.float32)
         return Resolution(none, few, none, few, calibration, float("inf"), cameras, 0.0)
-    table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
+    table = _timetable(evidence, cameras, config)
     i, j, ratio = pairs.i, pairs.j, proof(pairs, read)
     clarity = clarity_of(evidence.strength)
     begun = groups_of(n, [*map(tuple, links.same.tolist()), *continued(evidence)])
@@ -164,11 +164,14 @@ def _grouped(
     if n <= _REFINED:
         looks = np.full((n, n), UNLIKE, np.float32)
         looks[i, j] = looks[j, i] = ratio
-        excluded = _certainly_two(n, table, begun, links)
-        travel = TravelTimes(evidence, cameras)
-        least = odds - prior
-        group, times = refined(group, looks, clarity, excluded, fixed, evidence.start, following, travel, least)
+        said = _said_to_be_two(n, begun, links)
+        excluded = _certainly_two(n, table, begun) | said
+        given = Given(evidence.start, evidence.end, fixed, excluded, said)
+        travel, least = TravelTimes(evidence, cameras), odds - prior
+        group, times = refined(group, looks, clarity, given, following, travel, least)
         alike = read.ratio
+        # Of some it was found not to be so.
+        excluded[group[:, None] == group[None, :]] = False
     else:
         i, j, alike = _going_on(i, j, read.ratio, following, n)
     found = Likeness(np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([alike, alike]), clarity)
@@ -210,7 +213,7 @@ def strangers_of(evidence: Evidence, config: IdentityConfig) -> Strangers:
 
 def needed_odds(evidence: Evidence, pairs: Pairs, read: Fitted, cameras: Cameras, config: IdentityConfig) -> float:
     """The log-odds that joins need here so that no more than the accepted risk of them is wrong."""
-    table = TimeTable(evidence.camera, evidence.start, evidence.end, cameras, config.overlap)
+    table = _timetable(evidence, cameras, config)
     linkage = Linkage(clarity_of(evidence.strength), table, groups_of(len(evidence), continued(evidence)), HumanLinks())
     linkage.add_pairs(pairs.i, pairs.j, proof(pairs, read))
     return linkage.run(read.calibration.prior, config.false_merges)
@@ -245,7 +248,7 @@ def compared(
     apart = _cannot_link(n, label, links, i, j)
 
     def read(believed: Cameras) -> tuple[Pairs, Fitted]:
-        table = TimeTable(evidence.camera, evidence.start, evidence.end, believed, config.overlap)
+        table = _timetable(evidence, believed, config)
         # What people say is not known for free: they were asked where it was doubtful.
         clash = table.excluded_pairs(i, j) & ~certain
         free = n * (n - 1) / 2 - float(clash.sum())
@@ -267,7 +270,7 @@ def compared(
     if config.cameras == "independent" or count < 2:
         return pairs, found, independent
     across = evidence.camera[i] != evidence.camera[j]
-    table = TimeTable(evidence.camera, evidence.start, evidence.end, independent, config.overlap)
+    table = _timetable(evidence, independent, config)
     shares = mutual_shares(i[across], j[across], found.ratio[across] + found.calibration.prior, n)
     believed = inferred_cameras(table, np.stack([i[across], j[across]], axis=1), shares, count)
     if believed.together.any():
@@ -305,18 +308,30 @@ def mutual_shares(i: IntArray, j: IntArray, odds: npt.NDArray[np.float64], n: in
     return shares
 
 
-def _certainly_two(n: int, table: TimeTable, begun: IntArray, links: HumanLinks) -> npt.NDArray[np.bool_]:
-    """bool (n, n): rows that are two people. begun: int64 (n,), groups of what is certainly one person."""
+def _timetable(evidence: Evidence, cameras: Cameras, config: IdentityConfig) -> TimeTable:
+    camera, start, end = evidence.camera, evidence.start, evidence.end
+    return TimeTable(camera, start, end, cameras, config.overlap, evidence.doubled)
+
+
+def _certainly_two(n: int, table: TimeTable, begun: IntArray) -> npt.NDArray[np.bool_]:
+    """bool (n, n): rows that are two people by when and where they were seen. begun: int64 (n,), groups of what is
+    certainly one person."""
     everyone = np.arange(n)
     rows = [table.excluded(everyone[a : a + 256], everyone) for a in range(0, n, 256)]
     excluded: npt.NDArray[np.bool_] = np.concatenate(rows)
-    for a, b in links.different.tolist():
-        one, other = np.flatnonzero(begun == begun[a]), np.flatnonzero(begun == begun[b])
-        excluded[np.ix_(one, other)] = True
-        excluded[np.ix_(other, one)] = True
     # Whatever the times say: nobody is somebody else than themselves, or than who they were labelled to be.
     excluded[begun[:, None] == begun[None, :]] = False
     return excluded
+
+
+def _said_to_be_two(n: int, begun: IntArray, links: HumanLinks) -> npt.NDArray[np.bool_]:
+    """bool (n, n): rows that are two people because somebody said so; see ``_certainly_two``."""
+    said = np.zeros((n, n), bool)
+    for a, b in links.different.tolist():
+        one, other = np.flatnonzero(begun == begun[a]), np.flatnonzero(begun == begun[b])
+        said[np.ix_(one, other)] = said[np.ix_(other, one)] = True
+    said[begun[:, None] == begun[None, :]] = False
+    return said
 
 
 def _cannot_link(n: int, label: IntArray, links: HumanLinks, i: IntArray, j: IntArray) -> npt.NDArray[np.bool_]:
