@@ -6,8 +6,9 @@ SCENE: a folder that `reidstream synth` made; FOLDER: its gallery (benchmarks/re
 used. One camera of it is read anew as fast as its frames are due, with the embedded models; on the list is everybody
 whom another camera has seen. Measured is the time from a track's first frame to the committed event AlertRaised, of a
 rule about listed people and of one about anybody, which waits for no evidence; who is meant is compared with the
-labels. Frames are read on time or, by what "late_most" says, later: then the machine was too slow, and the times hold
-that.
+labels. ``in_view`` of the alerts came before their track's last frame, and ``picture`` is from the picture that they
+were raised by (who is told of at the end waits for the tracker's patience, too). Frames are read on time or, by what
+"late_most" says, later: then the machine was too slow, and the times hold that.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ def measure(folder: Path, kept: Path, camera: str | None, seconds: float, place:
     fps = summary.sources[name].frames / max(summary.seconds, 1e-6)
     with Gallery.open(place) as gallery:
         raised = {e.payload["alert"]: e for e in all_events_after(gallery, before) if e.kind == ALERT_RAISED}
-        truth = {one.tracklet: one.person for one in match_tracklets(gallery.tracklets(), scene.truth)}
+        stored = list(gallery.tracklets())
+        truth = {one.tracklet: one.person for one in match_tracklets(stored, scene.truth)}
+        ended = {one.id: one.end_media for one in stored}
         with gallery.read() as connection:
             rows = [row for row in connection.execute(select(alert_table)).all() if row.id in raised]
     found: dict[str, Any] = {
@@ -110,6 +113,12 @@ def measure(folder: Path, kept: Path, camera: str | None, seconds: float, place:
             found[f"{rule_name}_seconds_p50"] = float(np.median(after))
             found[f"{rule_name}_seconds_p90"] = float(np.quantile(after, 0.9))
             found[f"{rule_name}_within_2"] = float(np.mean(after <= 2))
+            in_view = np.array([row.media < ended.get(row.tracklet, np.inf) for row in own])
+            after_picture = np.array([raised[row.id].wall - pace.begun - row.media for row in own])
+            found[f"{rule_name}_in_view"] = int(in_view.sum())
+            found[f"{rule_name}_in_view_picture_p50"] = float(np.median(after_picture[in_view]))
+            found[f"{rule_name}_in_view_picture_most"] = float(after_picture[in_view].max(initial=0.0))
+            found[f"{rule_name}_picture_most"] = float(after_picture.max())
     return found
 
 
