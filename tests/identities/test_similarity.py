@@ -13,7 +13,7 @@ from reidstream.identities import resolving
 from reidstream.identities import similarity as similarity_module
 from reidstream.identities.evidence import evidence_of
 from reidstream.identities.resolving import resolve, strangers_of
-from reidstream.identities.similarity import candidates
+from reidstream.identities.similarity import candidates, likeness
 from tests.identities.conftest import Fill
 
 
@@ -85,3 +85,12 @@ def test_in_a_large_gallery_those_who_return_are_as_surely_found_as_in_a_small_o
     assert np.isinf(strangers_of(evidence, IdentityConfig()).count).all()
     large = score_grouping(resolve(evidence, IdentityConfig()).group, person).f1
     assert large > small - 0.1
+
+
+def test_of_all_pairs_at_once_each_is_as_alike_as_if_it_was_asked_for_alone(fill: Fill) -> None:
+    evidence = evidence_of(fill([(person, "a", 20.0 * person, 20.0 * person + 9) for person in range(12)]))
+    i, j = np.triu_indices(12, 1)
+    together = likeness(evidence, i, j)
+    alone = np.array([likeness(evidence, i[k : k + 1], j[k : k + 1])[0] for k in range(len(i))])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+    assert together.dtype == np.float32

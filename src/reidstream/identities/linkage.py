@@ -16,6 +16,29 @@ UNLIKE = -4.0
 _LEAST_RATIO = math.exp(UNLIKE)
 # Numbers become Python's own in blocks, since as such they take six times the memory.
 _PAIRS_AT_ONCE = 100_000
+# No more rows are compared with all others at once.
+_IN_A_TABLE = 1024
+
+
+class _Judged:
+    """Whether joins go on, the likeliest first: as long as no more of them than the risk are expected wrong.
+
+    needed: the log-odds that a join needs; None as long as the risk left out none.
+    """
+
+    def __init__(self, prior: float, risk: float) -> None:
+        self._prior, self._risk = prior, risk
+        self._wrong, self._joined, self._last = 0.0, 0, 0.0
+        self.needed: float | None = None
+
+    def joins(self, average: float) -> bool:
+        self._wrong += 1.0 / (1.0 + float(np.exp(average + self._prior)))
+        if self._wrong > self._risk * (self._joined + 1):
+            alone = math.log((1.0 - self._risk) / self._risk)
+            self.needed = min(self._last, alone) if self._joined else alone
+            return False
+        self._joined, self._last = self._joined + 1, average + self._prior
+        return True
 
 
 class Linkage:
@@ -31,6 +54,11 @@ class Linkage:
         for row, group in enumerate(start.tolist()):
             self._members.setdefault(group, []).append(row)
         self._near: dict[int, dict[int, list[float]]] = {group: {} for group in self._members}
+        # Pairs of groups to begin with, the smaller first: the sums of their ratios, and of the weights of these.
+        self._first: IntArray = np.zeros(0, np.int64)
+        self._second: IntArray = np.zeros(0, np.int64)
+        self._sums: npt.NDArray[np.float64] = np.zeros(0)
+        self._compared: npt.NDArray[np.float64] = np.zeros(0)
         self._apart: dict[int, set[int]] = {}
         for a, b in links.different.tolist():
             first, second = int(start[a]), int(start[b])
@@ -39,20 +67,19 @@ class Linkage:
                 self._apart.setdefault(second, set()).add(first)
 
     def add_pairs(self, i: IntArray, j: IntArray, ratio: npt.NDArray[np.floating]) -> None:
-        """Sum the likelihood ratios of pairs between groups: [sum, weight] per neighbour. ratio: their logarithms."""
-        for begin in range(0, len(i), _PAIRS_AT_ONCE):
-            some = slice(begin, begin + _PAIRS_AT_ONCE)
-            a, b = self._label[i[some]], self._label[j[some]]
-            weights = self._weight[i[some]] * self._weight[j[some]]
-            ratios = np.exp(ratio[some]) * weights
-            for first, second, value, weight in zip(
-                *(x[a != b].tolist() for x in (a, b, ratios, weights)), strict=True
-            ):
-                entry = self._near[first].get(second)
-                if entry is None:
-                    entry = self._near[first][second] = self._near[second][first] = [0.0, 0.0]
-                entry[0] += value
-                entry[1] += weight
+        """Sum the likelihood ratios of pairs between groups: [sum, weight] per neighbour. ratio: their logarithms.
+
+        It is done once, and before joining.
+        """
+        a, b = self._label[i], self._label[j]
+        between = a != b
+        weights = (self._weight[i] * self._weight[j])[between]
+        low, high = np.minimum(a, b)[between], np.maximum(a, b)[between]
+        keys: IntArray = low * len(self._label) + high
+        pair, place = np.unique(keys, return_inverse=True)
+        self._sums = np.bincount(place, np.exp(ratio[between]) * weights, len(pair)).astype(np.float64)
+        self._compared = np.bincount(place, weights, len(pair)).astype(np.float64)
+        self._first, self._second = np.divmod(pair, max(len(self._label), 1))
 
     def run(self, prior: float, risk: float, enough: float | None = None) -> float:
         """Join while joins are likelier right than wrong, and of all of them no more than the risk is expected wrong.
@@ -64,14 +91,26 @@ class Linkage:
         least = -prior if enough is None else enough - prior
         if enough is not None:
             risk = 1.0
-        heap = [
-            (-average, a, b)
-            for a, near in self._near.items()
-            for b in near
-            if a < b and (average := self._average(a, b)) >= least
-        ]
+        judged = _Judged(prior, risk)
+        groups = len(self._members)
+        if len(self._label) <= _IN_A_TABLE and 4 * len(self._first) >= groups * (groups - 1):
+            self._join_in_a_table(least, judged)
+        else:
+            self._join_by_neighbours(least, judged)
+        if judged.needed is not None:
+            return judged.needed
+        return 0.0 if enough is None else enough
+
+    def _join_by_neighbours(self, least: float, judged: _Judged) -> None:
+        """Where most groups are nobody's neighbours: what was summed is kept by neighbour."""
+        # The logarithm of numpy may differ by its last digit from that by which they are put in order.
+        means = _log_means(self._sums, self._compared, self._sizes()[self._first] * self._sizes()[self._second])
+        rather = np.flatnonzero(means >= least - 1e-9)
+        likely = zip(self._first[rather].tolist(), self._second[rather].tolist(), strict=True)
+        del means, rather
+        self._keep_by_neighbour()
+        heap = [(-average, a, b) for a, b in likely if (average := self._average(a, b)) >= least]
         heapq.heapify(heap)
-        wrong, joins, needed = 0.0, 0, 0.0
         while heap:
             value, a, b = heapq.heappop(heap)
             if a not in self._members or b not in self._members or b not in self._near[a]:
@@ -83,18 +122,59 @@ class Linkage:
             if self._excluded(a, b):
                 del self._near[a][b], self._near[b][a]
                 continue
-            wrong += 1.0 / (1.0 + float(np.exp(average + prior)))
-            if wrong > risk * (joins + 1):
-                alone = math.log((1.0 - risk) / risk)
-                return min(needed, alone) if joins else alone
-            joins, needed = joins + 1, average + prior
+            if not judged.joins(average):
+                return
             self._join(a, b)
             size = self._group_weight[a]
             for c, (total, compared_weight) in self._near[a].items():
                 average = _log_mean(total, compared_weight, size * self._group_weight[c])
                 if average >= least:
                     heapq.heappush(heap, (-average, min(a, c), max(a, c)))
-        return 0.0 if enough is None else enough
+
+    def _join_in_a_table(self, least: float, judged: _Judged) -> None:
+        """Where most groups were compared: the same from a table of all, which is made and searched much faster."""
+        names: IntArray = np.array(sorted(self._members), np.int64)
+        count, size = len(names), self._sizes()[names]
+        if count < 2:
+            return
+        first, second = np.searchsorted(names, self._first), np.searchsorted(names, self._second)
+        sums, compared = np.zeros((2, count, count))
+        sums[first, second] = sums[second, first] = self._sums
+        compared[first, second] = compared[second, first] = self._compared
+        near = np.zeros((count, count), bool)
+        near[first, second] = near[second, first] = True
+        apart = self._all_excluded(names)
+        means = np.full((count, count), -np.inf)
+        some = np.triu(near & ~apart, 1)
+        means[some] = _log_means(sums, compared, np.outer(size, size))[some]
+        while True:
+            a, b = divmod(int(means.argmax()), count)
+            if means[a, b] < least or not judged.joins(float(means[a, b])):
+                return
+            self._members[int(names[a])] += self._members.pop(int(names[b]))
+            size[a] += size[b]
+            for amounts in (sums, compared):
+                amounts[a] += amounts[b]
+                amounts[:, a] = amounts[a]
+            for whether in (near, apart):
+                whether[a] |= whether[b]
+                whether[:, a] = whether[a]
+            near[b], near[:, b] = False, False
+            now = np.where(near[a] & ~apart[a], _log_means(sums[a], compared[a], size[a] * size), -np.inf)
+            means[a, a + 1 :], means[:a, a] = now[a + 1 :], now[:a]
+            means[b], means[:, b] = -np.inf, -np.inf
+
+    def _all_excluded(self, names: IntArray) -> npt.NDArray[np.bool_]:
+        """bool (g, g): which of these groups are certainly two people."""
+        rows = np.concatenate([self._members[name] for name in names.tolist()])
+        begins = np.cumsum([0, *(len(self._members[name]) for name in names.tolist())])[:-1]
+        rows_apart = self._table.excluded(rows, rows)
+        found: npt.NDArray[np.bool_] = np.logical_or.reduceat(
+            np.logical_or.reduceat(rows_apart, begins, axis=0), begins, axis=1
+        )
+        for group, others in self._apart.items():
+            found[np.searchsorted(names, group), np.searchsorted(names, sorted(others))] = True
+        return found
 
     def groups(self) -> IntArray:
         """int64 (n,), numbered by first appearance."""
@@ -106,6 +186,20 @@ class Linkage:
     def _average(self, a: int, b: int) -> float:
         total, compared_weight = self._near[a][b]
         return _log_mean(total, compared_weight, self._group_weight[a] * self._group_weight[b])
+
+    def _sizes(self) -> npt.NDArray[np.float64]:
+        """float64 (n,): how much each group weighs, by its label."""
+        return np.array(self._group_weight)
+
+    def _keep_by_neighbour(self) -> None:
+        """Instead of in columns, which large galleries have no room for beside it."""
+        columns = (self._first, self._second, self._sums, self._compared)
+        for begin in range(0, len(self._first), _PAIRS_AT_ONCE):
+            some = (column[begin : begin + _PAIRS_AT_ONCE].tolist() for column in columns)
+            for first, second, value, weight in zip(*some, strict=True):
+                self._near[first][second] = self._near[second][first] = [value, weight]
+        self._first = self._second = self._first[:0].copy()
+        self._sums = self._compared = self._sums[:0].copy()
 
     def _excluded(self, a: int, b: int) -> bool:
         if b in self._apart.get(a, ()):
@@ -130,6 +224,14 @@ class Linkage:
             self._apart[c].discard(b)
             self._apart[c].add(a)
             self._apart.setdefault(a, set()).add(c)
+
+
+def _log_means(
+    totals: npt.NDArray[np.float64], compared: npt.NDArray[np.float64], pairs: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """``_log_mean`` of many, of any shape."""
+    found: npt.NDArray[np.float64] = np.log((totals + _LEAST_RATIO * np.maximum(pairs - compared, 0.0)) / pairs)
+    return found
 
 
 def _log_mean(total: float, compared_weight: float, pairs: float) -> float:

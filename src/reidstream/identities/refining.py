@@ -73,11 +73,15 @@ def refined(
         time = travel.ratios(p[learn], q[learn])
         time[earlier, later] = worth
         groups = _Groups(group, looks, weight, given, time, least)
+        taught = groups.label.copy()
         for _ in range(_SWEEPS):
             moved = groups.move_each(given.fixed)
             if not groups.join() and not moved:
                 break
         group = groups.label
+        if np.array_equal(group, taught):
+            # What led to the same grouping would lead to it again.
+            break
     groups.give_up_weak(given.fixed)
     time *= _BELIEVED
     time[earlier, later] = worth
