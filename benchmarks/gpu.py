@@ -150,7 +150,7 @@ def _paced(arguments: argparse.Namespace) -> dict[str, Any]:
     frames = int(arguments.seconds * arguments.paced)
     processor, began, took = _processor_seconds(), time.perf_counter(), 0.0
     ended: set[str] = set()
-    dropped = 0
+    dropped: list[int] = []
     memory = None
     for event in engine.events():
         collector.take(event)
@@ -162,12 +162,14 @@ def _paced(arguments: argparse.Namespace) -> dict[str, Any]:
             ended.add(event.source)
         if len(ended) == arguments.count and memory is None:
             processor, took = _processor_seconds() - processor, time.perf_counter() - began
-            memory, dropped = _gpu_memory(), sum(engine.status.dropped.values())
+            memory, dropped = _gpu_memory(), sorted(engine.status.dropped.values())
             engine.stop()
     return {
         "streams": arguments.count,
         "expected": arguments.count * frames,
-        "dropped": dropped,
+        "dropped": sum(dropped),
+        # Whether all were late, or some.
+        "dropped of the streams": [dropped[round(part * (len(dropped) - 1))] for part in (0, 0.25, 0.5, 0.75, 1)],
         "waited": waited.tolist(),
         "cores": round(processor / took, 2),
         "gpu_mib": memory,

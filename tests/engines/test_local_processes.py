@@ -245,6 +245,12 @@ def test_beside_the_service_a_gpu_that_nobody_named_has_two_processes_with_model
     assert opened(9, "local.gpus=[0]") == ((0,), 2)
     assert opened(3) == ((0,), 2)
     assert opened(9, "local.decode=cpu") == ((0,), 2)
+    # Many sources wait for each other's decoders; four processes have four cores each.
+    assert opened(47) == ((0, 0), 4)
+    assert opened(48) == ((0, 0, 0), 6)
+    assert opened(200) == ((0, 0, 0, 0), 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert opened(200)[0] == (0, 0)
 
 
 def test_there_is_a_process_for_every_gpu_and_another_gpu_than_the_first_never_in_ours(

@@ -46,8 +46,10 @@ _EVENTS_WAITING = 256
 # to 930 frames/s, 3 gave 862, 1 gave 646: one waits for Python's lock, many take turns on the GPU. Without a GPU
 # 8 processes reach 93 % of what 16 do, in half the memory.
 _CORES_EACH = {"cpu": 2, "cuda": 8}
-# Sources from which on a second process with the models pays, beside the service that lets both use the GPU at once.
-_WORTH_TWO = 8
+# Sources from which on a second process with the models pays, beside the service that lets both use the GPU at once,
+# and how many each has where there are many; no more processes than one for so many cores. 64 streams gave 1,501 to
+# 1,936 frames/s in two and 1,803 to 2,142 in four (five of five pairs); 28 gave 2,275 and 2,381.
+_WORTH_TWO, _EACH_OF_MANY, _CORES_FOR_MODELS = 8, 16, 4
 
 
 class LocalProcesses:
@@ -307,11 +309,12 @@ def processes_for(config: Config, sources: Sequence[Any]) -> int:
 
 def beside_service(config: Config, sources: Sequence[Any]) -> Config:
     """The configuration for these sources on this machine: beside NVIDIA's Multi-Process Service the GPU has two
-    processes that run the models, unless somebody has named the GPUs."""
+    processes that run the models, or more for many sources, unless somebody has named the GPUs."""
     named = "gpus" in config.local.model_fields_set
     if named or not gpu_decodes(config) or len(sources) < _WORTH_TWO or not gpu_is_shared():
         return config
-    return config.model_copy(update={"local": config.local.model_copy(update={"gpus": 2 * config.local.gpus})})
+    times = max(2, min(len(sources) // _EACH_OF_MANY, cores() // _CORES_FOR_MODELS))
+    return config.model_copy(update={"local": config.local.model_copy(update={"gpus": times * config.local.gpus})})
 
 
 def gpu_decodes(config: Config) -> bool:
