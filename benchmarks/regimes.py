@@ -312,11 +312,18 @@ def together(folders: dict[str, Path]) -> Evidence:
         with Gallery.open(folder) as gallery:
             one = evidence_of(gallery)
         held.append(replace(one, cameras=[f"{name}/{camera}" for camera in one.cameras]))
-    cameras, tracks, prototypes = (np.cumsum([0, *sizes]) for sizes in (
+    cameras, tracks, prototypes, rows = (np.cumsum([0, *sizes]) for sizes in (
         [len(e.cameras) for e in held], [int(e.track.max()) + 1 for e in held], [len(e.prototypes) for e in held],
+        [len(e) for e in held],
     ))  # fmt: skip
     moved = [
-        replace(e, camera=e.camera + cameras[k], track=e.track + tracks[k], first=e.first + prototypes[k])
+        replace(
+            e,
+            camera=e.camera + cameras[k],
+            track=e.track + tracks[k],
+            first=e.first + prototypes[k],
+            doubled=e.doubled + rows[k],
+        )
         for k, e in enumerate(held)
     ]
     arrays = [f.name for f in fields(Evidence) if f.name not in ("ids", "cameras", "first", "expected")]
