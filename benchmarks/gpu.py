@@ -8,8 +8,8 @@ variants take turns. ``--before`` names the ``src`` folder of another version, w
 ``--parity`` compares the tracklets of two devices: "pairs" are those that lie on each other in time and place. A device
 may say what models compute in, as cuda:fp16.
 ``--paced`` hands every stream's frames over at that many a second instead, for ``--seconds``, as cameras do, and counts
-how long after that their events come; frames whose turn comes more than eight frames too late are dropped. Prints a
-table and one line of JSON.
+how long after that their events come; frames whose turn comes more than eight frames too late are dropped. Streams take
+turns at beginning with another key frame of the video. Prints a table and one line of JSON.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ def main() -> None:
         ]
         pairs = _parity(arguments) if arguments.parity else {}
         counts = map(int, arguments.streams.split(",") if arguments.paced else [])
+        if arguments.paced:
+            # Cameras do not all see the same at the same time.
+            _from_each_key_frame(Path(arguments.video), Path(folder))
         paced = [
             _shown(_measure(arguments, "paced", arguments.devices.split(",")[-1], long, streams)) for streams in counts
         ]
@@ -186,7 +189,9 @@ def _engine(arguments: argparse.Namespace) -> Any:
     quoted = {"detector.model": arguments.detector, "embedding.model": arguments.reid, "local.device": device}
     quoted |= {"local.precision": precision} if precision else {}
     config = load_config(None, [*(f"{key}={json.dumps(value)}" for key, value in quoted.items()), *arguments.set])
-    named = [(f"camera{n}", SourceConfig(uri=arguments.video)) for n in range(arguments.count)]
+    video = Path(arguments.video)
+    videos = sorted(video.parent.glob(f"long*{video.suffix}")) if arguments.paced else [video]
+    named = [(f"camera{n}", SourceConfig(uri=str(videos[n % len(videos)]))) for n in range(arguments.count)]
     return config, engine_of(config, named)
 
 
@@ -325,14 +330,25 @@ def _overlap(a: dict[str, Any], b: dict[str, Any]) -> float:
     return float(np.diagonal(pairwise_iou(boxes, others)).sum() / len(one.keys() | other.keys()))
 
 
-def _repeated(video: Path, folder: Path) -> Path:
-    """The video several times over in one file, without encoding anything anew."""
+def _from_each_key_frame(video: Path, folder: Path) -> None:
+    """What ``_repeated`` makes, begun at each other key frame, beside it."""
     import av
 
-    target = folder / f"long{video.suffix}"
+    with av.open(str(video)) as source:
+        keys = [packet.pts for packet in source.demux(video=0) if packet.is_keyframe and packet.size]
+    for number in range(1, len(keys)):
+        _repeated(video, folder, number)
+
+
+def _repeated(video: Path, folder: Path, key_frame: int = 0) -> Path:
+    """The video several times over in one file, without encoding anything anew. key_frame: with which one it begins."""
+    import av
+
+    target = folder / f"long{key_frame or ''}{video.suffix}"
     with av.open(str(target), "w") as out:
         stream = None
-        offset = 0
+        offset: int | None = None
+        waiting = key_frame
         for _ in range(_REPEATS):
             last = 0
             with av.open(str(video)) as source:
@@ -342,6 +358,12 @@ def _repeated(video: Path, folder: Path) -> Path:
                 for packet in source.demux(given):
                     if packet.dts is None:
                         continue
+                    if offset is None:
+                        if packet.is_keyframe:
+                            waiting -= 1
+                        if waiting >= 0:
+                            continue
+                        offset = -packet.dts if key_frame else 0
                     packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
                     last = max(last, packet.pts + (packet.duration or 1))
                     packet.stream = stream
