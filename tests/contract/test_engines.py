@@ -107,12 +107,13 @@ def open_engine(
 
 
 def each_engine_with(values: Sequence[object]) -> list[Any]:
-    """Every engine with every value; those that read as the local engine does mostly in the slow suite."""
+    """Every engine with every value; those that read as the local engine does mostly in the slow suite, and the one
+    whose networks are apart there alone: what it reads is what the others do (``test_local_processes.py``)."""
     found = []
     engines = (local, processes, apart, replay, in_gpu_steps, on_gpu, deepstream)
     for engine, (number, value) in itertools.product(engines, enumerate(values)):
         marks = [pytest.mark.gstreamer] if engine is deepstream else [pytest.mark.gpu] if engine is on_gpu else []
-        marks += [pytest.mark.slow] if engine in (processes, apart, in_gpu_steps) and number else []
+        marks += [pytest.mark.slow] if engine is apart or (engine in (processes, in_gpu_steps) and number) else []
         found.append(pytest.param(engine, value, marks=marks, id=f"{engine.__name__}-{number}"))
     return found
 

@@ -19,6 +19,7 @@ from reidstream.runtime import cuda, see_only, seeing
 from reidstream.sources.frame import Picture
 from reidstream.types import Detections, EmbeddingSpace, EndReason, Event, Observed, SourceEnded, TrackEnded
 from tests.blobs import BlobDetector, ColourEmbedder, write_blobs
+from tests.slow import first_quick
 
 
 class Fatal(BlobDetector):
@@ -52,7 +53,7 @@ def _samples(event: Observed) -> object:
     return samples and (samples.embeddings.tobytes(), samples.quality.tobytes(), samples.crops)
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("apart", first_quick([True, False]))
 def test_each_source_gives_the_events_of_a_single_process(tmp_path: Path, apart: bool) -> None:
     paths = [write_blobs(tmp_path / f"{name}.mp4", people, 40) for name, people in (("a", [0]), ("b", [1, 2]))]
     named = [(path.stem, SourceConfig(uri=str(path))) for path in paths]

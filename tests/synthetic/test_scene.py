@@ -8,6 +8,7 @@ import pytest
 
 from reidstream.errors import ConfigError, SourceBroken, SourceNotFound
 from reidstream.synthetic import SceneTruth, World, load_scene, write_scene
+from tests.slow import first_quick
 
 SMALL = {"seed": 3, "cameras": 2, "people": 6, "minutes": 0.15, "size": (320, 180), "fps": 10.0}
 
@@ -78,7 +79,7 @@ def test_an_existing_folder_is_never_overwritten_unasked(scene: SceneTruth, tmp_
         write_scene(scene.folder, World(**SMALL))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", first_quick([1, 2]))
 def test_a_failed_run_stops_at_once_and_leaves_nothing_behind(tmp_path: Path, workers: int) -> None:
     def fail(camera: str, done: int, total: int) -> None:
         raise RuntimeError("stop")
