@@ -43,7 +43,8 @@ def _sequence(folder: Path, every: int) -> tuple[TrackedBoxes, list[tuple[int, n
 
 def _inside(boxes: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[:2]
-    return np.clip(boxes, 0, [width, height, width, height]).astype(np.float64)
+    inside: np.ndarray = np.clip(boxes, 0, [width, height, width, height]).astype(np.float64)
+    return inside
 
 
 def _without(detections: Detections, keep: np.ndarray) -> Detections:

@@ -28,7 +28,7 @@ GREEN, RED, YELLOW = (80, 200, 80), (60, 60, 230), (40, 210, 240)
 def detector_failures(cameras: int = 4, shown: int = 4) -> np.ndarray:
     detector = open_detector(resolve_model("person-detector", "detector"), DetectorConfig(confidence=CONFIDENCE))
     world = World(seed=SEED, cameras=cameras, people=24, minutes=0.6)
-    judged = []
+    judged: list[tuple[int, int, np.ndarray]] = []
     for camera in range(cameras):
         for frame in world.render_frames(camera, every=90):
             clear = frame.boxes[frame.visibility >= 0.4].astype(np.float32)

@@ -20,7 +20,10 @@ class Album:
     """Packed pictures on a device, at full and at half size, with their boxes padded to :data:`MOST_PEOPLE`."""
 
     def __init__(self, files: list[Path], device: torch.device, weights: dict[str, float]) -> None:
-        canvases, sizes, boxes, kinds, chances = [], [], [], [], []
+        canvases: list[tuple[np.ndarray, tuple[int, int]]] = []
+        boxes: list[np.ndarray] = []
+        kinds: list[np.ndarray] = []
+        chances: list[float] = []
         for file in files:
             stored = np.load(file)
             ends = stored["ends"]
@@ -57,6 +60,8 @@ def _weight(source: str, weights: dict[str, float]) -> float:
 
 def _canvas(jpeg: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     picture = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError("a packed picture is no JPEG file: pack them again")
     height, width = picture.shape[:2]
     canvas = np.full((SIDE, SIDE, 3), int(PAD), np.uint8)
     canvas[:height, :width] = picture

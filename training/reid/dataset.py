@@ -56,6 +56,8 @@ class Crops:
 
         def one(jpeg: bytes) -> NDArray[np.uint8]:
             bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+            if bgr is None:
+                raise ValueError("a crop is no JPEG file: pack them again")
             if bgr.shape[:2] != (height, width):
                 bgr = cv2.resize(bgr, (width, height), interpolation=cv2.INTER_LINEAR)
             return np.asarray(bgr[..., ::-1].transpose(2, 0, 1), np.uint8)
@@ -70,8 +72,8 @@ def market(tar: Path) -> Crops:
     with tarfile.open(tar) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
             match = NAME.search(member.name)
-            if match:
-                jpegs.append(archive.extractfile(member).read())
+            if match and (file := archive.extractfile(member)) is not None:
+                jpegs.append(file.read())
                 people.append(int(match[1]))
                 cameras.append(int(match[2]))
     if not jpegs:

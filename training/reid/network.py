@@ -78,7 +78,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         tensors = onnx.load(path).graph.initializer
         return {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in tensors}
     stored = torch.load(path, map_location="cpu", weights_only=True)
-    return stored.get("average", stored.get("state_dict", stored))
+    found: dict[str, Tensor] = stored.get("average", stored.get("state_dict", stored))
+    return found
 
 
 def load_network(path: Path, architecture: str = SMALL) -> OSNet:

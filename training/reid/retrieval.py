@@ -22,7 +22,8 @@ def query_rows(people: NDArray[np.int64], cameras: NDArray[np.int64], seed: int 
 def pooled(embeddings: FloatArray) -> FloatArray:
     """The unit mean of a track's unit embeddings."""
     mean = embeddings.mean(0)
-    return mean / np.linalg.norm(mean)
+    unit: FloatArray = mean / np.linalg.norm(mean)
+    return unit
 
 
 def auc(same: FloatArray, different: FloatArray) -> float:

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from reidstream.evaluation.retrieval import LabelledImages, score_retrieval
+from reidstream.models.osnet import OSNet
 from training.clock import Average, Clock, Curve, cosine, save
 from training.reid.dataset import WORLD_PEOPLE, Crops, held_out
-from training.reid.network import EMBEDDING, LARGE, SMALL, OSNet, compiled, load_network, trainable, widened
+from training.reid.network import EMBEDDING, LARGE, SMALL, compiled, load_network, trainable, widened
 from training.reid.objective import CosineClassifier, direction, hardest_triplet, relations
 from training.reid.retrieval import auc, cross_camera_pairs, query_rows
 from training.reid.views import normalise, placed, plain, varied
@@ -230,9 +231,10 @@ def train(
     since, seen = clock.used, 0
 
     def averaged() -> OSNet:
-        result = OSNet(recipe.architecture).to(device)
+        result: OSNet = OSNet(recipe.architecture).to(device)
         result.load_state_dict(average.state)
-        return result.eval()
+        result.eval()
+        return result
 
     def report() -> None:
         nonlocal since, seen
