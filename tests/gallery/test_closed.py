@@ -43,6 +43,7 @@ CALLS: dict[str, Callable[[Gallery], Any]] = {
     "prototypes": lambda g: g.prototypes(),
     "read": lambda g: g.read().__enter__(),
     "rebuild": lambda g: g.rebuild(),
+    "routes": lambda g: g.routes([some_tracklets(1)[0].id]),
     "rows": lambda g: g.rows(),
     "search": lambda g: g.search(some_tracklets(1)[0].embedding, 1),
     "some_tracklets": lambda g: g.some_tracklets([some_tracklets(1)[0].id]),

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select, update
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
-from reidstream.identities.doubled import on_each_other, seen_at_once
+from reidstream.gallery.schema import details, tracklets
+from reidstream.identities.doubled import doubled, on_each_other, seen_at_once
 from reidstream.identities.evidence import Evidence, evidence_of
 from reidstream.identities.resolving import resolve
 from reidstream.types import Tracklet
@@ -90,6 +92,21 @@ def test_who_is_seen_twice_at_once_at_one_place_is_one_person(doubles: Evidence)
     assert len({*group[[0, 4, 5, 6]].tolist()}) == 4
     apart = replace(doubles, doubled=doubles.doubled[:0])
     assert len(set(resolve(apart, IdentityConfig()).group[:4].tolist())) > 1
+
+
+def test_who_is_damaged_or_erased_meanwhile_is_nobodys_double(tmp_path: Path) -> None:
+    camera, start, end = np.zeros(3, np.int64), np.array([0.0, 10.0, 12.0]), np.array([60.0, 20.0, 18.0])
+    vectors = np.ones((3, 1), np.float32)
+    with filled(tmp_path / "doubles", []) as gallery:
+        begin(gallery, [(1, "a", 0, 0)])
+        whole, damaged = standing(1, 0, 60, at(100)), standing(1, 10, 20, at(105))
+        gallery.add([whole, damaged])
+        ids = [whole.id, damaged.id, "0" * 32]
+        assert doubled(gallery, ids, camera, start, end, vectors, 0.5).tolist() == [[0, 1]]
+        seq = select(tracklets.c.seq).where(tracklets.c.id == damaged.id).scalar_subquery()
+        with gallery.write() as connection:
+            connection.execute(update(details).where(details.c.seq == seq).values(frames=b"123"))
+        assert doubled(gallery, ids, camera, start, end, vectors, 0.5).tolist() == []
 
 
 def test_a_gallery_without_tracklets_has_no_doubles(tmp_path: Path) -> None:

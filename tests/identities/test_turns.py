@@ -54,6 +54,11 @@ def test_who_is_seen_together_as_often_as_not_are_two() -> None:
     assert not in_turns(*by_turns(sitting(40, contradicting=tuple(range(40)))))
 
 
+def test_a_day_of_turns_is_counted_as_an_hour_of_them() -> None:
+    assert in_turns(*by_turns(sitting(1400, contradicting=(7, 200, 333))))
+    assert not in_turns(*by_turns(sitting(1400, contradicting=tuple(range(1400)))))
+
+
 def test_a_few_turns_prove_nothing() -> None:
     assert not in_turns(*by_turns(sitting(6, contradicting=(3,))))
     assert not in_turns(*by_turns(sitting(7)))

@@ -29,6 +29,15 @@ class Prototypes:
     weights: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a tracklet was. content: fingerprint of what was read; frames: int64 (m,) of it; boxes: float32 (m, 4)."""
+
+    content: str
+    frames: IntArray
+    boxes: FloatArray
+
+
 def vectors(connection: Connection, place: Place, size: int, ids: Sequence[str] | None) -> tuple[list[str], FloatArray]:
     """Ids and pooled embeddings, float32 (n, size): in the order given, or all in order of storing.
 
@@ -114,6 +123,20 @@ def velocities(connection: Connection, ids: Sequence[str]) -> tuple[FloatArray, 
             begun[row_of[row.id]] = _velocity(row.first_frames, row.first, row.rate, 0)
             ended[row_of[row.id]] = _velocity(row.last_frames, row.last, row.rate, -1)
     return begun, ended
+
+
+def routes(connection: Connection, ids: Sequence[str]) -> dict[str, Route]:
+    """Where these tracklets were, by id. Who is not there (any more), or whose row is damaged, is left out."""
+    c, frames, boxes = tracklets.c, details.c.frames, details.c.boxes
+    query = select(c.id, c.content, frames, boxes).join(details, details.c.seq == c.seq)
+    whole = (func.length(boxes) == 2 * func.length(frames)) & (func.length(frames) % 8 == 0)
+    found: dict[str, Route] = {}
+    for some in in_chunks(ids):
+        for row in connection.execute(query.where(c.id.in_(some), whole)):
+            found[row.id] = Route(
+                row.content, np.frombuffer(row.frames, "<i8").astype(np.int64), unpacked(row.boxes, 4)
+            )
+    return found
 
 
 def _from_last(column: ColumnElement[Any], most: int) -> ColumnElement[Any]:

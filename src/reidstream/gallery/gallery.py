@@ -492,6 +492,11 @@ class Gallery:
         with self.read() as connection:
             return appearances.velocities(connection, ids)
 
+    def routes(self, ids: Sequence[str]) -> dict[str, appearances.Route]:
+        """Where these tracklets were, by id. Who is not there (any more), or whose row is damaged, is left out."""
+        with self.read() as connection:
+            return appearances.routes(connection, ids)
+
     def crop(self, id: str) -> bytes | None:
         """The best crop of a tracklet as a JPEG file; None when none was kept. Raises TrackletNotFound."""
         query = (

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from reidstream.boxes import aligned_iou
 from reidstream.gallery import Gallery
+from reidstream.gallery.appearances import Route
 from reidstream.types import FloatArray, IntArray, Tracklet
 
 # Boxes lie on each other from this overlap (IoU) on; half of the time that both are seen is enough, since one of the
@@ -47,9 +48,10 @@ def doubled(
     found = np.zeros(len(pairs), bool)
     for begin in range(0, len(pairs), _READ_AT_ONCE):
         some = pairs[begin : begin + _READ_AT_ONCE]
-        rows = np.unique(some).tolist()
-        held = dict(zip(rows, gallery.some_tracklets([ids[row] for row in rows]), strict=True))
-        found[begin : begin + _READ_AT_ONCE] = [on_each_other(held[a], held[b]) for a, b in some.tolist()]
+        # Who was erased meanwhile is missing.
+        held = gallery.routes([ids[row] for row in np.unique(some).tolist()])
+        routes = [(held.get(ids[a]), held.get(ids[b])) for a, b in some.tolist()]
+        found[begin : begin + _READ_AT_ONCE] = [bool(a and b and on_each_other(a, b)) for a, b in routes]
     return pairs[found]
 
 
@@ -71,7 +73,7 @@ def seen_at_once(camera: IntArray, start: npt.NDArray[np.float64], end: npt.NDAr
     return ordered
 
 
-def on_each_other(one: Tracklet, other: Tracklet) -> bool:
+def on_each_other(one: Route | Tracklet, other: Route | Tracklet) -> bool:
     """Whether the boxes of two tracklets lie on each other in at least half of the frames in which both have one."""
     if one.content != other.content:
         return False

@@ -20,7 +20,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_SURE = 0.01
+_ONE_IN = 100
+"""What would happen once in so many times is ruled out. A whole number, as chances of thousands of changes are no
+floats."""
 _SETTINGS = 4096
 """Settings of the clock, each a step of as much of the time."""
 
@@ -36,12 +38,12 @@ def take_turns(one: list[int], other: list[int], start: Floats, end: Floats, two
     order = np.argsort(start[rows], kind="stable")
     rows, first = rows[order], first[order]
     changes = int(np.count_nonzero((first[1:] != first[:-1]) & ~two[rows[1:], rows[:-1]])) + against
-    if sum(comb(changes, k) for k in range(against + 1)) >= _SURE * 2**changes:
+    if _ONE_IN * sum(comb(changes, k) for k in range(against + 1)) >= 2**changes:
         return False
     begin, last = float(start[rows].min()), float(end[rows].max())
     there = [_there(start[group], end[group], begin, last) for group in (one, other)]
     together = np.fft.irfft(np.fft.rfft(there[0]) * np.conj(np.fft.rfft(there[1])), _SETTINGS)
-    return bool(np.mean(together <= together[0] + 0.5) < _SURE)
+    return bool(np.mean(together <= together[0] + 0.5) < 1 / _ONE_IN)
 
 
 def _there(start: Floats, end: Floats, begin: float, last: float) -> Floats:
