@@ -1,13 +1,17 @@
-"""What CUDA's driver is told in calls that keep Python's lock, by a library that writes down what it is told."""
+"""What CUDA's driver is told in calls of ctypes, by a library that writes down what it is told."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reidstream.gpu import starting as module
 from reidstream.gpu.starting import Starting
 
 _INT, _LONG, _ADDRESS, _SIZE = ctypes.c_uint, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_size_t
@@ -68,3 +72,28 @@ def test_what_the_driver_refuses_is_told_by_its_number() -> None:
     library.code = 700
     starting.record(1, 2)
     assert refused == [700]
+
+
+def test_whoever_waits_for_the_driver_lets_go_of_pythons_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def driver(load: Any) -> Any:
+        # C's ``read``, told a file, a place and a size, waits for a byte as the driver does for its lock.
+        return lambda _name: SimpleNamespace(**{name: load(None)["read"] for name in module._CALLS})
+
+    for kind in ("CDLL", "PyDLL"):
+        monkeypatch.setattr(ctypes, kind, driver(getattr(ctypes, kind)))
+    end, begin = os.pipe()
+    told = ctypes.create_string_buffer(1)
+    # Were the lock kept, nobody of this process could write, and this would come after a while.
+    late = subprocess.Popen(["sleep 20; echo late"], shell=True, stdout=begin)
+    writing = threading.Timer(0.05, os.write, (begin, b"t"))
+    started = module.starting(lambda _code: None)
+    try:
+        writing.start()
+        started.write(end, ctypes.addressof(told), 1, 0)
+    finally:
+        late.kill()
+        late.wait()
+        writing.join()
+        os.close(end)
+        os.close(begin)
+    assert told.raw == b"t"

@@ -48,7 +48,7 @@ _EVENTS_WAITING = 256
 _CORES_EACH = {"cpu": 2, "cuda": 8}
 # Sources from which on a second process with the models pays, beside the service that lets both use the GPU at once,
 # and how many each has where there are many; no more processes than one for so many cores. 64 streams gave 1,501 to
-# 1,936 frames/s in two and 1,803 to 2,142 in four (five of five pairs); 28 gave 2,275 and 2,381.
+# 1,936 frames/s in two and 1,803 to 2,142 in four (four pairs of runs).
 _WORTH_TWO, _EACH_OF_MANY, _CORES_FOR_MODELS = 8, 16, 4
 
 
