@@ -116,8 +116,9 @@ def measure(folder: Path, kept: Path, camera: str | None, seconds: float, place:
             in_view = np.array([row.media < ended.get(row.tracklet, np.inf) for row in own])
             after_picture = np.array([raised[row.id].wall - pace.begun - row.media for row in own])
             found[f"{rule_name}_in_view"] = int(in_view.sum())
-            found[f"{rule_name}_in_view_picture_p50"] = float(np.median(after_picture[in_view]))
-            found[f"{rule_name}_in_view_picture_most"] = float(after_picture[in_view].max(initial=0.0))
+            if in_view.any():
+                found[f"{rule_name}_in_view_picture_p50"] = float(np.median(after_picture[in_view]))
+                found[f"{rule_name}_in_view_picture_most"] = float(after_picture[in_view].max())
             found[f"{rule_name}_picture_most"] = float(after_picture.max())
     return found
 

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from reidstream.config.identities import IdentityConfig
 from reidstream.gallery import Gallery
+from reidstream.gallery.appearances import Route
 from reidstream.gallery.schema import details, tracklets
 from reidstream.identities.doubled import doubled, on_each_other, seen_at_once
 from reidstream.identities.evidence import Evidence, evidence_of
@@ -29,29 +30,34 @@ def standing(person: int, start: float, end: float, box: Boxes, camera: str = "a
     return replace(made_tracklet(person, camera, start, end), frames=(seconds * 10).astype(np.int64), boxes=boxes)
 
 
+def route(person: int, start: float, end: float, box: Boxes) -> Route:
+    one = standing(person, start, end, box)
+    return Route(one.content, one.frames, one.boxes)
+
+
 def at(x: float) -> Boxes:
     return lambda second: (x, 0.0, x + 40, 100.0)
 
 
 @pytest.mark.parametrize(("beside", "said"), [(0, True), (10, True), (20, False), (60, False)])
 def test_boxes_that_share_half_of_both_lie_on_each_other(beside: float, said: bool) -> None:
-    assert on_each_other(standing(1, 0, 20, at(100)), standing(1, 5, 9, at(100 + beside))) is said
+    assert on_each_other(route(1, 0, 20, at(100)), route(1, 5, 9, at(100 + beside))) is said
 
 
 def test_half_of_the_frames_that_both_have_is_enough() -> None:
-    one = standing(1, 0, 20, at(100))
+    one = route(1, 0, 20, at(100))
 
     def leaving(after: float) -> Boxes:
         return lambda second: at(100)(second) if second < after else at(300)(second)
 
-    assert on_each_other(one, standing(1, 10, 29, leaving(16)))
-    assert not on_each_other(one, standing(1, 10, 29, leaving(15)))
+    assert on_each_other(one, route(1, 10, 29, leaving(16)))
+    assert not on_each_other(one, route(1, 10, 29, leaving(15)))
 
 
 def test_without_a_frame_in_common_or_in_two_recordings_nothing_lies_on_anything() -> None:
-    one = standing(1, 0, 20, at(100))
-    assert not on_each_other(one, standing(1, 21, 30, at(100)))
-    assert not on_each_other(one, replace(standing(1, 5, 9, at(100)), content="another"))
+    one = route(1, 0, 20, at(100))
+    assert not on_each_other(one, route(1, 21, 30, at(100)))
+    assert not on_each_other(one, replace(route(1, 5, 9, at(100)), content="another"))
 
 
 def test_who_is_seen_at_once_is_found_by_camera() -> None:

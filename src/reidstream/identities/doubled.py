@@ -15,7 +15,7 @@ import numpy.typing as npt
 from reidstream.boxes import aligned_iou
 from reidstream.gallery import Gallery
 from reidstream.gallery.appearances import Route
-from reidstream.types import FloatArray, IntArray, Tracklet
+from reidstream.types import FloatArray, IntArray
 
 # Boxes lie on each other from this overlap (IoU) on; half of the time that both are seen is enough, since one of the
 # two tracks mostly begins or ends on somebody who passes.
@@ -73,7 +73,7 @@ def seen_at_once(camera: IntArray, start: npt.NDArray[np.float64], end: npt.NDAr
     return ordered
 
 
-def on_each_other(one: Route | Tracklet, other: Route | Tracklet) -> bool:
+def on_each_other(one: Route, other: Route) -> bool:
     """Whether the boxes of two tracklets lie on each other in at least half of the frames in which both have one."""
     if one.content != other.content:
         return False
