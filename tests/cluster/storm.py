@@ -198,10 +198,13 @@ class _Storm:
             command.send(signal.SIGCONT)
         wait_until(self._all_served if endless else self._done, "everything to be read", 900)
         for worker in self._workers:
-            wait_until(lambda worker=worker: "reads up to" in worker.said, "a worker to begin")
+            # Who has ended is told of below, in its own words.
+            begun = lambda worker=worker: "reads up to" in worker.said or not worker.running  # noqa: E731
+            wait_until(begun, "a worker to begin")
         self._look()
         for worker in self._workers:
-            worker.send(signal.SIGTERM)
+            if worker.running:
+                worker.send(signal.SIGTERM)
         for worker in self._workers:
             status = worker.child.wait(180)
             if status:

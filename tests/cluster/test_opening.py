@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
@@ -20,7 +21,7 @@ from reidstream.cluster.opening import opened
 from reidstream.cluster.reading import Reading
 from reidstream.cluster.status import status
 from reidstream.cluster.storing import WorkerStore
-from reidstream.cluster.worker import Worker, register
+from reidstream.cluster.worker import Worker, WorkerReport, register
 from reidstream.config import Config, SourceConfig
 from reidstream.errors import (
     ConfigError,
@@ -33,7 +34,7 @@ from reidstream.errors import (
     SourceError,
 )
 from reidstream.gallery import Begin, Gallery
-from reidstream.gallery.database import Database
+from reidstream.gallery.database import Database, place_of
 from reidstream.gallery.migrations import GALLERY_MIGRATIONS, schema_version
 from reidstream.types import SourceEnded, SourceStarted, Stay, Tracklet
 from tests.cluster.processes import wait_until
@@ -398,3 +399,84 @@ def test_a_database_that_starts_again_is_waited_for_by_who_works(
         postgres_server.start()
     working.join()
     assert spaces == [SPACE]
+
+
+def test_a_worker_whose_database_goes_away_before_it_has_begun_begins_when_it_is_back(
+    database: Database, postgres_server: PostgresServer
+) -> None:
+    said: list[str] = []
+    worker = Worker(database, SPACE, pytest.fail, most=1, lease_seconds=0.5, say=said.append)
+    reports: list[WorkerReport] = []
+    working = threading.Thread(target=lambda: reports.append(worker.run()))
+    postgres_server.stop()
+    try:
+        working.start()
+        wait_until(lambda: said or not working.is_alive(), "a word")
+    finally:
+        postgres_server.start()
+    wait_until(lambda: any("reads up to 1" in line for line in said) or not working.is_alive(), "it to begin")
+    with database.read() as connection:
+        assert connection.execute(text("SELECT role FROM workers")).scalars().all() == ["worker"]
+    worker.drain()
+    working.join(60)
+    assert [report.name for report in reports] == [worker.name]
+    with database.read() as connection:
+        assert not connection.execute(text("SELECT role FROM workers")).all()
+
+
+def test_a_worker_that_was_forgotten_while_it_was_away_is_listed_again(database: Database) -> None:
+    said: list[str] = []
+    worker = Worker(database, SPACE, pytest.fail, most=1, lease_seconds=0.5, say=said.append)
+    worker._register()
+    with database.write() as connection:
+        connection.execute(text("DELETE FROM workers"))
+    worker._beat()
+    worker._beat()
+    with database.read() as connection:
+        assert connection.execute(text("SELECT name FROM workers")).scalars().all() == [worker.name]
+
+
+def test_a_worker_whose_database_is_away_at_its_end_ends_with_its_report(
+    database: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(database, SPACE, pytest.fail, most=1, lease_seconds=0.5)
+    write = database.write
+
+    def away(*_: object) -> NoReturn:
+        raise GalleryUnreachable("the server has gone away")
+
+    def last_turn() -> bool:
+        monkeypatch.setattr(database, "write", away)
+        return True
+
+    monkeypatch.setattr(worker, "_turn", last_turn)
+    assert worker.run() == WorkerReport(worker.name, 0, 0, 0, 0)
+    assert "gone away" in caplog.text
+    monkeypatch.setattr(database, "write", write)
+
+
+class Broken(psycopg.OperationalError):
+    """An error of the driver's, with the words that a network has for it."""
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("could not receive data from server: Connection reset by peer", GalleryUnreachable),
+        ("connection to server failed: Network is unreachable", GalleryUnreachable),
+        ("connection to server failed: No route to host", GalleryUnreachable),
+        ("could not translate host name: Temporary failure in name resolution", GalleryUnreachable),
+        ("connection refused", GalleryUnreachable),
+        ('password authentication failed for user "shop"', GalleryNotFound),
+    ],
+)
+def test_a_network_that_is_down_is_waited_for_and_a_wrong_password_is_not(
+    monkeypatch: pytest.MonkeyPatch, words: str, kind: type[GalleryError]
+) -> None:
+    def fails(*_: object, **__: object) -> NoReturn:
+        raise Broken(words)
+
+    monkeypatch.setattr(psycopg, "connect", fails)
+    monkeypatch.setattr(psycopg.Connection, "connect", fails)
+    with pytest.raises(kind, match=words[-20:]):
+        Database(place_of("postgresql://shop@db/shop"), write=True)

@@ -81,7 +81,7 @@ def worker(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     set_up_logging(verbose, quiet)
     from reidstream.cluster import sources as listing
-    from reidstream.cluster.opening import opened
+    from reidstream.cluster.opening import opened, patiently
     from reidstream.cluster.worker import EngineHung, Worker
     from reidstream.config import load_config
     from reidstream.sources import expand_sources
@@ -93,8 +93,12 @@ def worker(
     say: Callable[[str], None] = (lambda _text: None) if quiet else lambda text: console().print(text, markup=False)
     with opened(gallery, tree, lambda: space_of(tree, wanted, engine), patience=PATIENCE) as there:
         if wanted:
-            with there.database.write() as connection:
-                new = listing.add(connection, wanted)
+
+            def put_in() -> list[str]:
+                with there.database.write() as connection:
+                    return listing.add(connection, wanted)
+
+            new = patiently(put_in, PATIENCE)
             say(f"{counted(len(wanted), 'source')} in the list, {len(new)} of them new")
         opener = _opener(gallery, tree, engine, speed)
         seconds = tree.workers.lease_seconds

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy import Connection, func, select, text
 
@@ -34,6 +35,8 @@ CLOCK_SECONDS = 30.0
 """A machine whose clock differs more from the database's must not date what cameras see."""
 _TRIES = 50
 _PAUSE = 0.2
+
+Done = TypeVar("Done")
 
 Sized = Callable[[], tuple[EmbeddingSpace, str]]
 """The embedding space of what a worker stores, and the model's name for others; asked when a gallery is made."""
@@ -68,20 +71,27 @@ def opened(address: str, config: Config, sized: Sized | None, *, patience: float
     the database's user may not write or this machine's clock is wrong.
     """
     place = server_of(address)
+    there = patiently(lambda: _opened(place, address, config, sized), patience)
+    try:
+        yield there
+    finally:
+        there.database.close()
+
+
+def patiently(do: Callable[[], Done], patience: float) -> Done:
+    """Do what can be done again as a whole, and again while the server is not there.
+
+    Raises GalleryUnreachable when it has not come back within ``patience`` seconds.
+    """
     until = time.monotonic() + patience
     while True:
         try:
-            there = _opened(place, address, config, sized)
-            break
+            return do()
         except GalleryUnreachable as error:
             if time.monotonic() >= until:
                 raise
             _log.warning("%s; waiting for it", error)
             time.sleep(_PAUSE)
-    try:
-        yield there
-    finally:
-        there.database.close()
 
 
 def _opened(place: Place, address: str, config: Config, sized: Sized | None) -> Opened:

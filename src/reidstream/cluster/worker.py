@@ -89,7 +89,7 @@ class Worker:
         self._awake = threading.Event()
         self._fatal: ReIDStreamError | None = None
         self._stored = self._lost = self._rescued = self._sources = 0
-        self._reachable = True
+        self._reachable, self._registered = True, False
 
     def drain(self) -> None:
         """Take nothing more, finish and store what was seen, give the leases back, and end."""
@@ -98,10 +98,10 @@ class Worker:
 
     def run(self) -> WorkerReport:
         """Until it is drained, or everything is done if that was asked for. Raises what no source would be spared."""
-        self._register()
-        self._say(f"worker {self.name} reads up to {self._most} of the sources of {self._database.place}")
         while True:
             try:
+                if not self._registered:
+                    self._register()
                 if self._turn():
                     break
                 self._note_reachable(True)
@@ -109,8 +109,12 @@ class Worker:
                 self._note_reachable(False, str(error))
             self._awake.wait(self._lease_seconds / HEARTBEATS)
             self._awake.clear()
-        with self._database.write() as connection:
-            connection.execute(delete(workers).where(workers.c.name == self.name))
+        try:
+            with self._database.write() as connection:
+                connection.execute(delete(workers).where(workers.c.name == self.name))
+        except GalleryUnreachable as error:
+            # Everything is stored, its leases are given back; as silent it is listed for a day.
+            _log.warning("%s; this worker ends, and is not taken out of the list", error)
         if self._fatal is not None:
             raise self._fatal
         return WorkerReport(self.name, self._total_stored, self._total_lost, self._rescued, self._sources)
@@ -131,8 +135,11 @@ class Worker:
         return self._until_done and not self._readings and not self._waiting()
 
     def _register(self) -> None:
+        """The server may be gone again since the gallery was opened: as every turn it is tried again."""
         with self._database.write() as connection:
             register(connection, self.name, "worker", self._most)
+        self._registered = True
+        self._say(f"worker {self.name} reads up to {self._most} of the sources of {self._database.place}")
 
     def _beat(self) -> None:
         before = time.time()
@@ -143,7 +150,10 @@ class Worker:
             beating = update(workers).where(workers.c.name == self.name)
             values = {"heard": func.clock_timestamp(), **counts}
             found = connection.execute(beating.values(**values).returning(workers.c.draining)).one_or_none()
-        if found is not None and found.draining:
+        if found is None:
+            # It was not heard of for so long that it was forgotten.
+            self._register()
+        elif found.draining:
             self._draining = True
 
     def _renew(self) -> None:

@@ -417,7 +417,8 @@ def is_passing(error: DBAPIError) -> bool:
 # What is said of a server that is not there at the moment; of a wrong name, user or password it says something else.
 _AWAY = (
     *("starting up", "shutting down", "recovery mode", "too many", "terminating", "closed the connection"),
-    *("refused", "No such file", "timeout", "timed out"),
+    *("refused", "No such file", "timeout", "timed out", "reset by peer", "Broken pipe"),
+    *("Network is unreachable", "No route to host", "Temporary failure in name resolution"),
 )
 
 
