@@ -9,8 +9,8 @@ tracklet. Regimes: ``cameras``, six of them over hours; ``street``, one camera, 
 break or are doubled. In each, some share of the people comes back. A quarter (cameras) or a third (street) of the
 tracklets has crops that are hidden by a stripe of somebody else, cut or blurred. 451 people served for choices (--part
 choose). The other 300 were looked at before, in other cuts (--part final, twice, and fresh, once). --part drawn cuts
-galleries of them by chance: a seed that nobody has used is for one look after all choices; 1 to 6, 8 and 49 were
-looked at.
+galleries of them by chance: a seed that nobody has used is for one look after all choices; 1 to 6, 8, 10, 11
+and 49 were looked at.
 --part aside: the 150 people whom no weights of this project are trained on, for --model person-reid; with a --seed
 galleries of them cut by chance, of which 8, 9 and 49 were looked at.
 

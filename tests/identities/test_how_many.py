@@ -63,6 +63,20 @@ def test_it_is_the_same_each_time() -> None:
     assert counted(person) == counted(person)
 
 
+def test_how_many_few_people_are_hardly_depends_on_how_their_tracklets_are_ordered() -> None:
+    person = np.repeat(np.arange(10), 3)
+    i, j, ratio = pairs_of(person, 2.5, seed=2)
+    rows = np.arange(len(person))
+    found = []
+    for order in range(10):
+        place = np.random.default_rng(order).permutation(len(person))
+        a, b = np.minimum(place[i], place[j]), np.maximum(place[i], place[j])
+        two = np.zeros((len(person), len(person)), bool)
+        found.append(how_many(Likeliest(rows, rows, a, b, ratio, np.ones(len(person)), two)))
+    # So doubtful are these looks that with few draws it is a fifth of all people, by chance alone.
+    assert np.std(found) < 0.15 * 10
+
+
 def test_of_nobody_there_are_none() -> None:
     none = np.zeros(0, np.int64)
     assert how_many(Likeliest(none, none, none, none, np.zeros(0), np.zeros(0), np.zeros((0, 0), bool))) == 0.0

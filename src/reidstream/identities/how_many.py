@@ -26,8 +26,10 @@ from reidstream.types import IntArray
 # With 1 it would be the mean by which groups are joined, for which one look-alike is enough; near 0 that of logarithms,
 # for which everybody is seen from one side. Chosen of 1, .5 and .3 on benchmarks.regimes' people for choices.
 _POWER = 0.5
-# Sweeps over all rows, and how many of them come before any is counted.
-_SWEEPS, _SETTLING = 30, 10
+# So many questions are asked in small galleries, in sweeps over all rows of which the first third is not counted: a
+# grouping changes slowly, and of few people each is much of the mean. No fewer and no more sweeps than these.
+_QUESTIONS = 30_000
+_FEWEST, _MOST = 30, 150
 # Before looking, it is as if one had come once, one half twice, and so on; who comes more often than the largest is as
 # likely to come once more.
 _LARGEST = 40
@@ -60,11 +62,12 @@ def how_many(found: Likeliest) -> float:
         return 0.0
     drawn = _Grouping(found)
     rng = np.random.default_rng(0)
+    sweeps = min(max(_QUESTIONS // len(found.group), _FEWEST), _MOST)
     counts = []
-    for _ in range(_SWEEPS):
+    for _ in range(sweeps):
         drawn.sweep(rng)
         counts.append(drawn.people)
-    return float(np.mean(counts[_SETTLING:]))
+    return float(np.mean(counts[sweeps // 3 :]))
 
 
 class _Grouping:
